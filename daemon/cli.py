@@ -1,0 +1,5 @@
+"""Arguments, printing, exit codes."""
+
+
+def main() -> None:
+    """Entry point."""

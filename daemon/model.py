@@ -1,0 +1,193 @@
+"""The frozen records that travel between the stages, and the states of a video. No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Picture = NDArray[np.uint8] | NDArray[np.uint16]
+"""RGB, full range, shape ``(height, width, 3)``: uint8 (white 255) from 8-bit sources, uint16
+(white 65535) from deeper ones. Upright, square pixels: what is scored and what is saved."""
+
+
+class Status(StrEnum):
+    """Where a video stands; the words in ``videos.status``."""
+
+    QUEUED = "queued"
+    SCORING = "scoring"
+    SCORED = "scored"
+    EXPORTING = "exporting"
+    DONE = "done"
+    FAILED = "failed"
+    REJECTED = "rejected"
+    MISSING = "missing"
+
+    @property
+    def final(self) -> bool:
+        """Nothing more happens to the video by itself."""
+        return self in (Status.DONE, Status.FAILED, Status.REJECTED, Status.MISSING)
+
+
+class Method(StrEnum):
+    """How a still was made; the words in ``stills.method``."""
+
+    BATCH = "batch"
+    SINGLE = "single"
+    DECODE = "decode"
+
+
+@dataclass(frozen=True, slots=True)
+class FileIdentity:
+    """What a file was when it was admitted.
+
+    ``fingerprint`` is the hex SHA-256 that ``admit.fingerprint`` defines; sizes in bytes, mtime in
+    nanoseconds since the epoch.
+    """
+
+    path: Path
+    fingerprint: str
+    size_bytes: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Colour:
+    """Colour tags of the decoded frames by FFmpeg's names; ``unknown`` where a file says nothing."""
+
+    matrix: str = "unknown"
+    range: str = "unknown"
+    transfer: str = "unknown"
+    primaries: str = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """What a probe found: the one stream that is used, and how its frames become pictures.
+
+    ``stream_index`` is absolute. ``width`` and ``height`` are the decoded size, ``rotation_degrees``
+    is the clockwise turn (0, 90, 180, 270) that makes the picture upright, after the mirror ``flip``.
+    ``frames_estimate`` is a hint for progress (0: unknown), never a promise. ``start_s`` is the
+    container's start time in seconds; times are counted from it.
+    """
+
+    path: Path
+    container: str
+    stream_index: int
+    codec: str
+    width: int
+    height: int
+    pix_fmt: str
+    bit_depth: int
+    time_base: Fraction
+    frame_rate: Fraction | None
+    frames_estimate: int
+    duration_s: float | None
+    start_s: float
+    sample_aspect: Fraction = Fraction(1)
+    rotation_degrees: int = 0
+    flip: bool = False
+    colour: Colour = Colour()
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One decoded frame on its way to the scorer.
+
+    ``frame`` is the 0-based decode ordinal. ``hash`` is the hex SHA-1 of the unpadded planes in the
+    native pixel format. ``picture`` is None when the frame's stored score is to be kept.
+    """
+
+    frame: int
+    pts: int | None
+    time_s: float
+    hash: str
+    picture: Picture | None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the frame holds while it waits in a channel."""
+        return 256 + (self.picture.nbytes if self.picture is not None else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The scorer's answer for one picture: the metric's raw number, or None and the reason."""
+
+    score: float | None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One row of ``frames``."""
+
+    frame: int
+    pts: int | None
+    time_s: float
+    score: float | None
+    note: str | None
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """One chosen frame; rank 1 is the best."""
+
+    rank: int
+    frame: int
+    pts: int | None
+    time_s: float
+    score: float
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What was chosen, with what parameters, and what stopped it when it fell short."""
+
+    picks: tuple[Pick, ...]
+    requested: int
+    shortfall: str | None
+    params: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Still:
+    """One row of ``stills``: a proven, published file."""
+
+    rank: int
+    frame: int
+    time_s: float
+    score: float
+    path: Path
+    width: int
+    height: int
+    bytes: int
+    sha256: str
+    method: Method
+
+
+@dataclass(frozen=True, slots=True)
+class VideoRecord:
+    """One row of ``videos`` as the other stages see it."""
+
+    id: int
+    file: FileIdentity
+    status: Status
+    metric: str | None
+    lower_better: bool | None
+    scorer: str | None
+    info: VideoInfo | None
+    frames_decoded: int | None
+    frames_scored: int | None
+    damaged: bool
+    mixed: bool
+    error_kind: str | None
+    error: str | None
+    attempts: int
