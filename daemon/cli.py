@@ -1,5 +1,243 @@
-"""Arguments, printing, exit codes."""
+"""Arguments, printing, exit codes: 0 all done, 1 something failed, 2 usage or configuration.
+
+Everything heavy is imported inside the command that needs it: what scores nothing never imports torch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from daemon import __version__
+from daemon.errors import Kind, StillwatchError
+
+if TYPE_CHECKING:
+    from daemon.config import Config
+    from daemon.model import VideoRecord
+    from daemon.store import Store
+
+T = TypeVar("T")
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Watch a folder, score every frame of every video, keep the best as proven stills.",
+)
+
+ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="configuration file")]
+JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
 def main() -> None:
-    """Entry point."""
+    """The console script. Prints a StillwatchError as one line; its cause is in the log."""
+    try:
+        app()
+    except StillwatchError as error:
+        print(f"stillwatch: {error.sentence}", file=sys.stderr)
+        raise SystemExit(2 if error.kind is Kind.CONFIG else 1) from None
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"stillwatch {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
+    ] = False,
+) -> None:
+    """Shared by every command."""
+
+
+@app.command()
+def run(config: ConfigOption = None) -> None:
+    """Watch the folder until a signal stops it."""
+    from daemon import logs, service
+
+    loaded = _load(config)
+    logs.configure(loaded.log.format, loaded.log.level)
+    asyncio.run(service.run(loaded))
+
+
+@app.command()
+def once(
+    files: Annotated[list[Path], typer.Argument(help="video files", metavar="FILE...")],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take files through the same pipeline now, then exit: 0 all done, 1 any failed."""
+    from daemon import logs, once
+    from daemon.show import Bars, print_stills, summary
+
+    loaded = _load(config)
+    logs.configure(loaded.log.format, "warning" if sys.stderr.isatty() else loaded.log.level)
+    with Bars(enabled=sys.stderr.isatty()) as bars:
+        records, stopped = asyncio.run(once.once(loaded, files, bars.update))
+    shown = _with_store(loaded, lambda store: summary(store, records))
+    if as_json:
+        _print_json(shown)
+    else:
+        print_stills(shown)
+    if stopped:
+        raise typer.Exit(130)
+    raise typer.Exit(0 if all(one["ok"] for one in shown) else 1)
+
+
+@app.command()
+def demo(
+    clips: Annotated[list[Path] | None, typer.Argument(help="clips to drop in, instead of the built-in ones")] = None,
+    folder: Annotated[Path, typer.Option(help="scratch folder")] = Path("demo"),
+) -> None:
+    """Run the real daemon on a scratch folder with real footage and print the stills."""
+    from daemon import demo as show
+
+    raise typer.Exit(show.run(folder, clips or []))
+
+
+@app.command()
+def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """What the daemon is doing."""
+    from daemon.show import current, print_status
+
+    loaded = _load(config)
+    state = _with_store(loaded, lambda store: current(store, loaded.database.path))
+    _print_json(state) if as_json else print_status(state)
+
+
+@app.command("list")
+def list_videos(
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    limit: Annotated[int, typer.Option(help="at most so many, the newest first", min=1)] = 100,
+) -> None:
+    """The videos that are known."""
+    from daemon.show import print_list
+
+    rows = _with_store(_load(config), lambda store: store.rows("list", (limit,)))
+    _print_json(rows) if as_json else print_list(rows)
+
+
+@app.command()
+def show(
+    video: Annotated[str, typer.Argument(help="id, path, file name or start of the fingerprint")],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """One video: what it is, how it was scored, what was chosen and why."""
+    from daemon.show import detail, print_detail
+
+    found = _with_store(_load(config), lambda store: detail(store, video))
+    _print_json(found) if as_json else print_detail(found)
+
+
+@app.command()
+def select(
+    video: Annotated[str, typer.Argument(help="id, path, file name or start of the fingerprint")],
+    count: Annotated[int | None, typer.Option(help="stills to choose", min=1)] = None,
+    min_gap_seconds: Annotated[
+        float | None, typer.Option("--min-gap", help="seconds between two stills", min=0)
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Choose and export again from the stored scores, without scoring again."""
+    from daemon import logs
+    from daemon.reselect import reselect
+    from daemon.show import print_stills, summary
+
+    loaded = _load(config)
+    logs.configure(loaded.log.format, "warning" if sys.stderr.isatty() else loaded.log.level)
+    changes: dict[str, Any] = {"count": count, "min_gap_seconds": min_gap_seconds}
+    wanted = loaded.select.model_copy(update={k: v for k, v in changes.items() if v is not None})
+    chosen = loaded.model_copy(update={"select": wanted})
+
+    async def work(store: Store) -> list[dict[str, Any]]:
+        record: VideoRecord = await reselect(chosen, store, video)
+        return await summary(store, [record])
+
+    shown = _with_store(loaded, work)
+    _print_json(shown) if as_json else print_stills(shown)
+
+
+@app.command()
+def retry(
+    videos: Annotated[list[str] | None, typer.Argument(help="ids, paths or names", metavar="VIDEO...")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="every video that failed")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Queue failed, rejected or missing videos again; scores that are stored are kept."""
+    if not videos and not failed:
+        raise typer.BadParameter("name a video or give --failed")
+
+    async def work(store: Store) -> int:
+        ids = [(await store.find(key)).id for key in videos or []]
+        if failed:
+            ids += [row["id"] for row in await store.rows("failed")]
+        return await store.requeue(ids)
+
+    queued = _with_store(_load(config), work)
+    print(f"{queued} queued; a running daemon takes them now, else `stillwatch run` does")
+
+
+@app.command()
+def metrics(as_json: JsonOption = False) -> None:
+    """Every usable metric: direction, and whether its weights are here."""
+    from daemon.score import catalog
+    from daemon.show import print_metrics
+
+    rows = catalog.table()
+    _print_json(rows) if as_json else print_metrics(rows)
+
+
+@app.command()
+def pull(metric: Annotated[str, typer.Argument(help="see `stillwatch metrics`")]) -> None:
+    """Fetch a metric's weights ahead of time, for hosts that run without network."""
+    from daemon.score import weights
+
+    print(weights.pull(metric))
+
+
+@app.command()
+def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Check ffmpeg, device, weights, folders, disk and inotify limits; says the fix for each."""
+    from daemon.doctor import examine
+    from daemon.show import print_doctor
+
+    checks = asyncio.run(examine(_load(config)))
+    _print_json(checks) if as_json else print_doctor(checks)
+    raise typer.Exit(0 if all(check["ok"] for check in checks) else 1)
+
+
+def _load(path: Path | None) -> Config:
+    from daemon.config import load
+
+    return load(path)
+
+
+def _with_store(config: Config, work: Callable[[Store], Awaitable[T]]) -> T:
+    """Run one piece of work on the opened database."""
+    from daemon.store import Store
+
+    async def inner() -> T:
+        store = await Store.open(config.database, create=False)
+        try:
+            return await work(store)
+        finally:
+            await store.close()
+
+    coroutine: Coroutine[Any, Any, T] = inner()
+    return asyncio.run(coroutine)
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, indent=2, default=str))

@@ -80,12 +80,8 @@ class WatchConfig(_Section):
         le=86400.0,
         description="list the folder every so many seconds, whatever the events said",
     )
-    extensions: list[str] = Field(
-        VIDEO_EXTENSIONS, description="names that are taken for videos, by their ending"
-    )
-    exclude: list[str] = Field(
-        EXCLUDED_NAMES, description="file and folder names that are left alone (shell patterns)"
-    )
+    extensions: list[str] = Field(VIDEO_EXTENSIONS, description="names that are taken for videos, by their ending")
+    exclude: list[str] = Field(EXCLUDED_NAMES, description="file and folder names that are left alone (shell patterns)")
     follow_outside: bool = Field(False, description="take symbolic links that lead out of the folder")
 
 
@@ -107,21 +103,15 @@ class DatabaseConfig(_Section):
     commit_seconds: float = Field(
         0.5, gt=0.0, le=10.0, description="scores are committed at most so many seconds apart"
     )
-    busy_seconds: float = Field(
-        30.0, gt=0.0, le=600.0, description="wait so long for another writer before giving up"
-    )
+    busy_seconds: float = Field(30.0, gt=0.0, le=600.0, description="wait so long for another writer before giving up")
 
 
 class DecodeConfig(_Section):
     """How videos are decoded."""
 
-    queue_bytes: int = Field(
-        256 * MIB, ge=MIB, description="bytes of decoded pictures that may wait for the scorer"
-    )
+    queue_bytes: int = Field(256 * MIB, ge=MIB, description="bytes of decoded pictures that may wait for the scorer")
     threads: int = Field(0, ge=0, le=64, description="decoder threads per video, 0: one per core")
-    max_pixels: int = Field(
-        134_217_728, ge=4096, description="frames with more pixels (width x height) are refused"
-    )
+    max_pixels: int = Field(134_217_728, ge=4096, description="frames with more pixels (width x height) are refused")
 
 
 class ScoreConfig(_Section):
@@ -158,9 +148,7 @@ class ExportConfig(_Section):
     hwaccel: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")] = Field(
         "none", description="none | auto | cuda | vaapi | ...: hardware decoding for the export"
     )
-    disk_margin_bytes: int = Field(
-        512 * MIB, ge=0, description="free space that an export leaves on the output disk"
-    )
+    disk_margin_bytes: int = Field(512 * MIB, ge=0, description="free space that an export leaves on the output disk")
     timeout_seconds: float = Field(3600.0, gt=0.0, description="an FFmpeg run that takes longer is stopped")
 
 
@@ -171,17 +159,13 @@ class LogConfig(_Section):
         "auto", description="auto: colours in a terminal, JSON lines elsewhere"
     )
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level shown")
-    progress_seconds: float = Field(
-        5.0, ge=0.1, le=3600.0, description="seconds between two video.progress events"
-    )
+    progress_seconds: float = Field(5.0, ge=0.1, le=3600.0, description="seconds between two video.progress events")
 
 
 class ServiceConfig(_Section):
     """The daemon's own life."""
 
-    stop_seconds: float = Field(
-        8.0, gt=0.0, le=300.0, description="a stop waits so long for the work in flight"
-    )
+    stop_seconds: float = Field(8.0, gt=0.0, le=300.0, description="a stop waits so long for the work in flight")
     poll_seconds: float = Field(
         1.0, gt=0.0, le=60.0, description="look into the queue so often for what other commands put there"
     )

@@ -101,6 +101,7 @@ class Frame:
 
     ``frame`` is the 0-based decode ordinal. ``hash`` is the hex SHA-1 of the unpadded planes in the
     native pixel format. ``picture`` is None when the frame's stored score is to be kept.
+    ``corrupt`` is the decoder's own word that parts of the frame are made up.
     """
 
     frame: int
@@ -108,6 +109,7 @@ class Frame:
     time_s: float
     hash: str
     picture: Picture | None
+    corrupt: bool = False
 
     @property
     def nbytes(self) -> int:

@@ -1,0 +1,40 @@
+# `make demo` and `make test` need nothing but Python 3.11 or newer: they install into .venv themselves.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: demo run test test-all lint format config clean
+
+demo: $(STAMP)        ## the real daemon on a scratch folder with real footage
+	$(BIN)/stillwatch demo
+
+run: $(STAMP)         ## the daemon with ./config.yaml
+	$(BIN)/stillwatch run
+
+test: $(STAMP) lint   ## lint, types and the fast tests
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(STAMP) lint   ## with the long tests
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)        ## ruff and mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+config: $(STAMP)      ## write config.yaml anew from the models
+	$(BIN)/python -m daemon.config > config.yaml.new
+	mv config.yaml.new config.yaml
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[test]' --constraint constraints.txt
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis demo

@@ -1,0 +1,445 @@
+"""Video files in, frames out: probing, the decode loop, damage signals. The only ``import av`` of
+the hot path.
+
+Every packet is decoded and the decoder is flushed, so a frame's ordinal is the same for everyone
+who decodes the stream. The fingerprint of a frame is taken from FFmpeg's own ``rawvideo`` packing
+of its planes, the form that the command line's ``framehash`` sees.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import av.filter
+import av.logging
+import numpy as np
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from daemon import picture
+from daemon.config import DecodeConfig
+from daemon.errors import Kind, VideoError
+from daemon.model import Colour, Frame, Picture, VideoInfo
+
+DEMUXERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpegtsraw,mpeg,mpegvideo,flv,live_flv,asf,ogg,gif,apng,"
+    "h264,hevc,vvc,av1,obu,ivf,mjpeg,mjpeg_2000,m4v,vc1,mxf,nut,dv,yuv4mpegpipe,rm,gxf,wtv,h263,h261,dirac,"
+    "cavsvideo,avs,avs2,avs3,smk,bink,roq,webp"
+)
+"""Demuxers that read one file and open no other (no playlists, no concat, no device, no image series)."""
+
+_MATRIX_NAMES = {
+    0: "gbr", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m",
+    9: "bt2020nc", 10: "bt2020c",
+}  # fmt: skip
+_RANGE_NAMES = {1: "limited", 2: "full"}
+_TRANSFER_NAMES = {
+    1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte240m", 8: "linear", 13: "iec61966-2-1",
+    14: "bt2020-10", 15: "bt2020-12", 16: "smpte2084", 18: "arib-std-b67",
+}  # fmt: skip
+_PRIMARIES_NAMES = {
+    1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m",
+    9: "bt2020", 11: "smpte431", 12: "smpte432",
+}  # fmt: skip
+
+
+class DamageError(Exception):
+    """Frame-threaded decoding met a sign of damage; start again with one thread."""
+
+
+class DecodeReport:
+    """What a finished pass over the file found; filled by ``frames`` while it runs."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.errors = 0
+        self.first_error: str | None = None
+        self.mixed = False
+
+    def note(self, reason: str) -> None:
+        """Count one sign of damage."""
+        self.errors += 1
+        self.first_error = self.first_error or " ".join(reason.split())
+
+    @property
+    def damaged(self) -> bool:
+        """Whether any sign of damage was seen."""
+        return self.errors > 0
+
+
+def source_url(path: Path) -> str:
+    """The path in a form that no protocol, option or pattern syntax can hijack."""
+    return "file:" + os.path.abspath(path)
+
+
+@contextmanager
+def _opened(path: Path, config: DecodeConfig) -> Iterator[InputContainer]:
+    options = {
+        "format_whitelist": DEMUXERS,
+        "protocol_whitelist": "file",
+        "max_pixels": str(config.max_pixels),
+    }
+    if "\0" in str(path):
+        raise VideoError(Kind.UNSAFE_NAME, "the name holds a NUL byte: rename the file")
+    try:
+        container = av.open(source_url(path), options=options)
+    except FileNotFoundError as error:
+        raise VideoError(Kind.MISSING, f"{path} is not there any more") from error
+    except PermissionError as error:
+        raise VideoError(Kind.UNREADABLE, f"{path} may not be read: give this user read permission") from error
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise VideoError(
+            Kind.NOT_A_VIDEO,
+            f"{path.name} is not a video that can be read, or it is cut short: {_reason(error)}",
+        ) from error
+    with container:
+        yield container
+
+
+def _reason(error: BaseException) -> str:
+    text = getattr(error, "strerror", None) or str(error)
+    return " ".join(str(text).split())
+
+
+def choose_stream(container: InputContainer) -> VideoStream:
+    """The largest video stream that is no cover picture; the first of equals.
+
+    Raises VideoError(NO_VIDEO_STREAM).
+    """
+    cover = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
+    streams = [stream for stream in container.streams.video if not stream.disposition & cover]
+    streams = [stream for stream in streams if stream.codec_context is not None]
+    if not streams:
+        raise VideoError(Kind.NO_VIDEO_STREAM, "there is no video stream in the file, only sound or covers")
+    return max(streams, key=lambda stream: (stream.width * stream.height, -stream.index))
+
+
+def probe(path: Path, config: DecodeConfig) -> VideoInfo:
+    """Open the file, choose its stream and decode one frame.
+
+    Raises VideoError: NOT_A_VIDEO, NO_VIDEO_STREAM, NO_FRAMES, TOO_LARGE, MISSING, UNREADABLE.
+    """
+    with _opened(path, config) as container:
+        stream = choose_stream(container)
+        if stream.width * stream.height > config.max_pixels:
+            raise VideoError(
+                Kind.TOO_LARGE,
+                f"frames of {stream.width}x{stream.height} exceed decode.max_pixels = {config.max_pixels}",
+            )
+        first = next(_decoded(container, stream, config, DecodeReport(), single_thread=True), None)
+        if first is None:
+            raise VideoError(Kind.NO_FRAMES, "the video stream holds no frame that can be decoded")
+        return _describe(path, container, stream, first)
+
+
+def _describe(path: Path, container: InputContainer, stream: VideoStream, first: VideoFrame) -> VideoInfo:
+    rotation, flip = _orientation(first)
+    rate = stream.average_rate or stream.guessed_rate
+    time_base = stream.time_base or Fraction(1, 1000)
+    duration = float(stream.duration * time_base) if stream.duration else None
+    if duration is None and container.duration:
+        duration = container.duration / 1_000_000
+    return VideoInfo(
+        path=path,
+        container=container.format.name,
+        stream_index=stream.index,
+        codec=stream.codec_context.name,
+        width=first.width,
+        height=first.height,
+        pix_fmt=first.format.name,
+        bit_depth=bit_depth(first),
+        time_base=time_base,
+        frame_rate=Fraction(rate) if rate else None,
+        frames_estimate=stream.frames or (round(duration * rate) if duration and rate else 0),
+        duration_s=duration,
+        start_s=container.start_time / 1_000_000 if container.start_time is not None else 0.0,
+        sample_aspect=_sane_aspect(stream.sample_aspect_ratio),
+        rotation_degrees=rotation,
+        flip=flip,
+        colour=_colour(first),
+    )
+
+
+def _sane_aspect(aspect: Fraction | None) -> Fraction:
+    """Ratios beyond 10:1 are broken metadata, not anamorphic lenses."""
+    if aspect is None or not Fraction(1, 10) <= aspect <= 10:
+        return Fraction(1)
+    return Fraction(aspect)
+
+
+def bit_depth(frame: VideoFrame) -> int:
+    """Bits of the widest component."""
+    return max((component.bits for component in frame.format.components), default=8)
+
+
+def _colour(frame: VideoFrame) -> Colour:
+    return Colour(
+        matrix=_MATRIX_NAMES.get(int(frame.colorspace), "unknown"),
+        range=_RANGE_NAMES.get(int(frame.color_range), "unknown"),
+        transfer=_TRANSFER_NAMES.get(int(frame.color_trc), "unknown"),
+        primaries=_PRIMARIES_NAMES.get(int(frame.color_primaries), "unknown"),
+    )
+
+
+def _orientation(frame: VideoFrame) -> tuple[int, bool]:
+    """Clockwise quarter turns after a horizontal mirror, from the display matrix.
+
+    The matrix maps (x, y) to (a x + c y, b x + d y) in 16.16 fixed point (libavutil/display.h).
+    """
+    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return 0, False
+    cells = np.frombuffer(matrix, dtype=np.int32)
+    a, b, c, d = (int(np.sign(round(int(cells[at]) / 65536))) for at in (0, 1, 3, 4))
+    turns = {
+        (1, 0, 0, 1): (0, False),
+        (0, 1, -1, 0): (90, False),
+        (-1, 0, 0, -1): (180, False),
+        (0, -1, 1, 0): (270, False),
+        (-1, 0, 0, 1): (0, True),
+        (0, -1, -1, 0): (90, True),
+        (1, 0, 0, -1): (180, True),
+        (0, 1, 1, 0): (270, True),
+    }
+    return turns.get((a, b, c, d), (0, False))
+
+
+def frames(
+    info: VideoInfo,
+    config: DecodeConfig,
+    report: DecodeReport,
+    *,
+    single_thread: bool,
+    known: Sequence[str] = (),
+    wanted: frozenset[int] | None = None,
+    depth: int | None = None,
+) -> Iterator[Frame]:
+    """Decode the chosen stream from its beginning and yield its frames in order.
+
+    ``known[n]`` is the stored hash of frame n: where it still holds, ``picture`` is None. With
+    ``wanted`` only those ordinals are yielded, and decoding ends after the last. ``depth`` 8 or 16
+    overrides the pictures' bits a sample. Raises DamageError when ``single_thread`` is False and the
+    file shows a sign of damage; VideoError when the file cannot be read at all.
+    """
+    maker = _PictureMaker(info, depth)
+    packer = _Packer()
+    clock = _Clock(info)
+    last = max(wanted, default=-1) if wanted is not None else None
+    with _opened(info.path, config) as container:
+        stream = container.streams[info.stream_index]
+        if not isinstance(stream, VideoStream):
+            raise VideoError(Kind.CHANGED, f"stream {info.stream_index} is no video any more: the file was changed")
+        for ordinal, raw in enumerate(_decoded(container, stream, config, report, single_thread=single_thread)):
+            if last is not None and ordinal > last:
+                return
+            report.frames = ordinal + 1
+            time_s = clock.seconds(raw.pts)
+            if wanted is not None and ordinal not in wanted:
+                continue
+            digest = packer.sha1(raw)
+            kept = ordinal < len(known) and known[ordinal] == digest
+            if not kept and not single_thread and ordinal < len(known) and known[ordinal]:
+                raise DamageError(f"frame {ordinal} differs from the stored one")
+            made = None if kept else maker.make(raw)
+            report.mixed = maker.mixed
+            yield Frame(ordinal, raw.pts, time_s, digest, made, bool(raw.is_corrupt))
+
+
+def _decoded(
+    container: InputContainer,
+    stream: VideoStream,
+    config: DecodeConfig,
+    report: DecodeReport,
+    *,
+    single_thread: bool,
+) -> Iterator[VideoFrame]:
+    context = stream.codec_context
+    context.options = {"max_pixels": str(config.max_pixels)}
+    stream.thread_type = "NONE" if single_thread else "AUTO"
+    context.thread_count = 1 if single_thread else config.threads
+
+    with _ERRORS.watching(any_thread=not single_thread) as lines:
+        seen = 0
+
+        def damage(reason: str) -> None:
+            report.note(reason)
+            if not single_thread:
+                raise DamageError(reason)
+
+        try:
+            for packet in _packets(container, stream, damage):
+                for raw in _decode_packet(context, packet, damage):
+                    if raw.is_corrupt:
+                        damage("a frame is marked corrupt")
+                    yield raw
+                if len(lines) > seen:
+                    seen = len(lines)
+                    damage(lines[-1])
+        finally:
+            if not single_thread:
+                # Worker threads that log need the GIL; drained, they have nothing left to say
+                # when the context is freed with the GIL held.
+                with suppress(av.error.FFmpegError, EOFError):
+                    context.decode(None)
+
+
+def _packets(container: InputContainer, stream: VideoStream, damage: Any) -> Iterator[Any]:
+    """Every packet and, at the end or after a read error, the empty one that flushes."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return
+        except (av.error.FFmpegError, OSError) as error:
+            damage(f"reading stopped: {_reason(error)}")
+            yield None
+            return
+        yield packet
+
+
+def _decode_packet(context: Any, packet: Any, damage: Any) -> list[VideoFrame]:
+    try:
+        decoded: list[VideoFrame] = context.decode(packet)
+    except (av.error.FFmpegError, EOFError) as error:
+        if isinstance(error, EOFError):
+            return []
+        damage(f"a packet cannot be decoded: {_reason(error)}")
+        return []
+    return decoded
+
+
+class _ErrorLines(logging.Handler):
+    """FFmpeg's ERROR lines, given to the decodes they may belong to.
+
+    A line logged on a decode's own thread is its own. A line from a thread that is no decode's is
+    from one of FFmpeg's workers and goes to every frame-threaded decode.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(level=logging.ERROR)
+        self._watches: dict[int, tuple[bool, list[str]]] = {}
+        self._installed = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Called by PyAV's logging bridge, on whatever thread FFmpeg logged."""
+        own = self._watches.get(record.thread or 0)
+        if own is not None:
+            own[1].append(record.getMessage())
+            return
+        if record.thread not in _python_threads():
+            for any_thread, lines in list(self._watches.values()):
+                if any_thread:
+                    lines.append(record.getMessage())
+
+    @contextmanager
+    def watching(self, *, any_thread: bool) -> Iterator[list[str]]:
+        """Collect the lines of the decode that runs on this thread."""
+        if not self._installed:
+            av.logging.set_level(av.logging.ERROR)
+            av.logging.set_skip_repeated(False)
+            logger = logging.getLogger("libav")
+            logger.addHandler(self)
+            logger.propagate = False
+            self._installed = True
+        lines: list[str] = []
+        thread = threading.get_ident()
+        outer = self._watches.get(thread)
+        self._watches[thread] = (any_thread, lines)
+        try:
+            yield lines
+        finally:
+            if outer is None:
+                self._watches.pop(thread, None)
+            else:
+                self._watches[thread] = outer
+
+
+def _python_threads() -> set[int]:
+    return {thread.ident or 0 for thread in threading.enumerate() if not isinstance(thread, threading._DummyThread)}
+
+
+_ERRORS = _ErrorLines()
+
+
+class _Clock:
+    """Seconds since the container's start; a missing pts follows the frame before."""
+
+    def __init__(self, info: VideoInfo) -> None:
+        self._time_base = info.time_base
+        self._start = info.start_s
+        self._step = float(1 / info.frame_rate) if info.frame_rate else 0.04
+        self._last = -self._step
+
+    def seconds(self, pts: int | None) -> float:
+        self._last = float(pts * self._time_base) - self._start if pts is not None else self._last + self._step
+        return self._last
+
+
+class _Packer:
+    """Hex SHA-1 of a frame's unpadded planes, as FFmpeg's rawvideo encoder lays them out."""
+
+    def __init__(self) -> None:
+        self._encoder: Any = None
+        self._key: tuple[int, int, str, Fraction | None] | None = None
+
+    def sha1(self, raw: VideoFrame) -> str:
+        key = (raw.width, raw.height, raw.format.name, raw.time_base)
+        if key != self._key:
+            self._encoder = av.CodecContext.create("rawvideo", "w")
+            self._encoder.width, self._encoder.height, self._encoder.pix_fmt = key[:3]
+            self._encoder.time_base = raw.time_base
+            self._key = key
+        digest = hashlib.sha1(usedforsecurity=False)
+        for packet in self._encoder.encode(raw):
+            digest.update(packet)
+        return digest.hexdigest()
+
+
+class _PictureMaker:
+    """Runs frames through the filter chain; a change of size or format rebuilds it."""
+
+    def __init__(self, info: VideoInfo, depth: int | None) -> None:
+        self._info = info
+        self._depth = depth
+        self._expected = picture.layout_of(info)
+        self._layout: picture.Layout | None = None
+        self._graph: Any = None
+        self.mixed = False
+
+    def make(self, raw: VideoFrame) -> Picture:
+        layout = picture.Layout(raw.width, raw.height, raw.format.name, bit_depth(raw))
+        if layout != self._layout:
+            self.mixed = self.mixed or layout != self._expected
+            self._graph = self._build(raw, layout)
+            self._layout = layout
+        self._graph.push(raw)
+        made: Picture = self._graph.pull().to_ndarray()
+        return made
+
+    def _build(self, raw: VideoFrame, layout: picture.Layout) -> Any:
+        graph = av.filter.Graph()
+        depth = self._depth or (16 if layout.bit_depth > 8 else 8)
+        last = graph.add_buffer(
+            width=raw.width,
+            height=raw.height,
+            format=raw.format,
+            time_base=raw.time_base or self._info.time_base,
+        )
+        for name, args in picture.chain(self._info, layout, depth=depth):
+            node = graph.add(name, args) if args else graph.add(name)
+            last.link_to(node)
+            last = node
+        last.link_to(graph.add("buffersink"))
+        graph.configure()
+        return graph

@@ -1,0 +1,273 @@
+"""From picks to published, proven stills.
+
+Picks are cut out of the source in batches, one FFmpeg decode pass each, and proven by the hash
+sidecar. A batch that fails its proof is thrown away and its frames go one by one; a frame that
+fails again is decoded with PyAV and encoded from that very frame. What still cannot be proven is
+reported and never published.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from daemon import picture
+from daemon.config import ExportConfig, OutputConfig
+from daemon.errors import ExportError, Kind
+from daemon.export import commands, disk, embed, ffmpeg, manifest, names, proof, workshop
+from daemon.export.commands import Capabilities, ImageFormat
+from daemon.export.proof import Evidence, ProofError
+from daemon.logs import get
+from daemon.model import FileIdentity, Frame, Method, Pick, Selection, Still, VideoInfo
+
+log = get(__name__)
+
+Redecode = Callable[[frozenset[int], int], Iterator[Frame]]
+"""(ordinals, bits a sample) to those frames, decoded exactly as they were for scoring."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The video that stills are cut from, and who scored it.
+
+    ``exact`` says that only the decoder that scored it can be trusted with it (damage, mixed sizes).
+    """
+
+    video_id: int
+    file: FileIdentity
+    info: VideoInfo
+    metric: str
+    lower_better: bool
+    scorer: str
+    damaged: bool
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """An image in the workshop that was proven to be its frame."""
+
+    path: Path
+    evidence: Evidence
+    method: Method
+    width: int
+    height: int
+
+
+def image_format(output: OutputConfig, bit_depth: int) -> ImageFormat:
+    """What a still of this source is written as."""
+    if output.format == "jpeg":
+        return ImageFormat("jpg", 8, output.jpeg_quality)
+    return ImageFormat("png", 16 if bit_depth > 8 and output.format != "png8" else 8)
+
+
+class Exporter:
+    """Makes the stills of one video in a workshop and publishes them.
+
+    ``redecode`` is the reference decoder; it runs on a worker thread.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        config: ExportConfig,
+        output: OutputConfig,
+        demuxers: str,
+        capabilities: Capabilities,
+        redecode: Redecode,
+    ) -> None:
+        self._source = source
+        self._config = config
+        self._output = output
+        self._demuxers = demuxers
+        self._capabilities = capabilities
+        self._redecode = redecode
+        self._image = image_format(output, source.info.bit_depth)
+        self._size = picture.picture_size(source.info)
+        self._log = log.bind(video=str(source.file.path), video_id=source.video_id)
+
+    def preflight(self, stills: int) -> None:
+        """Refuse before writing when the disk is too full. Raises ExportError(DISK_FULL)."""
+        self._output.path.mkdir(parents=True, exist_ok=True)
+        width, height = self._size
+        need = disk.estimate(
+            stills=stills,
+            select_batch=self._config.select_batch,
+            width=width,
+            height=height,
+            depth=self._image.depth,
+            jpeg=self._image.suffix == "jpg",
+        )
+        disk.require(self._output.path, need, self._config.disk_margin_bytes)
+
+    async def prove(self, picks: Sequence[Pick], place: Path) -> tuple[dict[int, Proven], dict[int, str]]:
+        """Make an image per pick under ``place``; returns the proven ones and the reasons of the rest."""
+        expected = {pick.frame: pick.hash for pick in sorted(picks, key=lambda pick: pick.frame)}
+        proven: dict[int, Proven] = {}
+        reasons: dict[int, str] = {}
+        if not self._source.exact:
+            ordinals = list(expected)
+            for start in range(0, len(ordinals), self._config.select_batch):
+                part = {ordinal: expected[ordinal] for ordinal in ordinals[start : start + self._config.select_batch]}
+                proven |= await self._batch(part, place)
+        left = {ordinal: digest for ordinal, digest in expected.items() if ordinal not in proven}
+        if left:
+            made, reasons = await self._reference(left, place)
+            proven |= made
+        return proven, reasons
+
+    async def _batch(self, expected: dict[int, str], place: Path) -> dict[int, Proven]:
+        method = Method.BATCH if len(expected) > 1 else Method.SINGLE
+        try:
+            return await self._pass(expected, place, method, self._config.hwaccel)
+        except ProofError as error:
+            self._log.warning("export.fallback", to="single", frames=len(expected), reason=str(error))
+        proven: dict[int, Proven] = {}
+        for ordinal, digest in expected.items():
+            try:
+                proven |= await self._pass({ordinal: digest}, place, Method.SINGLE, "none")
+            except ProofError as error:
+                self._log.warning("export.fallback", to="decode", frames=1, frame=ordinal, reason=str(error))
+        return proven
+
+    async def _pass(self, expected: dict[int, str], place: Path, method: Method, hwaccel: str) -> dict[int, Proven]:
+        """One FFmpeg run and its proof; a failed run leaves no file behind."""
+        ordinals = list(expected)
+        folder = place / f"{method}-{ordinals[0]}"
+        folder.mkdir()
+        arguments, graph = commands.export_arguments(
+            self._capabilities, self._source.info, ordinals, self._image, self._demuxers, hwaccel=hwaccel
+        )
+        await asyncio.to_thread((folder / commands.SCRIPT).write_text, graph)
+        try:
+            ended = await ffmpeg.run(self._capabilities, arguments, folder, self._config.timeout_seconds)
+            if ended.code != 0:
+                raise ProofError(f"ffmpeg ended with code {ended.code}: {ended.message[-300:] or 'no message'}")
+            evidence = await asyncio.to_thread(self._check, folder, expected)
+        except ProofError:
+            await asyncio.to_thread(_empty, folder)
+            raise
+        self._log.info("export.batch", frames=len(expected), method=method.value)
+        return {o: Proven(self._file(folder, o), e, method, *self._size) for o, e in evidence.items()}
+
+    def _file(self, folder: Path, ordinal: int) -> Path:
+        return folder / f"{ordinal}.{self._image.suffix}"
+
+    def _check(self, folder: Path, expected: dict[int, str]) -> dict[int, Evidence]:
+        evidence = proof.check_batch(folder, expected, self._image)
+        for ordinal in expected:
+            proof.check_image(self._file(folder, ordinal), *self._size, self._image)
+        return evidence
+
+    async def _reference(self, left: dict[int, str], place: Path) -> tuple[dict[int, Proven], dict[int, str]]:
+        """Decode again with the scoring decoder, check the hash, encode from that very frame."""
+        folder = place / Method.DECODE
+        folder.mkdir(exist_ok=True)
+        proven: dict[int, Proven] = {}
+        reasons = dict.fromkeys(left, "the frame could not be decoded again")
+        decoded = self._redecode(frozenset(left), self._image.depth)
+        try:
+            while (frame := await asyncio.to_thread(next, decoded, None)) is not None:
+                if frame.hash != left[frame.frame] or frame.picture is None:
+                    reasons[frame.frame] = "decoding again gave another picture than the scored one"
+                    continue
+                try:
+                    proven[frame.frame] = await self._encode(frame, folder)
+                    del reasons[frame.frame]
+                except ProofError as error:
+                    reasons[frame.frame] = str(error)
+        finally:
+            await asyncio.to_thread(_close, decoded)
+        return proven, reasons
+
+    async def _encode(self, frame: Frame, folder: Path) -> Proven:
+        assert frame.picture is not None
+        height, width = frame.picture.shape[:2]
+        path = self._file(folder, frame.frame)
+        arguments = commands.encode_arguments(self._image, width, height, path.name)
+        ended = await ffmpeg.run(
+            self._capabilities, arguments, folder, self._config.timeout_seconds, frame.picture.tobytes()
+        )
+        if ended.code != 0:
+            raise ProofError(f"ffmpeg could not encode frame {frame.frame}: {ended.message[-300:]}")
+        await asyncio.to_thread(proof.check_image, path, width, height, self._image)
+        return Proven(path, Evidence(frame.hash, frame.hash), Method.DECODE, width, height)
+
+    async def publish(
+        self, selection: Selection, proven: dict[int, Proven], dropped: dict[int, str], place: Path
+    ) -> list[Still]:
+        """Embed the facts, name the files, write the manifest and bring all of it out atomically."""
+        return await asyncio.to_thread(self._publish, selection, proven, dropped, place)
+
+    def _publish(
+        self, selection: Selection, proven: dict[int, Proven], dropped: dict[int, str], place: Path
+    ) -> list[Still]:
+        source = self._source
+        folder = self._output.path / names.folder_name(source.file.path.stem, source.file.fingerprint)
+        ready = place / "ready"
+        ready.mkdir()
+        stills = [(self._finish(pick, proven[pick.frame], ready), pick) for pick in selection.picks]
+        content = manifest.document(
+            file=source.file,
+            info=source.info,
+            metric=source.metric,
+            lower_better=source.lower_better,
+            scorer=source.scorer,
+            damaged=source.damaged,
+            selection=selection,
+            stills=[(still, pick, proven[pick.frame].evidence) for still, pick in stills],
+            dropped=dropped,
+            image=self._image,
+            capabilities=self._capabilities,
+        )
+        manifest.write(ready, content)
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            workshop.publish(ready, folder, manifest.NAME)
+        except OSError as error:
+            raise ExportError(Kind.EXPORT, f"{folder} cannot be written: {error.strerror or error}") from error
+        self._log.info("export.verified", stills=len(stills), folder=str(folder))
+        return [replace(still, path=folder / still.path.name) for still, _ in stills]
+
+    def _finish(self, pick: Pick, made: Proven, ready: Path) -> Still:
+        source = self._source
+        name = names.StillName(
+            stem=names.safe_stem(source.file.path.stem),
+            rank=pick.rank,
+            frame=pick.frame,
+            time_s=pick.time_s,
+            metric=source.metric,
+            score=pick.score,
+            suffix=self._image.suffix,
+        )
+        target = ready / names.format_name(name)
+        facts = manifest.facts(source.file, source.info, pick, source.metric, source.scorer)
+        target.write_bytes(embed.embed(made.path.read_bytes(), facts))
+        made.path.unlink()
+        proof.check_image(target, made.width, made.height, self._image)
+        return Still(
+            rank=pick.rank,
+            frame=pick.frame,
+            time_s=pick.time_s,
+            score=pick.score,
+            path=target,
+            width=made.width,
+            height=made.height,
+            bytes=target.stat().st_size,
+            sha256=proof.sha256_of(target),
+            method=made.method,
+        )
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
+
+
+def _close(decoded: Iterator[Frame]) -> None:
+    close = getattr(decoded, "close", None)
+    if close is not None:
+        close()

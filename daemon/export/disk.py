@@ -1,0 +1,50 @@
+"""The disk preflight: what an export needs, and a refusal before anything is written."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from daemon.errors import ExportError, Kind
+
+_HEADER_BYTES = 8192
+_JPEG_BYTES_PER_PIXEL = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Bytes that stay, and bytes that are there at the worst moment beside them."""
+
+    final_bytes: int
+    temporary_bytes: int
+
+
+def estimate(*, stills: int, select_batch: int, width: int, height: int, depth: int, jpeg: bool) -> Need:
+    """An upper bound: a PNG never grows beyond its raw samples by more than its headers.
+
+    The worst moment is the last batch: its raw images exist once more while facts are embedded.
+
+    >>> estimate(stills=100, select_batch=50, width=1920, height=1080, depth=8, jpeg=False).temporary_bytes
+    311449600
+    """
+    pixels = width * height
+    one = round(pixels * _JPEG_BYTES_PER_PIXEL) if jpeg else pixels * 3 * depth // 8
+    one += _HEADER_BYTES
+    return Need(final_bytes=stills * one, temporary_bytes=min(stills, select_batch) * one)
+
+
+def require(folder: Path, need: Need, margin_bytes: int) -> None:
+    """Raise ExportError(DISK_FULL) when the output disk has not enough room."""
+    free = shutil.disk_usage(folder).free
+    wanted = need.final_bytes + need.temporary_bytes + margin_bytes
+    if free < wanted:
+        raise ExportError(
+            Kind.DISK_FULL,
+            f"the stills may need {_mib(need.final_bytes)}, {_mib(need.temporary_bytes)} more for a while and a margin"
+            f" of {_mib(margin_bytes)} (export.disk_margin_bytes), but {folder} has {_mib(free)} free: make room there",
+        )
+
+
+def _mib(count: int) -> str:
+    return f"{count / 1024**2:.0f} MiB"

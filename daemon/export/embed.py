@@ -1,0 +1,60 @@
+"""Facts inside the image file, without touching a pixel: PNG text chunks, JPEG EXIF.
+
+PNG: one ``iTXt`` chunk per fact before the first ``IDAT`` (PNG specification, 11.3.4.5). JPEG: the facts as
+JSON in EXIF ``ImageDescription`` (0x010E) in an APP1 segment after the start marker.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from pathlib import Path
+
+from PIL import Image
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PREFIX = "stillwatch:"
+_SOFTWARE, _DESCRIPTION = 0x0131, 0x010E
+
+
+def embed(data: bytes, facts: dict[str, str]) -> bytes:
+    """The same image with the facts in its metadata. Raises ValueError if it is neither PNG nor JPEG."""
+    if data.startswith(PNG_SIGNATURE):
+        at = data.index(b"IDAT") - 4
+        return data[:at] + b"".join(_itxt(key, value) for key, value in facts.items()) + data[at:]
+    if data.startswith(b"\xff\xd8"):
+        return data[:2] + _app1(facts) + data[2:]
+    raise ValueError("neither a PNG nor a JPEG file")
+
+
+def read(path: Path) -> dict[str, str]:
+    """The facts that ``embed`` put in; empty where there are none."""
+    with Image.open(path) as image:
+        if image.format == "PNG":
+            image.load()
+            texts = getattr(image, "text", {})
+            return {k.removeprefix(PREFIX): str(v) for k, v in texts.items() if k.startswith(PREFIX)}
+        description = image.getexif().get(_DESCRIPTION, "")
+    try:
+        facts = json.loads(description)
+    except ValueError:
+        return {}
+    return {str(key): str(value) for key, value in facts.items()} if isinstance(facts, dict) else {}
+
+
+def _itxt(key: str, value: str) -> bytes:
+    # Keyword, null, no compression, method 0, no language, no translated keyword, UTF-8 text.
+    body = f"{PREFIX}{key}".encode("latin-1") + b"\0\0\0\0\0" + value.encode("utf-8", "backslashreplace")
+    checksum = zlib.crc32(b"iTXt" + body)
+    return struct.pack(">I", len(body)) + b"iTXt" + body + struct.pack(">I", checksum)
+
+
+def _app1(facts: dict[str, str]) -> bytes:
+    exif = Image.Exif()
+    exif[_SOFTWARE] = "stillwatch"
+    exif[_DESCRIPTION] = json.dumps(facts, ensure_ascii=True, sort_keys=True)
+    body = exif.tobytes()
+    if not body.startswith(b"Exif\0\0"):
+        body = b"Exif\0\0" + body
+    return b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body

@@ -1,0 +1,118 @@
+"""``manifest.json`` and the facts that are embedded in every still."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from daemon import __version__
+from daemon.export.commands import Capabilities, ImageFormat
+from daemon.export.proof import Evidence
+from daemon.model import FileIdentity, Pick, Selection, Still, VideoInfo
+
+NAME = "manifest.json"
+
+
+def facts(file: FileIdentity, info: VideoInfo, pick: Pick, metric: str, scorer: str) -> dict[str, str]:
+    """What a still says about itself. The same for every way of making it, so equal stills are equal files."""
+    return {
+        "software": f"stillwatch {__version__}",
+        "source": str(file.path),
+        "fingerprint": file.fingerprint,
+        "stream": str(info.stream_index),
+        "frame": str(pick.frame),
+        "pts": "" if pick.pts is None else str(pick.pts),
+        "time_base": str(info.time_base),
+        "time_s": f"{pick.time_s:.6f}",
+        "rank": str(pick.rank),
+        "metric": metric,
+        "score": repr(pick.score),
+        "scorer": scorer,
+        "hash": pick.hash,
+    }
+
+
+def document(
+    *,
+    file: FileIdentity,
+    info: VideoInfo,
+    metric: str,
+    lower_better: bool,
+    scorer: str,
+    damaged: bool,
+    selection: Selection,
+    stills: list[tuple[Still, Pick, Evidence]],
+    dropped: dict[int, str],
+    image: ImageFormat,
+    capabilities: Capabilities,
+) -> dict[str, Any]:
+    """The manifest: where everything came from, and per still the evidence that it is the frame."""
+    return {
+        "stillwatch": __version__,
+        "ffmpeg": capabilities.version,
+        "source": {
+            "path": str(file.path),
+            "fingerprint": file.fingerprint,
+            "size_bytes": file.size_bytes,
+            "mtime_ns": file.mtime_ns,
+            "damaged": damaged,
+        },
+        "stream": {
+            "index": info.stream_index,
+            "container": info.container,
+            "codec": info.codec,
+            "width": info.width,
+            "height": info.height,
+            "pix_fmt": info.pix_fmt,
+            "bit_depth": info.bit_depth,
+            "time_base": str(info.time_base),
+            "frame_rate": None if info.frame_rate is None else str(info.frame_rate),
+            "sample_aspect": str(info.sample_aspect),
+            "rotation_degrees": info.rotation_degrees,
+            "flip": info.flip,
+            "colour": {
+                "matrix": info.colour.matrix,
+                "range": info.colour.range,
+                "transfer": info.colour.transfer,
+                "primaries": info.colour.primaries,
+            },
+        },
+        "score": {"metric": metric, "lower_better": lower_better, "scorer": scorer},
+        "selection": {
+            **selection.params,
+            "requested": selection.requested,
+            "chosen": len(stills),
+            "shortfall": selection.shortfall,
+            "dropped": [{"frame": frame, "reason": reason} for frame, reason in sorted(dropped.items())],
+        },
+        "stills": [
+            {
+                "rank": still.rank,
+                "file": still.path.name,
+                "frame": still.frame,
+                "pts": pick.pts,
+                "time_s": still.time_s,
+                "score": still.score,
+                "width": still.width,
+                "height": still.height,
+                "bits": image.depth,
+                "bytes": still.bytes,
+                "sha256": still.sha256,
+                "method": still.method,
+                "evidence": {
+                    "algorithm": "sha1 of the unpadded planes in pix_fmt",
+                    "scored": evidence.scored_hash,
+                    "exported": evidence.exported_hash,
+                },
+            }
+            for still, pick, evidence in stills
+        ],
+    }
+
+
+def write(folder: Path, content: dict[str, Any]) -> Path:
+    """Write the manifest into a folder that is not yet published."""
+    path = folder / NAME
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=True) + "\n", encoding="ascii")
+    return path

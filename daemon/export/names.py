@@ -1,0 +1,83 @@
+"""The names of stills and their folders: made here, parsed back here."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Literal
+
+STEM_BYTES = 120
+_NAME = re.compile(
+    r"(?P<stem>.+)_r(?P<rank>\d{2,})_f(?P<frame>\d{6,})_t(?P<time>-?\d{6,}\.\d{3})"
+    r"_(?P<metric>.+?)=?(?P<score>-?\d+\.\d{4})\.(?P<suffix>png|jpg)",
+    re.DOTALL,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StillName:
+    """What a still's file name says. Time in seconds, to the millisecond; score to four places."""
+
+    stem: str
+    rank: int
+    frame: int
+    time_s: float
+    metric: str
+    score: float
+    suffix: Literal["png", "jpg"]
+
+
+def safe_stem(name: str) -> str:
+    """A file's stem as part of every file system's names: letters, digits, ``-``, ``_`` and ``.``.
+
+    Everything else becomes ``_``; never empty, never a leading dot or dash, at most 120 bytes of UTF-8.
+
+    >>> safe_stem('-my "clip": 50%\\n')
+    'my_clip_50'
+    """
+    text = unicodedata.normalize("NFC", name.encode("utf-8", "replace").decode("utf-8"))
+    kept = "".join(c if c.isalnum() or c in "-_." else "_" for c in text)
+    kept = re.sub(r"_{2,}", "_", kept)
+    clipped = kept.encode("utf-8")[:STEM_BYTES].decode("utf-8", "ignore")
+    return clipped.strip("._-") or "video"
+
+
+def folder_name(stem: str, fingerprint: str) -> str:
+    """The folder of one video's stills: ``<stem>-<first 8 of the fingerprint>``."""
+    return f"{safe_stem(stem)}-{fingerprint[:8]}"
+
+
+def format_name(name: StillName) -> str:
+    """The file name. A metric that ends in a digit is parted from the score by ``=``.
+
+    >>> format_name(StillName("clip", 1, 431, 17.958, "niqe", 3.21471, "png"))
+    'clip_r01_f000431_t000017.958_niqe3.2147.png'
+    """
+    sign = "-" if round(name.time_s, 3) < 0 else ""
+    metric = re.sub(r"[^A-Za-z0-9+._-]", "_", name.metric)
+    part = "=" if metric[-1].isdigit() or metric.endswith(("-", "=")) else ""
+    return (
+        f"{name.stem}_r{name.rank:02d}_f{name.frame:06d}_t{sign}{abs(name.time_s):010.3f}"
+        f"_{metric}{part}{name.score:.4f}.{name.suffix}"
+    )
+
+
+def parse_name(text: str) -> StillName:
+    """What ``format_name`` wrote. Raises ValueError for any other name.
+
+    >>> parse_name("clip_r01_f000431_t000017.958_niqe3.2147.png").frame
+    431
+    """
+    found = _NAME.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r} is not the name of a still")
+    return StillName(
+        stem=found["stem"],
+        rank=int(found["rank"]),
+        frame=int(found["frame"]),
+        time_s=float(found["time"]),
+        metric=found["metric"],
+        score=float(found["score"]),
+        suffix="png" if found["suffix"] == "png" else "jpg",
+    )

@@ -1,0 +1,165 @@
+"""The asyncio side of arrival: what was found, has settled and is new goes into the queue."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from daemon import admit
+from daemon.admit import Settled, Settler, Verdict
+from daemon.config import WatchConfig
+from daemon.errors import ConfigError, Kind, VideoError
+from daemon.logs import get
+from daemon.model import FileIdentity, Status, VideoRecord
+from daemon.store import Store
+from daemon.watch import Watcher
+
+log = get(__name__)
+
+STOP_SECONDS = 3.0
+
+
+class Intake:
+    """Watches, rescans, settles and admits until cancelled.
+
+    ``on_queued`` is called on the loop whenever the queue has grown.
+    """
+
+    def __init__(
+        self,
+        config: WatchConfig,
+        store: Store,
+        on_queued: Callable[[], None],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._on_queued = on_queued
+        self._monotonic = monotonic
+        self._settler = Settler(config.settle_seconds)
+        self._watcher = Watcher(config, self._found)
+        self._loop = asyncio.get_running_loop()
+        self._wake = asyncio.Event()
+        self._closed = threading.Event()
+
+    @property
+    def mode(self) -> str:
+        """native or polling."""
+        return self._watcher.mode
+
+    async def start(self) -> None:
+        """Begin to watch. Raises ConfigError when the folder cannot be listed."""
+        await asyncio.to_thread(self._watcher.start)
+
+    async def run(self) -> None:
+        """Rescan when due, take what has settled, sleep exactly as long as nothing is due."""
+        rescan_at = self._monotonic()
+        while True:
+            self._wake.clear()
+            if self._monotonic() >= rescan_at:
+                await self._rescan()
+                rescan_at = self._monotonic() + self._config.rescan_seconds
+            settled = await asyncio.to_thread(self._settler.poll, self._monotonic())
+            await self._admit(settled)
+            now = self._monotonic()
+            due = self._settler.next_due(now)
+            pause = rescan_at - now if due is None else min(due, rescan_at - now)
+            try:
+                async with asyncio.timeout(max(pause, 0.01)):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    async def stop(self) -> None:
+        """End the watcher's threads."""
+        self._closed.set()
+        if not await asyncio.to_thread(self._watcher.stop, STOP_SECONDS):
+            log.warning("watch.stuck", path=str(self._config.path))
+
+    def _found(self, path: Path) -> None:
+        """Called on watchdog's threads."""
+        self._settler.noticed(path)
+        if not self._closed.is_set():
+            self._loop.call_soon_threadsafe(self._wake.set)
+
+    async def _rescan(self) -> None:
+        """Notice everything on the disk that no row describes; mend a watcher that has died."""
+        try:
+            if not self._watcher.alive:
+                await asyncio.to_thread(self._watcher.stop, STOP_SECONDS)
+                await asyncio.to_thread(self._watcher.start)
+            looks = await asyncio.to_thread(lambda: [look for path in self._watcher.scan() if (look := _look(path))])
+        except ConfigError as error:
+            log.warning("watch.unavailable", path=str(self._config.path), reason=error.sentence)
+            return
+        for path in await self._store.unknown(looks):
+            self._settler.noticed(path)
+
+    async def _admit(self, settled: list[Settled]) -> None:
+        looks = [(one.path, one.size_bytes or 0, one.mtime_ns or 0) for one in settled]
+        by_path = {look[0]: look for look in looks}
+        for path in await self._store.unknown(looks):
+            try:
+                await self._take(*by_path[path])
+            except VideoError as error:
+                if error.kind is Kind.CHANGED:
+                    self._settler.noticed(path)
+                elif error.kind is not Kind.MISSING:
+                    await refuse(self._store, FileIdentity(path, "", *by_path[path][1:]), error)
+
+    async def _take(self, path: Path, size_bytes: int, mtime_ns: int) -> None:
+        await asyncio.to_thread(admit.refuse_outside, path, self._config.path, self._config.follow_outside)
+        file = await asyncio.to_thread(admit.fingerprint, path)
+        if (file.size_bytes, file.mtime_ns) != (size_bytes, mtime_ns):
+            raise VideoError(Kind.CHANGED, f"{path} changed again before it could be taken")
+        await enter(self._store, file)
+        self._on_queued()
+
+
+async def enter(store: Store, file: FileIdentity) -> VideoRecord:
+    """Queue a file unless its content is known; returns the row that stands for it."""
+    same = await store.same_content(file.fingerprint)
+    verdict, record = await asyncio.to_thread(admit.judge, file, same, _still_there)
+    if record is None:
+        video_id = await store.enqueue(file)
+        log.info("video.queued", video=str(file.path), video_id=video_id, size_bytes=file.size_bytes)
+        return await store.video(video_id)
+    if verdict is Verdict.DUPLICATE:
+        error = VideoError(
+            Kind.DUPLICATE,
+            f"the same content is known as {record.file.path} (video {record.id}): see `stillwatch show`",
+        )
+        return await refuse(store, file, error)
+    await store.relocate(record.id, file)
+    if record.status is Status.MISSING:
+        await store.requeue([record.id])
+        log.info("video.queued", video=str(file.path), video_id=record.id, size_bytes=file.size_bytes, again=True)
+    return await store.video(record.id)
+
+
+async def refuse(store: Store, file: FileIdentity, error: VideoError) -> VideoRecord:
+    """Record a file that is not taken, and say so."""
+    status = Status.REJECTED if error.kind.rejects else Status.FAILED
+    video_id = await store.refuse(file, status, error)
+    log.warning(
+        f"video.{status}", video=str(file.path), video_id=video_id, error_kind=error.kind.value, error=error.sentence
+    )
+    return await store.video(video_id)
+
+
+def _look(path: Path) -> tuple[Path, int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    except OSError:
+        # Noticed all the same: settling says why it cannot be looked at.
+        return path, 0, 0
+    return path, found.st_size, found.st_mtime_ns
+
+
+def _still_there(record: VideoRecord) -> bool:
+    return _look(record.file.path) == (record.file.path, record.file.size_bytes, record.file.mtime_ns)

@@ -1,0 +1,371 @@
+"""One video's way through the stages: decode, score, store; then select, export, publish."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from daemon import decode, export, selection
+from daemon.bridge import Channel, ChannelStopped
+from daemon.config import Config, SelectConfig
+from daemon.decode import DamageError, DecodeReport
+from daemon.errors import ExportError, Kind, VideoError
+from daemon.export import workshop
+from daemon.export.commands import Capabilities
+from daemon.logs import get
+from daemon.model import (
+    FileIdentity,
+    Frame,
+    Outcome,
+    Pick,
+    Scored,
+    Selection,
+    Status,
+    Still,
+    VideoInfo,
+    VideoRecord,
+)
+from daemon.score import Scorer
+from daemon.store import ScoreTable, Store
+
+log = get(__name__)
+
+JOIN_SECONDS = 5.0
+MAX_DROPPED = 50
+"""So many picks that cannot be proven mean that the source is not what was scored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where the scoring of one video stands. ``frames_total`` is an estimate, 0 when unknown."""
+
+    video_id: int
+    video: str
+    frame: int
+    frames_total: int
+    fps: float
+    queue_bytes: int
+    batch: int
+
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds to go at this speed, None when unknown."""
+        if not self.frames_total or self.fps <= 0:
+            return None
+        return max(0.0, (self.frames_total - self.frame) / self.fps)
+
+
+class Pipeline:
+    """Works on one video at a time in each of its two halves; ``stop`` ends the scoring half early."""
+
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        on_progress: Callable[[Progress], None],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._on_progress = on_progress
+        self._monotonic = monotonic
+        self._channel: Channel[Frame] | None = None
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Finish the batch in flight, commit it, and give the video back."""
+        self._stopping = True
+        if self._channel is not None:
+            self._channel.stop()
+
+    async def score(self, record: VideoRecord, scorer: Scorer, thread: Executor) -> bool:
+        """Decode, score and store every frame; False when stopped before the end.
+
+        Frames that are stored already with the same hash are not scored again. Raises VideoError.
+        """
+        unchanged(record.file)
+        info = await asyncio.to_thread(decode.probe, record.file.path, self._config.decode)
+        known = await self._store.begin_scoring(record.id, info, scorer.metric, scorer.lower_better, scorer.identity)
+        bound = log.bind(video=str(record.file.path), video_id=record.id)
+        bound.info(
+            "video.started",
+            codec=info.codec,
+            width=info.width,
+            height=info.height,
+            pix_fmt=info.pix_fmt,
+            frames_total=info.frames_estimate,
+            frames_stored=len(known),
+            scorer=scorer.identity,
+        )
+        single = record.damaged
+        try:
+            report = await self._pass(record, info, known, scorer, thread, single_thread=single)
+        except DamageError as damage:
+            bound.warning("video.damaged", reason=str(damage), action="decoding again with one thread")
+            known = await self._committed(record.id)
+            report = await self._pass(record, info, known, scorer, thread, single_thread=True)
+        if report is None:
+            await self._store.flush()
+            return False
+        unchanged(record.file)
+        if report.frames == 0:
+            raise VideoError(Kind.NO_FRAMES, "the video stream holds no frame that can be decoded")
+        damage_note = f"{report.first_error} ({report.errors} signs)" if report.damaged else None
+        scored = await self._store.end_scoring(
+            record.id, frames_decoded=report.frames, damaged=report.damaged, mixed=report.mixed, damage=damage_note
+        )
+        bound.info("video.scored", frames=report.frames, scored=scored, damaged=report.damaged)
+        return True
+
+    async def _committed(self, video_id: int) -> list[str]:
+        await self._store.flush()
+        return await self._store.hashes(video_id)
+
+    async def _pass(
+        self,
+        record: VideoRecord,
+        info: VideoInfo,
+        known: list[str],
+        scorer: Scorer,
+        thread: Executor,
+        *,
+        single_thread: bool,
+    ) -> DecodeReport | None:
+        """One pass over the file; None when stopped. Raises DamageError, VideoError."""
+        report = DecodeReport()
+        channel: Channel[Frame] = Channel(self._config.decode.queue_bytes)
+        self._channel = channel
+        frames = decode.frames(info, self._config.decode, report, single_thread=single_thread, known=known)
+        decoder = threading.Thread(target=_produce, args=(frames, channel), name=f"decode-{record.id}", daemon=True)
+        meter = _Meter(self._config.log.progress_seconds, self._monotonic)
+        loop = asyncio.get_running_loop()
+        decoder.start()
+        try:
+            size = scorer.batch_size(info.height, info.width, 2 if info.bit_depth > 8 else 1)
+            while batch := await channel.take(size):
+                fresh = [frame for frame in batch if frame.picture is not None]
+                pictures = [frame.picture for frame in fresh if frame.picture is not None]
+                outcomes = await loop.run_in_executor(thread, scorer.score, pictures) if pictures else []
+                await self._store.add_frames(record.id, [_row(f, o) for f, o in zip(fresh, outcomes, strict=True)])
+                progress = Progress(
+                    video_id=record.id,
+                    video=str(record.file.path),
+                    frame=batch[-1].frame + 1,
+                    frames_total=info.frames_estimate,
+                    fps=meter.fps(len(batch)),
+                    queue_bytes=channel.queued_bytes,
+                    batch=size,
+                )
+                self._tell(progress, meter.due())
+                size = scorer.batch_size(info.height, info.width, 2 if info.bit_depth > 8 else 1)
+        finally:
+            channel.stop()
+            self._channel = None
+            await asyncio.to_thread(decoder.join, JOIN_SECONDS)
+            if decoder.is_alive():
+                log.error("decode.stuck", video=str(record.file.path), video_id=record.id)
+        return None if self._stopping else report
+
+    def _tell(self, progress: Progress, due: bool) -> None:
+        self._on_progress(progress)
+        if due:
+            eta = progress.eta_s
+            log.info(
+                "video.progress",
+                video=progress.video,
+                video_id=progress.video_id,
+                frame=progress.frame,
+                frames_total=progress.frames_total,
+                fps=round(progress.fps, 2),
+                eta_s=None if eta is None else round(eta, 1),
+                queue_bytes=progress.queue_bytes,
+                batch=progress.batch,
+            )
+
+    async def finish(self, record: VideoRecord, capabilities: Capabilities) -> list[Still]:
+        """Select, export, prove and publish the stills of a scored video; marks it done.
+
+        Raises ExportError, VideoError.
+        """
+        unchanged(record.file)
+        source = _source(record)
+        exporter = export.Exporter(
+            source,
+            self._config.export,
+            self._config.output,
+            decode.DEMUXERS,
+            capabilities,
+            lambda wanted, depth: decode.frames(
+                source.info,
+                self._config.decode,
+                DecodeReport(),
+                single_thread=source.damaged,
+                wanted=wanted,
+                depth=depth,
+            ),
+        )
+        table = await self._store.score_table(record.id)
+        exporter.preflight(min(self._config.select.count, len(table.frame)))
+        with workshop.workshop(self._config.output.path, record.id) as place:
+            chosen, proven, dropped = await self._prove(record, exporter, table, place)
+            stills = await exporter.publish(chosen, proven, dropped, place)
+        unchanged(record.file)
+        await self._store.finish(record.id, chosen, stills)
+        log.info(
+            "video.done",
+            video=str(record.file.path),
+            video_id=record.id,
+            stills=len(stills),
+            shortfall=chosen.shortfall,
+        )
+        return stills
+
+    async def _prove(
+        self, record: VideoRecord, exporter: export.Exporter, table: ScoreTable, place: Path
+    ) -> tuple[Selection, dict[int, export.Proven], dict[int, str]]:
+        """Choose and prove; a pick that cannot be proven makes room for the next best."""
+        proven: dict[int, export.Proven] = {}
+        dropped: dict[int, str] = {}
+        while True:
+            chosen = await self._choose(record, table, dropped)
+            log.info(
+                "video.selected",
+                video=str(record.file.path),
+                video_id=record.id,
+                requested=chosen.requested,
+                chosen=len(chosen.picks),
+                shortfall=chosen.shortfall,
+            )
+            missing = [pick for pick in chosen.picks if pick.frame not in proven]
+            made, reasons = await exporter.prove(missing, place) if missing else ({}, {})
+            proven |= made
+            dropped |= reasons
+            if not reasons:
+                return chosen, proven, dropped
+            if len(dropped) > MAX_DROPPED or (not proven and len(dropped) >= len(missing) > 3):
+                raise ExportError(
+                    Kind.UNPROVEN,
+                    f"{len(dropped)} chosen frames could not be proven to be the scored ones, first:"
+                    f" {next(iter(dropped.values()))}; check whether the file was changed, then retry",
+                )
+
+    async def _choose(self, record: VideoRecord, table: ScoreTable, banned: dict[int, str]) -> Selection:
+        config = self._config.select
+        usable = ~table.noted
+        if banned:
+            usable &= ~np.isin(table.frame, np.fromiter(banned, np.int64))
+        choice = selection.choose(
+            frame=table.frame,
+            time_s=table.time_s,
+            score=table.score,
+            usable=usable,
+            lower_better=bool(record.lower_better),
+            count=config.count,
+            min_gap_seconds=config.min_gap_seconds,
+        )
+        rows = await self._store.rows_of(record.id, choice.frames)
+        picks = tuple(_pick(rank, rows[frame]) for rank, frame in enumerate(choice.frames, start=1))
+        return Selection(picks, config.count, choice.shortfall, selection_params(config, record.scorer))
+
+
+def selection_params(config: SelectConfig, scorer: str | None) -> dict[str, Any]:
+    """What decides a selection, as it is stored: the same parameters give the same picks."""
+    return {**config.model_dump(mode="json"), "scorer": scorer}
+
+
+def unchanged(file: FileIdentity) -> None:
+    """Raise VideoError(MISSING or CHANGED) when the file is not what was admitted."""
+    try:
+        found = file.path.stat()
+    except FileNotFoundError as error:
+        raise VideoError(Kind.MISSING, "the file is not there any more: drop it again") from error
+    except OSError as error:
+        raise VideoError(Kind.UNREADABLE, f"the file cannot be read: {error.strerror}") from error
+    if (found.st_size, found.st_mtime_ns) != (file.size_bytes, file.mtime_ns):
+        raise VideoError(
+            Kind.CHANGED, "the file was changed while it was worked on: it is taken again once it is still"
+        )
+
+
+def status_after(error: Exception) -> Status:
+    """The state in which an error leaves a video."""
+    kind = getattr(error, "kind", Kind.INTERNAL)
+    if kind in (Kind.MISSING, Kind.CHANGED):
+        return Status.MISSING
+    return Status.REJECTED if kind.rejects else Status.FAILED
+
+
+def _produce(frames: Iterator[Frame], channel: Channel[Frame]) -> None:
+    """The decode thread: frames into the channel, and always an end."""
+    error: BaseException | None = None
+    try:
+        for frame in frames:
+            channel.put(frame, frame.nbytes)
+    except ChannelStopped:
+        pass
+    except BaseException as caught:
+        error = caught
+    finally:
+        close = getattr(frames, "close", None)
+        if close is not None:
+            close()
+        channel.finish(error)
+
+
+def _row(frame: Frame, outcome: Outcome) -> Scored:
+    note = "corrupt" if frame.corrupt and outcome.note is None else outcome.note
+    return Scored(frame.frame, frame.pts, frame.time_s, outcome.score, note, frame.hash)
+
+
+def _pick(rank: int, row: Scored) -> Pick:
+    assert row.score is not None
+    return Pick(rank, row.frame, row.pts, row.time_s, row.score, row.hash)
+
+
+def _source(record: VideoRecord) -> export.Source:
+    if record.info is None or record.metric is None or record.lower_better is None or record.scorer is None:
+        raise VideoError(Kind.INTERNAL, "the video was never scored: queue it again with `stillwatch retry`")
+    return export.Source(
+        video_id=record.id,
+        file=record.file,
+        info=record.info,
+        metric=record.metric,
+        lower_better=record.lower_better,
+        scorer=record.scorer,
+        damaged=record.damaged,
+        exact=record.damaged or record.mixed,
+    )
+
+
+class _Meter:
+    """Frames per second over the last half minute or so, and when to speak next."""
+
+    def __init__(self, every_seconds: float, monotonic: Callable[[], float]) -> None:
+        self._every = every_seconds
+        self._monotonic = monotonic
+        self._start = self._spoken = monotonic()
+        self._frames = 0
+
+    def fps(self, frames: int) -> float:
+        self._frames += frames
+        elapsed = self._monotonic() - self._start
+        rate = self._frames / elapsed if elapsed > 0 else 0.0
+        if elapsed > 30.0:
+            self._start += elapsed / 2
+            self._frames //= 2
+        return rate
+
+    def due(self) -> bool:
+        now = self._monotonic()
+        if now - self._spoken < self._every:
+            return False
+        self._spoken = now
+        return True

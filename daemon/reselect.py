@@ -1,0 +1,29 @@
+"""Choosing again from stored scores, without decoding for scores or scoring."""
+
+from __future__ import annotations
+
+from daemon.config import Config
+from daemon.errors import Kind, StillwatchError, VideoError
+from daemon.export import ffmpeg
+from daemon.model import Status, VideoRecord
+from daemon.pipeline import Pipeline
+from daemon.store import Store
+
+
+async def reselect(config: Config, store: Store, key: str) -> VideoRecord:
+    """Select and export a finished video with ``config.select``; older selections and stills stay.
+
+    Raises StillwatchError; the video is then as it was before.
+    """
+    record = await store.find(key)
+    if record.status is not Status.DONE:
+        raise VideoError(
+            Kind.NOT_FOUND, f"video {record.id} is {record.status}, not done: only finished videos can be chosen from"
+        )
+    capabilities = await ffmpeg.probe_binary(ffmpeg.find_binary(config.export.ffmpeg))
+    try:
+        await Pipeline(config, store, lambda _: None).finish(record, capabilities)
+    except StillwatchError:
+        await store.set_status(record.id, Status.DONE)
+        raise
+    return await store.video(record.id)

@@ -1,0 +1,77 @@
+"""How records are laid down in columns and read back."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from dataclasses import asdict
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from daemon.model import Colour, FileIdentity, Status, VideoInfo, VideoRecord
+
+
+def path_value(path: Path) -> str | bytes:
+    """A path as it is stored: text, or raw bytes where the name is not UTF-8."""
+    text = str(path)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return os.fsencode(path)
+    return text
+
+
+def path_of(value: str | bytes) -> Path:
+    """The path that ``path_value`` stored."""
+    return Path(os.fsdecode(value))
+
+
+def like(key: str) -> str:
+    """A key with LIKE's wildcards escaped."""
+    return key.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def plain(row: sqlite3.Row) -> dict[str, Any]:
+    """A row as a dictionary, its path as text."""
+    return {key: str(path_of(row[key])) if key == "path" else row[key] for key in row.keys()}  # noqa: SIM118
+
+
+def record(row: sqlite3.Row) -> VideoRecord:
+    """A row of ``videos``."""
+    path = path_of(row["path"])
+    return VideoRecord(
+        id=row["id"],
+        file=FileIdentity(path, row["fingerprint"], row["size_bytes"], row["mtime_ns"]),
+        status=Status(row["status"]),
+        metric=row["metric"],
+        lower_better=None if row["lower_better"] is None else bool(row["lower_better"]),
+        scorer=row["scorer"],
+        info=info_of(row["info"], path),
+        frames_decoded=row["frames_decoded"],
+        frames_scored=row["frames_scored"],
+        damaged=bool(row["damaged"]),
+        mixed=bool(row["mixed"]),
+        error_kind=row["error_kind"],
+        error=row["error"],
+        attempts=row["attempts"],
+    )
+
+
+def info_json(info: VideoInfo) -> str:
+    """A probe's findings as they are stored; the path is a column of its own."""
+    values = asdict(info)
+    del values["path"]
+    return json.dumps(values, default=str, sort_keys=True)
+
+
+def info_of(text: str | None, path: Path) -> VideoInfo | None:
+    """What ``info_json`` stored."""
+    if text is None:
+        return None
+    values = json.loads(text)
+    values["colour"] = Colour(**values["colour"])
+    for key in ("time_base", "frame_rate", "sample_aspect"):
+        values[key] = None if values[key] is None else Fraction(values[key])
+    return VideoInfo(path=path, **values)

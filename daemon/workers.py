@@ -1,0 +1,164 @@
+"""The two loops that take videos from the queue, and what becomes of a video when something goes wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+
+from daemon.config import Config
+from daemon.errors import Kind, StillwatchError, StoreError, VideoError
+from daemon.export import ffmpeg
+from daemon.export.commands import Capabilities
+from daemon.logs import get
+from daemon.model import Status, VideoRecord
+from daemon.pipeline import Pipeline, Progress, status_after
+from daemon.score import Scorer, open_scorer
+from daemon.store import Store
+
+log = get(__name__)
+
+Observer = Callable[[Progress], None]
+Work = Callable[[VideoRecord], Awaitable[None]]
+
+
+class Workers:
+    """The two loops that take videos from the queue: one scores, one selects and exports.
+
+    They run side by side, so the next video is scored while the last one is exported.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        scorer: Scorer,
+        scorer_thread: ThreadPoolExecutor,
+        capabilities: Capabilities,
+        observer: Observer,
+        among: Collection[int] | None = None,
+    ) -> None:
+        self._config = config
+        self._store = store
+        self.scorer = scorer
+        self._thread = scorer_thread
+        self._capabilities = capabilities
+        self._among = among
+        self._pipeline = Pipeline(config, store, observer)
+        self._stopping = False
+        self._wakes = {Status.QUEUED: asyncio.Event(), Status.SCORED: asyncio.Event()}
+        self.changed = asyncio.Event()
+
+    def wake(self) -> None:
+        """Something was queued."""
+        self._wakes[Status.QUEUED].set()
+
+    def stop(self) -> None:
+        """Take nothing new; the scoring loop ends after its batch, the export after its video."""
+        self._stopping = True
+        self._pipeline.stop()
+        for wake in self._wakes.values():
+            wake.set()
+
+    async def score_loop(self) -> None:
+        """Take queued videos, one at a time."""
+        await self._loop(Status.QUEUED, Status.SCORING, self._score)
+
+    async def finish_loop(self) -> None:
+        """Take scored videos, one at a time."""
+        await self._loop(Status.SCORED, Status.EXPORTING, self._finish)
+
+    async def _loop(self, waiting: Status, working: Status, work: Work) -> None:
+        seen = -1
+        while not self._stopping:
+            self._wakes[waiting].clear()
+            record = await self._store.claim(waiting, working, self._among)
+            if record is None:
+                seen = await self._idle(self._wakes[waiting], seen)
+                continue
+            await self._one(record, waiting, work)
+            self.changed.set()
+
+    async def _idle(self, wake: asyncio.Event, seen: int) -> int:
+        """Wait for a wake-up, or for another process to write to the database."""
+        while True:
+            try:
+                async with asyncio.timeout(self._config.service.poll_seconds):
+                    await wake.wait()
+                return seen
+            except TimeoutError:
+                version = await self._store.data_version()
+                if version != seen:
+                    return version
+
+    async def _one(self, record: VideoRecord, waiting: Status, work: Work) -> None:
+        """One bad file never stops the others; only a broken store ends the loop."""
+        try:
+            await work(record)
+        except asyncio.CancelledError:
+            await asyncio.shield(self._store.release(record.id, waiting))
+            raise
+        except StoreError:
+            raise
+        except StillwatchError as error:
+            await self._ended(record, error)
+        except Exception as error:
+            log.exception("video.crashed", video=str(record.file.path), video_id=record.id)
+            reason = f"an unexpected {type(error).__name__}: {error}; please report it with the log"
+            await self._ended(record, VideoError(Kind.INTERNAL, reason))
+
+    async def _ended(self, record: VideoRecord, error: StillwatchError) -> None:
+        status = status_after(error)
+        await self._store.fail(record.id, status, error)
+        log.warning(
+            "video.rejected" if status is Status.REJECTED else "video.failed",
+            video=str(record.file.path),
+            video_id=record.id,
+            error_kind=error.kind.value,
+            error=error.sentence,
+            exc_info=error.__cause__ or False,
+        )
+
+    async def _score(self, record: VideoRecord) -> None:
+        if await self._pipeline.score(record, self.scorer, self._thread):
+            self._wakes[Status.SCORED].set()
+        else:
+            await self._store.release(record.id, Status.QUEUED)
+
+    async def _finish(self, record: VideoRecord) -> None:
+        await self._pipeline.finish(record, self._capabilities)
+
+
+@asynccontextmanager
+async def workers(
+    config: Config, store: Store, observer: Observer, among: Collection[int] | None = None
+) -> AsyncIterator[Workers]:
+    """Workers with a scorer and an FFmpeg that were found to work. Raises StillwatchError if not."""
+    capabilities = await ffmpeg.probe_binary(ffmpeg.find_binary(config.export.ffmpeg))
+    thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="score")
+    loop = asyncio.get_running_loop()
+    try:
+        scorer = await loop.run_in_executor(thread, open_scorer, config.score)
+        try:
+            log.info("scorer.ready", scorer=scorer.identity, device=scorer.device, ffmpeg=capabilities.version)
+            yield Workers(config, store, scorer, thread, capabilities, observer, among)
+        finally:
+            await loop.run_in_executor(thread, scorer.close)
+    finally:
+        thread.shutdown(wait=False, cancel_futures=True)
+
+
+async def wind_down(tasks: Sequence[asyncio.Task[None]], seconds: float) -> None:
+    """Let the tasks end by themselves; cancel those that do not."""
+    _, late = await asyncio.wait(tasks, timeout=seconds)
+    if late:
+        log.warning("service.late", tasks=[task.get_name() for task in late], seconds=seconds)
+        await cancel(list(late))
+
+
+async def cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel and wait; errors stay in the tasks."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

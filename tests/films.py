@@ -1,0 +1,111 @@
+"""Films for tests: every frame carries its number as a bar code that survives any codec.
+
+The code is 16 columns over the whole width in the upper quarter, white for a set bit, so it can be
+read from a still of any size. Below it is moving texture, so that frames differ and can be scored.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import imageio_ffmpeg
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+BITS = 16
+
+Painter = Callable[[int, int, int], NDArray[np.uint8]]
+
+
+def texture(number: int, width: int, height: int) -> NDArray[np.uint8]:
+    """RGB, uint8: smooth noise that moves with the frame number, and the code above it."""
+    rng = np.random.default_rng(7)
+    coarse = rng.integers(40, 215, (height // 4 + 2, width // 4 + 2, 3), dtype=np.uint8)
+    fine = np.kron(coarse, np.ones((4, 4, 1), np.uint8))[:height, :width]
+    grain = rng.integers(0, 24, (height, width, 3), dtype=np.uint8)
+    return code(np.roll(fine // 2 + grain + 40, (number * 3, number), axis=(1, 0)), number)
+
+
+def code(picture: NDArray[np.uint8], number: int) -> NDArray[np.uint8]:
+    """Draw the bar code of a number into a picture."""
+    height, width = picture.shape[:2]
+    edges = np.linspace(0, width, BITS + 1).round().astype(int)
+    for bit in range(BITS):
+        picture[: height // 4, edges[bit] : edges[bit + 1]] = 235 if number >> bit & 1 else 16
+    return picture
+
+
+def read_code(picture: NDArray[Any]) -> int:
+    """The number in an upright picture of any size and depth."""
+    height, width = picture.shape[:2]
+    middle = 32768 if picture.dtype == np.uint16 else 128
+    rows = picture[height // 16 : max(height * 3 // 16, height // 16 + 1)]
+    gray = rows.reshape(rows.shape[0], width, -1)[..., :3].astype(float).mean(axis=(0, 2))
+    number = 0
+    for bit in range(BITS):
+        left, right = width * bit / BITS, width * (bit + 1) / BITS
+        inner = gray[int(left + (right - left) * 0.3) : max(int(left + (right - left) * 0.7), int(left) + 1)]
+        number |= int(inner.mean() > middle) << bit
+    return number
+
+
+def read_still(path: Path) -> int:
+    """The number in a saved still, read by Pillow, independent of how it was written."""
+    with Image.open(path) as image:
+        return read_code(np.asarray(image.convert("RGB")))
+
+
+def make(
+    path: Path,
+    *,
+    frames: int = 30,
+    codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
+    width: int = 192,
+    height: int = 108,
+    rate: Fraction | int = 25,
+    pts: Sequence[int] | None = None,
+    time_base: Fraction | None = None,
+    options: dict[str, str] | None = None,
+    container_options: dict[str, str] | None = None,
+    container: str | None = None,
+    painter: Painter = texture,
+    numbers: Iterable[int] | None = None,
+    tags: dict[str, int] | None = None,
+) -> Path:
+    """Encode a film with PyAV. ``pts`` are presentation times in ``time_base`` (1/rate unless given)."""
+    with av.open(str(path), "w", format=container, options=container_options or {}) as output:
+        stream = output.add_stream(codec, rate=rate, options=options or {})
+        stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
+        base = time_base or Fraction(1, 1) / Fraction(rate)
+        stream.codec_context.time_base = base
+        for name, value in (tags or {}).items():
+            setattr(stream.codec_context, name, value)
+        for position, number in enumerate(numbers if numbers is not None else range(frames)):
+            frame = av.VideoFrame.from_ndarray(painter(number, width, height), format="rgb24")
+            frame = frame.reformat(format=pix_fmt)
+            frame.pts = pts[position] if pts is not None else position
+            frame.time_base = base
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    return path
+
+
+def ffmpeg_binaries() -> list[str]:
+    """The FFmpeg on PATH, if any, and the bundled one."""
+    found = [shutil.which("ffmpeg"), imageio_ffmpeg.get_ffmpeg_exe()]
+    return list(dict.fromkeys(str(one) for one in found if one))
+
+
+def remux(source: Path, target: Path, *arguments: str, before: Sequence[str] = ()) -> Path:
+    """Run the bundled FFmpeg on a film, for what PyAV cannot write."""
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-loglevel", "error", "-y", *before, "-i", str(source)]
+    subprocess.run([*command, *arguments, str(target)], check=True, capture_output=True)
+    return target

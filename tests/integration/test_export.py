@@ -1,0 +1,222 @@
+"""Export: each still is proven to be its frame, whatever way it was made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from daemon import decode, export
+from daemon.config import DecodeConfig, ExportConfig, OutputConfig
+from daemon.decode import DecodeReport
+from daemon.errors import ExportError, Kind
+from daemon.export import Exporter, Proven, commands, embed, ffmpeg, names, proof
+from daemon.model import FileIdentity, Frame, Method, Pick, Selection, Still
+from tests import films
+
+DECODE = DecodeConfig()
+
+
+class Bench:
+    """A film with its frames, and an exporter for it."""
+
+    def __init__(self, film: Path, output: Path, binary: str = "", form: str = "auto", **settings: Any) -> None:
+        self.film = film
+        self.info = decode.probe(film, DECODE)
+        self.frames = list(decode.frames(self.info, DECODE, DecodeReport(), single_thread=True))
+        self.output = OutputConfig.model_validate({"path": output, "format": form})
+        self.exact = settings.pop("exact", False)
+        self.config = ExportConfig(ffmpeg=binary, **settings)
+        self.redecoded: list[frozenset[int]] = []
+
+    def picks(self, *ordinals: int) -> list[Pick]:
+        chosen = ordinals or tuple(range(len(self.frames)))
+        return [
+            Pick(rank, n, self.frames[n].pts, self.frames[n].time_s, float(n), self.frames[n].hash)
+            for rank, n in enumerate(chosen, start=1)
+        ]
+
+    def redecode(self, wanted: frozenset[int], depth: int) -> Iterator[Frame]:
+        self.redecoded.append(wanted)
+        return decode.frames(self.info, DECODE, DecodeReport(), single_thread=True, wanted=wanted, depth=depth)
+
+    async def exporter(self) -> Exporter:
+        capabilities = await ffmpeg.probe_binary(ffmpeg.find_binary(self.config.ffmpeg))
+        stat = self.film.stat()
+        source = export.Source(
+            video_id=1,
+            file=FileIdentity(self.film, "ab" * 32, stat.st_size, stat.st_mtime_ns),
+            info=self.info,
+            metric="niqe",
+            lower_better=True,
+            scorer="niqe|test",
+            damaged=False,
+            exact=self.exact,
+        )
+        return Exporter(source, self.config, self.output, decode.DEMUXERS, capabilities, self.redecode)
+
+    async def prove(self, place: Path, *ordinals: int) -> tuple[dict[int, Proven], dict[int, str]]:
+        place.mkdir(exist_ok=True)
+        return await (await self.exporter()).prove(self.picks(*ordinals), place)
+
+    async def publish(self, place: Path, *ordinals: int) -> list[Still]:
+        proven, reasons = await self.prove(place, *ordinals)
+        assert not reasons
+        selection = Selection(tuple(self.picks(*ordinals)), len(ordinals), None, {"count": len(ordinals)})
+        return await (await self.exporter()).publish(selection, proven, {}, place)
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    return films.make(tmp_path / "film.mp4", frames=40, options={"bf": "3", "g": "15"})
+
+
+async def test_each_still_shows_the_frame_in_its_name(film: Path, tmp_path: Path, ffmpeg_binary: str) -> None:
+    stills = await Bench(film, tmp_path / "out", ffmpeg_binary).publish(tmp_path / "work", 31, 0, 17, 39)
+    assert [films.read_still(still.path) for still in stills] == [31, 0, 17, 39]
+    for still in stills:
+        assert names.parse_name(still.path.name).frame == still.frame
+        assert still.method is Method.BATCH
+        assert hashlib.sha256(still.path.read_bytes()).hexdigest() == still.sha256
+
+
+async def test_the_saved_picture_is_the_scored_picture(film: Path, tmp_path: Path, ffmpeg_binary: str) -> None:
+    from PIL import Image
+
+    bench = Bench(film, tmp_path / "out", ffmpeg_binary)
+    for still in await bench.publish(tmp_path / "work", 5, 22):
+        with Image.open(still.path) as image:
+            assert np.array_equal(np.asarray(image), bench.frames[still.frame].picture)
+
+
+async def test_batch_and_single_exports_are_the_same_files(film: Path, tmp_path: Path, ffmpeg_binary: str) -> None:
+    batch = await Bench(film, tmp_path / "batch", ffmpeg_binary).publish(tmp_path / "w1", 3, 8, 21)
+    single = await Bench(film, tmp_path / "single", ffmpeg_binary, select_batch=1).publish(tmp_path / "w2", 3, 8, 21)
+    assert {still.method for still in single} == {Method.SINGLE}
+    assert [still.sha256 for still in batch] == [still.sha256 for still in single]
+
+
+async def test_the_reference_path_gives_the_same_pixels(film: Path, tmp_path: Path, ffmpeg_binary: str) -> None:
+    batch = await Bench(film, tmp_path / "batch", ffmpeg_binary).publish(tmp_path / "w1", 3, 8)
+    exact = await Bench(film, tmp_path / "exact", ffmpeg_binary, exact=True).publish(tmp_path / "w2", 3, 8)
+    assert {still.method for still in exact} == {Method.DECODE}
+    assert [still.sha256 for still in batch] == [still.sha256 for still in exact]
+
+
+async def test_many_picks_go_through_a_script_file(tmp_path: Path, ffmpeg_binary: str) -> None:
+    film = films.make(tmp_path / "long.mp4", frames=6000, width=32, height=32, options={"preset": "ultrafast"})
+    bench = Bench(film, tmp_path / "out", ffmpeg_binary, select_batch=30_000)
+    proven, reasons = await bench.prove(tmp_path / "work", *range(0, 6000, 2))
+    assert not reasons
+    assert len(proven) == 3000
+    assert {one.method for one in proven.values()} == {Method.BATCH}
+
+
+async def test_a_batch_with_a_wrong_hash_falls_back_and_leaves_nothing_unproven(film: Path, tmp_path: Path) -> None:
+    bench = Bench(film, tmp_path / "out")
+    bench.frames[8] = replace(bench.frames[8], hash="0" * 40)
+    proven, reasons = await bench.prove(tmp_path / "work", 3, 8, 21)
+    assert {ordinal: one.method for ordinal, one in proven.items()} == {3: Method.SINGLE, 21: Method.SINGLE}
+    assert bench.redecoded == [frozenset({8})]
+    assert "another picture" in reasons[8]
+    kept = set((tmp_path / "work").rglob("*.png"))
+    assert kept == {one.path for one in proven.values()}
+
+
+async def test_a_frame_beyond_the_end_is_a_reason_and_not_a_still(film: Path, tmp_path: Path) -> None:
+    bench = Bench(film, tmp_path / "out")
+    bench.frames.append(replace(bench.frames[-1], frame=40))
+    proven, reasons = await bench.prove(tmp_path / "work", 3, 40)
+    assert list(proven) == [3]
+    assert "could not be decoded again" in reasons[40]
+
+
+async def test_an_ffmpeg_that_lies_about_success_is_found_out(film: Path, tmp_path: Path) -> None:
+    liar = tmp_path / "ffmpeg"
+    liar.write_text('#!/bin/sh\ncase "$*" in *-version*) echo "ffmpeg version liar";; esac\nexit 0\n')
+    liar.chmod(0o755)
+    proven, reasons = await Bench(film, tmp_path / "out", str(liar)).prove(tmp_path / "work", 3, 8)
+    assert not proven
+    assert set(reasons) == {3, 8}
+
+
+async def test_a_missing_ffmpeg_is_one_clear_error(film: Path, tmp_path: Path) -> None:
+    with pytest.raises(ExportError) as caught:
+        await Bench(film, tmp_path / "out", "no-such-ffmpeg").prove(tmp_path / "work", 3)
+    assert caught.value.kind is Kind.FFMPEG_MISSING
+
+
+async def test_a_hanging_ffmpeg_is_stopped(film: Path, tmp_path: Path) -> None:
+    slow = tmp_path / "ffmpeg"
+    slow.write_text("#!/bin/sh\nexec sleep 600\n")
+    slow.chmod(0o755)
+    capabilities = commands.Capabilities(str(slow), "slow", apply_cropping=False, script_option="-/filter_complex")
+    ended = await ffmpeg.run(capabilities, [], tmp_path, 0.2)
+    assert (ended.code, "timeout_seconds" in ended.message) == (-1, True)
+
+
+async def test_hardware_decoding_that_fails_falls_back_to_the_cpu(film: Path, tmp_path: Path) -> None:
+    proven, reasons = await Bench(film, tmp_path / "out", hwaccel="cuda").prove(tmp_path / "work", 3, 8)
+    assert not reasons
+    assert set(proven) == {3, 8}
+
+
+async def test_a_full_disk_is_refused_before_anything_is_written(film: Path, tmp_path: Path) -> None:
+    exporter = await Bench(film, tmp_path / "out", disk_margin_bytes=1 << 60).exporter()
+    with pytest.raises(ExportError) as caught:
+        exporter.preflight(3)
+    assert caught.value.kind is Kind.DISK_FULL
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+async def test_the_manifest_and_the_image_carry_the_evidence(film: Path, tmp_path: Path) -> None:
+    bench = Bench(film, tmp_path / "out")
+    (still,) = await bench.publish(tmp_path / "work", 12)
+    manifest = json.loads((still.path.parent / "manifest.json").read_text())
+    entry = manifest["stills"][0]
+    assert (entry["file"], entry["frame"], entry["sha256"]) == (still.path.name, 12, still.sha256)
+    assert entry["evidence"]["scored"] == entry["evidence"]["exported"] == bench.frames[12].hash
+    facts = embed.read(still.path)
+    assert (facts["frame"], facts["rank"], facts["hash"]) == ("12", "1", bench.frames[12].hash)
+    assert facts["source"] == str(film)
+
+
+@pytest.mark.parametrize(("setting", "depth"), [("auto", 16), ("png8", 8)])
+async def test_deep_sources_give_the_asked_for_depth(
+    tmp_path: Path, ffmpeg_binary: str, setting: str, depth: int
+) -> None:
+    film = films.make(tmp_path / "deep.mkv", frames=4, codec="ffv1", pix_fmt="yuv420p10le")
+    bench = Bench(film, tmp_path / "out", ffmpeg_binary, form=setting)
+    for still in await bench.publish(tmp_path / "work", 1, 3):
+        assert proof.png_depth(still.path) == (depth, 2)
+        assert films.read_still(still.path) == still.frame
+
+
+async def test_jpeg_stills_on_request(film: Path, tmp_path: Path, ffmpeg_binary: str) -> None:
+    bench = Bench(film, tmp_path / "out", ffmpeg_binary, form="jpeg")
+    for still in await bench.publish(tmp_path / "work", 1, 30):
+        assert still.path.suffix == ".jpg"
+        assert films.read_still(still.path) == still.frame
+        assert embed.read(still.path)["frame"] == str(still.frame)
+
+
+@pytest.mark.parametrize(
+    "name", ["-dash.mp4", "%03d.mp4", "a:b.mp4", 'it\'s "so".mp4', "line\nbreak.mp4", "🎬.mp4", "x" * 251 + ".mp4"]
+)
+async def test_odd_names_are_processed_and_the_stills_are_safe(film: Path, tmp_path: Path, name: str) -> None:
+    odd = film.rename(tmp_path / name)
+    (still,) = await Bench(odd, tmp_path / "out").publish(tmp_path / "work", 7)
+    assert films.read_still(still.path) == 7
+    assert set(still.path.name) & set("\n\"':%*?/") == set()
+    assert json.loads((still.path.parent / "manifest.json").read_text())["source"]["path"] == str(odd)
+
+
+async def test_a_percent_sign_in_the_output_folder_is_only_a_percent_sign(film: Path, tmp_path: Path) -> None:
+    (still,) = await Bench(film, tmp_path / "100%d").publish(tmp_path / "w%03d", 7)
+    assert films.read_still(still.path) == 7
