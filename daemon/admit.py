@@ -86,17 +86,25 @@ class Settler:
     """Watches noticed paths until they have stood still for ``settle_seconds``.
 
     Only stillness between two looks counts, measured by the ``now`` (seconds, monotonic) that the
-    caller passes in; what the file's own timestamps claim does not matter. A path costs one look
-    when it is new, one soon after, and one when its time is up; a path that keeps changing is
-    looked at four times per ``settle_seconds``, for ever.
+    caller passes in; what the file's own timestamps claim does not matter. ``clock`` is the source
+    of ``now`` and is read after each look, for on a slow share a poll of many files outlasts
+    ``settle_seconds``; without it a look takes no time. A path costs one look when it is new, one
+    soon after, and one when its time is up; a path that keeps changing is looked at four times per
+    ``settle_seconds``, for ever.
 
     ``noticed`` and ``forget`` may be called while another thread is inside ``poll``: looks are made
     without holding the lock.
     """
 
-    def __init__(self, settle_seconds: float, look: Callable[[Path], Look] = os.stat) -> None:
+    def __init__(
+        self,
+        settle_seconds: float,
+        look: Callable[[Path], Look] = os.stat,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
         self._settle = settle_seconds
         self._look = look
+        self._clock = clock
         self._tracked: dict[Path, _Tracked] = {}
         self._due: list[tuple[float, int, _Tracked]] = []
         self._counter = 0
@@ -167,19 +175,20 @@ class Settler:
 
     def _after_look(self, tracked: _Tracked, seen: _Seen, now: float) -> bool:
         """Whether the path has settled; it is scheduled for the next look if not."""
+        looked_at = self._clock() if self._clock is not None else now
         with self._lock:
             if not self._is_current(tracked):
                 return False
             changed = seen != tracked.seen
             if changed:
-                tracked.seen, tracked.since = seen, now
+                tracked.seen, tracked.since = seen, looked_at
             still_at = tracked.since + self._settle
-            if now >= still_at:
+            if now >= still_at or self._settle == 0:
                 del self._tracked[tracked.path]
                 return True
             # What has just changed is probably still being written: an early second look finds the
             # moment it stopped without waiting a whole period more.
-            self._schedule(now + self._settle * _BUSY_FRACTION if changed else still_at, tracked)
+            self._schedule(looked_at + self._settle * _BUSY_FRACTION if changed else still_at, tracked)
             return False
 
     def _after_error(self, tracked: _Tracked, code: int | None, now: float) -> None:
@@ -225,7 +234,6 @@ def fingerprint(path: Path) -> FileIdentity:
             before = os.fstat(descriptor)
             _refuse_special(path, before)
             digest = _digest(path, descriptor, before.st_size)
-            _refuse_changed(path, before, os.fstat(descriptor))
             _refuse_changed(path, before, path.stat())
         finally:
             os.close(descriptor)

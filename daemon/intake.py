@@ -39,7 +39,7 @@ class Intake:
         self._store = store
         self._on_queued = on_queued
         self._monotonic = monotonic
-        self._settler = Settler(config.settle_seconds)
+        self._settler = Settler(config.settle_seconds, clock=monotonic)
         self._watcher = Watcher(config, self._found)
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()

@@ -9,7 +9,7 @@ import logging
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import ExitStack, contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -92,27 +92,24 @@ def _bare_options(name: str) -> dict[str, Any]:
 @contextmanager
 def quiet(*, progress: bool = False) -> Iterator[None]:
     """Keep pyiqa's prints off standard output and its log lines in ours; progress bars only if wanted."""
-    with redirect_stdout(io.StringIO()), ExitStack() as stack:
-        if not progress:
-            stack.enter_context(redirect_stderr(io.StringIO()))
-        yield
-    logger = logging.getLogger("pyiqa")
-    logger.handlers.clear()
-    logger.propagate = True
+    try:
+        with redirect_stdout(io.StringIO()), nullcontext() if progress else redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logger = logging.getLogger("pyiqa")
+        logger.handlers.clear()
+        logger.propagate = True
 
 
 @contextmanager
 def bare_backbones() -> Iterator[None]:
     """timm and torchvision build without their ImageNet weights: the metric's checkpoint brings them."""
-    import timm.models._builder as builder
-    import torchvision.models
-
+    builder = importlib.import_module("timm.models._builder")
+    models = importlib.import_module("torchvision.models")
     with ExitStack() as stack:
         stack.enter_context(_replaced(builder, "load_pretrained", _nothing))
         for name in ("resnet18", "resnet34", "resnet50", "vgg16"):
-            stack.enter_context(
-                _replaced(torchvision.models, name, _without_weights(getattr(torchvision.models, name)))
-            )
+            stack.enter_context(_replaced(models, name, _without_weights(getattr(models, name))))
         yield
 
 

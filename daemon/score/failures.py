@@ -31,8 +31,10 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def device_lost(error: BaseException) -> bool:
-    """The device has failed; everything after it would fail too."""
-    return isinstance(error, RuntimeError) and any(text in str(error) for text in _DEVICE)
+    """The device has failed for another reason than memory; everything after it would fail too."""
+    if out_of_memory(error) or not isinstance(error, RuntimeError):
+        return False
+    return any(text in str(error) for text in _DEVICE)
 
 
 def short(error: BaseException) -> str:

@@ -6,6 +6,7 @@ the weights says so at once instead of waiting for a minute of retries.
 
 from __future__ import annotations
 
+import importlib
 import os
 import socket
 import threading
@@ -72,14 +73,13 @@ def shipped_niqe() -> Iterator[Path]:
     36 means and a 36 x 36 covariance (Mittal, Soundararajan, Bovik: Making a "Completely Blind" Image
     Quality Analyzer, IEEE Signal Processing Letters 20, 2013).
     """
-    import scipy.io
-
+    matlab = importlib.import_module("scipy.io")
     with resources.files("daemon.score").joinpath("niqe_pristine.npz").open("rb") as file:
         model = np.load(file)
         parameters = {"mu_prisparam": model["mu_pris_param"], "cov_prisparam": model["cov_pris_param"]}
     with TemporaryDirectory(prefix="stillwatch-") as folder:
         path = Path(folder) / "niqe_pristine.mat"
-        scipy.io.savemat(path, parameters)
+        matlab.savemat(path, parameters)
         yield path
 
 

@@ -243,7 +243,7 @@ def test_the_watch_folder_may_be_a_link_and_keeps_its_spelling(tmp_path: Path, i
 def test_a_circle_of_links_does_not_hold_up_the_watch(inbox: Path, mode: str) -> None:
     (inbox / "day").mkdir()
     (inbox / "day/up").symlink_to(inbox)
-    (inbox / "day/again").symlink_to(inbox)
+    (inbox / "day/again.mp4").symlink_to(inbox)
     with watching(inbox, mode=mode, follow_outside=True) as found:
         put(inbox / "day/clip.mp4")
         found.wait_for(inbox / "day/clip.mp4")

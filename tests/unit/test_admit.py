@@ -171,9 +171,10 @@ def test_a_share_that_is_away_is_waited_for_and_counts_as_no_stillness(settler: 
     assert settled == []
     assert len(settler) == 1
     disk.files[CLIP] = FakeLook()
-    settled, end = poll_until_idle(settler, now, now + 100.0)
+    assert settler.poll(now + SETTLE) == []
+    settled, end = poll_until_idle(settler, now + SETTLE, now + 100.0)
     assert len(settled) == 1
-    assert end >= now + SETTLE
+    assert end == now + 2 * SETTLE
 
 
 def test_a_share_that_is_away_is_not_hammered_without_a_settling_time(disk: FakeDisk) -> None:
@@ -217,6 +218,25 @@ def test_forgotten_and_noticed_again_starts_from_the_beginning(settler: Settler)
     settler.noticed(CLIP)
     assert settler.poll(SETTLE) == []
     assert len(settler.poll(2 * SETTLE)) == 1
+
+
+def test_on_a_slow_share_stillness_counts_from_the_look_and_not_from_the_poll(disk: FakeDisk) -> None:
+    clock = [0.0]
+
+    def slow_look(path: Path) -> FakeLook:
+        clock[0] += 10 * SETTLE
+        return disk.look(path)
+
+    settler = Settler(SETTLE, slow_look, lambda: clock[0])
+    settler.noticed(CLIP)
+    assert settler.poll(clock[0]) == []
+    assert settler.poll(clock[0]) == []
+    settled, _ = poll_until_idle(settler, clock[0], 1_000.0)
+    assert [item.path for item in settled] == [CLIP]
+
+    instant = Settler(0.0, slow_look, lambda: clock[0])
+    instant.noticed(CLIP)
+    assert len(instant.poll(clock[0])) == 1
 
 
 def test_paths_are_returned_in_the_order_they_were_noticed(settler: Settler, disk: FakeDisk) -> None:

@@ -1,0 +1,220 @@
+"""The daemon as its users have it: files in, stills out, signals, restarts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from daemon.export.names import parse_name
+from tests import films
+from tests.acceptance.harness import Daemon, cli, frame_rows, query, stills, write_config
+
+pytestmark = pytest.mark.model
+
+
+def test_files_are_taken_once_however_they_arrive(tmp_path: Path) -> None:
+    config = write_config(tmp_path, watch={"settle_seconds": 4.0})
+    inbox = tmp_path / "inbox"
+    made = [films.make(tmp_path / f"film{n}.mp4", frames=12 + n, numbers=range(n, 12 + 2 * n)) for n in range(4)]
+    shutil.copy(made[0], inbox / "before.mp4")
+    with Daemon(config).ready() as daemon:
+        shutil.copy(made[1], inbox / "copied.mp4")
+        made[2].rename(inbox / "moved.mp4")
+        data = made[3].read_bytes()
+        with (inbox / "bursts.mp4").open("wb") as file:
+            file.write(data[: len(data) // 2])
+            file.flush()
+            threading.Event().wait(3.0)  # a writer that pauses: the pause is what is tested
+            file.write(data[len(data) // 2 :])
+        done = [daemon.event("video.done")["video"] for _ in range(4)]
+        assert sorted(Path(one).name for one in done) == ["before.mp4", "bursts.mp4", "copied.mp4", "moved.mp4"]
+        assert daemon.stop() == 0
+    assert query(tmp_path, "SELECT COUNT(*), SUM(status = 'done'), SUM(attempts) FROM videos") == [(4, 4, 0)]
+    assert [event["event"] for event in daemon.events].count("video.queued") == 4
+    assert daemon.noise == []
+
+
+def test_every_bad_input_ends_with_a_reason_and_the_good_file_is_done(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    inbox = tmp_path / "inbox"
+    good = films.make(tmp_path / "good.mp4", frames=12)
+    (inbox / "text.mp4").write_text("not a video\n" * 50)
+    (inbox / "empty.mp4").touch()
+    (inbox / "cut.mp4").write_bytes(good.read_bytes()[:3000])
+    (inbox / "folder.mp4").mkdir()
+    (inbox / "playlist.mp4").write_text("#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\ngood.mp4\n")
+    (inbox / "concat.mkv").write_text("ffconcat version 1.0\nfile good.mp4\n")
+    (inbox / "link.mp4").symlink_to(good)
+    os.mkfifo(inbox / "pipe.mp4")
+    shutil.copy(good, inbox / "good.mp4")
+    with Daemon(config).ready() as daemon:
+        daemon.event("video.done", "good.mp4")
+        seen = {Path(event["video"]).name for event in daemon.events if event["event"] == "video.rejected"}
+        while len(seen) < 8:
+            seen.add(Path(daemon.event("video.rejected")["video"]).name)
+        assert daemon.stop() == 0
+    rows = dict(query(tmp_path, "SELECT path, status || ' ' || COALESCE(error_kind, '') FROM videos"))
+    assert {Path(path).name: state for path, state in rows.items()} == {
+        "text.mp4": "rejected not_a_video",
+        "empty.mp4": "rejected empty",
+        "cut.mp4": "rejected not_a_video",
+        "folder.mp4": "rejected not_a_file",
+        "playlist.mp4": "rejected not_a_video",
+        "concat.mkv": "rejected not_a_video",
+        "link.mp4": "rejected outside_folder",
+        "pipe.mp4": "rejected not_a_file",
+        "good.mp4": "done ",
+    }
+    for (error,) in query(tmp_path, "SELECT error FROM videos WHERE error IS NOT NULL"):
+        assert "\n" not in error
+
+
+def test_a_stop_in_mid_video_is_quick_and_the_restart_scores_nothing_twice(tmp_path: Path) -> None:
+    film = films.make(tmp_path / "film.mp4", frames=150, width=320, height=240, options={"g": "30"})
+    whole = tmp_path / "whole"
+    parts = tmp_path / "parts"
+    for folder in (whole, parts):
+        folder.mkdir()
+        write_config(folder)
+        shutil.copy(film, folder / "inbox" / "film.mp4")
+        os.utime(folder / "inbox" / "film.mp4", (1, 1))
+    with Daemon(whole / "config.yaml").ready() as daemon:
+        daemon.event("video.done")
+        assert daemon.stop() == 0
+    with Daemon(parts / "config.yaml").ready() as daemon:
+        daemon.wait_for(lambda event: event["event"] == "video.progress" and event["frame"] >= 10)
+        assert daemon.stop(seconds=10.0) == 0
+    before = frame_rows(parts)
+    assert 0 < len(before) < 150
+    assert query(parts, "SELECT status, attempts FROM videos") == [("queued", 0)]
+    with Daemon(parts / "config.yaml").ready() as daemon:
+        assert daemon.event("video.started")["frames_stored"] == len(before)
+        daemon.event("video.done")
+        assert daemon.stop() == 0
+    assert frame_rows(parts)[: len(before)] == before
+    assert frame_rows(parts) == frame_rows(whole)
+    assert {n for n in stills(parts) if n.endswith(".png")} == {n for n in stills(whole) if n.endswith(".png")}
+
+
+def test_a_kill_loses_nothing_and_leaves_no_temporary(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    films.make(tmp_path / "inbox" / "film.mp4", frames=100, width=320, height=240)
+    with Daemon(config).ready() as daemon:
+        daemon.wait_for(lambda event: event["event"] == "video.progress" and event["frame"] >= 10)
+        daemon.stop(signal.SIGKILL)
+    before = frame_rows(tmp_path)
+    work = tmp_path / "stills" / ".stillwatch-work" / "999999999-1"
+    work.mkdir(parents=True)
+    with Daemon(config).ready() as daemon:
+        daemon.event("video.done")
+        assert daemon.stop() == 0
+    assert frame_rows(tmp_path)[: len(before)] == before
+    assert [row[1] for row in frame_rows(tmp_path)] == list(range(100))
+    assert not (tmp_path / "stills" / ".stillwatch-work").exists()
+
+
+def test_a_second_daemon_on_the_same_database_is_refused(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    with Daemon(config).ready() as daemon:
+        second = cli("run", "--config", str(config))
+        assert (second.returncode, second.stderr.count("\n")) == (1, 1)
+        assert "another stillwatch" in second.stderr
+        assert daemon.stop(signal.SIGINT) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("select: {count: 0}", ("select.count", "0", "greater than or equal to 1")),
+        ("selekt: {}", ("selekt", "not a known key")),
+        ("score: {metric: fid}", ("fid",)),
+        ("score: {metric: no-such-metric}", ("no-such-metric",)),
+        ("watch: [", ("not valid YAML",)),
+    ],
+)
+def test_a_bad_configuration_stops_the_start_with_one_line(tmp_path: Path, text: str, words: tuple[str, ...]) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(text)
+    ended = cli("run", "--config", str(config), cwd=tmp_path)
+    assert ended.returncode in (1, 2)
+    assert ended.stderr.strip().count("\n") == 0
+    for word in words:
+        assert word in ended.stderr
+
+
+def test_once_prints_stills_whose_names_parse_back(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    film = films.make(tmp_path / "film.mp4", frames=30)
+    ended = cli("once", str(film), "--config", str(config))
+    assert ended.returncode == 0, ended.stderr
+    found = [name for name in stills(tmp_path) if name.endswith(".png")]
+    assert len(found) == 3
+    for name in found:
+        assert films.read_still(tmp_path / "stills" / name) == parse_name(Path(name).name).frame
+    again = cli("once", str(film), "--config", str(config), "--json")
+    assert again.returncode == 0
+    assert query(tmp_path, "SELECT COUNT(*) FROM selections") == [(1,)]
+    assert cli("once", str(tmp_path / "gone.mp4"), "--config", str(config)).returncode == 1
+    assert cli("once").returncode == 2
+
+
+def test_flat_frames_have_a_note_instead_of_a_score_and_are_never_stills(tmp_path: Path) -> None:
+    def painter(number: int, width: int, height: int) -> films.NDArray[films.np.uint8]:
+        if number < 20 or 30 <= number < 33:
+            return films.np.full((height, width, 3), 0 if number < 20 else 255, films.np.uint8)
+        return films.texture(number, width, height)
+
+    config = write_config(tmp_path)
+    film = films.make(tmp_path / "film.mp4", frames=50, painter=painter)
+    assert cli("once", str(film), "--config", str(config)).returncode == 0
+    noted = query(tmp_path, "SELECT frame FROM frames WHERE score IS NULL AND note = 'flat' ORDER BY frame")
+    assert [row[0] for row in noted] == [*range(20), 30, 31, 32]
+    chosen = {row[0] for row in query(tmp_path, "SELECT frame FROM stills")}
+    assert chosen
+    assert chosen.isdisjoint({row[0] for row in noted})
+
+
+def test_choosing_again_scores_nothing_and_keeps_the_old_selection(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    film = films.make(tmp_path / "film.mp4", frames=50)
+    assert cli("once", str(film), "--config", str(config)).returncode == 0
+    rows = frame_rows(tmp_path)
+    ended = cli("select", "film.mp4", "--count", "5", "--config", str(config))
+    assert ended.returncode == 0, ended.stderr
+    assert frame_rows(tmp_path) == rows
+    assert query(tmp_path, "SELECT requested, chosen FROM selections ORDER BY id") == [(3, 3), (5, 5)]
+    for (path,) in query(tmp_path, "SELECT path FROM stills"):
+        assert Path(path).is_file()
+
+
+def test_retry_queues_what_failed(tmp_path: Path) -> None:
+    config = write_config(tmp_path, export={"ffmpeg": ""})
+    bad = tmp_path / "bad.mp4"
+    bad.write_text("text\n" * 100)
+    assert cli("once", str(bad), "--config", str(config)).returncode == 1
+    assert "1 queued" in cli("retry", "bad.mp4", "--config", str(config)).stdout
+    assert query(tmp_path, "SELECT status FROM videos") == [("queued",)]
+
+
+@pytest.mark.parametrize("command", [["status"], ["list"], ["show", "1"], ["metrics"]])
+def test_looking_is_quick_and_never_imports_torch(tmp_path: Path, command: list[str]) -> None:
+    config = write_config(tmp_path)
+    film = films.make(tmp_path / "film.mp4", frames=12)
+    assert cli("once", str(film), "--config", str(config)).returncode == 0
+    option = [] if command == ["metrics"] else ["--config", str(config)]
+    ended = cli(*command, *option, "--json")
+    assert ended.returncode == 0
+    assert ended.stdout.strip()
+    import subprocess
+    import sys
+
+    script = (
+        "import sys; sys.argv[0] = 'stillwatch'; from daemon.cli import app\n"
+        "try: app(standalone_mode=False)\nfinally: assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script, *command, *option], check=True, capture_output=True)
