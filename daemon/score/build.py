@@ -20,6 +20,7 @@ import torch
 
 from daemon.errors import Kind, ScorerError
 from daemon.score import torchvision_ops
+from daemon.score.catalog import locate
 from daemon.score.failures import device_lost, out_of_memory, short
 from daemon.score.table import Local, Metric
 from daemon.score.weights import shipped_niqe
@@ -242,4 +243,7 @@ def _failure(metric: Metric, device: torch.device, local: Path | None, error: Ex
     if isinstance(error, OSError):
         fix = f"run `stillwatch pull {metric.name}` where there is a network"
         return ScorerError(Kind.WEIGHTS, f"weights of {metric.name} cannot be loaded ({short(error)}): {fix}")
-    return ScorerError(Kind.METRIC, f"{metric.name} cannot be built ({short(error)}): use another score.metric")
+    fix = "use another score.metric"
+    if metric.weights:
+        fix += f", or delete {locate(metric.weights[0])} if it is damaged and pull it again"
+    return ScorerError(Kind.METRIC, f"{metric.name} cannot be built ({short(error)}): {fix}")

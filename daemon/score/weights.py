@@ -92,7 +92,8 @@ def _check_local(metric: Metric, local: Path) -> None:
 
 
 def _not_here(metric: Metric, absent: tuple[str, ...], obstacle: str) -> str:
-    remedy = f"run `stillwatch pull {metric.name}` where there is a network and copy {catalog.locate(absent[0]).parent}"
+    folders = " and ".join(sorted({str(catalog.locate(name).parent) for name in absent}))
+    remedy = f"run `stillwatch pull {metric.name}` where there is a network and copy {folders} here"
     if metric.local is not Local.NONE:
         remedy += ", or set score.weights to a local file"
     files = ", ".join(Path(name).name for name in absent)

@@ -1,0 +1,258 @@
+"""One event, one line: JSON for machines, readable in a terminal, whatever a path contains."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import pytest
+import structlog
+
+from daemon import logs
+
+NASTY = "/in/two\nlines\r\u2028 \"quoted\" caf\udce9 \x1b[31m🎬.mp4"
+
+
+class Stream(io.TextIOWrapper):
+    """A log file: UTF-8 and strict about it."""
+
+    def __init__(self, *, terminal: bool = False, errors: str = "strict") -> None:
+        super().__init__(io.BytesIO(), encoding="utf-8", errors=errors, newline="\n", write_through=True)
+        self._terminal = terminal
+
+    def isatty(self) -> bool:
+        return self._terminal
+
+    @property
+    def text(self) -> str:
+        raw = self.buffer
+        assert isinstance(raw, io.BytesIO)
+        return raw.getvalue().decode("utf-8")
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        assert self.text.endswith("\n")
+        return [json.loads(line) for line in self.text.removesuffix("\n").split("\n")]
+
+
+@pytest.fixture
+def stream() -> Stream:
+    return Stream()
+
+
+@pytest.fixture(autouse=True)
+def _as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Logging is global: put it back. A handler that fails raises instead of printing."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    calmed = ("watchdog", "PIL", "matplotlib", "timm", "numba", "asyncio", "aiosqlite", "pyiqa", "huggingface_hub")
+    levels = {name: logging.getLogger(name).level for name in calmed}
+
+    def fail(handler: logging.Handler, record: logging.LogRecord) -> None:
+        raise AssertionError(f"the record could not be written: {record.msg!r}")
+
+    monkeypatch.setattr(logging.Handler, "handleError", fail)
+    yield
+    logging.captureWarnings(False)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name, before in levels.items():
+        logging.getLogger(name).setLevel(before)
+    structlog.contextvars.clear_contextvars()
+    structlog.reset_defaults()
+
+
+def test_an_event_is_one_json_object_with_its_name_level_time_and_facts(stream: Stream) -> None:
+    logs.configure("json", "info", stream)
+    logs.get("daemon.pipeline").info("video.queued", video="/in/a.mp4", video_id=3, size_bytes=10)
+    (event,) = stream.events
+    assert event["timestamp"].endswith("Z")
+    del event["timestamp"]
+    assert event == {"event": "video.queued", "level": "info", "video": "/in/a.mp4", "video_id": 3, "size_bytes": 10}
+
+
+def test_facts_bound_once_are_in_every_event(stream: Stream) -> None:
+    logs.configure("json", "info", stream)
+    bound = logs.get().bind(video="/in/a.mp4", video_id=3)
+    bound.info("video.started")
+    bound.warning("export.fallback", to="single")
+    assert [(one["video_id"], one["level"]) for one in stream.events] == [(3, "info"), (3, "warning")]
+
+
+def test_a_loggers_name_does_not_matter_to_where_it_writes(stream: Stream) -> None:
+    early = logs.get("made.before.configuring")
+    logs.configure("json", "info", stream)
+    early.info("service.ready")
+    assert stream.events[0]["event"] == "service.ready"
+
+
+@pytest.mark.parametrize("key", ["video", "path", "error"])
+def test_a_nasty_path_is_one_json_line_and_reads_back(stream: Stream, key: str) -> None:
+    logs.configure("json", "info", stream)
+    logs.get().info("video.queued", **{key: NASTY})
+    assert stream.text.count("\n") == 1
+    assert stream.text.isascii()
+    assert stream.events[0][key] == NASTY.replace("\udce9", "\\udce9")
+
+
+def test_undecodable_bytes_inside_a_list_do_not_break_the_line(stream: Stream) -> None:
+    logs.configure("json", "info", stream)
+    logs.get().info("service.late", paths=[NASTY])
+    assert len(stream.events) == 1
+
+
+def test_facts_that_json_does_not_know_are_written_as_text(stream: Stream, tmp_path: Any) -> None:
+    logs.configure("json", "info", stream)
+    logs.get().info("video.queued", video=tmp_path)
+    assert str(tmp_path) in stream.events[0]["video"]
+
+
+def test_a_traceback_is_structured_and_on_the_same_line(stream: Stream) -> None:
+    logs.configure("json", "info", stream)
+    try:
+        raise ValueError(f"no such file: {NASTY}")
+    except ValueError:
+        logs.get().exception("video.crashed", video=NASTY)
+    (event,) = stream.events
+    assert event["event"] == "video.crashed"
+    (raised,) = event["exception"]
+    assert raised["exc_type"] == "ValueError"
+    assert raised["frames"][-1]["name"] == "test_a_traceback_is_structured_and_on_the_same_line"
+
+
+def test_the_cause_of_an_error_is_in_its_traceback(stream: Stream) -> None:
+    logs.configure("json", "info", stream)
+    try:
+        try:
+            raise OSError("the share is gone")
+        except OSError as cause:
+            raise ValueError("cannot be read") from cause
+    except ValueError:
+        logs.get().exception("video.crashed")
+    assert [one["exc_type"] for one in stream.events[0]["exception"]] == ["ValueError", "OSError"]
+
+
+def test_records_of_libraries_go_through_the_same_renderer(stream: Stream) -> None:
+    logs.configure("json", "info", stream)
+    logging.getLogger("torch.cuda").warning("two\nlines about %s", NASTY)
+    (event,) = stream.events
+    assert event["level"] == "warning"
+    assert event["logger"] == "torch.cuda"
+    assert event["event"].startswith("two\nlines about /in/two\nlines")
+
+
+def test_a_librarys_traceback_is_structured_too(stream: Stream) -> None:
+    logs.configure("json", "info", stream)
+    try:
+        raise RuntimeError("CUDA error")
+    except RuntimeError:
+        logging.getLogger("torch").exception("it failed")
+    assert stream.events[0]["exception"][0]["exc_type"] == "RuntimeError"
+
+
+def test_python_warnings_become_events(stream: Stream) -> None:
+    logs.configure("json", "info", stream)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        # Entering the context put the original function back over the one that logs.
+        logging.captureWarnings(False)
+        logging.captureWarnings(True)
+        warnings.warn("an old spelling", stacklevel=1)
+        logging.captureWarnings(False)
+    (event,) = stream.events
+    assert event["logger"] == "py.warnings"
+    assert "an old spelling" in event["event"]
+
+
+@pytest.mark.parametrize(
+    ("level", "shown"),
+    [
+        ("debug", ["debug", "info", "warning", "error"]),
+        ("info", ["info", "warning", "error"]),
+        ("warning", ["warning", "error"]),
+        ("error", ["error"]),
+    ],
+)
+def test_only_the_configured_level_and_above_is_shown(stream: Stream, level: str, shown: list[str]) -> None:
+    logs.configure("json", level, stream)
+    for one in ("debug", "info", "warning", "error"):
+        getattr(logs.get(), one)("event")
+    assert [event["level"] for event in stream.events] == shown
+
+
+def test_chatty_libraries_speak_from_warning_upwards(stream: Stream) -> None:
+    logs.configure("json", "info", stream)
+    logging.getLogger("watchdog.observers").info("an event")
+    logging.getLogger("watchdog.observers").warning("an overflow")
+    assert [event["event"] for event in stream.events] == ["an overflow"]
+
+
+def test_debug_lets_the_libraries_speak(stream: Stream) -> None:
+    logs.configure("json", "debug", stream)
+    logging.getLogger("watchdog.observers").debug("an event")
+    assert [event["event"] for event in stream.events] == ["an event"]
+
+
+def test_configuring_again_replaces_the_first_stream(stream: Stream) -> None:
+    first = Stream()
+    logs.configure("json", "info", first)
+    logs.configure("json", "info", stream)
+    logs.get().info("service.ready")
+    assert first.text == ""
+    assert len(stream.events) == 1
+
+
+def test_the_console_format_says_the_same_for_people(stream: Stream) -> None:
+    logs.configure("console", "info", stream)
+    logs.get().info("video.queued", video="/in/a.mp4", video_id=3)
+    assert stream.text.count("\n") == 1
+    assert "video.queued" in stream.text
+    assert "video=/in/a.mp4" in stream.text
+    assert "video_id=3" in stream.text
+
+
+def test_the_console_keeps_a_nasty_path_on_one_line_and_harmless(stream: Stream) -> None:
+    logs.configure("console", "info", stream)
+    logs.get().info("video.queued", video=NASTY)
+    assert stream.text.count("\n") == 1
+    assert "\r" not in stream.text
+    assert "\x1b" not in stream.text
+
+
+def test_the_console_survives_a_traceback_with_undecodable_bytes() -> None:
+    stream = Stream(errors=str(sys.__stderr__.errors if sys.__stderr__ else "backslashreplace"))
+    logs.configure("console", "info", stream)
+    try:
+        raise ValueError(f"cannot be read: {NASTY}")
+    except ValueError:
+        logs.get().exception("video.crashed")
+    assert "video.crashed" in stream.text
+
+
+@pytest.mark.parametrize(("terminal", "first"), [(True, "\x1b"), (False, "{")])
+def test_auto_is_console_with_colours_in_a_terminal_and_json_elsewhere(terminal: bool, first: str) -> None:
+    stream = Stream(terminal=terminal)
+    logs.configure("auto", "info", stream)
+    logs.get().info("service.ready")
+    assert stream.text.startswith(first)
+
+
+@pytest.mark.parametrize(("chosen", "first"), [("json", "{"), ("console", "\x1b")])
+def test_a_chosen_format_wins_over_the_terminal(chosen: Literal["json", "console"], first: str) -> None:
+    stream = Stream(terminal=True)
+    logs.configure(chosen, "info", stream)
+    logs.get().info("service.ready")
+    assert stream.text.startswith(first)
+
+
+def test_without_a_stream_it_is_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("json", "info")
+    logs.get().info("service.ready")
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert json.loads(captured.err)["event"] == "service.ready"
