@@ -16,6 +16,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 from daemon.errors import ConfigError
@@ -56,7 +57,7 @@ EXCLUDED_NAMES = [
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, validate_default=True, allow_inf_nan=False)
 
 
 class WatchConfig(_Section):
@@ -92,6 +93,9 @@ class OutputConfig(_Section):
     format: Literal["auto", "png", "png8", "jpeg"] = Field(
         "auto",
         description="auto and png: PNG, 16-bit from sources above 8 bits; png8: always 8-bit; jpeg",
+    )
+    hdr: Literal["tonemap", "keep"] = Field(
+        "tonemap", description="PQ and HLG sources: SDR stills, or keep the 16-bit samples (auto and png only)"
     )
     jpeg_quality: int = Field(2, ge=1, le=31, description="FFmpeg's -q:v for jpeg, 1 is the best")
 
@@ -235,6 +239,8 @@ def load(explicit: Path | None = None) -> Config:
         config = Config(**from_file)
     except ValidationError as error:
         raise ConfigError(_explain(error, file)) from error
+    except SettingsError as error:
+        raise ConfigError(f'the environment: {error}; lists are written as JSON: ["mp4", "mkv"]') from error
     return _absolute(config)
 
 
@@ -243,7 +249,7 @@ def _read(file: Path) -> dict[str, Any]:
         values = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} cannot be read: {error}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{file} is not valid YAML: {' '.join(str(error).split())}") from error
     if values is None:
         return {}
@@ -286,7 +292,9 @@ def _explain(error: ValidationError, file: Path | None) -> str:
     """One line for the first problem: key, value, what is allowed."""
     first = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in first["loc"])
-    where = str(file) if file is not None else "the environment"
+    variable = ENV_PREFIX + "__".join(str(part) for part in first["loc"][:2]).upper()
+    named = next((name for name in os.environ if name.upper() == variable), None)
+    where = named or (str(file) if file is not None else "the configuration")
     if first["type"] == "extra_forbidden":
         section = str(first["loc"][0])
         known = _section(section).model_fields if len(first["loc"]) > 1 else Config.model_fields

@@ -8,10 +8,7 @@ of its planes, the form that the command line's ``framehash`` sees.
 
 from __future__ import annotations
 
-import hashlib
-import logging
 import os
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from fractions import Fraction
@@ -19,17 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import av
-import av.filter
-import av.logging
 import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from daemon import picture
 from daemon.config import DecodeConfig
+from daemon.damage import ERRORS
 from daemon.errors import Kind, VideoError
-from daemon.model import Colour, Frame, Picture, VideoInfo
+from daemon.frames import Packer, PictureMaker, bit_depth
+from daemon.model import Colour, Frame, VideoInfo
 
 DEMUXERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpegtsraw,mpeg,mpegvideo,flv,live_flv,asf,ogg,gif,apng,"
@@ -177,11 +173,6 @@ def _sane_aspect(aspect: Fraction | None) -> Fraction:
     return Fraction(aspect)
 
 
-def bit_depth(frame: VideoFrame) -> int:
-    """Bits of the widest component."""
-    return max((component.bits for component in frame.format.components), default=8)
-
-
 def _colour(frame: VideoFrame) -> Colour:
     return Colour(
         matrix=_MATRIX_NAMES.get(int(frame.colorspace), "unknown"),
@@ -223,16 +214,18 @@ def frames(
     known: Sequence[str] = (),
     wanted: frozenset[int] | None = None,
     depth: int | None = None,
+    keep_hdr: bool = False,
 ) -> Iterator[Frame]:
     """Decode the chosen stream from its beginning and yield its frames in order.
 
     ``known[n]`` is the stored hash of frame n: where it still holds, ``picture`` is None. With
     ``wanted`` only those ordinals are yielded, and decoding ends after the last. ``depth`` 8 or 16
-    overrides the pictures' bits a sample. Raises DamageError when ``single_thread`` is False and the
-    file shows a sign of damage; VideoError when the file cannot be read at all.
+    overrides the pictures' bits a sample, ``keep_hdr`` leaves PQ and HLG samples untouched. Raises
+    DamageError when ``single_thread`` is False and the file shows a sign of damage; VideoError when
+    the file cannot be read at all.
     """
-    maker = _PictureMaker(info, depth)
-    packer = _Packer()
+    maker = PictureMaker(info, depth, keep_hdr)
+    packer = Packer()
     clock = _Clock(info)
     last = max(wanted, default=-1) if wanted is not None else None
     with _opened(info.path, config) as container:
@@ -268,7 +261,7 @@ def _decoded(
     stream.thread_type = "NONE" if single_thread else "AUTO"
     context.thread_count = 1 if single_thread else config.threads
 
-    with _ERRORS.watching(any_thread=not single_thread) as lines:
+    with ERRORS.watching(any_thread=not single_thread) as lines:
         seen = 0
 
         def damage(reason: str) -> None:
@@ -319,59 +312,6 @@ def _decode_packet(context: Any, packet: Any, damage: Any) -> list[VideoFrame]:
     return decoded
 
 
-class _ErrorLines(logging.Handler):
-    """FFmpeg's ERROR lines, given to the decodes they may belong to.
-
-    A line logged on a decode's own thread is its own. A line from a thread that is no decode's is
-    from one of FFmpeg's workers and goes to every frame-threaded decode.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(level=logging.ERROR)
-        self._watches: dict[int, tuple[bool, list[str]]] = {}
-        self._installed = False
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Called by PyAV's logging bridge, on whatever thread FFmpeg logged."""
-        own = self._watches.get(record.thread or 0)
-        if own is not None:
-            own[1].append(record.getMessage())
-            return
-        if record.thread not in _python_threads():
-            for any_thread, lines in list(self._watches.values()):
-                if any_thread:
-                    lines.append(record.getMessage())
-
-    @contextmanager
-    def watching(self, *, any_thread: bool) -> Iterator[list[str]]:
-        """Collect the lines of the decode that runs on this thread."""
-        if not self._installed:
-            av.logging.set_level(av.logging.ERROR)
-            av.logging.set_skip_repeated(False)
-            logger = logging.getLogger("libav")
-            logger.addHandler(self)
-            logger.propagate = False
-            self._installed = True
-        lines: list[str] = []
-        thread = threading.get_ident()
-        outer = self._watches.get(thread)
-        self._watches[thread] = (any_thread, lines)
-        try:
-            yield lines
-        finally:
-            if outer is None:
-                self._watches.pop(thread, None)
-            else:
-                self._watches[thread] = outer
-
-
-def _python_threads() -> set[int]:
-    return {thread.ident or 0 for thread in threading.enumerate() if not isinstance(thread, threading._DummyThread)}
-
-
-_ERRORS = _ErrorLines()
-
-
 class _Clock:
     """Seconds since the container's start; a missing pts follows the frame before."""
 
@@ -384,62 +324,3 @@ class _Clock:
     def seconds(self, pts: int | None) -> float:
         self._last = float(pts * self._time_base) - self._start if pts is not None else self._last + self._step
         return self._last
-
-
-class _Packer:
-    """Hex SHA-1 of a frame's unpadded planes, as FFmpeg's rawvideo encoder lays them out."""
-
-    def __init__(self) -> None:
-        self._encoder: Any = None
-        self._key: tuple[int, int, str, Fraction | None] | None = None
-
-    def sha1(self, raw: VideoFrame) -> str:
-        key = (raw.width, raw.height, raw.format.name, raw.time_base)
-        if key != self._key:
-            self._encoder = av.CodecContext.create("rawvideo", "w")
-            self._encoder.width, self._encoder.height, self._encoder.pix_fmt = key[:3]
-            self._encoder.time_base = raw.time_base
-            self._key = key
-        digest = hashlib.sha1(usedforsecurity=False)
-        for packet in self._encoder.encode(raw):
-            digest.update(packet)
-        return digest.hexdigest()
-
-
-class _PictureMaker:
-    """Runs frames through the filter chain; a change of size or format rebuilds it."""
-
-    def __init__(self, info: VideoInfo, depth: int | None) -> None:
-        self._info = info
-        self._depth = depth
-        self._expected = picture.layout_of(info)
-        self._layout: picture.Layout | None = None
-        self._graph: Any = None
-        self.mixed = False
-
-    def make(self, raw: VideoFrame) -> Picture:
-        layout = picture.Layout(raw.width, raw.height, raw.format.name, bit_depth(raw))
-        if layout != self._layout:
-            self.mixed = self.mixed or layout != self._expected
-            self._graph = self._build(raw, layout)
-            self._layout = layout
-        self._graph.push(raw)
-        made: Picture = self._graph.pull().to_ndarray()
-        return made
-
-    def _build(self, raw: VideoFrame, layout: picture.Layout) -> Any:
-        graph = av.filter.Graph()
-        depth = self._depth or (16 if layout.bit_depth > 8 else 8)
-        last = graph.add_buffer(
-            width=raw.width,
-            height=raw.height,
-            format=raw.format,
-            time_base=raw.time_base or self._info.time_base,
-        )
-        for name, args in picture.chain(self._info, layout, depth=depth):
-            node = graph.add(name, args) if args else graph.add(name)
-            last.link_to(node)
-            last = node
-        last.link_to(graph.add("buffersink"))
-        graph.configure()
-        return graph

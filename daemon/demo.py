@@ -52,9 +52,7 @@ def run(folder: Path, clips: Sequence[Path]) -> int:
     console = Console(stderr=True, highlight=False)
     console.print(f"starting the daemon on {scratch / 'inbox'} (its log: {scratch / 'daemon.log'})")
     with (scratch / "daemon.log").open("wb") as written, (scratch / "daemon.log").open("rb") as log:
-        daemon = subprocess.Popen(
-            [sys.executable, "-m", "daemon", "run", "--config", str(config_file)], stderr=written
-        )
+        daemon = subprocess.Popen([sys.executable, "-m", "daemon", "run", "--config", str(config_file)], stderr=written)
         try:
             _await_ready(daemon, log)
             for source in sources:

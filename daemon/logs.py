@@ -67,6 +67,17 @@ def configure(
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     _calm_libraries(level)
+    adopt("torch")
+
+
+def adopt(library: str) -> None:
+    """Send a library's records through our renderer although it installed handlers of its own.
+
+    torch does so when it is imported, so this is called again after that.
+    """
+    logger = logging.getLogger(library)
+    logger.handlers.clear()
+    logger.propagate = True
 
 
 def _calm_libraries(level: str) -> None:

@@ -11,6 +11,9 @@ command line (batch export), so the saved still is the scored picture. Policy, i
 * The display matrix (quarter turns and mirroring) is applied: pictures are upright.
 * Alpha is dropped.
 * Sources above 8 bits become 16-bit RGB whose white is exactly 65535.
+* PQ and HLG are tone-mapped by ``daemon.tone``, unless the caller asks for the untouched samples; where
+  such a file has no matrix tag, it is BT.2020.
+* Colour tags do not travel on: a still is plain RGB. Untouched HDR samples keep theirs.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+from daemon import tone
 from daemon.model import Colour, VideoInfo
 
 Filter = tuple[str, str]
@@ -65,7 +69,11 @@ def is_gray(pix_fmt: str) -> bool:
 def matrix_name(colour: Colour, height: int) -> str:
     """swscale's name of the YUV matrix; untagged files by their number of lines."""
     tagged = _MATRICES.get(colour.matrix)
-    return tagged or ("smpte170m" if height <= SD_LINES else "bt709")
+    if tagged is not None:
+        return tagged
+    if tone.is_hdr(colour):
+        return "bt2020"
+    return "smpte170m" if height <= SD_LINES else "bt709"
 
 
 def is_full_range(colour: Colour, pix_fmt: str) -> bool:
@@ -98,13 +106,29 @@ def picture_size(info: VideoInfo) -> tuple[int, int]:
     return (height, width) if info.rotation_degrees in (90, 270) else (width, height)
 
 
-def chain(info: VideoInfo, layout: Layout, *, depth: int) -> tuple[Filter, ...]:
-    """The filters that turn a decoded frame into packed RGB of ``depth`` 8 or 16 bits a sample."""
-    deep = layout.bit_depth > 8
-    filters = [_scale(info, layout), ("format", "rgb48le" if deep else "rgb24")]
-    filters += _levels(info.colour, layout, depth)
+def bits(info: VideoInfo, layout: Layout) -> int:
+    """Bits a sample of the picture as it is scored: 16 for deep and for HDR sources, else 8."""
+    return 16 if layout.bit_depth > 8 or tone.is_hdr(info.colour) else 8
+
+
+def chain(info: VideoInfo, layout: Layout, *, depth: int, keep_hdr: bool = False) -> tuple[Filter, ...]:
+    """The filters that turn a decoded frame into packed RGB of ``depth`` 8 or 16 bits a sample.
+
+    ``keep_hdr`` leaves PQ and HLG samples as they are.
+    """
+    working = bits(info, layout)
+    hdr = tone.is_hdr(info.colour)
+    filters = [_scale(info, layout), ("format", "rgb48le" if working == 16 else "rgb24")]
+    filters += _levels(info.colour, layout, working)
+    if hdr and not keep_hdr:
+        filters += tone.tone_filters(info.colour)
+    if working == 16 and depth == 8:
+        # The step to 8 bits cuts the low byte; a multiple of 257 survives that as a rounded value.
+        filters.append(_table("round(val/257)*257"))
     filters += _upright(info)
     filters.append(("format", "rgb48le" if depth == 16 else "rgb24"))
+    if not (hdr and keep_hdr):
+        filters.append(("setparams", "color_primaries=unknown:color_trc=unknown"))
     return tuple(filters)
 
 
@@ -123,14 +147,14 @@ def _scale(info: VideoInfo, layout: Layout) -> Filter:
     return "scale", ":".join(args)
 
 
-def _levels(colour: Colour, layout: Layout, depth: int) -> list[Filter]:
-    """A table that makes white exact; empty where swscale's own answer is.
+def _levels(colour: Colour, layout: Layout, working: int) -> list[Filter]:
+    """A table that makes black and white exact; empty where swscale's own answer is.
 
     swscale widens samples by shifting: full-range white of b bits becomes (2^b - 1) << (16 - b), and
     limited white 255 << 8, instead of 65535. It never expands limited-range gray.
     """
     full = is_full_range(colour, layout.pix_fmt)
-    if layout.bit_depth <= 8:
+    if working == 8:
         if not is_gray(layout.pix_fmt) or full:
             return []
         return [_table("clip(round((val-16)*255/219),0,255)")]
@@ -139,11 +163,9 @@ def _levels(colour: Colour, layout: Layout, depth: int) -> list[Filter]:
         low, high = 16 << 8, 235 << 8
     elif not is_rgb(layout.pix_fmt):
         high = ((1 << layout.bit_depth) - 1) << (16 - layout.bit_depth) if full else 255 << 8
-    value = "val" if (low, high) == (0, 65535) else f"clip(round((val-{low})*65535/{high - low}),0,65535)"
-    if depth == 8:
-        # The step to 8 bits cuts the low byte; a multiple of 257 survives that as a rounded value.
-        return [_table(f"round(({value})/257)*257")]
-    return [] if value == "val" else [_table(value)]
+    if (low, high) == (0, 65535):
+        return []
+    return [_table(f"clip(round((val-{low})*65535/{high - low}),0,65535)")]
 
 
 def _table(expression: str) -> Filter:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from daemon import decode, export, selection
+from daemon import decode, export, picture, selection
 from daemon.bridge import Channel, ChannelStopped
 from daemon.config import Config, SelectConfig
 from daemon.decode import DamageError, DecodeReport
@@ -146,10 +146,12 @@ class Pipeline:
         frames = decode.frames(info, self._config.decode, report, single_thread=single_thread, known=known)
         decoder = threading.Thread(target=_produce, args=(frames, channel), name=f"decode-{record.id}", daemon=True)
         meter = _Meter(self._config.log.progress_seconds, self._monotonic)
+        width, height = picture.picture_size(info)
+        itemsize = picture.bits(info, picture.layout_of(info)) // 8
         loop = asyncio.get_running_loop()
         decoder.start()
         try:
-            size = scorer.batch_size(info.height, info.width, 2 if info.bit_depth > 8 else 1)
+            size = scorer.batch_size(height, width, itemsize)
             while batch := await channel.take(size):
                 fresh = [frame for frame in batch if frame.picture is not None]
                 pictures = [frame.picture for frame in fresh if frame.picture is not None]
@@ -165,7 +167,7 @@ class Pipeline:
                     batch=size,
                 )
                 self._tell(progress, meter.due())
-                size = scorer.batch_size(info.height, info.width, 2 if info.bit_depth > 8 else 1)
+                size = scorer.batch_size(height, width, itemsize)
         finally:
             channel.stop()
             self._channel = None
@@ -203,13 +205,14 @@ class Pipeline:
             self._config.output,
             decode.DEMUXERS,
             capabilities,
-            lambda wanted, depth: decode.frames(
+            lambda wanted, image: decode.frames(
                 source.info,
                 self._config.decode,
                 DecodeReport(),
                 single_thread=source.damaged,
                 wanted=wanted,
-                depth=depth,
+                depth=image.depth,
+                keep_hdr=image.keep_hdr,
             ),
         )
         table = await self._store.score_table(record.id)

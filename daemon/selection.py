@@ -80,6 +80,8 @@ def _shortfall(chosen: int, count: int, scored: int, total: int, gap: float) -> 
         return "the video has no frames"
     if scored == 0:
         return f"none of the {total} frames has a score: all are flat or could not be scored"
+    if chosen == scored == total:
+        return f"the video has only {total} frames"
     if chosen == scored:
         return f"only {scored} of {total} frames could be scored"
     return f"no further frame is {_seconds(gap)} s away from the {chosen} chosen ones (select.min_gap_seconds)"

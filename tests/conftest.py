@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,9 @@ from typing import Any
 import pytest
 
 from tests import films
+
+# As `open_scorer` does, for the tests that import torch before it.
+os.environ.setdefault("MKL_CBWR", "COMPATIBLE")
 
 
 @pytest.fixture(autouse=True)

@@ -24,8 +24,8 @@ from daemon.model import FileIdentity, Frame, Method, Pick, Selection, Still, Vi
 
 log = get(__name__)
 
-Redecode = Callable[[frozenset[int], int], Iterator[Frame]]
-"""(ordinals, bits a sample) to those frames, decoded exactly as they were for scoring."""
+Redecode = Callable[[frozenset[int], ImageFormat], Iterator[Frame]]
+"""Ordinals to those frames, decoded exactly as they were for scoring, as pictures of a format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +56,14 @@ class Proven:
     height: int
 
 
-def image_format(output: OutputConfig, bit_depth: int) -> ImageFormat:
+def image_format(output: OutputConfig, info: VideoInfo) -> ImageFormat:
     """What a still of this source is written as."""
     if output.format == "jpeg":
         return ImageFormat("jpg", 8, output.jpeg_quality)
-    return ImageFormat("png", 16 if bit_depth > 8 and output.format != "png8" else 8)
+    if output.format == "png8":
+        return ImageFormat("png", 8)
+    depth = picture.bits(info, picture.layout_of(info))
+    return ImageFormat("png", depth, keep_hdr=output.hdr == "keep")
 
 
 class Exporter:
@@ -84,7 +87,7 @@ class Exporter:
         self._demuxers = demuxers
         self._capabilities = capabilities
         self._redecode = redecode
-        self._image = image_format(output, source.info.bit_depth)
+        self._image = image_format(output, source.info)
         self._size = picture.picture_size(source.info)
         self._log = log.bind(video=str(source.file.path), video_id=source.video_id)
 
@@ -167,7 +170,7 @@ class Exporter:
         folder.mkdir(exist_ok=True)
         proven: dict[int, Proven] = {}
         reasons = dict.fromkeys(left, "the frame could not be decoded again")
-        decoded = self._redecode(frozenset(left), self._image.depth)
+        decoded = self._redecode(frozenset(left), self._image)
         try:
             while (frame := await asyncio.to_thread(next, decoded, None)) is not None:
                 if frame.hash != left[frame.frame] or frame.picture is None:

@@ -32,11 +32,15 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class ImageFormat:
-    """How a still is written. ``depth`` is bits a sample; ``jpeg_quality`` is FFmpeg's ``-q:v``."""
+    """How a still is written. ``depth`` is bits a sample; ``jpeg_quality`` is FFmpeg's ``-q:v``.
+
+    ``keep_hdr`` leaves PQ and HLG samples untouched.
+    """
 
     suffix: Suffix
     depth: int
     jpeg_quality: int = 2
+    keep_hdr: bool = False
 
 
 def select_expression(ordinals: Sequence[int]) -> str:
@@ -61,7 +65,8 @@ def filter_graph(info: VideoInfo, ordinals: Sequence[int], image: ImageFormat, *
     ``settb`` and ``setpts`` make the presentation time the ordinal, which names files and hashes.
     """
     native = f",format={info.pix_fmt}" if hardware else ""
-    chain = picture.to_text(picture.chain(info, picture.layout_of(info), depth=image.depth))
+    filters = picture.chain(info, picture.layout_of(info), depth=image.depth, keep_hdr=image.keep_hdr)
+    chain = picture.to_text(filters)
     if image.suffix == "jpg":
         chain += "," + jpeg_tail()
     return (

@@ -10,6 +10,8 @@ from daemon.errors import ExportError, Kind
 
 _HEADER_BYTES = 8192
 _JPEG_BYTES_PER_PIXEL = 2.0
+_PNG_FRAMING = 1.005
+"""FFmpeg writes chunks of 4 KiB with 12 bytes around each; stored deflate blocks add 5 bytes in 32 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +23,15 @@ class Need:
 
 
 def estimate(*, stills: int, select_batch: int, width: int, height: int, depth: int, jpeg: bool) -> Need:
-    """An upper bound: a PNG never grows beyond its raw samples by more than its headers.
+    """An upper bound: a PNG's raw samples, one filter byte a line, and what frames them.
 
     The worst moment is the last batch: its raw images exist once more while facts are embedded.
 
     >>> estimate(stills=100, select_batch=50, width=1920, height=1080, depth=8, jpeg=False).temporary_bytes
-    311449600
+    313130000
     """
     pixels = width * height
-    one = round(pixels * _JPEG_BYTES_PER_PIXEL) if jpeg else pixels * 3 * depth // 8
+    one = round(pixels * _JPEG_BYTES_PER_PIXEL) if jpeg else round(pixels * 3 * depth / 8 * _PNG_FRAMING) + height
     one += _HEADER_BYTES
     return Need(final_bytes=stills * one, temporary_bytes=min(stills, select_batch) * one)
 

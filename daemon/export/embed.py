@@ -21,7 +21,7 @@ _SOFTWARE, _DESCRIPTION = 0x0131, 0x010E
 def embed(data: bytes, facts: dict[str, str]) -> bytes:
     """The same image with the facts in its metadata. Raises ValueError if it is neither PNG nor JPEG."""
     if data.startswith(PNG_SIGNATURE):
-        at = data.index(b"IDAT") - 4
+        at = _first_image_data(data)
         return data[:at] + b"".join(_itxt(key, value) for key, value in facts.items()) + data[at:]
     if data.startswith(b"\xff\xd8"):
         return data[:2] + _app1(facts) + data[2:]
@@ -41,6 +41,17 @@ def read(path: Path) -> dict[str, str]:
     except ValueError:
         return {}
     return {str(key): str(value) for key, value in facts.items()} if isinstance(facts, dict) else {}
+
+
+def _first_image_data(data: bytes) -> int:
+    """Where the first IDAT chunk begins; chunk by chunk, since a text may spell the name as well."""
+    at = len(PNG_SIGNATURE)
+    while at + 8 <= len(data):
+        (length,) = struct.unpack_from(">I", data, at)
+        if data[at + 4 : at + 8] == b"IDAT":
+            return at
+        at += length + 12
+    raise ValueError("a PNG without image data")
 
 
 def _itxt(key: str, value: str) -> bytes:

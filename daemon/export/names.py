@@ -10,8 +10,8 @@ from typing import Literal
 STEM_BYTES = 120
 _NAME = re.compile(
     r"(?P<stem>.+)_r(?P<rank>\d{2,})_f(?P<frame>\d{6,})_t(?P<time>-?\d{6,}\.\d{3})"
-    r"_(?P<metric>.+?)=?(?P<score>-?\d+\.\d{4})\.(?P<suffix>png|jpg)",
-    re.DOTALL,
+    r"_(?P<metric>[A-Za-z0-9+._-]+?)=?(?P<score>-?\d+\.\d{4})\.(?P<suffix>png|jpg)",
+    re.DOTALL | re.ASCII,
 )
 
 

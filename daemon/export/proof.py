@@ -12,6 +12,9 @@ from PIL import Image
 from daemon.export.commands import HASHES, ImageFormat
 from daemon.export.embed import PNG_SIGNATURE
 
+# The pictures that are opened here are our own, and decode.max_pixels bounds them.
+Image.MAX_IMAGE_PIXELS = None
+
 
 class ProofError(Exception):
     """The evidence does not hold; the message says which part."""
@@ -41,7 +44,10 @@ def read_sidecar(path: Path) -> dict[int, str]:
         fields = [field.strip() for field in line.split(",")]
         if len(fields) < 6 or not fields[2].lstrip("-").isdecimal():
             raise ProofError(f"a line of the hash sidecar cannot be read: {line!r}")
-        hashes[int(fields[2])] = fields[5]
+        ordinal = int(fields[2])
+        if ordinal in hashes:
+            raise ProofError(f"frame {ordinal} was written twice")
+        hashes[ordinal] = fields[5]
     return hashes
 
 

@@ -5,9 +5,11 @@ Importing this package imports neither; ``open_scorer`` does.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Protocol
 
+from daemon import logs
 from daemon.config import ScoreConfig
 from daemon.model import Outcome, Picture
 
@@ -63,9 +65,15 @@ def open_scorer(config: ScoreConfig) -> Scorer:
     """
     from daemon.score import catalog, weights
 
+    # MKL picks its code by processor, and niqe's third decimal with it. Set before torch loads MKL,
+    # this makes the same picture give the same number on every x86 machine, and costs nothing measurable.
+    os.environ.setdefault("MKL_CBWR", "COMPATIBLE")
+
     metric = catalog.find(config.metric)
     online = weights.require(metric, config.weights)
 
     from daemon.score.pyiqa_scorer import PyiqaScorer
+
+    logs.adopt("torch")
 
     return PyiqaScorer.open(metric, config, online=online)

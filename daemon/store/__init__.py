@@ -5,7 +5,6 @@ Scores are committed in groups; every other write commits at once, together with
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 from collections.abc import Collection, Iterable, Sequence
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from daemon.errors import Kind, StillwatchError, StoreError
 from daemon.model import FileIdentity, Scored, Selection, Status, Still, VideoInfo, VideoRecord
 from daemon.store.connection import SCHEMA_VERSION, Connection
-from daemon.store.rows import info_json, like, path_of, path_value, plain, record
+from daemon.store.rows import info_json, path_of, path_value, plain, record
 from daemon.store.views import QUERIES
 
 __all__ = ["SCHEMA_VERSION", "PastSelection", "ScoreTable", "Store"]
@@ -58,22 +57,13 @@ class Store(Connection):
         if self._failure is not None:
             raise StoreError(Kind.DATABASE, f"scores could not be committed: {self._failure}")
         values = [(video_id, r.frame, r.pts, r.time_s, r.score, r.note, r.hash) for r in rows]
-        loop = asyncio.get_running_loop()
-        async with self._lock:
-            if self._pending_since is None:
-                await self._db.execute("BEGIN IMMEDIATE")
-                self._pending_since = loop.time()
-            await self._db.executemany(
+        async with self._scores() as db:
+            await db.executemany(
                 "INSERT INTO frames (video_id, frame, pts, time_s, score, note, hash) VALUES (?,?,?,?,?,?,?)"
                 " ON CONFLICT (video_id, frame) DO UPDATE SET pts = excluded.pts, time_s = excluded.time_s,"
                 " score = excluded.score, note = excluded.note, hash = excluded.hash",
                 values,
             )
-            due = self._pending_since + self._commit_seconds
-            if loop.time() >= due:
-                await self._commit()
-            elif self._flusher is None or self._flusher.done():
-                self._flusher = asyncio.create_task(self._flush_at(due))
 
     # The queue
 
@@ -121,9 +111,9 @@ class Store(Connection):
                 " AND size_bytes = ? AND mtime_ns = ? AND fingerprint = ? RETURNING id",
                 (*values, path_value(file.path), file.size_bytes, file.mtime_ns, file.fingerprint),
             )
-            row = await cursor.fetchone()
-            if row is not None:
-                return int(row[0])
+            changed = list(await cursor.fetchall())
+            if changed:
+                return int(changed[-1][0])
             cursor = await db.execute(
                 "INSERT INTO videos (status, error_kind, error, finished_at, path, fingerprint, size_bytes,"
                 " mtime_ns, queued_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -176,8 +166,8 @@ class Store(Connection):
                 f" WHERE id = (SELECT id FROM videos WHERE status = ?{limit} ORDER BY id LIMIT 1) RETURNING *",
                 (working, self._clock(), waiting),
             )
-            row = await cursor.fetchone()
-        return record(row) if row is not None else None
+            rows = list(await cursor.fetchall())
+        return record(rows[0]) if rows else None
 
     async def release(self, video_id: int, status: Status) -> None:
         """Give a claimed video back unharmed; the attempt does not count."""
@@ -256,8 +246,8 @@ class Store(Connection):
                 " damage = ? WHERE id = ? RETURNING frames_scored",
                 (self._clock(), frames_decoded, video_id, damaged, mixed, damage, video_id),
             )
-            row = await cursor.fetchone()
-        return int(row[0]) if row is not None else 0
+            rows = list(await cursor.fetchall())
+        return int(rows[0][0]) if rows else 0
 
     async def score_table(self, video_id: int) -> ScoreTable:
         """All rows of a video as columns."""
@@ -349,19 +339,22 @@ class Store(Connection):
         return records[0]
 
     async def find(self, key: str) -> VideoRecord:
-        """The newest video that the key names: id, path, file name or start of the fingerprint."""
-        if key.isdecimal() and (records := await self._records("WHERE id = ?", (int(key),))):
+        """The newest video that the key names: id, path, file name or start (6 or more) of the fingerprint."""
+        if key.isdecimal() and len(key) <= 18 and (records := await self._records("WHERE id = ?", (int(key),))):
             return records[0]
-        path = Path(os.path.abspath(key))
-        if records := await self.at_path(path):
+        if records := await self.at_path(Path(os.path.abspath(key))):
             return records[0]
-        records = await self._records(
-            "WHERE path LIKE ? ESCAPE '\\' OR fingerprint LIKE ? ESCAPE '\\' ORDER BY id DESC",
-            ("%/" + like(key), like(key) + "%" if len(key) >= 6 else ""),
-        )
-        if not records:
-            raise StoreError(Kind.NOT_FOUND, f"no video is known as {key!r}: see `stillwatch list`")
-        return records[0]
+        if key:
+            # As bytes, since a name that is not UTF-8 is stored so.
+            tail = os.fsencode("/" + key)
+            where = "WHERE substr(CAST(path AS BLOB), ?) = ? ORDER BY id DESC LIMIT 1"
+            if records := await self._records(where, (-len(tail), tail)):
+                return records[0]
+        if len(key) >= 6 and key.isalnum() and key.isascii():
+            where = "WHERE substr(fingerprint, 1, ?) = ? ORDER BY id DESC LIMIT 1"
+            if records := await self._records(where, (len(key), key)):
+                return records[0]
+        raise StoreError(Kind.NOT_FOUND, f"no video is known as {key!r}: see `stillwatch list`")
 
     async def counts(self) -> dict[str, int]:
         """How many videos stand in each status."""

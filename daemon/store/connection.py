@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import aiosqlite
 
@@ -22,6 +22,8 @@ from daemon.errors import Kind, StillwatchError, StoreError
 SCHEMA_VERSION = 1
 MIGRATIONS: dict[int, str] = {}
 """SQL that lifts a database from the key's version to the next."""
+
+T = TypeVar("T")
 
 _WAL_LIMIT_BYTES = 64 * 1024 * 1024
 
@@ -59,9 +61,12 @@ class Connection:
             )
         try:
             config.path.parent.mkdir(parents=True, exist_ok=True)
+            await asyncio.to_thread(_try_out, config)
             db = await aiosqlite.connect(config.path, timeout=config.busy_seconds, isolation_level=None)
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, sqlite3.OperationalError) as error:
             raise StoreError(Kind.DATABASE, f"{config.path} cannot be opened: {error}") from error
+        except sqlite3.Error as error:
+            raise StoreError(Kind.DATABASE, f"{config.path} is not usable: {error}") from error
         try:
             await db.execute("PRAGMA foreign_keys = ON")
             await db.execute("PRAGMA journal_mode = WAL")
@@ -95,45 +100,149 @@ class Connection:
         await asyncio.sleep(due - asyncio.get_running_loop().time())
         try:
             await self.flush()
-        except sqlite3.Error as error:
+        except StoreError as error:
             self._failure = error
 
     async def _commit(self) -> None:
+        """End the group of pending scores; the lock is held."""
         if self._pending_since is not None:
-            self._pending_since = None
-            await self._db.execute("COMMIT")
+            try:
+                with as_store_error():
+                    await to_the_end(self._db.execute("COMMIT"))
+            finally:
+                if not self._db.in_transaction:
+                    self._pending_since = None
+
+    @asynccontextmanager
+    async def _scores(self) -> AsyncIterator[aiosqlite.Connection]:
+        """A piece of the group of pending scores: all of it or nothing, and the group goes on."""
+        loop = asyncio.get_running_loop()
+        async with self._lock:
+            with as_store_error():
+                started = self._pending_since is None
+                try:
+                    if started:
+                        await self._db.execute("BEGIN IMMEDIATE")
+                        self._pending_since = loop.time()
+                    await self._db.execute("SAVEPOINT piece")
+                    yield self._db
+                    await self._db.execute("RELEASE piece")
+                except BaseException:
+                    undo = ("ROLLBACK",) if started else ("ROLLBACK TO piece", "RELEASE piece")
+                    await to_the_end(self._undo(*undo))
+                    if started:
+                        self._pending_since = None
+                    raise
+            due = (self._pending_since or 0.0) + self._commit_seconds
+            if loop.time() >= due:
+                await self._commit()
+            elif self._flusher is None or self._flusher.done():
+                self._flusher = asyncio.create_task(self._flush_at(due))
 
     @asynccontextmanager
     async def _writing(self) -> AsyncIterator[aiosqlite.Connection]:
-        """A transaction that commits at its end, pending scores included."""
+        """A transaction of its own, after the pending scores are committed."""
         async with self._lock:
-            if self._pending_since is None:
-                await self._db.execute("BEGIN IMMEDIATE")
-            self._pending_since = None
+            await self._commit()
+            with as_store_error():
+                try:
+                    await self._db.execute("BEGIN IMMEDIATE")
+                    yield self._db
+                    await self._db.execute("COMMIT")
+                except BaseException:
+                    await to_the_end(self._undo("ROLLBACK"))
+                    raise
+
+    async def _undo(self, *statements: str) -> None:
+        """Statements run in the order they were given to the connection, so this follows what was cancelled."""
+        for statement in statements:
             try:
-                yield self._db
-            except BaseException:
-                await self._db.execute("ROLLBACK")
-                raise
-            await self._db.execute("COMMIT")
+                await self._db.execute(statement)
+            except sqlite3.OperationalError:
+                # There was nothing to undo: the transaction did not begin, or its end got through.
+                return
+
+
+async def to_the_end(work: Awaitable[T]) -> T:
+    """Await something that must not be left half done; a cancellation is passed on afterwards."""
+    task = asyncio.ensure_future(work)
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            cancelled = True
+        except BaseException:  # raised by task.result() below
+            pass
+    if cancelled:
+        raise asyncio.CancelledError
+    return task.result()
+
+
+@contextmanager
+def as_store_error() -> Iterator[None]:
+    """SQLite's errors as a StoreError with the fix."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error) or "busy" in str(error):
+            raise StoreError(
+                Kind.BUSY, "another program holds the database locked: end it, or raise database.busy_seconds"
+            ) from error
+        if "full" in str(error):
+            raise StoreError(Kind.DISK_FULL, "the disk of the database is full: make room there") from error
+        raise StoreError(Kind.DATABASE, f"the database cannot be used: {error}") from error
+    except sqlite3.Error as error:
+        raise StoreError(Kind.DATABASE, f"the database refuses this: {error}") from error
+
+
+def _try_out(config: DatabaseConfig) -> None:
+    """Open and close once: aiosqlite leaves a thread behind when its first step fails."""
+    db = sqlite3.connect(config.path, timeout=config.busy_seconds)
+    try:
+        db.execute("PRAGMA user_version").fetchone()
+    finally:
+        db.close()
 
 
 async def migrate(db: aiosqlite.Connection, path: Path) -> None:
-    """Bring the schema up to date. Raises StoreError(DATABASE) for one that is newer than this code."""
+    """Bring the schema up to date, all steps or none, also when several processes open it at once.
+
+    Raises StoreError(DATABASE) for one that is newer than this code.
+    """
+    if await _version(db) == SCHEMA_VERSION:
+        return
+    await db.execute("BEGIN IMMEDIATE")
+    try:
+        version = await _version(db)
+        if version > SCHEMA_VERSION:
+            raise StoreError(
+                Kind.DATABASE,
+                f"{path} was written by a newer stillwatch (schema {version}, not {SCHEMA_VERSION}): update this one",
+            )
+        steps = [MIGRATIONS[step] for step in range(max(version, 1), SCHEMA_VERSION)]
+        if version == 0:
+            steps = [(files("daemon.store") / "schema.sql").read_text(encoding="utf-8")]
+        for statement in (one for script in steps for one in _statements(script)):
+            await db.execute(statement)
+        await db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    except BaseException:
+        await db.execute("ROLLBACK")
+        raise
+    await db.execute("COMMIT")
+
+
+async def _version(db: aiosqlite.Connection) -> int:
     async with db.execute("PRAGMA user_version") as cursor:
         row = await cursor.fetchone()
-    version = int(row[0]) if row is not None else 0
-    if version > SCHEMA_VERSION:
-        raise StoreError(
-            Kind.DATABASE,
-            f"{path} was written by a newer stillwatch (schema {version}, this one knows {SCHEMA_VERSION}): update it",
-        )
-    if version == 0:
-        await _apply(db, (files("daemon.store") / "schema.sql").read_text(encoding="utf-8"), SCHEMA_VERSION)
-    for step in range(max(version, 1), SCHEMA_VERSION):
-        await _apply(db, MIGRATIONS[step], step + 1)
+    return int(row[0]) if row is not None else 0
 
 
-async def _apply(db: aiosqlite.Connection, script: str, version: int) -> None:
-    """A schema step and its version number, both or neither."""
-    await db.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {version};\nCOMMIT;")
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script one by one: ``executescript`` would commit in between."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

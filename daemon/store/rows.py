@@ -28,11 +28,6 @@ def path_of(value: str | bytes) -> Path:
     return Path(os.fsdecode(value))
 
 
-def like(key: str) -> str:
-    """A key with LIKE's wildcards escaped."""
-    return key.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-
-
 def plain(row: sqlite3.Row) -> dict[str, Any]:
     """A row as a dictionary, its path as text."""
     return {key: str(path_of(row[key])) if key == "path" else row[key] for key in row.keys()}  # noqa: SIM118

@@ -42,9 +42,9 @@ class Bench:
             for rank, n in enumerate(chosen, start=1)
         ]
 
-    def redecode(self, wanted: frozenset[int], depth: int) -> Iterator[Frame]:
+    def redecode(self, wanted: frozenset[int], image: commands.ImageFormat) -> Iterator[Frame]:
         self.redecoded.append(wanted)
-        return decode.frames(self.info, DECODE, DecodeReport(), single_thread=True, wanted=wanted, depth=depth)
+        return decode.frames(self.info, DECODE, DecodeReport(), single_thread=True, wanted=wanted, depth=image.depth)
 
     async def exporter(self) -> Exporter:
         capabilities = await ffmpeg.probe_binary(ffmpeg.find_binary(self.config.ffmpeg))

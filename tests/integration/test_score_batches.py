@@ -177,7 +177,7 @@ def test_one_bad_picture_leaves_its_neighbours_their_scores(solo: bool) -> None:
 
 def test_what_is_not_a_number_is_noted() -> None:
     net = torch.nn.Module()
-    net.forward = lambda batch: torch.where(batch.mean(dim=(1, 2, 3)) < 0.1, torch.nan, 1.0)  # type: ignore[method-assign]
+    net.forward = lambda batch: torch.where(batch.mean(dim=(1, 2, 3)) < 0.1, torch.nan, 1.0)
     assert scorer_of(net).score([noise(8, 8), noise(8, 8) // 12]) == [Outcome(1.0), Outcome(None, "nan")]
 
 
@@ -190,7 +190,7 @@ def test_a_metric_that_fails_on_everything_is_said_to_be_broken() -> None:
 
 def test_a_metric_that_never_gives_a_number_is_said_to_be_broken() -> None:
     net = torch.nn.Module()
-    net.forward = lambda batch: batch.mean(dim=(1, 2, 3)) * torch.nan  # type: ignore[method-assign]
+    net.forward = lambda batch: batch.mean(dim=(1, 2, 3)) * torch.nan
     with pytest.raises(ScorerError, match=r"fails on every picture of 8x8 \(nan"):
         scorer_of(net).score([noise(8, 8)])
 
@@ -215,14 +215,14 @@ def test_a_lost_device_is_not_hidden(solo: bool) -> None:
 
 def test_a_wrong_count_of_answers_is_an_error() -> None:
     net = torch.nn.Module()
-    net.forward = lambda _: torch.ones(3)  # type: ignore[method-assign]
+    net.forward = lambda _: torch.ones(3)
     with pytest.raises(ScorerError, match="gave 3 numbers for 1 pictures"):
         scorer_of(net).score([noise(8, 8)])
 
 
 def test_random_crops_are_the_same_for_the_same_picture() -> None:
     net = torch.nn.Module()
-    net.forward = lambda batch: batch[:, 0, np.random.randint(8), int(torch.randint(8, ()))]  # type: ignore[method-assign]
+    net.forward = lambda batch: batch[:, 0, np.random.randint(8), int(torch.randint(8, ()))]
     scorer = scorer_of(net)
     picture = noise(8, 8)
     alone = scorer.score([picture])

@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from daemon.export.names import STEM_BYTES, StillName, folder_name, format_name, parse_name, safe_stem
@@ -65,6 +65,9 @@ def test_a_folder_name_fits_every_file_system(name: str) -> None:
 
 @settings(max_examples=300)
 @given(st.text(max_size=60) | st.from_regex(r"\w+_r\d+_f\d+_t-?\d+\.\d+_\w+=?-?\d+\.\d+\.(png|jpg)", fullmatch=True))
+@example("clip_r01_f000431_t000017.958_a:b3.2147.png")
+@example("clip_r01_f000431_t000017.958_a/b3.2147.png")
+@example("clip_r001_f000000431_t000000017.958_niqe=3.2147.png")
 def test_what_parses_is_what_would_be_written(text: str) -> None:
     try:
         name = parse_name(text)

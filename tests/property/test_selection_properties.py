@@ -85,9 +85,7 @@ def test_a_frame_is_left_out_only_for_a_better_one_nearby_or_because_there_are_e
     for place in case.candidates - set(chosen):
         near = [one for one in chosen if abs(case.time_s[one] - case.time_s[place]) < case.gap - CLOSE]
         blocked = any(sign * case.score[one] <= sign * case.score[place] for one in near)
-        enough = len(chosen) == case.count and all(
-            sign * case.score[one] <= sign * case.score[place] for one in chosen
-        )
+        enough = len(chosen) == case.count and all(sign * case.score[one] <= sign * case.score[place] for one in chosen)
         assert blocked or enough
 
 

@@ -135,7 +135,7 @@ def test_a_named_file_wins_over_all_others(here: Path, tmp_path: Path, monkeypat
 
 def test_the_places_that_are_searched_are_the_working_folder_and_etc(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    assert config.SEARCH_PATH == (Path("config.yaml"), Path("/etc/stillwatch/config.yaml"))
+    assert list(config.SEARCH_PATH) == [Path("config.yaml"), Path("/etc/stillwatch/config.yaml")]
 
 
 def test_an_empty_environment_variable_names_no_file(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from daemon.export.embed import embed, read
 
 FACTS = {
     "software": "stillwatch 1.0",
-    "source": "/in/My film – “Ünïcode” 日本語 🎬.mp4",
+    "source": "/in/My film “Ünïcode” 日本語 🎬.mp4",
     "frame": "431",
     "score": repr(3.2147198765),
     "pts": "",

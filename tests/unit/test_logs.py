@@ -15,7 +15,7 @@ import structlog
 
 from daemon import logs
 
-NASTY = "/in/two\nlines\r\u2028 \"quoted\" caf\udce9 \x1b[31m🎬.mp4"
+NASTY = '/in/two\nlines\r\u2028 "quoted" caf\udce9 \x1b[31m🎬.mp4'
 
 
 class Stream(io.TextIOWrapper):

@@ -84,8 +84,8 @@ def test_names_sort_by_rank() -> None:
         "clip_r01_f000431_t000017.958_niqenan.png",
         "clip_r01_f000431_t000017.958_3.2147.png",
         "_r01_f000431_t000017.958_niqe3.2147.png",
-        "clip_r٠١_f000431_t000017.958_niqe3.2147.png",
-        "clip_r01_f٠٠٠431_t000017.958_niqe٣.2147.png",
+        "clip_r\u0660\u0661_f000431_t000017.958_niqe3.2147.png",
+        "clip_r01_f\u0660\u0660\u0660431_t000017.958_niqe\u0663.2147.png",
     ],
 )
 def test_any_other_name_is_refused(text: str) -> None:
@@ -127,7 +127,7 @@ def test_a_stem_keeps_letters_and_digits_and_nothing_dangerous(name: str, stem: 
     assert safe_stem(name) == stem
 
 
-@pytest.mark.parametrize("letter", ["x", "é", "語", "𝒳"])
+@pytest.mark.parametrize("letter", ["x", "é", "語", "\U0001d4b3"])
 def test_a_long_stem_is_cut_at_a_whole_character(letter: str) -> None:
     stem = safe_stem(letter * 300)
     assert STEM_BYTES - 4 < len(stem.encode()) <= STEM_BYTES

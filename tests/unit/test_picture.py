@@ -13,6 +13,9 @@ from daemon import picture
 from daemon.model import Colour, VideoInfo
 from daemon.picture import Layout, chain, is_full_range, layout_of, matrix_name, picture_size, square_size, to_text
 
+TURNS = {"transpose", "hflip", "vflip", "rotate"}
+PQ, HLG = Colour(transfer="smpte2084"), Colour(transfer="arib-std-b67")
+
 
 def video(
     width: int = 640,
@@ -56,30 +59,31 @@ def scale(info: VideoInfo) -> dict[str, str]:
     return dict(part.split("=", 1) for part in arguments.split(":"))
 
 
-def table(info: VideoInfo, depth: int) -> str | None:
-    """The expression of the level table, the same for all three channels; None where there is none."""
-    found = [arguments for name, arguments in filters(info, depth) if name == "lutrgb"]
-    if not found:
-        return None
-    (arguments,) = found
-    red, green, blue = (re.fullmatch(rf"{c}='(.*)'", part) for c, part in zip("rgb", arguments.split(":"), strict=True))
-    assert red
-    assert green
-    assert blue
-    assert red[1] == green[1] == blue[1]
-    return red[1]
+def tables(info: VideoInfo, depth: int) -> list[str]:
+    """The expressions of the level tables, one after the other, each the same for all three channels."""
+    expressions = []
+    for arguments in (arguments for name, arguments in filters(info, depth) if name == "lutrgb"):
+        red, green, blue = (
+            re.fullmatch(rf"{c}='(.*)'", part) for c, part in zip("rgb", arguments.split(":"), strict=True)
+        )
+        assert red
+        assert green
+        assert blue
+        assert red[1] == green[1] == blue[1]
+        expressions.append(red[1])
+    return expressions
 
 
-def level(expression: str | None, value: int) -> int:
-    """What FFmpeg's lut filter would put there: halves round away from zero."""
-    if expression is None:
-        return value
-    names = {
-        "val": float(value),
-        "round": lambda x: math.floor(abs(x) + 0.5) * (1 if x >= 0 else -1),
-        "clip": lambda x, low, high: min(max(x, low), high),
-    }
-    return int(eval(expression, {"__builtins__": {}}, names))
+def level(expressions: list[str], value: int) -> int:
+    """What FFmpeg's lut filters would put there: halves round away from zero."""
+    for expression in expressions:
+        names = {
+            "val": float(value),
+            "round": lambda x: math.floor(abs(x) + 0.5) * (1 if x >= 0 else -1),
+            "clip": lambda x, low, high: min(max(x, low), high),
+        }
+        value = int(eval(expression, {"__builtins__": {}}, names))
+    return value
 
 
 # Matrix
@@ -217,8 +221,8 @@ def test_a_turned_picture_has_turned_sides(degrees: int, size: tuple[int, int]) 
     ],
 )
 def test_the_display_matrix_is_applied_mirror_first(degrees: int, flip: bool, turns: list[str]) -> None:
-    text = to_text(chain(video(rotation_degrees=degrees, flip=flip), layout_of(video()), depth=8))
-    assert text.split(",")[2:-1] == turns
+    moves = [one for one in filters(video(rotation_degrees=degrees, flip=flip)) if one[0] in TURNS]
+    assert [to_text((one,)) for one in moves] == turns
 
 
 # Formats and levels
@@ -226,7 +230,12 @@ def test_the_display_matrix_is_applied_mirror_first(degrees: int, flip: bool, tu
 
 @pytest.mark.parametrize(
     ("bit_depth", "depth", "first", "last"),
-    [(8, 8, "rgb24", "rgb24"), (8, 16, "rgb24", "rgb48le"), (10, 8, "rgb48le", "rgb24"), (10, 16, "rgb48le", "rgb48le")],
+    [
+        (8, 8, "rgb24", "rgb24"),
+        (8, 16, "rgb24", "rgb48le"),
+        (10, 8, "rgb48le", "rgb24"),
+        (10, 16, "rgb48le", "rgb48le"),
+    ],
 )
 def test_deep_sources_stay_deep_until_the_last_step(bit_depth: int, depth: int, first: str, last: str) -> None:
     pix_fmt = "yuv420p" if bit_depth == 8 else "yuv420p10le"
@@ -236,12 +245,12 @@ def test_deep_sources_stay_deep_until_the_last_step(bit_depth: int, depth: int, 
 
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuvj444p", "rgb24", "gray", "pal8"])
 def test_eight_bit_pictures_need_no_level_table(pix_fmt: str) -> None:
-    assert table(video(pix_fmt=pix_fmt), 8) is None
+    assert tables(video(pix_fmt=pix_fmt), 8) == []
 
 
 @pytest.mark.parametrize(("value", "out"), [(0, 0), (16, 0), (126, 128), (235, 255), (255, 255)])
 def test_limited_gray_is_expanded_because_swscale_does_not(value: int, out: int) -> None:
-    assert level(table(video(pix_fmt="gray", colour=Colour(range="limited")), 8), value) == out
+    assert level(tables(video(pix_fmt="gray", colour=Colour(range="limited")), 8), value) == out
 
 
 DEEP = [
@@ -261,30 +270,54 @@ DEEP = [
 def test_black_and_white_of_deep_sources_are_exact_in_16_bits(
     pix_fmt: str, bits: int, tag: str, black: int, white: int
 ) -> None:
-    expression = table(video(pix_fmt=pix_fmt, bit_depth=bits, colour=Colour(range=tag)), 16)
-    assert level(expression, black) == 0
-    assert level(expression, white) == 65535
+    expressions = tables(video(pix_fmt=pix_fmt, bit_depth=bits, colour=Colour(range=tag)), 16)
+    assert level(expressions, black) == 0
+    assert level(expressions, white) == 65535
 
 
 @pytest.mark.parametrize(("pix_fmt", "bits", "tag", "black", "white"), DEEP)
 def test_deep_sources_are_rounded_to_8_bits_not_cut(pix_fmt: str, bits: int, tag: str, black: int, white: int) -> None:
-    expression = table(video(pix_fmt=pix_fmt, bit_depth=bits, colour=Colour(range=tag)), 8)
-    assert expression is not None
+    expressions = tables(video(pix_fmt=pix_fmt, bit_depth=bits, colour=Colour(range=tag)), 8)
+    assert expressions
     for value in range(black, white + 1, 97):
         exact = (value - black) / (white - black) * 255
         # The step from 16 to 8 bits keeps the high byte.
-        assert abs((level(expression, value) >> 8) - exact) <= 0.5 + 255 / 65535
-    assert level(expression, white) >> 8 == 255
+        assert abs((level(expressions, value) >> 8) - exact) <= 0.5 + 255 / 65535
+    assert level(expressions, white) >> 8 == 255
 
 
 @pytest.mark.parametrize("depth", [8, 16])
 def test_levels_never_leave_their_range(depth: int) -> None:
     for pix_fmt, bits, tag, _, _ in DEEP:
-        expression = table(video(pix_fmt=pix_fmt, bit_depth=bits, colour=Colour(range=tag)), depth)
-        levels = [level(expression, value) for value in range(0, 65536, 255)]
+        expressions = tables(video(pix_fmt=pix_fmt, bit_depth=bits, colour=Colour(range=tag)), depth)
+        levels = [level(expressions, value) for value in range(0, 65536, 255)]
         assert levels == sorted(levels)
         assert levels[0] >= 0
         assert levels[-1] <= 65535
+
+
+# HDR
+
+
+@pytest.mark.parametrize("colour", [PQ, HLG], ids=["pq", "hlg"])
+def test_hdr_is_worked_on_in_16_bits_and_mapped_unless_it_is_to_be_kept(colour: Colour) -> None:
+    info = video(pix_fmt="yuv420p10le", bit_depth=10, colour=colour)
+    plain = video(pix_fmt="yuv420p10le", bit_depth=10)
+    assert picture.bits(info, layout_of(info)) == 16
+    assert len(tables(info, 16)) > len(tables(plain, 16))
+    kept = chain(info, layout_of(info), depth=16, keep_hdr=True)
+    assert [one for one in kept if one[0] == "lutrgb"] == [one for one in filters(plain, 16) if one[0] == "lutrgb"]
+
+
+@pytest.mark.parametrize("colour", [PQ, HLG], ids=["pq", "hlg"])
+def test_an_hdr_file_without_a_matrix_is_bt2020(colour: Colour) -> None:
+    assert matrix_name(colour, 480) == "bt2020"
+
+
+def test_a_mapped_picture_does_not_claim_the_sources_curve() -> None:
+    info = video(pix_fmt="yuv420p10le", bit_depth=10, colour=PQ)
+    assert filters(info, 16)[-1] == ("setparams", "color_primaries=unknown:color_trc=unknown")
+    assert "setparams" not in [name for name, _ in chain(info, layout_of(info), depth=16, keep_hdr=True)]
 
 
 def test_the_command_line_gets_the_same_chain_as_text() -> None:

@@ -157,7 +157,5 @@ def test_progress_is_told_once_per_interval(clock: Clock) -> None:
 def test_the_time_to_go_is_known_when_the_total_and_the_speed_are(
     frame: int, total: int, fps: float, eta: float | None
 ) -> None:
-    progress = Progress(
-        video_id=1, video="/in/a.mp4", frame=frame, frames_total=total, fps=fps, queue_bytes=0, batch=1
-    )
+    progress = Progress(video_id=1, video="/in/a.mp4", frame=frame, frames_total=total, fps=fps, queue_bytes=0, batch=1)
     assert progress.eta_s == eta

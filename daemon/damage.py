@@ -1,0 +1,64 @@
+"""FFmpeg's ERROR lines, given to the decode that they may belong to."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import av.logging
+
+
+class ErrorLines(logging.Handler):
+    """Collects lines per decoding thread.
+
+    A line logged on a decode's own thread is its own. A line from a thread that is no decode's is
+    from one of FFmpeg's workers and goes to every frame-threaded decode.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(level=logging.ERROR)
+        self._watches: dict[int, tuple[bool, list[str]]] = {}
+        self._installed = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Called by PyAV's logging bridge, on whatever thread FFmpeg logged."""
+        own = self._watches.get(record.thread or 0)
+        if own is not None:
+            own[1].append(record.getMessage())
+            return
+        if record.thread not in _python_threads():
+            for any_thread, lines in list(self._watches.values()):
+                if any_thread:
+                    lines.append(record.getMessage())
+
+    @contextmanager
+    def watching(self, *, any_thread: bool) -> Iterator[list[str]]:
+        """Collect the lines of the decode that runs on this thread."""
+        if not self._installed:
+            av.logging.set_level(av.logging.ERROR)
+            av.logging.set_skip_repeated(False)
+            logger = logging.getLogger("libav")
+            logger.addHandler(self)
+            logger.propagate = False
+            self._installed = True
+        lines: list[str] = []
+        thread = threading.get_ident()
+        outer = self._watches.get(thread)
+        self._watches[thread] = (any_thread, lines)
+        try:
+            yield lines
+        finally:
+            if outer is None:
+                self._watches.pop(thread, None)
+            else:
+                self._watches[thread] = outer
+
+
+def _python_threads() -> set[int]:
+    return {thread.ident or 0 for thread in threading.enumerate() if not isinstance(thread, threading._DummyThread)}
+
+
+ERRORS = ErrorLines()
+"""The one handler; PyAV's logging is global."""
