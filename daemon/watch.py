@@ -21,16 +21,7 @@ from pathlib import Path
 from typing import Literal
 
 import psutil
-from watchdog.events import (
-    DirCreatedEvent,
-    DirMovedEvent,
-    FileClosedEvent,
-    FileCreatedEvent,
-    FileModifiedEvent,
-    FileMovedEvent,
-    FileSystemEvent,
-    FileSystemEventHandler,
-)
+from watchdog import events
 from watchdog.observers.api import BaseObserver
 from watchdog.observers.inotify import InotifyObserver
 from watchdog.observers.polling import PollingObserverVFS
@@ -54,11 +45,12 @@ _INOTIFY_LIMITS = {
     errno.ENOSPC: "fs.inotify.max_user_watches",
     errno.EMFILE: "fs.inotify.max_user_instances",
 }
-_EVENTS: list[type[FileSystemEvent]] = [FileCreatedEvent, DirCreatedEvent, FileMovedEvent, DirMovedEvent]
+_EVENTS: list[type[events.FileSystemEvent]] = [events.FileCreatedEvent, events.DirCreatedEvent]
+_EVENTS += [events.FileMovedEvent, events.DirMovedEvent]
 # No FileModifiedEvent: the kernel would send one for every write of a copy, and what settles a file
 # is looking at it, not events. Polling has no close event, so there it stands for it.
-_NATIVE_EVENTS = [*_EVENTS, FileClosedEvent]
-_POLLING_EVENTS = [*_EVENTS, FileModifiedEvent]
+_NATIVE_EVENTS = [*_EVENTS, events.FileClosedEvent]
+_POLLING_EVENTS = [*_EVENTS, events.FileModifiedEvent]
 _ABORT_SECONDS = 5.0
 
 log = logs.get("watch")
@@ -253,7 +245,7 @@ class Watcher:
             if self._filter.takes_name(entry.name) or _is_folder(entry, follow=False):
                 yield entry
 
-    def _on_event(self, event: FileSystemEvent) -> None:
+    def _on_event(self, event: events.FileSystemEvent) -> None:
         raw = os.fsdecode(event.dest_path if event.event_type == "moved" else event.src_path)
         # Synthetic events repeat what the walk of a new folder finds.
         if not raw or event.is_synthetic:
@@ -322,13 +314,13 @@ class Watcher:
         return ConfigError(f"{folder} cannot be watched ({reason}): check the disk or share it is on")
 
 
-class _Handler(FileSystemEventHandler):
+class _Handler(events.FileSystemEventHandler):
     """Hands every event on; an error with one must not end watchdog's only dispatching thread."""
 
-    def __init__(self, handle: Callable[[FileSystemEvent], None]) -> None:
+    def __init__(self, handle: Callable[[events.FileSystemEvent], None]) -> None:
         self._handle = handle
 
-    def dispatch(self, event: FileSystemEvent) -> None:
+    def dispatch(self, event: events.FileSystemEvent) -> None:
         """Called by watchdog for each event that passed the event filter."""
         try:
             self._handle(event)
@@ -350,13 +342,13 @@ def _is_no_race(record: logging.LogRecord) -> bool:
     return "called when the thread is inactive" not in str(record.msg)
 
 
-def _require_spare_watch(observer: BaseObserver, handler: FileSystemEventHandler) -> None:
+def _require_spare_watch(observer: BaseObserver, handler: events.FileSystemEventHandler) -> None:
     """Raise OSError when the kernel's limit was hit while the subfolders were being watched.
 
     watchdog keeps that to itself for everything but the scheduled folder, so one more folder that
     no inbox lies in is scheduled and taken back.
     """
-    watch = observer.schedule(handler, "/", recursive=False, event_filter=[DirMovedEvent])
+    watch = observer.schedule(handler, "/", recursive=False, event_filter=[events.DirMovedEvent])
     observer.unschedule(watch)
 
 
