@@ -208,6 +208,25 @@ def pull(metric: Annotated[str, typer.Argument(help="see `stillwatch metrics`")]
 
 
 @app.command()
+def verify(
+    paths: Annotated[list[Path], typer.Argument(help="stills or folders of stills", metavar="PATH...")],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Prove stills again from their sources: 0 all proven, 1 any not."""
+    from daemon import verify
+    from daemon.show import print_verdicts
+
+    stills = verify.find_stills(paths)
+    verdicts = [
+        {"still": str(one.still), "proven": one.proven, "reason": one.reason}
+        for one in verify.verify(stills, _load(config).decode)
+    ]
+    _print_json(verdicts) if as_json else print_verdicts(verdicts)
+    raise typer.Exit(0 if verdicts and all(one["proven"] for one in verdicts) else 1)
+
+
+@app.command()
 def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Check ffmpeg, device, weights, folders, disk and inotify limits; says the fix for each."""
     from daemon.doctor import examine

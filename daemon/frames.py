@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
@@ -12,6 +14,15 @@ from av.video.frame import VideoFrame
 
 from daemon import picture
 from daemon.model import Picture, VideoInfo
+
+
+def read_image(path: Path) -> Picture:
+    """A still image as packed RGB, uint8 or uint16 as it is stored. Raises FFmpegError."""
+    with av.open("file:" + os.path.abspath(path)) as container:
+        image = next(container.decode(video=0))
+        array: Any = image.to_ndarray(format="rgb48le" if bit_depth(image) > 8 else "rgb24")
+    picture: Picture = array
+    return picture
 
 
 def bit_depth(frame: VideoFrame) -> int:

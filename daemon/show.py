@@ -185,6 +185,16 @@ def print_metrics(rows: Sequence[dict[str, Any]]) -> None:
     _console().print(table)
 
 
+def print_verdicts(verdicts: Sequence[dict[str, Any]]) -> None:
+    """One line per still that is not proven, and the count."""
+    console = _console()
+    for one in verdicts:
+        if not one["proven"]:
+            console.print(f"[red]not proven[/] {escape(_short(one['still']))}: {escape(one['reason'])}")
+    proven = sum(1 for one in verdicts if one["proven"])
+    console.print(f"{proven} of {len(verdicts)} stills proven")
+
+
 def print_doctor(checks: Sequence[dict[str, Any]]) -> None:
     """One line per check, and the fix where one is needed."""
     console = _console()

@@ -246,7 +246,7 @@ class Exporter:
             suffix=self._image.suffix,
         )
         target = ready / names.format_name(name)
-        facts = manifest.facts(source.file, source.info, pick, source.metric, source.scorer)
+        facts = manifest.facts(source.file, source.info, pick, source.metric, source.scorer, self._image)
         target.write_bytes(embed.embed(made.path.read_bytes(), facts))
         made.path.unlink()
         proof.check_image(target, made.width, made.height, self._image)

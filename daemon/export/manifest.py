@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from daemon import __version__
+from daemon import __version__, tone
 from daemon.export.commands import Capabilities, ImageFormat
 from daemon.export.proof import Evidence
 from daemon.model import FileIdentity, Pick, Selection, Still, VideoInfo
@@ -14,7 +14,9 @@ from daemon.model import FileIdentity, Pick, Selection, Still, VideoInfo
 NAME = "manifest.json"
 
 
-def facts(file: FileIdentity, info: VideoInfo, pick: Pick, metric: str, scorer: str) -> dict[str, str]:
+def facts(
+    file: FileIdentity, info: VideoInfo, pick: Pick, metric: str, scorer: str, image: ImageFormat
+) -> dict[str, str]:
     """What a still says about itself. The same for every way of making it, so equal stills are equal files."""
     return {
         "software": f"stillwatch {__version__}",
@@ -30,6 +32,7 @@ def facts(file: FileIdentity, info: VideoInfo, pick: Pick, metric: str, scorer: 
         "score": repr(pick.score),
         "scorer": scorer,
         "hash": pick.hash,
+        "picture": "hdr" if image.keep_hdr and tone.is_hdr(info.colour) else "sdr",
     }
 
 

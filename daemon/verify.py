@@ -1,0 +1,172 @@
+"""``stillwatch verify``: prove stills again, from nothing but the files and their source.
+
+A still is proven when its file is the one that was published (SHA-256 in the manifest, if there is
+one), its source is the file that was scored (fingerprint), the frame decoded from it has the hash
+in the still's metadata, and the picture made of that frame is the picture in the still.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from daemon import admit, decode
+from daemon.config import DecodeConfig
+from daemon.decode import DecodeReport
+from daemon.errors import Kind, StillwatchError
+from daemon.export import embed, manifest, proof
+from daemon.frames import read_image
+from daemon.model import Frame, Picture
+
+SUFFIXES = (".png", ".jpg")
+PNG_TOLERANCE = 2.0
+"""Codes of 255: FFmpeg builds may round a conversion differently."""
+JPEG_TOLERANCE = 24.0
+"""Codes of 255, for the mean of the worst channel: JPEG is lossy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of one still; ``reason`` is empty when it is proven."""
+
+    still: Path
+    proven: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """What a still says about itself."""
+
+    still: Path
+    source: Path
+    fingerprint: str
+    frame: int
+    hash: str
+    keep_hdr: bool
+
+
+class _Refuted(Exception):  # noqa: N818 - a verdict, not a failure
+    pass
+
+
+def find_stills(paths: Iterable[Path]) -> list[Path]:
+    """The stills among files and, recursively, folders. Raises StillwatchError for a path that is not there."""
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            visible = (one for one in sorted(path.rglob("*")) if not any(p.startswith(".") for p in one.parts[1:]))
+            found += [one for one in visible if one.suffix in SUFFIXES and one.is_file()]
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise StillwatchError(Kind.NOT_FOUND, f"{path} is not there")
+    return found
+
+
+def verify(stills: Sequence[Path], config: DecodeConfig) -> Iterator[Verdict]:
+    """Prove each still; every source is decoded once, as far as its last still."""
+    claims: dict[tuple[Path, str, bool, int], list[_Claim]] = defaultdict(list)
+    for still in stills:
+        try:
+            claim = _read(still)
+        except _Refuted as refuted:
+            yield Verdict(still, False, str(refuted))
+            continue
+        depth = proof.png_depth(still)[0] if still.suffix == ".png" else 8
+        claims[claim.source, claim.fingerprint, claim.keep_hdr, depth].append(claim)
+    for (source, fingerprint, keep_hdr, depth), group in claims.items():
+        yield from _against_source(source, fingerprint, group, config, keep_hdr=keep_hdr, depth=depth)
+
+
+def _read(still: Path) -> _Claim:
+    """The still's own word, and whether the file is as it was published."""
+    try:
+        facts = embed.read(still)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise _Refuted(f"the image cannot be read: {error}") from error
+    entry = _entry(still)
+    if entry is not None and entry["sha256"] != proof.sha256_of(still):
+        raise _Refuted("the file was changed after it was published")
+    try:
+        return _Claim(
+            still=still,
+            source=Path(facts["source"]),
+            fingerprint=facts["fingerprint"],
+            frame=int(facts["frame"]),
+            hash=facts["hash"],
+            keep_hdr=facts.get("picture") == "hdr",
+        )
+    except (KeyError, ValueError) as error:
+        raise _Refuted("the image carries no facts of stillwatch") from error
+
+
+def _entry(still: Path) -> dict[str, Any] | None:
+    """The manifest's entry of a still; None without a manifest or when an older selection made it."""
+    try:
+        content = json.loads((still.parent / manifest.NAME).read_text(encoding="utf-8"))
+        entries = {entry["file"]: entry for entry in content["stills"]}
+        return entries.get(still.name)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _Refuted(f"the manifest beside it cannot be read: {error}") from error
+
+
+def _against_source(
+    source: Path,
+    fingerprint: str,
+    group: Sequence[_Claim],
+    config: DecodeConfig,
+    *,
+    keep_hdr: bool,
+    depth: int,
+) -> Iterator[Verdict]:
+    wanted = frozenset(claim.frame for claim in group)
+    found: dict[int, list[str]] = {}
+    by_frame: dict[int, list[_Claim]] = defaultdict(list)
+    for claim in group:
+        by_frame[claim.frame].append(claim)
+    reason = "the source has no such frame any more"
+    try:
+        if admit.fingerprint(source).fingerprint != fingerprint:
+            raise StillwatchError(Kind.CHANGED, f"{source} is not the file that was scored")
+        info = decode.probe(source, config)
+        decoded = decode.frames(
+            info, config, DecodeReport(), single_thread=True, wanted=wanted, depth=depth, keep_hdr=keep_hdr
+        )
+        for frame in decoded:
+            found[frame.frame] = [_compare(claim, frame) for claim in by_frame[frame.frame]]
+    except StillwatchError as error:
+        reason = error.sentence
+    for ordinal, claims in by_frame.items():
+        reasons = found.get(ordinal, [reason] * len(claims))
+        for claim, why in zip(claims, reasons, strict=True):
+            yield Verdict(claim.still, not why, why)
+
+
+def _compare(claim: _Claim, frame: Frame) -> str:
+    """Why the frame is not the still, or nothing."""
+    if frame.hash != claim.hash:
+        return f"frame {frame.frame} of the source has hash {frame.hash[:12]}, the still was made of {claim.hash[:12]}"
+    if frame.picture is None:
+        return "the frame could not be turned into a picture"
+    image = read_image(claim.still)
+    if image.shape != frame.picture.shape:
+        return f"the still is of another size ({image.shape}) than its frame ({frame.picture.shape})"
+    distance = _distance(image, frame.picture)
+    if claim.still.suffix == ".jpg":
+        return "" if distance.mean() <= JPEG_TOLERANCE else "the pixels are not those of its frame"
+    return "" if distance.max() <= PNG_TOLERANCE else "the pixels are not those of its frame"
+
+
+def _distance(one: Picture, other: Picture) -> Any:
+    """Per pixel, the worst channel's difference in codes of 255."""
+    scale = 255 / np.iinfo(other.dtype).max
+    return np.abs(one.astype(np.int32) - other.astype(np.int32)).max(axis=2) * scale
