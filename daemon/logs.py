@@ -21,6 +21,12 @@ def one_line(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return event
 
 
+def headed(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """When, how bad and what come first, for people who read the raw lines."""
+    first = {key: event.pop(key) for key in ("timestamp", "level", "event") if key in event}
+    return {**first, **event}
+
+
 def configure(
     log_format: Literal["auto", "json", "console"],
     level: str,
@@ -42,7 +48,10 @@ def configure(
         [structlog.dev.ConsoleRenderer(colors=out.isatty())]
         if console
         else [
-            structlog.processors.dict_tracebacks,
+            structlog.processors.ExceptionRenderer(
+                structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=20)
+            ),
+            headed,
             structlog.processors.JSONRenderer(sort_keys=False, ensure_ascii=True),
         ]
     )

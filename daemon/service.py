@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from daemon import __version__
+from daemon import __version__, notify
 from daemon.config import Config
 from daemon.errors import Kind, StillwatchError, StoreError
 from daemon.export import workshop
@@ -59,6 +59,7 @@ class Stop:
             # Committed scores are safe: this is what kill -9 would do, and that loses nothing.
             os._exit(128 + number)
         log.info("service.stopping", signal=signal.Signals(number).name)
+        notify.tell("STOPPING=1")
         self.asked.set()
 
 
@@ -82,6 +83,7 @@ async def run(config: Config, observer: Observer = lambda _: None) -> None:
                     set_aside=aside,
                     leftovers_removed=removed,
                 )
+                notify.tell("READY=1", f"STATUS=watching {config.watch.path}")
                 await _serve(config, intake, crew, stop)
         finally:
             await store.close()

@@ -19,6 +19,8 @@ from daemon.store import Store
 
 log = get(__name__)
 
+CLOSE_SECONDS = 3.0
+
 Observer = Callable[[Progress], None]
 Work = Callable[[VideoRecord], Awaitable[None]]
 
@@ -102,6 +104,9 @@ class Workers:
         except StoreError:
             raise
         except StillwatchError as error:
+            if error.kind is Kind.DEVICE:
+                # The device is gone for every video: the attempt stays counted, and a restart may find it.
+                raise
             await self._ended(record, error)
         except Exception as error:
             log.exception("video.crashed", video=str(record.file.path), video_id=record.id)
@@ -117,7 +122,8 @@ class Workers:
             video_id=record.id,
             error_kind=error.kind.value,
             error=error.sentence,
-            exc_info=error.__cause__ or False,
+            # A refusal is an answer; a failure keeps its traceback.
+            exc_info=(error.__cause__ or False) if status is Status.FAILED else False,
         )
 
     async def _score(self, record: VideoRecord) -> None:
@@ -144,7 +150,10 @@ async def workers(
             log.info("scorer.ready", scorer=scorer.identity, device=scorer.device, ffmpeg=capabilities.version)
             yield Workers(config, store, scorer, thread, capabilities, observer, among)
         finally:
-            await loop.run_in_executor(thread, scorer.close)
+            closing = loop.run_in_executor(thread, scorer.close)
+            done, _ = await asyncio.wait([closing], timeout=CLOSE_SECONDS)
+            if not done:
+                log.error("scorer.stuck", device=scorer.device, seconds=CLOSE_SECONDS)
     finally:
         thread.shutdown(wait=False, cancel_futures=True)
 
