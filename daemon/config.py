@@ -281,10 +281,10 @@ def _absolute(config: Config) -> Config:
 
 def _refuse_unknown_environment() -> None:
     for name in os.environ:
-        if not name.startswith(ENV_PREFIX) or "__" not in name:
+        if not name.startswith(ENV_PREFIX) or name == ENV_FILE_VARIABLE:
             continue
-        section, _, key = name.removeprefix(ENV_PREFIX).lower().partition("__")
-        if section not in Config.model_fields or key not in _section(section).model_fields:
+        section, separator, key = name.removeprefix(ENV_PREFIX).lower().partition("__")
+        if section not in Config.model_fields or (separator and key not in _section(section).model_fields):
             raise ConfigError(f"{name} names no setting: see config.yaml for the sections and keys")
 
 

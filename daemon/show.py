@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from rich.console import Console
-from rich.markup import escape
+from rich.markup import escape as escape_markup
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -203,6 +203,13 @@ def print_doctor(checks: Sequence[dict[str, Any]]) -> None:
         console.print(f"{mark} {check['check']}: {escape(check['found'])}")
         if check["fix"]:
             console.print(f"      {escape(check['fix'])}")
+
+
+def escape(text: str) -> str:
+    """Text that came from a file name or an error, fit for a terminal: one line, no control codes."""
+    safe = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    safe = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in safe)
+    return escape_markup(safe)
 
 
 def _console() -> Console:

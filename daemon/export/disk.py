@@ -9,7 +9,7 @@ from pathlib import Path
 from daemon.errors import ExportError, Kind
 
 _HEADER_BYTES = 8192
-_JPEG_BYTES_PER_PIXEL = 2.0
+_JPEG_BYTES_PER_PIXEL = 3.0
 _PNG_FRAMING = 1.005
 """FFmpeg writes chunks of 4 KiB with 12 bytes around each; stored deflate blocks add 5 bytes in 32 KiB."""
 
@@ -28,7 +28,7 @@ def estimate(*, stills: int, select_batch: int, width: int, height: int, depth: 
     The worst moment is the last batch: its raw images exist once more while facts are embedded.
 
     >>> estimate(stills=100, select_batch=50, width=1920, height=1080, depth=8, jpeg=False).temporary_bytes
-    313130000
+    313058800
     """
     pixels = width * height
     one = round(pixels * _JPEG_BYTES_PER_PIXEL) if jpeg else round(pixels * 3 * depth / 8 * _PNG_FRAMING) + height

@@ -81,10 +81,20 @@ def check_image(path: Path, width: int, height: int, image: ImageFormat) -> None
         raise ProofError(f"{path.name} does not decode: {error}") from error
     if found_kind != kind or size != (width, height):
         raise ProofError(f"{path.name} is a {found_kind} of {size[0]}x{size[1]}, not a {kind} of {width}x{height}")
+    if not _ends_well(path, kind):
+        raise ProofError(f"{path.name} is cut off at its end")
     if kind == "PNG":
         depth, colour = png_depth(path)
         if (depth, colour) != (image.depth, 2):
             raise ProofError(f"{path.name} has {depth} bits of colour type {colour}, not RGB of {image.depth} bits")
+
+
+def _ends_well(path: Path, kind: str) -> bool:
+    """Pillow does not look at what follows the last pixel."""
+    end = b"\0\0\0\0IEND\xaeB`\x82" if kind == "PNG" else b"\xff\xd9"
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - len(end)))
+        return file.read() == end
 
 
 def png_depth(path: Path) -> tuple[int, int]:

@@ -135,6 +135,7 @@ async def test_an_item_larger_than_the_capacity_waits_until_the_channel_is_empty
     assert channel.queued_bytes <= 1
     assert await asyncio.wait_for(channel.take(1), PATIENCE_SECONDS) == ["smaller"]
     assert await asyncio.wait_for(channel.take(1), PATIENCE_SECONDS) == ["huge"]
+    assert await asyncio.wait_for(channel.take(1), PATIENCE_SECONDS) == []
     assert held[0] in (0, 1000)
 
 
