@@ -115,6 +115,7 @@ class DecodeConfig(_Section):
 
     queue_bytes: int = Field(256 * MIB, ge=MIB, description="bytes of decoded pictures that may wait for the scorer")
     threads: int = Field(0, ge=0, le=64, description="decoder threads per video, 0: one per core")
+    concurrency: int = Field(1, ge=1, le=64, description="videos that are decoded and scored side by side")
     max_pixels: int = Field(134_217_728, ge=4096, description="frames with more pixels (width x height) are refused")
 
 

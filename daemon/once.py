@@ -60,7 +60,7 @@ async def _work_off(config: Config, store: Store, ids: Sequence[int], observer: 
     async with workers(config, store, observer, among=ids) as crew:
         for one in ids:
             await _reopen(config, store, crew, await store.video(one))
-        tasks = [asyncio.create_task(crew.score_loop()), asyncio.create_task(crew.finish_loop())]
+        tasks = crew.start()
         asked = asyncio.create_task(stop.asked.wait())
         try:
             while not await _all_final(store, ids):
@@ -83,13 +83,13 @@ async def _reopen(config: Config, store: Store, crew: Workers, record: VideoReco
     """A video that is done goes through again only as far as the settings have changed."""
     if record.status is not Status.DONE:
         return
-    if record.scorer != crew.scorer.identity:
+    if record.scorer != crew.desk.scorer.identity:
         await store.set_status(record.id, Status.QUEUED)
         return
     latest = await store.latest_selection(record.id)
     if (
         latest is None
-        or latest.params != selection_params(config.select, crew.scorer.identity)
+        or latest.params != selection_params(config.select, crew.desk.scorer.identity)
         or not await asyncio.to_thread(_all_there, latest.paths)
     ):
         await store.set_status(record.id, Status.SCORED)

@@ -6,7 +6,6 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,7 @@ from daemon.model import (
     VideoInfo,
     VideoRecord,
 )
-from daemon.score import Scorer
+from daemon.scoring import SharedScorer
 from daemon.store import ScoreTable, Store
 
 log = get(__name__)
@@ -64,7 +63,7 @@ class Progress:
 
 
 class Pipeline:
-    """Works on one video at a time in each of its two halves; ``stop`` ends the scoring half early."""
+    """Takes videos through the stages, several at once; ``stop`` ends the scoring early."""
 
     def __init__(
         self,
@@ -77,21 +76,22 @@ class Pipeline:
         self._store = store
         self._on_progress = on_progress
         self._monotonic = monotonic
-        self._channel: Channel[Frame] | None = None
+        self._channels: set[Channel[Frame]] = set()
         self._stopping = False
 
     def stop(self) -> None:
         """Finish the batch in flight, commit it, and give the video back."""
         self._stopping = True
-        if self._channel is not None:
-            self._channel.stop()
+        for channel in self._channels:
+            channel.stop()
 
-    async def score(self, record: VideoRecord, scorer: Scorer, thread: Executor) -> bool:
+    async def score(self, record: VideoRecord, desk: SharedScorer) -> bool:
         """Decode, score and store every frame; False when stopped before the end.
 
         Frames that are stored already with the same hash are not scored again. Raises VideoError.
         """
         unchanged(record.file)
+        scorer = desk.scorer
         info = await asyncio.to_thread(decode.probe, record.file.path, self._config.decode)
         known = await self._store.begin_scoring(record.id, info, scorer.metric, scorer.lower_better, scorer.identity)
         bound = log.bind(video=str(record.file.path), video_id=record.id)
@@ -107,11 +107,11 @@ class Pipeline:
         )
         single = record.damaged
         try:
-            report = await self._pass(record, info, known, scorer, thread, single_thread=single)
+            report = await self._pass(record, info, known, desk, single_thread=single)
         except DamageError as damage:
             bound.warning("video.damaged", reason=str(damage), action="decoding again with one thread")
             known = await self._committed(record.id)
-            report = await self._pass(record, info, known, scorer, thread, single_thread=True)
+            report = await self._pass(record, info, known, desk, single_thread=True)
         if report is None:
             await self._store.flush()
             return False
@@ -134,29 +134,31 @@ class Pipeline:
         record: VideoRecord,
         info: VideoInfo,
         known: list[str],
-        scorer: Scorer,
-        thread: Executor,
+        desk: SharedScorer,
         *,
         single_thread: bool,
     ) -> DecodeReport | None:
         """One pass over the file; None when stopped. Raises DamageError, VideoError."""
         report = DecodeReport()
         channel: Channel[Frame] = Channel(self._config.decode.queue_bytes)
-        self._channel = channel
+        self._channels.add(channel)
         frames = decode.frames(info, self._config.decode, report, single_thread=single_thread, known=known)
         decoder = threading.Thread(target=_produce, args=(frames, channel), name=f"decode-{record.id}", daemon=True)
         meter = _Meter(self._config.log.progress_seconds, self._monotonic)
         width, height = picture.picture_size(info)
         itemsize = picture.bits(info, picture.layout_of(info)) // 8
-        loop = asyncio.get_running_loop()
+        storing: asyncio.Task[None] | None = None
         decoder.start()
         try:
-            size = scorer.batch_size(height, width, itemsize)
+            size = desk.scorer.batch_size(height, width, itemsize)
             while batch := await channel.take(size):
                 fresh = [frame for frame in batch if frame.picture is not None]
-                pictures = [frame.picture for frame in fresh if frame.picture is not None]
-                outcomes = await loop.run_in_executor(thread, scorer.score, pictures) if pictures else []
-                await self._store.add_frames(record.id, [_row(f, o) for f, o in zip(fresh, outcomes, strict=True)])
+                outcomes = await desk.score([frame.picture for frame in fresh if frame.picture is not None])
+                rows = [_row(frame, outcome) for frame, outcome in zip(fresh, outcomes, strict=True)]
+                if storing is not None:
+                    await storing
+                # Written while the next batch is scored, but never more than one batch behind it.
+                storing = asyncio.create_task(self._store.add_frames(record.id, rows))
                 progress = Progress(
                     video_id=record.id,
                     video=str(record.file.path),
@@ -167,10 +169,14 @@ class Pipeline:
                     batch=size,
                 )
                 self._tell(progress, meter.due())
-                size = scorer.batch_size(height, width, itemsize)
+                size = desk.scorer.batch_size(height, width, itemsize)
+            if storing is not None:
+                await storing
         finally:
             channel.stop()
-            self._channel = None
+            if storing is not None:
+                await asyncio.wait([storing])
+            self._channels.discard(channel)
             await asyncio.to_thread(decoder.join, JOIN_SECONDS)
             if decoder.is_alive():
                 log.error("decode.stuck", video=str(record.file.path), video_id=record.id)

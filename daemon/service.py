@@ -92,10 +92,7 @@ async def run(config: Config, observer: Observer = lambda _: None) -> None:
 
 async def _serve(config: Config, intake: Intake, crew: Workers, stop: Stop) -> None:
     arrival = asyncio.create_task(intake.run(), name="intake")
-    working = [
-        asyncio.create_task(crew.score_loop(), name="score"),
-        asyncio.create_task(crew.finish_loop(), name="finish"),
-    ]
+    working = crew.start()
     asked = asyncio.create_task(stop.asked.wait(), name="signals")
     try:
         await asyncio.wait([arrival, asked, *working], return_when=asyncio.FIRST_COMPLETED)

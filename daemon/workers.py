@@ -14,7 +14,8 @@ from daemon.export.commands import Capabilities
 from daemon.logs import get
 from daemon.model import Status, VideoRecord
 from daemon.pipeline import Pipeline, Progress, status_after
-from daemon.score import Scorer, open_scorer
+from daemon.score import open_scorer
+from daemon.scoring import SharedScorer
 from daemon.store import Store
 
 log = get(__name__)
@@ -35,16 +36,14 @@ class Workers:
         self,
         config: Config,
         store: Store,
-        scorer: Scorer,
-        scorer_thread: ThreadPoolExecutor,
+        desk: SharedScorer,
         capabilities: Capabilities,
         observer: Observer,
         among: Collection[int] | None = None,
     ) -> None:
         self._config = config
         self._store = store
-        self.scorer = scorer
-        self._thread = scorer_thread
+        self.desk = desk
         self._capabilities = capabilities
         self._among = among
         self._pipeline = Pipeline(config, store, observer)
@@ -63,13 +62,14 @@ class Workers:
         for wake in self._wakes.values():
             wake.set()
 
-    async def score_loop(self) -> None:
-        """Take queued videos, one at a time."""
-        await self._loop(Status.QUEUED, Status.SCORING, self._score)
-
-    async def finish_loop(self) -> None:
-        """Take scored videos, one at a time."""
-        await self._loop(Status.SCORED, Status.EXPORTING, self._finish)
+    def start(self) -> list[asyncio.Task[None]]:
+        """The loops as tasks: ``decode.concurrency`` that score, one that selects and exports."""
+        scoring = [
+            self._loop(Status.QUEUED, Status.SCORING, self._score) for _ in range(self._config.decode.concurrency)
+        ]
+        finishing = self._loop(Status.SCORED, Status.EXPORTING, self._finish)
+        tasks = [asyncio.create_task(loop, name="score") for loop in scoring]
+        return [*tasks, asyncio.create_task(finishing, name="finish")]
 
     async def _loop(self, waiting: Status, working: Status, work: Work) -> None:
         seen = -1
@@ -127,7 +127,7 @@ class Workers:
         )
 
     async def _score(self, record: VideoRecord) -> None:
-        if await self._pipeline.score(record, self.scorer, self._thread):
+        if await self._pipeline.score(record, self.desk):
             self._wakes[Status.SCORED].set()
         else:
             await self._store.release(record.id, Status.QUEUED)
@@ -148,7 +148,7 @@ async def workers(
         scorer = await loop.run_in_executor(thread, open_scorer, config.score)
         try:
             log.info("scorer.ready", scorer=scorer.identity, device=scorer.device, ffmpeg=capabilities.version)
-            yield Workers(config, store, scorer, thread, capabilities, observer, among)
+            yield Workers(config, store, SharedScorer(scorer, thread), capabilities, observer, among)
         finally:
             closing = loop.run_in_executor(thread, scorer.close)
             done, _ = await asyncio.wait([closing], timeout=CLOSE_SECONDS)

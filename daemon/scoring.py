@@ -1,0 +1,89 @@
+"""One scorer, several videos: whoever waits is scored together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Executor
+
+from daemon.model import Outcome, Picture
+from daemon.score import Scorer
+
+
+class SharedScorer:
+    """Lets several videos use the one scorer on its one thread.
+
+    Pictures that are handed in while a batch is being scored are joined to the next one, up to the
+    scorer's own batch size, when they have the same shape and depth; a video's last few pictures never
+    wait for others to come.
+    """
+
+    def __init__(self, scorer: Scorer, thread: Executor) -> None:
+        self.scorer = scorer
+        self._thread = thread
+        self._waiting: deque[tuple[Sequence[Picture], asyncio.Future[list[Outcome]]]] = deque()
+        self._running: asyncio.Task[None] | None = None
+
+    async def score(self, pictures: Sequence[Picture]) -> list[Outcome]:
+        """One outcome per picture, in order. Raises what the scorer raises."""
+        if not pictures:
+            return []
+        future: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
+        self._waiting.append((pictures, future))
+        if self._running is None or self._running.done():
+            self._running = asyncio.create_task(self._work_off())
+        return await future
+
+    async def _work_off(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._waiting:
+            group = self._next_group()
+            joined = [picture for pictures, _ in group for picture in pictures]
+            try:
+                outcomes = await loop.run_in_executor(self._thread, self.scorer.score, joined)
+            except Exception as error:
+                await self._one_by_one(group, error)
+                continue
+            _hand_out(group, outcomes)
+
+    def _next_group(self) -> list[tuple[Sequence[Picture], asyncio.Future[list[Outcome]]]]:
+        first = self._waiting.popleft()
+        group = [first]
+        height, width = first[0][0].shape[:2]
+        kind = (first[0][0].shape, first[0][0].dtype)
+        room = self.scorer.batch_size(height, width, first[0][0].itemsize) - len(first[0])
+        while self._waiting:
+            pictures, _ = self._waiting[0]
+            if len(pictures) > room or any((one.shape, one.dtype) != kind for one in pictures):
+                break
+            room -= len(pictures)
+            group.append(self._waiting.popleft())
+        return group
+
+    async def _one_by_one(
+        self, group: list[tuple[Sequence[Picture], asyncio.Future[list[Outcome]]]], error: Exception
+    ) -> None:
+        """One video's trouble is not its batch mates': each is tried alone, and keeps its own error."""
+        loop = asyncio.get_running_loop()
+        for pictures, future in group:
+            if future.done():
+                continue
+            if len(group) == 1:
+                future.set_exception(error)
+                continue
+            try:
+                outcomes = await loop.run_in_executor(self._thread, self.scorer.score, pictures)
+            except Exception as own:
+                if not future.done():
+                    future.set_exception(own)
+            else:
+                _hand_out([(pictures, future)], outcomes)
+
+
+def _hand_out(group: list[tuple[Sequence[Picture], asyncio.Future[list[Outcome]]]], outcomes: list[Outcome]) -> None:
+    at = 0
+    for pictures, future in group:
+        if not future.done():
+            future.set_result(outcomes[at : at + len(pictures)])
+        at += len(pictures)

@@ -1,0 +1,116 @@
+"""One scorer for several videos: joined where they fit, apart where one has trouble."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from daemon.errors import Kind, VideoError
+from daemon.model import Outcome, Picture
+from daemon.scoring import SharedScorer
+
+
+def picture(value: int, side: int = 4) -> Picture:
+    return np.full((side, side, 3), value, np.uint8)
+
+
+class Recorder:
+    """Scores a picture with its value; keeps the batches; value 13 breaks the batch it is in."""
+
+    identity, metric, lower_better, device = "recorder", "recorder", False, "cpu"
+
+    def __init__(self, size: int = 4) -> None:
+        self.size = size
+        self.batches: list[list[int]] = []
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def batch_size(self, height: int, width: int, itemsize: int) -> int:
+        return self.size
+
+    def score(self, pictures: Sequence[Picture]) -> list[Outcome]:
+        values = [int(one[0, 0, 0]) for one in pictures]
+        self.batches.append(values)
+        assert self.gate.wait(10)
+        if 13 in values:
+            raise VideoError(Kind.SCORE, "thirteen")
+        return [Outcome(float(value)) for value in values]
+
+    def close(self) -> None:
+        return
+
+
+@pytest.fixture
+def thread() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
+
+
+async def together(scorer: Recorder, desk: SharedScorer, *batches: list[Picture]) -> list[object]:
+    """Hand in the batches while the scorer is busy with a first one."""
+    scorer.gate.clear()
+    first = asyncio.create_task(desk.score([picture(1)]))
+    while not scorer.batches:
+        await asyncio.sleep(0)
+    waiting = [asyncio.create_task(desk.score(batch)) for batch in batches]
+    for _ in batches:
+        await asyncio.sleep(0)
+    scorer.gate.set()
+    assert await first == [Outcome(1.0)]
+    return list(await asyncio.gather(*waiting, return_exceptions=True))
+
+
+async def test_pictures_of_different_videos_share_a_batch(thread: ThreadPoolExecutor) -> None:
+    scorer = Recorder()
+    found = await together(scorer, SharedScorer(scorer, thread), [picture(2), picture(3)], [picture(4)])
+    assert scorer.batches == [[1], [2, 3, 4]]
+    assert found == [[Outcome(2.0), Outcome(3.0)], [Outcome(4.0)]]
+
+
+async def test_a_batch_never_grows_beyond_the_scorers_size(thread: ThreadPoolExecutor) -> None:
+    scorer = Recorder(size=3)
+    await together(scorer, SharedScorer(scorer, thread), [picture(2), picture(3)], [picture(4), picture(5)])
+    assert scorer.batches == [[1], [2, 3], [4, 5]]
+
+
+async def test_pictures_of_another_size_are_not_joined(thread: ThreadPoolExecutor) -> None:
+    scorer = Recorder()
+    await together(scorer, SharedScorer(scorer, thread), [picture(2)], [picture(3, side=8)])
+    assert scorer.batches == [[1], [2], [3]]
+
+
+async def test_a_tail_does_not_wait_for_others(thread: ThreadPoolExecutor) -> None:
+    scorer = Recorder(size=16)
+    assert await asyncio.wait_for(SharedScorer(scorer, thread).score([picture(7)]), 10) == [Outcome(7.0)]
+
+
+async def test_the_trouble_of_one_video_is_not_its_batch_mates(thread: ThreadPoolExecutor) -> None:
+    scorer = Recorder()
+    good, bad = await together(scorer, SharedScorer(scorer, thread), [picture(2)], [picture(13)])
+    assert good == [Outcome(2.0)]
+    assert isinstance(bad, VideoError)
+
+
+async def test_a_video_that_went_away_takes_nobody_along(thread: ThreadPoolExecutor) -> None:
+    scorer = Recorder()
+    desk = SharedScorer(scorer, thread)
+    scorer.gate.clear()
+    gone = asyncio.create_task(desk.score([picture(1)]))
+    while not scorer.batches:
+        await asyncio.sleep(0)
+    stays = asyncio.create_task(desk.score([picture(2)]))
+    await asyncio.sleep(0)
+    gone.cancel()
+    scorer.gate.set()
+    assert await stays == [Outcome(2.0)]
+
+
+async def test_no_pictures_cost_no_call(thread: ThreadPoolExecutor) -> None:
+    scorer = Recorder()
+    assert await SharedScorer(scorer, thread).score([]) == []
+    assert scorer.batches == []
