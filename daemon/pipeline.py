@@ -175,7 +175,8 @@ class Pipeline:
         finally:
             channel.stop()
             if storing is not None:
-                await asyncio.wait([storing])
+                # Its error is the one that is raised, unless another came first.
+                await asyncio.gather(storing, return_exceptions=True)
             self._channels.discard(channel)
             await asyncio.to_thread(decoder.join, JOIN_SECONDS)
             if decoder.is_alive():
