@@ -4,13 +4,16 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo run test test-all lint format config clean
+.PHONY: demo run bench test test-all lint format config clean
 
 demo: $(STAMP)        ## the real daemon on a scratch folder with real footage
 	$(BIN)/stillwatch demo
 
 run: $(STAMP)         ## the daemon with ./config.yaml
 	$(BIN)/stillwatch run
+
+bench: $(STAMP)       ## speed on made clips of 720p, 1080p and 4K
+	$(BIN)/stillwatch bench
 
 test: $(STAMP) lint   ## lint, types and the fast tests
 	$(BIN)/python -m pytest -m "not slow"

@@ -237,6 +237,22 @@ def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     raise typer.Exit(0 if all(check["ok"] for check in checks) else 1)
 
 
+@app.command()
+def bench(
+    file: Annotated[Path | None, typer.Argument(help="a video; without one, made clips of three sizes")] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Decode, score and end-to-end speed here, beside pyiqa's own loop."""
+    from daemon import bench, logs
+    from daemon.show import print_bench
+
+    loaded = _load(config)
+    logs.configure("auto", "error")
+    results = [one.as_json() for one in bench.run(file, loaded)]
+    _print_json(results) if as_json else print_bench(results)
+
+
 def _load(path: Path | None) -> Config:
     from daemon.config import load
 

@@ -123,6 +123,9 @@ class ScoreConfig(_Section):
     """The metric and how it runs."""
 
     metric: str = Field("niqe", description="a per-image no-reference metric; see `stillwatch metrics`")
+    implementation: Literal["auto", "fused", "pyiqa"] = Field(
+        "auto", description="niqe on the CPU: fused is our own fast code; auto takes it where it can"
+    )
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda|cuda:\d+)$")] = Field(
         "auto", description="auto | cpu | cuda | cuda:N"
     )

@@ -1,4 +1,4 @@
-"""FFmpeg's ERROR lines, given to the decode that they may belong to."""
+"""Damage: what a decode pass found, and FFmpeg's ERROR lines, given to the decode that they may belong to."""
 
 from __future__ import annotations
 
@@ -8,6 +8,54 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import av.logging
+
+GAPS_KEPT = 100
+
+
+class DamageError(Exception):
+    """Frame-threaded decoding met a sign of damage; start again with one thread."""
+
+
+class DecodeReport:
+    """What a finished pass over the file found; filled by ``frames`` while it runs.
+
+    ``lost_packets`` could not be decoded. ``gaps`` are (ordinal, seconds): before that frame so much time is
+    missing; a film of variable rate has them undamaged, so they mean something in a damaged file only.
+    """
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.errors = 0
+        self.first_error: str | None = None
+        self.mixed = False
+        self.lost_packets = 0
+        self.corrupt_frames = 0
+        self.gaps: list[tuple[int, float]] = []
+
+    def note(self, reason: str) -> None:
+        """Count one sign of damage."""
+        self.errors += 1
+        self.first_error = self.first_error or " ".join(reason.split())
+
+    def summary(self) -> str | None:
+        """What is known of the damage, in one line; None when there is none."""
+        if not self.damaged:
+            return None
+        parts = [f"{self.first_error} ({self.errors} signs)"]
+        if self.lost_packets:
+            parts.append(f"{self.lost_packets} packets could not be decoded")
+        if self.corrupt_frames:
+            parts.append(f"{self.corrupt_frames} frames are corrupt")
+        if self.gaps:
+            shown = ", ".join(f"{frame} ({seconds:.2f} s)" for frame, seconds in self.gaps[:10])
+            more = f" and {len(self.gaps) - 10} more" if len(self.gaps) > 10 else ""
+            parts.append(f"time is missing before frame {shown}{more}")
+        return "; ".join(parts)
+
+    @property
+    def damaged(self) -> bool:
+        """Whether any sign of damage was seen."""
+        return self.errors > 0
 
 
 class ErrorLines(logging.Handler):

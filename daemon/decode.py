@@ -21,16 +21,19 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from daemon import picture
 from daemon.config import DecodeConfig
-from daemon.damage import ERRORS
+from daemon.damage import ERRORS, GAPS_KEPT, DamageError, DecodeReport
 from daemon.errors import Kind, VideoError
 from daemon.frames import Packer, PictureMaker, bit_depth
-from daemon.model import Colour, Frame, VideoInfo
+from daemon.model import Colour, Frame, Picture, VideoInfo
+
+__all__ = ["DEMUXERS", "DamageError", "DecodeReport", "choose_stream", "frames", "probe", "source_url"]
 
 DEMUXERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpegtsraw,mpeg,mpegvideo,flv,live_flv,asf,ogg,gif,apng,"
     "h264,hevc,vvc,av1,obu,ivf,mjpeg,mjpeg_2000,m4v,vc1,mxf,nut,dv,yuv4mpegpipe,rm,gxf,wtv,h263,h261,dirac,"
-    "cavsvideo,avs,avs2,avs3,smk,bink,roq,webp"
+    "cavsvideo,avs,avs2,avs3,smk,bink,roq,webp,webp_anim"
 )
 """Demuxers that read one file and open no other (no playlists, no concat, no device, no image series)."""
 
@@ -47,30 +50,6 @@ _PRIMARIES_NAMES = {
     1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m",
     9: "bt2020", 11: "smpte431", 12: "smpte432",
 }  # fmt: skip
-
-
-class DamageError(Exception):
-    """Frame-threaded decoding met a sign of damage; start again with one thread."""
-
-
-class DecodeReport:
-    """What a finished pass over the file found; filled by ``frames`` while it runs."""
-
-    def __init__(self) -> None:
-        self.frames = 0
-        self.errors = 0
-        self.first_error: str | None = None
-        self.mixed = False
-
-    def note(self, reason: str) -> None:
-        """Count one sign of damage."""
-        self.errors += 1
-        self.first_error = self.first_error or " ".join(reason.split())
-
-    @property
-    def damaged(self) -> bool:
-        """Whether any sign of damage was seen."""
-        return self.errors > 0
 
 
 def source_url(path: Path) -> str:
@@ -132,10 +111,28 @@ def probe(path: Path, config: DecodeConfig) -> VideoInfo:
                 Kind.TOO_LARGE,
                 f"frames of {stream.width}x{stream.height} exceed decode.max_pixels = {config.max_pixels}",
             )
-        first = next(_decoded(container, stream, config, DecodeReport(), single_thread=True), None)
+        report = DecodeReport()
+        first = next(_decoded(container, stream, config, report, single_thread=True), None)
         if first is None:
-            raise VideoError(Kind.NO_FRAMES, "the video stream holds no frame that can be decoded")
-        return _describe(path, container, stream, first)
+            raise _no_frame(report.first_error or "it is empty", config)
+        info = _describe(path, container, stream, first)
+    _refuse_large(first, info, config)
+    return info
+
+
+def _no_frame(reason: str, config: DecodeConfig) -> VideoError:
+    """Opening hides the size of frames above the limit; then only FFmpeg's own line tells."""
+    if "exceeds specified max pixel count" in reason:
+        size = reason.partition("Picture size ")[2].partition(" ")[0]
+        return VideoError(Kind.TOO_LARGE, f"frames of {size} exceed decode.max_pixels = {config.max_pixels}")
+    return VideoError(Kind.NO_FRAMES, f"the video stream holds no frame that can be decoded: {reason}")
+
+
+def _refuse_large(raw: VideoFrame, info: VideoInfo, config: DecodeConfig) -> None:
+    """Made square, narrow pixels need more room than the decoder's own limit sees."""
+    width, height = picture.square_size(raw.width, raw.height, info.sample_aspect)
+    if width * height > config.max_pixels:
+        raise VideoError(Kind.TOO_LARGE, f"pictures of {width}x{height} exceed decode.max_pixels = {config.max_pixels}")
 
 
 def _describe(path: Path, container: InputContainer, stream: VideoStream, first: VideoFrame) -> VideoInfo:
@@ -222,11 +219,39 @@ def frames(
     ``wanted`` only those ordinals are yielded, and decoding ends after the last. ``depth`` 8 or 16
     overrides the pictures' bits a sample, ``keep_hdr`` leaves PQ and HLG samples untouched. Raises
     DamageError when ``single_thread`` is False and the file shows a sign of damage; VideoError when
-    the file cannot be read at all.
+    the file cannot be read at all. With ``wanted``, frames that are missing after a sign of damage
+    come from one thread instead of a DamageError.
     """
+
+    def run(single: bool, some: frozenset[int] | None) -> Iterator[Frame]:
+        return _frames(info, config, report, single, known, some, depth, keep_hdr)
+
+    if single_thread or wanted is None:
+        yield from run(single_thread, wanted)
+        return
+    left = set(wanted)
+    try:
+        for frame in run(False, wanted):
+            left.discard(frame.frame)
+            yield frame
+    except DamageError:
+        yield from run(True, frozenset(left))
+
+
+def _frames(
+    info: VideoInfo,
+    config: DecodeConfig,
+    report: DecodeReport,
+    single_thread: bool,
+    known: Sequence[str],
+    wanted: frozenset[int] | None,
+    depth: int | None,
+    keep_hdr: bool,
+) -> Iterator[Frame]:
+    """One pass, as ``frames`` describes it."""
     maker = PictureMaker(info, depth, keep_hdr)
     packer = Packer()
-    clock = _Clock(info)
+    clock = _Clock(info, report)
     last = max(wanted, default=-1) if wanted is not None else None
     with _opened(info.path, config) as container:
         stream = container.streams[info.stream_index]
@@ -237,15 +262,28 @@ def frames(
                 return
             report.frames = ordinal + 1
             time_s = clock.seconds(raw.pts)
+            maker.watch(raw)
+            report.mixed = maker.mixed
             if wanted is not None and ordinal not in wanted:
                 continue
             digest = packer.sha1(raw)
             kept = ordinal < len(known) and known[ordinal] == digest
             if not kept and not single_thread and ordinal < len(known) and known[ordinal]:
                 raise DamageError(f"frame {ordinal} differs from the stored one")
-            made = None if kept else maker.make(raw)
-            report.mixed = maker.mixed
+            made = None
+            if not kept:
+                _refuse_large(raw, info, config)
+                made = _picture(maker, raw)
             yield Frame(ordinal, raw.pts, time_s, digest, made, bool(raw.is_corrupt))
+
+
+def _picture(maker: PictureMaker, raw: VideoFrame) -> Picture:
+    try:
+        return maker.make(raw)
+    except (av.error.FFmpegError, ValueError) as error:
+        raise VideoError(
+            Kind.DECODE, f"frames of pixel format {raw.format.name} cannot be made into pictures: {_reason(error)}"
+        ) from error
 
 
 def _decoded(
@@ -257,7 +295,8 @@ def _decoded(
     single_thread: bool,
 ) -> Iterator[VideoFrame]:
     context = stream.codec_context
-    context.options = {"max_pixels": str(config.max_pixels)}
+    # Without `unaligned` a crop on the left is rounded away, but not by the command line of FFmpeg 9.
+    context.options = {"max_pixels": str(config.max_pixels), "flags": "+unaligned"}
     stream.thread_type = "NONE" if single_thread else "AUTO"
     context.thread_count = 1 if single_thread else config.threads
 
@@ -265,19 +304,23 @@ def _decoded(
         seen = 0
 
         def damage(reason: str) -> None:
+            nonlocal seen
+            if len(lines) > seen:
+                reason = f"{reason}: {lines[seen]}" if reason else lines[seen]
+                seen = len(lines)
             report.note(reason)
             if not single_thread:
                 raise DamageError(reason)
 
         try:
             for packet in _packets(container, stream, damage):
-                for raw in _decode_packet(context, packet, damage):
+                for raw in _decode_packet(context, packet, report, damage):
                     if raw.is_corrupt:
+                        report.corrupt_frames += 1
                         damage("a frame is marked corrupt")
                     yield raw
                 if len(lines) > seen:
-                    seen = len(lines)
-                    damage(lines[-1])
+                    damage("")
         finally:
             if not single_thread:
                 # Worker threads that log need the GIL; drained, they have nothing left to say
@@ -301,26 +344,32 @@ def _packets(container: InputContainer, stream: VideoStream, damage: Any) -> Ite
         yield packet
 
 
-def _decode_packet(context: Any, packet: Any, damage: Any) -> list[VideoFrame]:
+def _decode_packet(context: Any, packet: Any, report: DecodeReport, damage: Any) -> list[VideoFrame]:
     try:
         decoded: list[VideoFrame] = context.decode(packet)
     except (av.error.FFmpegError, EOFError) as error:
         if isinstance(error, EOFError):
             return []
+        report.lost_packets += 1
         damage(f"a packet cannot be decoded: {_reason(error)}")
         return []
     return decoded
 
 
 class _Clock:
-    """Seconds since the container's start; a missing pts follows the frame before."""
+    """Seconds since the container's start; a missing pts follows the frame before. Notes where time is missing."""
 
-    def __init__(self, info: VideoInfo) -> None:
+    def __init__(self, info: VideoInfo, report: DecodeReport) -> None:
+        self._report = report
         self._time_base = info.time_base
         self._start = info.start_s
         self._step = float(1 / info.frame_rate) if info.frame_rate else 0.04
         self._last = -self._step
 
     def seconds(self, pts: int | None) -> float:
-        self._last = float(pts * self._time_base) - self._start if pts is not None else self._last + self._step
+        before = self._last
+        self._last = float(pts * self._time_base) - self._start if pts is not None else before + self._step
+        missing = self._last - before - self._step
+        if missing > self._step / 2 and self._report.frames > 1 and len(self._report.gaps) < GAPS_KEPT:
+            self._report.gaps.append((self._report.frames - 1, round(missing, 3)))
         return self._last

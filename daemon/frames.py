@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import av
@@ -16,18 +14,13 @@ from daemon import picture
 from daemon.model import Picture, VideoInfo
 
 
-def read_image(path: Path) -> Picture:
-    """A still image as packed RGB, uint8 or uint16 as it is stored. Raises FFmpegError."""
-    with av.open("file:" + os.path.abspath(path)) as container:
-        image = next(container.decode(video=0))
-        array: Any = image.to_ndarray(format="rgb48le" if bit_depth(image) > 8 else "rgb24")
-    picture: Picture = array
-    return picture
-
-
 def bit_depth(frame: VideoFrame) -> int:
     """Bits of the widest component."""
     return max((component.bits for component in frame.format.components), default=8)
+
+
+def _layout(raw: VideoFrame) -> picture.Layout:
+    return picture.Layout(raw.width, raw.height, raw.format.name, bit_depth(raw))
 
 
 class Packer:
@@ -63,11 +56,14 @@ class PictureMaker:
         self._graph: Any = None
         self.mixed = False
 
+    def watch(self, raw: VideoFrame) -> None:
+        """Set ``mixed`` once a frame differs in layout from the probe's, whether its picture is made or not."""
+        self.mixed = self.mixed or _layout(raw) != self._expected
+
     def make(self, raw: VideoFrame) -> Picture:
-        """The picture of a frame; ``mixed`` is set once a frame differs in layout from the probe's."""
-        layout = picture.Layout(raw.width, raw.height, raw.format.name, bit_depth(raw))
+        """The picture of a frame."""
+        layout = _layout(raw)
         if layout != self._layout:
-            self.mixed = self.mixed or layout != self._expected
             self._graph = self._build(raw, layout)
             self._layout = layout
         self._graph.push(raw)

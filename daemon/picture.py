@@ -62,7 +62,7 @@ def is_rgb(pix_fmt: str) -> bool:
 
 
 def is_gray(pix_fmt: str) -> bool:
-    """Luma-only formats; swscale takes their range for full whatever it is told."""
+    """Luma-only formats."""
     return pix_fmt.startswith(("gray", "ya8", "ya16", "mono"))
 
 
@@ -123,8 +123,8 @@ def chain(info: VideoInfo, layout: Layout, *, depth: int, keep_hdr: bool = False
     if hdr and not keep_hdr:
         filters += tone.tone_filters(info.colour)
     if working == 16 and depth == 8:
-        # The step to 8 bits cuts the low byte; a multiple of 257 survives that as a rounded value.
-        filters.append(_table("round(val/257)*257"))
+        # The step to 8 bits cuts the low byte or rounds it: 64 stays what was meant either way.
+        filters.append(_table("round(val/257)*256+64"))
     filters += _upright(info)
     filters.append(("format", "rgb48le" if depth == 16 else "rgb24"))
     if not (hdr and keep_hdr):
@@ -142,7 +142,8 @@ def _scale(info: VideoInfo, layout: Layout) -> Filter:
     args = [f"w={width}", f"h={height}", f"flags={SWS_FLAGS}", "out_range=pc"]
     if not is_rgb(layout.pix_fmt):
         matrix = matrix_name(info.colour, layout.height)
-        full = is_full_range(info.colour, layout.pix_fmt)
+        # Gray is widened by `_levels`: some builds expand it when told that it is limited, some do not.
+        full = is_gray(layout.pix_fmt) or is_full_range(info.colour, layout.pix_fmt)
         args += [f"in_color_matrix={matrix}", f"in_range={'pc' if full else 'tv'}"]
     return "scale", ":".join(args)
 
@@ -151,7 +152,7 @@ def _levels(colour: Colour, layout: Layout, working: int) -> list[Filter]:
     """A table that makes black and white exact; empty where swscale's own answer is.
 
     swscale widens samples by shifting: full-range white of b bits becomes (2^b - 1) << (16 - b), and
-    limited white 255 << 8, instead of 65535. It never expands limited-range gray.
+    limited white 255 << 8, instead of 65535. Gray reaches it as full range, so limited gray is expanded here.
     """
     full = is_full_range(colour, layout.pix_fmt)
     if working == 8:
@@ -162,7 +163,9 @@ def _levels(colour: Colour, layout: Layout, working: int) -> list[Filter]:
     if is_gray(layout.pix_fmt) and not full:
         low, high = 16 << 8, 235 << 8
     elif not is_rgb(layout.pix_fmt):
-        high = ((1 << layout.bit_depth) - 1) << (16 - layout.bit_depth) if full else 255 << 8
+        # Floating-point samples have 32 bits, and come out as 16.
+        depth = min(layout.bit_depth, 16)
+        high = ((1 << depth) - 1) << (16 - depth) if full else 255 << 8
     if (low, high) == (0, 65535):
         return []
     return [_table(f"clip(round((val-{low})*65535/{high - low}),0,65535)")]

@@ -118,9 +118,8 @@ class Pipeline:
         unchanged(record.file)
         if report.frames == 0:
             raise VideoError(Kind.NO_FRAMES, "the video stream holds no frame that can be decoded")
-        damage_note = f"{report.first_error} ({report.errors} signs)" if report.damaged else None
         scored = await self._store.end_scoring(
-            record.id, frames_decoded=report.frames, damaged=report.damaged, mixed=report.mixed, damage=damage_note
+            record.id, frames_decoded=report.frames, damaged=report.damaged, mixed=report.mixed, damage=report.summary()
         )
         bound.info("video.scored", frames=report.frames, scored=scored, damaged=report.damaged)
         return True

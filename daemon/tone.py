@@ -46,7 +46,7 @@ def pq_encode(nits: float) -> float:
 def tone_filters(colour: Colour) -> list[Filter]:
     """Signal to linear SDR light, primaries, sRGB encoding; for rgb48 frames."""
     signal = "val/65535" if colour.transfer == PQ else _hlg_as_pq()
-    linear = f"st(0,{signal});{_roll_off()};65535*clip({_pq_nits('ld(4)')}/{WHITE_NITS},0,1)"
+    linear = f"st(0,{signal});{_roll_off()};round(65535*clip({_pq_nits('ld(4)')}/{WHITE_NITS},0,1))"
     filters = [_table(linear)]
     if colour.primaries in ("bt2020", "unknown"):
         filters.append(_primaries())

@@ -14,21 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from daemon import admit, decode
 from daemon.config import DecodeConfig
 from daemon.decode import DecodeReport
 from daemon.errors import Kind, StillwatchError
 from daemon.export import embed, manifest, proof
-from daemon.frames import read_image
-from daemon.model import Frame, Picture
+from daemon.export.proof import ProofError
+from daemon.model import Frame
 
 SUFFIXES = (".png", ".jpg")
-PNG_TOLERANCE = 2.0
-"""Codes of 255: FFmpeg builds may round a conversion differently."""
-JPEG_TOLERANCE = 24.0
-"""Codes of 255, for the mean of the worst channel: JPEG is lossy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +44,7 @@ class _Claim:
     frame: int
     hash: str
     keep_hdr: bool
+    depth: int
 
 
 class _Refuted(Exception):  # noqa: N818 - a verdict, not a failure
@@ -79,8 +74,7 @@ def verify(stills: Sequence[Path], config: DecodeConfig) -> Iterator[Verdict]:
         except _Refuted as refuted:
             yield Verdict(still, False, str(refuted))
             continue
-        depth = proof.png_depth(still)[0] if still.suffix == ".png" else 8
-        claims[claim.source, claim.fingerprint, claim.keep_hdr, depth].append(claim)
+        claims[claim.source, claim.fingerprint, claim.keep_hdr, claim.depth].append(claim)
     for (source, fingerprint, keep_hdr, depth), group in claims.items():
         yield from _against_source(source, fingerprint, group, config, keep_hdr=keep_hdr, depth=depth)
 
@@ -89,7 +83,8 @@ def _read(still: Path) -> _Claim:
     """The still's own word, and whether the file is as it was published."""
     try:
         facts = embed.read(still)
-    except (OSError, SyntaxError, ValueError) as error:
+        depth = proof.png_depth(still)[0] if still.suffix == ".png" else 8
+    except (OSError, SyntaxError, ValueError, ProofError) as error:
         raise _Refuted(f"the image cannot be read: {error}") from error
     entry = _entry(still)
     if entry is not None and entry["sha256"] != proof.sha256_of(still):
@@ -97,11 +92,12 @@ def _read(still: Path) -> _Claim:
     try:
         return _Claim(
             still=still,
-            source=Path(facts["source"]),
+            source=manifest.source_of(facts),
             fingerprint=facts["fingerprint"],
             frame=int(facts["frame"]),
             hash=facts["hash"],
             keep_hdr=facts.get("picture") == "hdr",
+            depth=depth,
         )
     except (KeyError, ValueError) as error:
         raise _Refuted("the image carries no facts of stillwatch") from error
@@ -157,16 +153,5 @@ def _compare(claim: _Claim, frame: Frame) -> str:
         return f"frame {frame.frame} of the source has hash {frame.hash[:12]}, the still was made of {claim.hash[:12]}"
     if frame.picture is None:
         return "the frame could not be turned into a picture"
-    image = read_image(claim.still)
-    if image.shape != frame.picture.shape:
-        return f"the still is of another size ({image.shape}) than its frame ({frame.picture.shape})"
-    distance = _distance(image, frame.picture)
-    if claim.still.suffix == ".jpg":
-        return "" if distance.mean() <= JPEG_TOLERANCE else "the pixels are not those of its frame"
-    return "" if distance.max() <= PNG_TOLERANCE else "the pixels are not those of its frame"
-
-
-def _distance(one: Picture, other: Picture) -> Any:
-    """Per pixel, the worst channel's difference in codes of 255."""
-    scale = 255 / np.iinfo(other.dtype).max
-    return np.abs(one.astype(np.int32) - other.astype(np.int32)).max(axis=2) * scale
+    off = proof.difference(claim.still, frame.picture)
+    return f"the pixels are not those of its frame: {off}" if off else ""

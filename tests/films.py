@@ -42,18 +42,21 @@ def code(picture: NDArray[np.uint8], number: int) -> NDArray[np.uint8]:
     return picture
 
 
-def read_code(picture: NDArray[Any]) -> int:
-    """The number in an upright picture of any size and depth."""
+def read_bars(picture: NDArray[Any]) -> NDArray[np.float64]:
+    """How bright each bar of the code is, in codes of 255."""
     height, width = picture.shape[:2]
-    middle = 32768 if picture.dtype == np.uint16 else 128
     rows = picture[height // 16 : max(height * 3 // 16, height // 16 + 1)]
     gray = rows.reshape(rows.shape[0], width, -1)[..., :3].astype(float).mean(axis=(0, 2))
-    number = 0
+    bars = np.empty(BITS)
     for bit in range(BITS):
         left, right = width * bit / BITS, width * (bit + 1) / BITS
-        inner = gray[int(left + (right - left) * 0.3) : max(int(left + (right - left) * 0.7), int(left) + 1)]
-        number |= int(inner.mean() > middle) << bit
-    return number
+        bars[bit] = gray[int(left + (right - left) * 0.3) : max(int(left + (right - left) * 0.7), int(left) + 1)].mean()
+    return bars * (255 / 65535 if picture.dtype == np.uint16 else 1)
+
+
+def read_code(picture: NDArray[Any]) -> int:
+    """The number in an upright picture of any size and depth."""
+    return sum(int(bar > 127.5) << bit for bit, bar in enumerate(read_bars(picture)))
 
 
 def read_still(path: Path) -> int:

@@ -4,14 +4,21 @@ Picks are cut out of the source in batches, one FFmpeg decode pass each, and pro
 sidecar. A batch that fails its proof is thrown away and its frames go one by one; a frame that
 fails again is decoded with PyAV and encoded from that very frame. What still cannot be proven is
 reported and never published.
+
+The hashes are those of the native planes. That the binary also makes the scored picture of them is
+proven by one still of each kind of conversion, pixel by pixel against the reference decoder.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from daemon import picture
 from daemon.config import ExportConfig, OutputConfig
@@ -23,6 +30,12 @@ from daemon.logs import get
 from daemon.model import FileIdentity, Frame, Method, Pick, Selection, Still, VideoInfo
 
 log = get(__name__)
+
+CHECK_THREADS = min(4, os.cpu_count() or 1)
+"""Images of a batch that are decoded at once to be checked."""
+
+_ALIKE: set[str] = set()
+"""Conversions that a binary was seen to do as the scoring does; a flat picture proves none."""
 
 Redecode = Callable[[frozenset[int], ImageFormat], Iterator[Frame]]
 """Ordinals to those frames, decoded exactly as they were for scoring, as pictures of a format."""
@@ -114,7 +127,10 @@ class Exporter:
             ordinals = list(expected)
             for start in range(0, len(ordinals), self._config.select_batch):
                 part = {ordinal: expected[ordinal] for ordinal in ordinals[start : start + self._config.select_batch]}
-                proven |= await self._batch(part, place)
+                made = await self._batch(part, place)
+                if made and not await self._converts_alike(made):
+                    break
+                proven |= made
         left = {ordinal: digest for ordinal, digest in expected.items() if ordinal not in proven}
         if left:
             made, reasons = await self._reference(left, place)
@@ -134,6 +150,33 @@ class Exporter:
             except ProofError as error:
                 self._log.warning("export.fallback", to="decode", frames=1, frame=ordinal, reason=str(error))
         return proven
+
+    async def _converts_alike(self, made: dict[int, Proven]) -> bool:
+        """Whether this binary makes the same picture of the same planes as the scoring did.
+
+        Asked once for each kind of conversion; of the earliest still, so the decode is short.
+        """
+        kind = commands.conversion(self._capabilities, self._source.info, self._image)
+        if kind in _ALIKE:
+            return True
+        ordinal = min(made)
+        decoded = self._redecode(frozenset({ordinal}), self._image)
+        try:
+            frame = await asyncio.to_thread(next, decoded, None)
+            if frame is None or frame.picture is None or frame.hash != made[ordinal].evidence.scored_hash:
+                reason = f"frame {ordinal} could not be decoded again"
+            else:
+                reason = await asyncio.to_thread(proof.difference, made[ordinal].path, frame.picture)
+                spread = int(frame.picture.max()) - int(frame.picture.min())
+                if not reason and spread > np.iinfo(frame.picture.dtype).max // 2:
+                    _ALIKE.add(kind)
+        finally:
+            await asyncio.to_thread(_close, decoded)
+        if reason:
+            self._log.warning("export.fallback", to="decode", frames=len(made), reason=reason)
+            for one in made.values():
+                await asyncio.to_thread(one.path.unlink)
+        return not reason
 
     async def _pass(self, expected: dict[int, str], place: Path, method: Method, hwaccel: str) -> dict[int, Proven]:
         """One FFmpeg run and its proof; a failed run leaves no file behind."""
@@ -160,8 +203,10 @@ class Exporter:
 
     def _check(self, folder: Path, expected: dict[int, str]) -> dict[int, Evidence]:
         evidence = proof.check_batch(folder, expected, self._image)
-        for ordinal in expected:
-            proof.check_image(self._file(folder, ordinal), *self._size, self._image)
+        with ThreadPoolExecutor(CHECK_THREADS, thread_name_prefix="check") as pool:
+            files = [self._file(folder, ordinal) for ordinal in expected]
+            for _ in pool.map(lambda file: proof.check_image(file, *self._size, self._image), files):
+                pass
         return evidence
 
     async def _reference(self, left: dict[int, str], place: Path) -> tuple[dict[int, Proven], dict[int, str]]:
@@ -247,9 +292,10 @@ class Exporter:
         )
         target = ready / names.format_name(name)
         facts = manifest.facts(source.file, source.info, pick, source.metric, source.scorer, self._image)
-        target.write_bytes(embed.embed(made.path.read_bytes(), facts))
+        image = made.path.read_bytes()
+        target.write_bytes(embed.embed(image, facts))
+        proof.check_embedded(image, target)
         made.path.unlink()
-        proof.check_image(target, made.width, made.height, self._image)
         return Still(
             rank=pick.rank,
             frame=pick.frame,

@@ -65,14 +65,21 @@ def filter_graph(info: VideoInfo, ordinals: Sequence[int], image: ImageFormat, *
     ``settb`` and ``setpts`` make the presentation time the ordinal, which names files and hashes.
     """
     native = f",format={info.pix_fmt}" if hardware else ""
-    filters = picture.chain(info, picture.layout_of(info), depth=image.depth, keep_hdr=image.keep_hdr)
-    chain = picture.to_text(filters)
-    if image.suffix == "jpg":
-        chain += "," + jpeg_tail()
     return (
         f"[0:{info.stream_index}]settb=expr=1/1000,setpts=N,select='{select_expression(ordinals)}'{native}"
-        f",split=2[seen][kept];[seen]{chain}[image]"
+        f",split=2[seen][kept];[seen]{_chain(info, image)}[image]"
     )
+
+
+def _chain(info: VideoInfo, image: ImageFormat) -> str:
+    filters = picture.chain(info, picture.layout_of(info), depth=image.depth, keep_hdr=image.keep_hdr)
+    text = picture.to_text(filters)
+    return f"{text},{jpeg_tail()}" if image.suffix == "jpg" else text
+
+
+def conversion(capabilities: Capabilities, info: VideoInfo, image: ImageFormat) -> str:
+    """Everything that decides what picture a binary makes of a frame's planes."""
+    return f"{capabilities.binary} {capabilities.version} {info.pix_fmt} {info.colour} {_chain(info, image)}"
 
 
 def jpeg_tail() -> str:
@@ -99,7 +106,7 @@ def export_arguments(
     arguments = ["-nostdin", "-hide_banner", "-loglevel", "error", "-y"]
     if hardware:
         arguments += ["-hwaccel", hwaccel]
-    arguments += ["-noautorotate", "-reinit_filter", "0"]
+    arguments += ["-noautorotate", "-reinit_filter", "0", "-flags", "+unaligned"]
     if capabilities.apply_cropping:
         arguments += ["-apply_cropping", "codec"]
     arguments += ["-protocol_whitelist", "file", "-format_whitelist", demuxers, "-i", source_url(info.path)]

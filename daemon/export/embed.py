@@ -28,11 +28,28 @@ def embed(data: bytes, facts: dict[str, str]) -> bytes:
     raise ValueError("neither a PNG nor a JPEG file")
 
 
+def remove(data: bytes) -> bytes:
+    """The image as it was before ``embed``. Raises ValueError, struct.error for what ``embed`` did not make."""
+    if data.startswith(b"\xff\xd8\xff\xe1"):
+        (length,) = struct.unpack_from(">H", data, 4)
+        return data[:2] + data[4 + length :]
+    start = at = len(PNG_SIGNATURE)
+    first = _first_image_data(data)
+    kept = [data[:start]]
+    while at < first:
+        (length,) = struct.unpack_from(">I", data, at)
+        end = at + length + 12
+        if data[at + 4 : at + 8] != b"iTXt" or not data.startswith(PREFIX.encode(), at + 8):
+            kept.append(data[at:end])
+        at = end
+    return b"".join([*kept, data[first:]])
+
+
 def read(path: Path) -> dict[str, str]:
-    """The facts that ``embed`` put in; empty where there are none."""
+    """The facts that ``embed`` put in; empty where there are none. The image has to decode to its end."""
     with Image.open(path) as image:
+        image.load()
         if image.format == "PNG":
-            image.load()
             texts = getattr(image, "text", {})
             return {k.removeprefix(PREFIX): str(v) for k, v in texts.items() if k.startswith(PREFIX)}
         description = image.getexif().get(_DESCRIPTION, "")

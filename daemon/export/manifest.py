@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from daemon import __version__, tone
 from daemon.export.commands import Capabilities, ImageFormat
@@ -17,10 +19,14 @@ NAME = "manifest.json"
 def facts(
     file: FileIdentity, info: VideoInfo, pick: Pick, metric: str, scorer: str, image: ImageFormat
 ) -> dict[str, str]:
-    """What a still says about itself. The same for every way of making it, so equal stills are equal files."""
+    """What a still says about itself. The same for every way of making it, so equal stills are equal files.
+
+    ``source_uri`` is there for names that are not UTF-8, which no text can hold.
+    """
     return {
         "software": f"stillwatch {__version__}",
         "source": str(file.path),
+        **({} if _is_text(file.path) else {"source_uri": file.path.as_uri()}),
         "fingerprint": file.fingerprint,
         "stream": str(info.stream_index),
         "frame": str(pick.frame),
@@ -34,6 +40,21 @@ def facts(
         "hash": pick.hash,
         "picture": "hdr" if image.keep_hdr and tone.is_hdr(info.colour) else "sdr",
     }
+
+
+def source_of(facts: dict[str, str]) -> Path:
+    """The path that a still's facts name. Raises KeyError where they name none."""
+    if "source_uri" in facts:
+        return Path(os.fsdecode(unquote_to_bytes(facts["source_uri"].removeprefix("file://"))))
+    return Path(facts["source"])
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def document(

@@ -6,14 +6,24 @@ import hashlib
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from PIL import Image
 
+from daemon.export import embed
 from daemon.export.commands import HASHES, ImageFormat
 from daemon.export.embed import PNG_SIGNATURE
+from daemon.model import Picture
 
 # The pictures that are opened here are our own, and decode.max_pixels bounds them.
 Image.MAX_IMAGE_PIXELS = None
+
+
+PNG_TOLERANCE = 2.0
+"""Codes of 255: FFmpeg builds may round a conversion differently."""
+JPEG_TOLERANCE = 4.0
+"""Codes of 255, of means over blocks of 8x8 pixels, which JPEG keeps."""
 
 
 class ProofError(Exception):
@@ -95,6 +105,39 @@ def _ends_well(path: Path, kind: str) -> bool:
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - len(end)))
         return file.read() == end
+
+
+def check_embedded(image: bytes, path: Path) -> None:
+    """The file on disk is the image that was checked, byte by byte, but for its facts. Raises ProofError."""
+    try:
+        same = embed.remove(path.read_bytes()) == image
+    except (ValueError, struct.error) as error:
+        raise ProofError(f"{path.name} is no image any more: {error}") from error
+    if not same:
+        raise ProofError(f"{path.name} is not the image that was checked")
+
+
+def difference(path: Path, picture: Picture) -> str:
+    """Why the image is not that picture, or nothing. PNG: no sample is off; JPEG: no block is, on average."""
+    with Image.open(path) as opened:
+        image: Any = np.asarray(opened.convert("RGB"), dtype=np.int16)
+    # Pillow reads the high byte of 16-bit samples.
+    scored: Any = (picture >> 8 if picture.dtype == np.uint16 else picture).astype(np.int16)
+    if image.shape != scored.shape:
+        return f"{path.name} is of another size ({image.shape}) than its frame ({scored.shape})"
+    if path.suffix == ".png":
+        off = float(np.abs(image - scored).max())
+        return "" if off <= PNG_TOLERANCE else f"{path.name} is off its frame by {off:g} of 255"
+    off = float(np.abs(_blocks(image) - _blocks(scored)).mean())
+    return "" if off <= JPEG_TOLERANCE else f"{path.name} is off its frame by {off:.1f} of 255 on average"
+
+
+def _blocks(picture: Any) -> Any:
+    """Means of blocks of 8x8 pixels, what is left over at the edges aside; all of it when it is smaller."""
+    height, width = (size - size % 8 for size in picture.shape[:2])
+    if not height or not width:
+        return picture.mean(axis=(0, 1))
+    return picture[:height, :width].reshape(height // 8, 8, width // 8, 8, 3).mean(axis=(1, 3))
 
 
 def png_depth(path: Path) -> tuple[int, int]:

@@ -6,14 +6,19 @@ Importing this package imports neither; ``open_scorer`` does.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from daemon import logs
 from daemon.config import ScoreConfig
+from daemon.errors import Kind, ScorerError
 from daemon.model import Outcome, Picture
 
-__all__ = ["Scorer", "open_scorer"]
+__all__ = ["Scorer", "Ticket", "open_scorer"]
+
+Ticket = Callable[[], list[Outcome]]
+"""What ``Scorer.submit`` gives: call it once, on the scorer's thread, for the outcomes."""
 
 
 class Scorer(Protocol):
@@ -45,12 +50,20 @@ class Scorer(Protocol):
         ``height`` and ``width`` in pixels, ``itemsize`` in bytes per sample (1 or 2).
         """
 
-    def score(self, pictures: Sequence[Picture]) -> list[Outcome]:
-        """One outcome per picture, in their order; sizes and depths may be mixed.
+    def submit(self, pictures: Sequence[Picture]) -> Ticket:
+        """Start what the device can do by itself and return at once; the ticket waits for the outcomes.
 
-        Pictures are RGB, ``(height, width, 3)``, uint8 or uint16. A picture that cannot be scored gets
-        None and a note (``flat``, ``nan``, ``error: …``). Raises VideoError when a single picture does not
-        fit into memory, and ScorerError when the metric or the device has stopped working.
+        Submit the next pictures before calling a ticket, and a GPU copies them while it computes. On a CPU
+        nothing is done before the ticket is called, and ``pictures`` stay as they are until then. Errors are
+        those of ``score``, here or from the ticket. A ticket that is never called does no harm.
+        """
+
+    def score(self, pictures: Sequence[Picture]) -> list[Outcome]:
+        """``submit`` and the ticket at once: one outcome per picture, in their order.
+
+        Sizes and depths may be mixed. Pictures are RGB, ``(height, width, 3)``, uint8 or uint16. A picture that
+        cannot be scored gets None and a note (``flat``, ``nan``, ``error: …``). Raises VideoError when a single
+        picture does not fit into memory, and ScorerError when the metric or the device has stopped working.
         """
 
     def close(self) -> None:
@@ -65,15 +78,37 @@ def open_scorer(config: ScoreConfig) -> Scorer:
     """
     from daemon.score import catalog, weights
 
-    # MKL picks its code by processor, and niqe's third decimal with it. Set before torch loads MKL,
-    # this makes the same picture give the same number on every x86 machine, and costs nothing measurable.
-    os.environ.setdefault("MKL_CBWR", "COMPATIBLE")
-
     metric = catalog.find(config.metric)
+    if not metric.deep:
+        # MKL picks its code by processor, and niqe's third decimal with it. Set before torch loads MKL,
+        # this makes the same picture give the same number on every x86 machine, and costs nothing measurable.
+        # Networks would take twice as long, and their convolutions do not go through MKL.
+        os.environ.setdefault("MKL_CBWR", "COMPATIBLE")
+    # Threads of torch that wait for each other would keep the core that the decoder, or another thread of
+    # torch, is waiting for: on a busy host networks run four times as fast when they sleep instead.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+    if config.implementation == "fused" and not _fits_fused(config):
+        raise ScorerError(
+            Kind.METRIC,
+            "score.implementation: fused is for niqe on the CPU with the shipped model: choose auto or pyiqa",
+        )
+    if config.implementation != "pyiqa" and _fits_fused(config) and not _on_cuda(config.device):
+        from daemon.score.fused_scorer import FusedScorer
+
+        return FusedScorer(metric, config)
     online = weights.require(metric, config.weights)
 
     from daemon.score.pyiqa_scorer import PyiqaScorer
 
     logs.adopt("torch")
-
     return PyiqaScorer.open(metric, config, online=online)
+
+
+def _fits_fused(config: ScoreConfig) -> bool:
+    return config.metric == "niqe" and config.weights is None and not config.device.startswith("cuda")
+
+
+def _on_cuda(device: str) -> bool:
+    """Whether ``auto`` finds a CUDA device; asked of the driver's files, which costs no import of torch."""
+    return device == "auto" and Path("/proc/driver/nvidia/version").exists()

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from daemon.errors import Kind, ScorerError
-from daemon.score import torchvision_ops
+from daemon.score import resident, torchvision_ops
 from daemon.score.catalog import locate
 from daemon.score.failures import device_lost, out_of_memory, short
 from daemon.score.table import Local, Metric
@@ -55,6 +55,7 @@ def build(
             net = _network_of(metric, device, local, stack)
             if local is not None and metric.local is Local.STATE:
                 load_state(net, local)
+            resident.settle(net, device)
     except Exception as error:
         raise _failure(metric, device, local, error) from error
     return Built(net, digest(net))

@@ -1,4 +1,4 @@
-"""The way of the pictures to the device: the check for flat ones, and one reused buffer."""
+"""Pictures before they go to the device: the check for flat ones, and a buffer that is used again."""
 
 from __future__ import annotations
 
@@ -30,8 +30,7 @@ def is_flat(picture: Picture) -> bool:
 class Staging:
     """A host buffer that grows to the largest batch and is reused; page-locked for a CUDA device.
 
-    A batch may be filled in once the results of the one before have been fetched: fetching waits for the
-    device, and so for the copy from this buffer.
+    It may be filled again once its batch has been copied to the device.
     """
 
     def __init__(self, *, pinned: bool) -> None:

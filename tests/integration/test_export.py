@@ -29,7 +29,9 @@ class Bench:
     def __init__(self, film: Path, output: Path, binary: str = "", form: str = "auto", **settings: Any) -> None:
         self.film = film
         self.info = decode.probe(film, DECODE)
-        self.frames = list(decode.frames(self.info, DECODE, DecodeReport(), single_thread=True))
+        frames = decode.frames(self.info, DECODE, DecodeReport(), single_thread=True)
+        drop = not settings.pop("keep_pictures", True)
+        self.frames = [replace(frame, picture=None) if drop else frame for frame in frames]
         self.output = OutputConfig.model_validate({"path": output, "format": form})
         self.exact = settings.pop("exact", False)
         self.config = ExportConfig(ffmpeg=binary, **settings)
@@ -123,7 +125,7 @@ async def test_a_batch_with_a_wrong_hash_falls_back_and_leaves_nothing_unproven(
     bench.frames[8] = replace(bench.frames[8], hash="0" * 40)
     proven, reasons = await bench.prove(tmp_path / "work", 3, 8, 21)
     assert {ordinal: one.method for ordinal, one in proven.items()} == {3: Method.SINGLE, 21: Method.SINGLE}
-    assert bench.redecoded == [frozenset({8})]
+    assert bench.redecoded[-1] == frozenset({8})
     assert "another picture" in reasons[8]
     kept = set((tmp_path / "work").rglob("*.png"))
     assert kept == {one.path for one in proven.values()}

@@ -17,6 +17,7 @@ from daemon.errors import Kind, ScorerError, StillwatchError
 from daemon.model import Picture
 from daemon.score import Scorer, catalog, open_scorer, torchvision_ops
 from daemon.score.build import Built, bare_backbones, build, digest, load_state
+from daemon.score.forward import Forward
 from daemon.score.pyiqa_scorer import PyiqaScorer
 
 CPU = torch.device("cpu")
@@ -86,7 +87,7 @@ def test_sixteen_bits_of_the_same_picture_give_the_same_score(
     calibration: dict[str, Picture], opened: Callable[..., Scorer]
 ) -> None:
     picture = calibration["I06"]
-    one, other = opened(metric="niqe").score([picture, picture.astype(np.uint16) * 257])
+    one, other = opened(metric="niqe", implementation="pyiqa").score([picture, picture.astype(np.uint16) * 257])
     assert one.score == pytest.approx(other.score, abs=1e-3)
 
 
@@ -101,7 +102,7 @@ def test_niqe_scores_small_and_letterboxed_pictures_and_survives_degenerate_ones
     boxed[:100] = 0
     blank = np.zeros_like(picture)
     blank[:, -8:] = picture[:, -8:]
-    good, small, letterbox, degenerate, again = opened(metric="niqe").score(
+    good, small, letterbox, degenerate, again = opened(metric="niqe", implementation="pyiqa").score(
         [picture, picture[:120, :160], boxed, blank, picture]
     )
     assert good == again
@@ -114,13 +115,13 @@ def test_niqe_scores_small_and_letterboxed_pictures_and_survives_degenerate_ones
 
 @pytest.mark.model
 def test_the_identity_names_what_changes_a_number(opened: Callable[..., Scorer]) -> None:
-    scorer = opened(metric="niqe", precision="amp")
+    scorer = opened(metric="niqe", implementation="pyiqa", precision="amp")
     metric, version, weights, size, precision = scorer.identity.split("|")
     assert metric == scorer.metric == "niqe"
     assert version == f"pyiqa {importlib.metadata.version('pyiqa')}"
     assert weights.startswith("weights sha256:")
     assert (size, precision) == ("size native,min 192", "fp32")
-    assert scorer.identity == opened(metric="niqe").identity
+    assert scorer.identity == opened(metric="niqe", implementation="pyiqa").identity
     assert "weights none" in opened(metric="piqe").identity
     assert scorer.lower_better
     assert scorer.device == "cpu"
@@ -130,7 +131,7 @@ def test_the_identity_names_what_changes_a_number(opened: Callable[..., Scorer])
 def test_building_prints_nothing_and_leaves_pyiqas_logger_to_ours(
     opened: Callable[..., Scorer], capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    opened(metric="cnniqa", weights=cnniqa_file(tmp_path / "cnniqa.pth"))
+    opened(metric="cnniqa", weights=cnniqa_file(tmp_path / "cnniqa.pth"), precision="fp32")
     assert capfd.readouterr() == ("", "")
     assert logging.getLogger("pyiqa").handlers == []
     assert logging.getLogger("pyiqa").propagate
@@ -139,7 +140,8 @@ def test_building_prints_nothing_and_leaves_pyiqas_logger_to_ours(
 @pytest.mark.model
 def test_piqe_does_not_keep_the_masks_of_its_last_pictures() -> None:
     built = build(catalog.find("piqe"), CPU)
-    scorer = PyiqaScorer(catalog.find("piqe"), built.net, CPU, ScoreConfig(), identity="x")
+    metric = catalog.find("piqe")
+    scorer = PyiqaScorer(metric, Forward(metric, built.net, CPU), CPU, ScoreConfig(), identity="x")
     assert scorer.score([noise()])[0].score is not None
     assert built.net.results is None
 

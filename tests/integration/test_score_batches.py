@@ -1,20 +1,21 @@
 """Batches, memory, time and failures of the torch scorer, with small networks in place of metrics."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
 import structlog
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from daemon.config import ScoreConfig
 from daemon.errors import Kind, ScorerError, VideoError
 from daemon.model import Outcome, Picture
-from daemon.score.pyiqa_scorer import PyiqaScorer, find_device
+from daemon.score.devices import find_device
+from daemon.score.forward import Forward
+from daemon.score.pyiqa_scorer import PyiqaScorer
 from daemon.score.staging import Staging, is_flat
 from daemon.score.table import Local, Metric
+from tests.integration.test_score_far import CUDA, FarGpu
 
 CPU = torch.device("cpu")
 GIB = 2**30
@@ -51,7 +52,8 @@ def scorer_of(
 ) -> PyiqaScorer:
     metric = Metric("mean", False, side, 1.0, solo=solo, local=Local.NONE)
     config = ScoreConfig(max_batch=max_batch)
-    return PyiqaScorer(metric, net, device, config, identity="mean", free_bytes=lambda: free_bytes, clock=clock)
+    forward = Forward(metric, net, device)
+    return PyiqaScorer(metric, forward, device, config, identity="mean", free_bytes=lambda: free_bytes, clock=clock)
 
 
 def fails_above(limit: int, error: Exception) -> Callable[[torch.Tensor], None]:
@@ -75,8 +77,8 @@ def test_out_of_memory_halves_the_batch_and_loses_no_frame(error: Exception) -> 
     pictures = [np.full((8, 8, 3), level, np.uint8) for level in range(16)]
     for picture in pictures:
         picture[0, 0] += 100
-    with structlog.testing.capture_logs() as logs:
-        outcomes = scorer_of(net).score(pictures)
+    with structlog.testing.capture_logs() as logs, FarGpu():
+        outcomes = scorer_of(net, CUDA).score(pictures)
     assert [outcome.score for outcome in outcomes] == pytest.approx([float(p.mean()) / 255 for p in pictures])
     assert net.sizes == [16, 8, 4, *[2] * 8]
     events = [(entry["event"], entry["old"], entry["new"]) for entry in logs]
@@ -91,14 +93,15 @@ def test_the_batch_grows_back_when_memory_is_there_again() -> None:
         if crowded and len(batch) > 1:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
-    scorer = scorer_of(Mean(refuse), max_batch=4)
-    pictures = [noise(8, 8, seed) for seed in range(4)]
-    scorer.score(pictures)
-    assert scorer.batch_size(8, 8, 1) == 1
-    crowded = False
-    for _ in range(64):
+    with FarGpu():
+        scorer = scorer_of(Mean(refuse), CUDA, max_batch=4)
+        pictures = [noise(8, 8, seed) for seed in range(4)]
         scorer.score(pictures)
-    assert scorer.batch_size(8, 8, 1) == 4
+        assert scorer.batch_size(8, 8, 1) == 1
+        crowded = False
+        for _ in range(64):
+            scorer.score(pictures)
+        assert scorer.batch_size(8, 8, 1) == 4
 
 
 def test_a_single_frame_that_does_not_fit_fails_its_video_and_not_the_scorer() -> None:
@@ -114,10 +117,11 @@ def test_a_single_frame_that_does_not_fit_fails_its_video_and_not_the_scorer() -
 
 
 def test_free_memory_bounds_the_batch() -> None:
-    frame = 1000 * 1000 * 3 * (1 + 4 + 4)
-    scorer = scorer_of(Mean(), free_bytes=frame * 4 * 3)
+    # One picture is computed (8 bytes per sample), all of them wait in the buffer; 3/4 of the host are left alone.
+    samples = 1000 * 1000 * 3
+    scorer = scorer_of(Mean(), free_bytes=samples * 4 * (8 + 4))
     scorer.score([noise(8, 8)])
-    assert scorer.batch_size(1000, 1000, 1) == 3
+    assert scorer.batch_size(1000, 1000, 1) == 4
     assert scorer.batch_size(1000, 1000, 2) == 2
     assert scorer_of(Mean(), free_bytes=0).batch_size(1000, 1000, 1) == 1
 
@@ -135,7 +139,7 @@ def test_sizes_and_depths_may_be_mixed() -> None:
     net = Mean()
     pictures = [noise(8, 8), noise(8, 8, 1), noise(8, 9, 2), noise(8, 8, 3, np.uint16), noise(8, 8, 4)]
     scores = [outcome.score for outcome in scorer_of(net).score(pictures)]
-    assert net.sizes == [2, 1, 1, 1]
+    assert net.sizes == [1] * 5
     assert scores == pytest.approx([float(p.mean()) / np.iinfo(p.dtype).max for p in pictures], rel=1e-5)
 
 
@@ -229,47 +233,7 @@ def test_random_crops_are_the_same_for_the_same_picture() -> None:
     assert scorer.score([picture, noise(8, 8, 1)])[0] == alone[0]
 
 
-# ---- the way to the device and back
-
-
-class FarDevice(TorchDispatchMode):
-    """Lets ``meta`` play a device: counts what is brought back from it, and brings back zeros."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.copies = 0
-        self.uploads = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        options = kwargs or {}
-        moves = func.overloadpacket in (torch.ops.aten.to, torch.ops.aten._to_copy)
-        target = next((value for value in (*args, *options.values()) if isinstance(value, torch.device)), None)
-        if moves and target is not None and args[0].device != target:
-            if target.type == "cpu":
-                self.copies += 1
-                return torch.zeros(args[0].shape, dtype=options.get("dtype") or args[0].dtype)
-            self.uploads += 1
-        return func(*args, **options)
-
-
-@pytest.mark.parametrize("solo", [True, False])
-def test_a_batch_is_brought_back_in_one_copy(solo: bool) -> None:
-    scorer = scorer_of(Mean(), torch.device("meta"), solo=solo, side=16)
-    with FarDevice() as device:
-        outcomes = scorer.score([noise(8, 8, seed) for seed in range(8)])
-    assert outcomes == [Outcome(0.0)] * 8
-    assert (device.uploads, device.copies) == (1, 1)
-
-
-def test_the_count_of_copies_can_fail() -> None:
-    class Chatty(Mean):
-        def forward(self, batch: torch.Tensor) -> torch.Tensor:
-            assert batch.max().cpu() <= 1.0
-            return super().forward(batch)
-
-    with FarDevice() as device:
-        scorer_of(Chatty(), torch.device("meta")).score([noise(8, 8)])
-    assert device.copies == 2
+# ---- buffers
 
 
 def test_the_staging_buffer_is_reused_and_grows() -> None:

@@ -28,6 +28,17 @@ def test_more_memory_never_means_fewer_frames(
     assert less <= more
 
 
+@given(frees, sides, sides, st.floats(0, 1000), ceilings)
+def test_a_cheaper_way_never_means_fewer_frames(
+    free: int, height: int, width: int, overhead: float, ceiling: int
+) -> None:
+    def frames(**how: int) -> int:
+        return frames_in_memory(free, height, width, 1, overhead=overhead, ceiling=ceiling, **how)  # type: ignore[arg-type]
+
+    assert frames(buffers=2) <= frames() <= frames(reduced=True)
+    assert frames() <= frames(one_by_one=True)
+
+
 @given(st.none() | st.floats(0, 1e6), st.floats(1e-3, 60), ceilings)
 def test_time_answers_lie_between_one_and_the_ceiling(seconds: float | None, target: float, ceiling: int) -> None:
     frames = frames_in_time(seconds, target, ceiling=ceiling)

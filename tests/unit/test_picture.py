@@ -162,7 +162,8 @@ def test_the_range_is_the_tag_else_the_formats_own(pix_fmt: str, tag: str, full:
     colour = Colour(range=tag)
     assert is_full_range(colour, pix_fmt) is full
     if not picture.is_rgb(pix_fmt):
-        assert scale(video(pix_fmt=pix_fmt, colour=colour))["in_range"] == ("pc" if full else "tv")
+        told = "pc" if full or picture.is_gray(pix_fmt) else "tv"
+        assert scale(video(pix_fmt=pix_fmt, colour=colour))["in_range"] == told
 
 
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuvj420p", "gray", "rgb24"])
