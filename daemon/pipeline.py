@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -146,22 +146,19 @@ class Pipeline:
         meter = _Meter(self._config.log.progress_seconds, self._monotonic)
         width, height = picture.picture_size(info)
         itemsize = picture.bits(info, picture.layout_of(info)) // 8
-        storing: asyncio.Task[None] | None = None
+        behind: asyncio.Task[None] | None = None
         decoder.start()
         try:
             size = desk.scorer.batch_size(height, width, itemsize)
             while batch := await channel.take(size):
-                fresh = [frame for frame in batch if frame.picture is not None]
-                outcomes = await desk.score([frame.picture for frame in fresh if frame.picture is not None])
-                rows = [_row(frame, outcome) for frame, outcome in zip(fresh, outcomes, strict=True)]
-                if storing is not None:
-                    await storing
-                # Written while the next batch is scored, but never more than one batch behind it.
-                storing = asyncio.create_task(self._store.add_frames(record.id, rows))
+                # One batch is written while the next is scored, and never more than that.
+                before, behind = behind, asyncio.create_task(self._score_batch(record.id, batch, desk))
+                if before is not None:
+                    await before
                 progress = Progress(
                     video_id=record.id,
                     video=str(record.file.path),
-                    frame=batch[-1].frame + 1,
+                    frame=batch[0].frame,
                     frames_total=info.frames_estimate,
                     fps=meter.fps(len(batch)),
                     queue_bytes=channel.queued_bytes,
@@ -169,18 +166,24 @@ class Pipeline:
                 )
                 self._tell(progress, meter.due())
                 size = desk.scorer.batch_size(height, width, itemsize)
-            if storing is not None:
-                await storing
+            if behind is not None:
+                await behind
         finally:
             channel.stop()
-            if storing is not None:
-                # Its error is the one that is raised, unless another came first.
-                await asyncio.gather(storing, return_exceptions=True)
             self._channels.discard(channel)
+            if behind is not None:
+                # Its error is the one that is raised, unless another came first.
+                await asyncio.gather(behind, return_exceptions=True)
             await asyncio.to_thread(decoder.join, JOIN_SECONDS)
             if decoder.is_alive():
                 log.error("decode.stuck", video=str(record.file.path), video_id=record.id)
         return None if self._stopping else report
+
+    async def _score_batch(self, video_id: int, batch: Sequence[Frame], desk: SharedScorer) -> None:
+        """Score the frames that need it and write their rows."""
+        fresh = [frame for frame in batch if frame.picture is not None]
+        outcomes = await desk.score([frame.picture for frame in fresh if frame.picture is not None])
+        await self._store.add_frames(video_id, [_row(f, o) for f, o in zip(fresh, outcomes, strict=True)])
 
     def _tell(self, progress: Progress, due: bool) -> None:
         self._on_progress(progress)

@@ -8,7 +8,10 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 
 from daemon.model import Outcome, Picture
-from daemon.score import Scorer
+from daemon.score import Scorer, Ticket
+
+_Group = list[tuple[Sequence[Picture], asyncio.Future[list[Outcome]]]]
+"""What was handed in, and who waits for it."""
 
 
 class SharedScorer:
@@ -36,18 +39,31 @@ class SharedScorer:
         return await future
 
     async def _work_off(self) -> None:
+        """Submit the next batch before the last one's outcomes are asked for, while any is waiting."""
         loop = asyncio.get_running_loop()
-        while self._waiting:
-            group = self._next_group()
-            joined = [picture for pictures, _ in group for picture in pictures]
-            try:
-                outcomes = await loop.run_in_executor(self._thread, self.scorer.score, joined)
-            except Exception as error:
-                await self._one_by_one(group, error)
-                continue
+        last: tuple[_Group, Ticket] | None = None
+        while self._waiting or last is not None:
+            following: tuple[_Group, Ticket] | None = None
+            if self._waiting:
+                group = self._next_group()
+                joined = [picture for pictures, _ in group for picture in pictures]
+                try:
+                    following = group, await loop.run_in_executor(self._thread, self.scorer.submit, joined)
+                except Exception as error:
+                    await self._one_by_one(group, error)
+            if last is not None:
+                await self._collect(*last)
+            last = following
+
+    async def _collect(self, group: _Group, ticket: Ticket) -> None:
+        try:
+            outcomes = await asyncio.get_running_loop().run_in_executor(self._thread, ticket)
+        except Exception as error:
+            await self._one_by_one(group, error)
+        else:
             _hand_out(group, outcomes)
 
-    def _next_group(self) -> list[tuple[Sequence[Picture], asyncio.Future[list[Outcome]]]]:
+    def _next_group(self) -> _Group:
         first = self._waiting.popleft()
         group = [first]
         height, width = first[0][0].shape[:2]
@@ -61,9 +77,7 @@ class SharedScorer:
             group.append(self._waiting.popleft())
         return group
 
-    async def _one_by_one(
-        self, group: list[tuple[Sequence[Picture], asyncio.Future[list[Outcome]]]], error: Exception
-    ) -> None:
+    async def _one_by_one(self, group: _Group, error: Exception) -> None:
         """One video's trouble is not its batch mates': each is tried alone, and keeps its own error."""
         loop = asyncio.get_running_loop()
         for pictures, future in group:
@@ -81,7 +95,7 @@ class SharedScorer:
                 _hand_out([(pictures, future)], outcomes)
 
 
-def _hand_out(group: list[tuple[Sequence[Picture], asyncio.Future[list[Outcome]]]], outcomes: list[Outcome]) -> None:
+def _hand_out(group: _Group, outcomes: list[Outcome]) -> None:
     at = 0
     for pictures, future in group:
         if not future.done():

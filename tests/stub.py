@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -23,6 +23,9 @@ class StubScorer:
 
     def score(self, pictures: Sequence[Picture]) -> list[Outcome]:
         return [Outcome(float(picture[::7, ::7].std()) + float(picture[::5, ::3].mean()) / 1e3) for picture in pictures]
+
+    def submit(self, pictures: Sequence[Picture]) -> Callable[[], list[Outcome]]:
+        return lambda: self.score(pictures)
 
     def close(self) -> None:
         return
