@@ -130,7 +130,8 @@ class ScoreConfig(_Section):
         "auto", description="auto | cpu | cuda | cuda:N"
     )
     precision: Literal["auto", "fp32", "amp"] = Field(
-        "auto", description="fp32, or amp: mixed precision for deep metrics on a GPU; auto is fp32"
+        "auto",
+        description="auto: bf16 on a CPU, fp16 on CUDA, where a self-check keeps the ranking; amp: without the check; fp32",
     )
     max_batch: int = Field(16, ge=1, le=4096, description="frames scored at once, at most")
     weights: Path | None = Field(None, description="local weights file instead of pyiqa's download cache")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,10 @@ from daemon.store import ScoreTable, Store
 log = get(__name__)
 
 JOIN_SECONDS = 5.0
+CPU_BATCHES = 2
+"""One batch is written while the next is scored."""
+GPU_BATCHES = 3
+"""And one more, so that its copy overlaps the forward of the one before."""
 MAX_DROPPED = 50
 """So many picks that cannot be proven mean that the source is not what was scored."""
 
@@ -146,15 +151,16 @@ class Pipeline:
         meter = _Meter(self._config.log.progress_seconds, self._monotonic)
         width, height = picture.picture_size(info)
         itemsize = picture.bits(info, picture.layout_of(info)) // 8
-        behind: asyncio.Task[None] | None = None
+        outstanding: deque[asyncio.Task[None]] = deque()
+        depth = CPU_BATCHES if desk.scorer.device == "cpu" else GPU_BATCHES
         decoder.start()
         try:
             size = desk.scorer.batch_size(height, width, itemsize)
             while batch := await channel.take(size):
-                # One batch is written while the next is scored, and never more than that.
-                before, behind = behind, asyncio.create_task(self._score_batch(record.id, batch, desk))
-                if before is not None:
-                    await before
+                outstanding.append(asyncio.create_task(self._score_batch(record.id, batch, desk)))
+                if len(outstanding) >= depth:
+                    await outstanding[0]
+                    outstanding.popleft()
                 progress = Progress(
                     video_id=record.id,
                     video=str(record.file.path),
@@ -166,14 +172,14 @@ class Pipeline:
                 )
                 self._tell(progress, meter.due())
                 size = desk.scorer.batch_size(height, width, itemsize)
-            if behind is not None:
-                await behind
+            while outstanding:
+                await outstanding[0]
+                outstanding.popleft()
         finally:
             channel.stop()
             self._channels.discard(channel)
-            if behind is not None:
-                # Its error is the one that is raised, unless another came first.
-                await asyncio.gather(behind, return_exceptions=True)
+            # Their errors follow from the one that is being raised.
+            await asyncio.gather(*outstanding, return_exceptions=True)
             await asyncio.to_thread(decoder.join, JOIN_SECONDS)
             if decoder.is_alive():
                 log.error("decode.stuck", video=str(record.file.path), video_id=record.id)

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Executor
 
+from daemon.errors import Kind
 from daemon.model import Outcome, Picture
 from daemon.score import Scorer, Ticket
 
@@ -83,7 +84,7 @@ class SharedScorer:
         for pictures, future in group:
             if future.done():
                 continue
-            if len(group) == 1:
+            if len(group) == 1 or getattr(error, "kind", None) is Kind.DEVICE:
                 future.set_exception(error)
                 continue
             try:

@@ -16,6 +16,7 @@ from tests import films
 
 # As `open_scorer` does, for the tests that import torch before it.
 os.environ.setdefault("MKL_CBWR", "COMPATIBLE")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @pytest.fixture(autouse=True)

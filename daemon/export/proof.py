@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,25 +87,47 @@ def check_image(path: Path, width: int, height: int, image: ImageFormat) -> None
     try:
         with Image.open(path) as opened:
             size, found_kind = opened.size, opened.format
-            opened.load()
-    except (OSError, SyntaxError, ValueError) as error:
+            if found_kind != "PNG":
+                opened.load()
+        if found_kind == "PNG":
+            _read_to_the_end(path)
+    except (OSError, SyntaxError, ValueError, KeyError, zlib.error, struct.error) as error:
         raise ProofError(f"{path.name} does not decode: {error}") from error
     if found_kind != kind or size != (width, height):
         raise ProofError(f"{path.name} is a {found_kind} of {size[0]}x{size[1]}, not a {kind} of {width}x{height}")
-    if not _ends_well(path, kind):
-        raise ProofError(f"{path.name} is cut off at its end")
     if kind == "PNG":
         depth, colour = png_depth(path)
         if (depth, colour) != (image.depth, 2):
             raise ProofError(f"{path.name} has {depth} bits of colour type {colour}, not RGB of {image.depth} bits")
 
 
-def _ends_well(path: Path, kind: str) -> bool:
-    """Pillow does not look at what follows the last pixel."""
-    end = b"\0\0\0\0IEND\xaeB`\x82" if kind == "PNG" else b"\xff\xd9"
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - len(end)))
-        return file.read() == end
+def _read_to_the_end(path: Path) -> None:
+    """Every chunk's checksum, and exactly the lines that the header announces; half the cost of the pixels.
+
+    Raises ValueError, KeyError, zlib.error, struct.error.
+    """
+    data = memoryview(path.read_bytes())
+    inflate = zlib.decompressobj()
+    at, total, line, height, kind = len(PNG_SIGNATURE), 0, 1, 0, b""
+    while kind != b"IEND":
+        (length,) = struct.unpack_from(">I", data, at)
+        kind, body = bytes(data[at + 4 : at + 8]), data[at + 8 : at + 8 + length]
+        if struct.unpack_from(">I", data, at + 8 + length)[0] != zlib.crc32(data[at + 4 : at + 8 + length]):
+            raise ValueError(f"the checksum of a {kind!r} chunk is wrong")
+        if kind == b"IHDR":
+            width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", body)
+            samples = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
+            line = 1 + (width * samples * depth + 7) // 8
+            if interlaced:
+                raise ValueError("it is interlaced")
+        elif kind == b"IDAT":
+            piece = inflate.decompress(body)
+            if max(piece[-total % line :: line], default=0) > 4:
+                raise ValueError("a line has an unknown filter")
+            total += len(piece)
+        at += length + 12
+    if not inflate.eof or total != line * height or at != len(data):
+        raise ValueError("its lines are not all there")
 
 
 def check_embedded(image: bytes, path: Path) -> None:

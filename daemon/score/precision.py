@@ -22,6 +22,8 @@ from daemon.score.table import Metric
 log = logs.get(__name__)
 
 LEAST_AGREEMENT = 0.999
+# What works on many crops of a picture takes up to two minutes for one on a CPU: the check would take hours.
+_TOO_SLOW_MIB = 512
 SCENES, QUALITIES = 8, 4
 HEIGHT, WIDTH = 192, 256
 _NAMES = {None: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
@@ -50,7 +52,7 @@ def settle(metric: Metric, forward: Forward, device: torch.device, config: Score
     forward.reduced = None
     if not metric.deep or config.precision == "fp32":
         return
-    choice = _choose(forward, device, checked=config.precision == "auto")
+    choice = _choose(metric, forward, device, checked=config.precision == "auto")
     forward.reduced = choice.dtype
     log.info(
         "scorer.precision",
@@ -62,12 +64,14 @@ def settle(metric: Metric, forward: Forward, device: torch.device, config: Score
     )
 
 
-def _choose(forward: Forward, device: torch.device, *, checked: bool) -> Choice:
+def _choose(metric: Metric, forward: Forward, device: torch.device, *, checked: bool) -> Choice:
     reduced = fast_dtype(device)
     if reduced is None:
         return Choice(None, f"nothing is faster than fp32 on this {device.type}")
     if not checked:
         return Choice(reduced, "score.precision is amp")
+    if device.type == "cpu" and metric.frame_mib >= _TOO_SLOW_MIB:
+        return Choice(None, f"comparing takes hours here: set score.precision to amp for {name_of(reduced)} unchecked")
     try:
         pictures = samples()
         exact, quick = (_scores(forward, device, dtype, pictures) for dtype in (None, reduced))

@@ -21,7 +21,7 @@ from daemon.export.commands import Capabilities, ImageFormat
 from daemon.model import FileIdentity, Frame, Method, Pick, Selection, Still, VideoInfo
 from tests import films
 from tests.corpus import Case
-from tests.corpus_cases import CASES
+from tests.corpus_cases import CASES, SLOW
 
 DECODE = DecodeConfig()
 
@@ -120,7 +120,10 @@ async def stills_of(film: Film, place: Path, capabilities: Capabilities) -> tupl
     return await exporter.publish(selection, proven, reasons, place / "work"), reasons
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, id=case.name, marks=[pytest.mark.slow] if case.name in SLOW else []) for case in CASES],
+)
 async def test_every_still_is_proven_and_shows_its_own_number(
     case: Case,
     tmp_path: Path,
@@ -165,3 +168,10 @@ async def test_every_still_is_proven_and_shows_its_own_number(
     by_decode = film.report.damaged or case.mixed or name in case.by_decode
     quick = Method.BATCH if len(stills) > 1 else Method.SINGLE
     assert {still.method for still in stills} == {Method.DECODE if by_decode else quick}
+
+
+def test_the_corpus_is_as_large_as_it_says() -> None:
+    names = [case.name for case in CASES]
+    assert len(names) == len(set(names))
+    assert set(names) >= SLOW
+    assert len(set(names) - SLOW) >= 60

@@ -29,9 +29,12 @@ class Bench:
     def __init__(self, film: Path, output: Path, binary: str = "", form: str = "auto", **settings: Any) -> None:
         self.film = film
         self.info = decode.probe(film, DECODE)
-        frames = decode.frames(self.info, DECODE, DecodeReport(), single_thread=True)
-        drop = not settings.pop("keep_pictures", True)
-        self.frames = [replace(frame, picture=None) if drop else frame for frame in frames]
+        # ``only`` some frames of a long film: the list is as long as it has to be, and made of the first of them.
+        only = settings.pop("only", None)
+        frames = list(decode.frames(self.info, DECODE, DecodeReport(), single_thread=True, wanted=only))
+        self.frames = frames if only is None else [frames[0]] * (max(only) + 1)
+        for frame in frames:
+            self.frames[frame.frame] = frame
         self.output = OutputConfig.model_validate({"path": output, "format": form})
         self.exact = settings.pop("exact", False)
         self.config = ExportConfig(ffmpeg=binary, **settings)

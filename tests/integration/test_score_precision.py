@@ -131,6 +131,15 @@ def test_settings_decide_without_a_check() -> None:
 
 
 @pytest.mark.usefixtures("bfloat16")
+def test_a_start_does_not_take_hours() -> None:
+    net, metric = Contrast(), Metric("crops", False, 1, 1.0, 1500, local=Local.NONE)
+    dtype, (entry,) = settled(net, metric)
+    assert (dtype, net.formats) == (None, [])
+    assert "set score.precision to amp" in entry["reason"]
+    assert settled(net, metric, precision="amp")[0] is torch.bfloat16
+
+
+@pytest.mark.usefixtures("bfloat16")
 @pytest.mark.parametrize("precision", ["auto", "amp"])
 def test_what_is_not_a_network_stays_as_it_is(precision: str) -> None:
     metric = Metric("classic", True, 1, 1.0, solo=True, deep=False, local=Local.NONE)

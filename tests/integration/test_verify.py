@@ -15,9 +15,10 @@ from daemon import verify
 from daemon.config import Config
 from daemon.errors import StillwatchError
 from daemon.export import embed, manifest, proof
+from daemon.export.commands import ImageFormat
 from daemon.export.proof import ProofError
 from daemon.once import once
-from tests import films
+from tests import corpus, films
 from tests.stub import stub_scorer
 
 __all__ = ["stub_scorer"]
@@ -175,3 +176,22 @@ def test_taking_the_facts_out_gives_the_image_back(tmp_path: Path, kind: str, su
     path.write_bytes(b"")
     with pytest.raises(ProofError):
         proof.check_embedded(plain, path)
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_png_is_read_to_its_end(tmp_path: Path, deep: bool) -> None:
+    """Every single flipped byte and every cut is found."""
+    path = corpus.encode(
+        tmp_path / "x.png", "-pix_fmt", "rgb48be" if deep else "rgb24", "-pred", "up", "-update", "1",
+        numbers=[5], width=32, height=16,
+    )  # fmt: skip
+    form = ImageFormat("png", 16 if deep else 8)
+    proof.check_image(path, 32, 16, form)
+    whole = path.read_bytes()
+    for at in range(0, len(whole), 7):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x21]) + whole[at + 1 :])
+        with pytest.raises(ProofError):
+            proof.check_image(path, 32, 16, form)
+        path.write_bytes(whole[:at])
+        with pytest.raises(ProofError):
+            proof.check_image(path, 32, 16, form)

@@ -1,0 +1,73 @@
+"""A store that has grown for months: looking, choosing and writing stay quick."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from daemon import selection
+from daemon.config import DatabaseConfig
+from daemon.model import FileIdentity, Scored
+from daemon.store import Store
+from tests.acceptance.harness import cli
+
+VIDEOS, FRAMES, LONG = 500, 3_800, 100_000
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+
+def rows(count: int) -> Iterator[list[Scored]]:
+    """Batches as the scorer hands them in; the hash is as long as a real one."""
+    for start in range(0, count, 16):
+        yield [
+            Scored(n, n * 512, n / 25, 3.0 + (n * 7919 % 10_007) / 1e4, None, f"{n:040x}")
+            for n in range(start, min(start + 16, count))
+        ]
+
+
+async def test_two_million_frames_slow_nothing_down(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(f"database: {{path: {tmp_path / 's.db'}}}\n")
+    store = await Store.open(DatabaseConfig(path=tmp_path / "s.db"))
+    rates: list[float] = []
+    try:
+        for number in range(VIDEOS):
+            count = LONG if number == VIDEOS - 1 else FRAMES
+            video_id = await store.enqueue(FileIdentity(Path(f"/in/{number}.mp4"), f"{number:064x}", 1, 1))
+            started = time.perf_counter()
+            for batch in rows(count):
+                await store.add_frames(video_id, batch)
+            await store.flush()
+            rates.append(count / (time.perf_counter() - started))
+        started = time.perf_counter()
+        table = await store.score_table(video_id)
+        choice = selection.choose(
+            frame=table.frame,
+            time_s=table.time_s,
+            score=table.score,
+            usable=~table.noted,
+            lower_better=True,
+            count=100,
+            min_gap_seconds=1.0,
+        )
+        found = await store.rows_of(video_id, choice.frames)
+        choosing = time.perf_counter() - started
+    finally:
+        await store.close()
+    looking = min(_seconds_of_status(config) for _ in range(5))
+    tenth = VIDEOS // 10
+    early, late = sorted(rates[:tenth])[tenth // 2], sorted(rates[-tenth:])[tenth // 2]
+    print(f"inserts {early:.0f} then {late:.0f} rows/s, choosing {choosing:.2f} s, status {looking:.2f} s")
+    assert len(found) == 100
+    assert choosing < 2.0
+    assert looking < 0.5
+    assert late > early * 0.7
+
+
+def _seconds_of_status(config: Path) -> float:
+    started = time.perf_counter()
+    assert cli("status", "--config", str(config)).returncode == 0
+    return time.perf_counter() - started
