@@ -131,7 +131,7 @@ class ScoreConfig(_Section):
     )
     precision: Literal["auto", "fp32", "amp"] = Field(
         "auto",
-        description="auto: bf16 (CPU) or fp16 (CUDA) where a self-check keeps the ranking; amp: without the check; fp32",
+        description="auto: bf16 (CPU) or fp16 (CUDA) where a self-check keeps the ranking; amp: unchecked; fp32",
     )
     max_batch: int = Field(16, ge=1, le=4096, description="frames scored at once, at most")
     weights: Path | None = Field(None, description="local weights file instead of pyiqa's download cache")
