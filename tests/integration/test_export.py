@@ -38,6 +38,7 @@ class Bench:
         self.output = OutputConfig.model_validate({"path": output, "format": form})
         self.exact = settings.pop("exact", False)
         self.config = ExportConfig(ffmpeg=binary, **settings)
+        self.asked: dict[str, commands.Capabilities] = {}
         self.redecoded: list[frozenset[int]] = []
 
     def picks(self, *ordinals: int) -> list[Pick]:
@@ -52,7 +53,9 @@ class Bench:
         return decode.frames(self.info, DECODE, DecodeReport(), single_thread=True, wanted=wanted, depth=image.depth)
 
     async def exporter(self) -> Exporter:
-        capabilities = await ffmpeg.probe_binary(ffmpeg.find_binary(self.config.ffmpeg))
+        binary = ffmpeg.find_binary(self.config.ffmpeg)
+        if binary not in self.asked:
+            self.asked[binary] = await ffmpeg.probe_binary(binary)
         stat = self.film.stat()
         source = export.Source(
             video_id=1,
@@ -64,7 +67,7 @@ class Bench:
             damaged=False,
             exact=self.exact,
         )
-        return Exporter(source, self.config, self.output, decode.DEMUXERS, capabilities, self.redecode)
+        return Exporter(source, self.config, self.output, decode.DEMUXERS, self.asked[binary], self.redecode)
 
     async def prove(self, place: Path, *ordinals: int) -> tuple[dict[int, Proven], dict[int, str]]:
         place.mkdir(exist_ok=True)
