@@ -383,13 +383,13 @@ _VARIANTS = """
 h264-mov h264-avi h264-flv h264-422-10-bit hevc-12-bit-444 av1-10-bit-mkv vp9-alt-ref mpeg1-ps msmpeg4-avi h263-3gp
 realvideo dv-avi mjpeg-mov-444 dnxhr-mov dnxhr-mxf cineform jpeg2000-mov gif-palette png-gray png-palette huffyuv
 utvideo magicyuv cinepak vc2-mkv v210 gxf wtv y4m-16-bit ivf-vp8 ivf-vp9 raw-vvc exr nut-y210le nut-gbrpf32le
-ffv1-gbrpf32le hdr-pq-8-bit hdr-pq-full turned-0-mirrored turned-180-mirrored turned-270-mirrored odd-size-444 odd-
-size-gif tiny one-frame-gif anamorphic-mpeg2 late-start-ts huge-pts discard-flags size-change-mjpeg size-change-
-mpeg2 format-change-mjpeg cut-avi cut-gif cut-ogg cut-y4m flipped-mpeg2 flipped-mpeg4 flipped-av1 flipped-vp9
-flipped-ffv1 flipped-prores hole-hevc head-lost-ts vp8-alpha prores-4444-alpha qtrle ffv1-yuv410p ffv1-yuv411p
-ffv1-yuv440p ffv1-yuva444p ffv1-bgra ffv1-yuv422p10le ffv1-yuv444p10le ffv1-yuva444p10le ffv1-yuv420p12le
-ffv1-gray10le ffv1-gray12le ffv1-gbrp12le ffv1-gbrp16le ffv1-rgb48le nut-yuyv422 nut-uyvy422 nut-rgb8 nut-bgr24
-nut-abgr nut-yuvj444p nut-yuv420p16be nut-gray10be nut-rgb48be
+ffv1-gbrpf32le hdr-pq-8-bit hdr-pq-full turned-0-mirrored turned-180-mirrored turned-270-mirrored odd-size-444
+odd-size-gif tiny one-frame-gif anamorphic-mpeg2 late-start-ts huge-pts discard-flags size-change-mjpeg
+size-change-mpeg2 format-change-mjpeg cut-avi cut-gif cut-ogg cut-y4m flipped-mpeg2 flipped-mpeg4 flipped-av1
+flipped-vp9 flipped-ffv1 flipped-prores hole-hevc head-lost-ts vp8-alpha prores-4444-alpha qtrle ffv1-yuv410p
+ffv1-yuv411p ffv1-yuv440p ffv1-yuva444p ffv1-bgra ffv1-yuv422p10le ffv1-yuv444p10le ffv1-yuva444p10le
+ffv1-yuv420p12le ffv1-gray10le ffv1-gray12le ffv1-gbrp12le ffv1-gbrp16le ffv1-rgb48le nut-yuyv422 nut-uyvy422
+nut-rgb8 nut-bgr24 nut-abgr nut-yuvj444p nut-yuv420p16be nut-gray10be nut-rgb48be
 """
 
 SLOW = frozenset(_VARIANTS.split())

@@ -170,6 +170,20 @@ async def test_every_still_is_proven_and_shows_its_own_number(
     assert {still.method for still in stills} == {Method.DECODE if by_decode else quick}
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("name", ["bigbuckbunny.mp4", "bikes.mp4", "carphone_distorted.mp4", "carphone_pristine.mp4"])
+async def test_every_frame_of_a_real_clip_is_proven(
+    name: str, clips: dict[str, Path], tmp_path: Path, ffmpeg_binary: str
+) -> None:
+    film = score(clips[name])
+    stills, reasons = await stills_of(film, tmp_path, await ffmpeg.probe_binary(ffmpeg_binary))
+    assert not reasons
+    assert [still.frame for still in stills] == list(range(len(film.frames)))
+    assert {still.method for still in stills} == {Method.BATCH}
+    assert [verdict.reason for verdict in verify.verify([still.path for still in stills], DECODE)] == [""] * len(stills)
+
+
 def test_the_corpus_is_as_large_as_it_says() -> None:
     names = [case.name for case in CASES]
     assert len(names) == len(set(names))
