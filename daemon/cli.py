@@ -249,8 +249,8 @@ def bench(
 
     loaded = _load(config)
     logs.configure("auto", "error")
-    results = [one.as_json() for one in bench.run(file, loaded)]
-    _print_json(results) if as_json else print_bench(results)
+    results = (one.as_json() for one in bench.run(file, loaded))
+    _print_json(list(results)) if as_json else print_bench(results)
 
 
 def _load(path: Path | None) -> Config:

@@ -3,7 +3,7 @@
 The same chain text configures PyAV's filter graph (scoring, reference export) and the FFmpeg
 command line (batch export), so the saved still is the scored picture. Policy, in one place:
 
-* Matrix and range are always explicit. Tags of the file are followed; an untagged YUV file is
+* Matrix and range are always explicit. Tags of the file's first frame are followed; an untagged YUV file is
   BT.601 up to 576 lines and BT.709 above; an untagged range is limited, except for ``yuvj*``,
   gray and RGB formats, which are full range.
 * Interlaced frames are not deinterlaced: a frame is what the decoder gives, fields and all.

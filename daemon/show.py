@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -195,20 +195,22 @@ def print_verdicts(verdicts: Sequence[dict[str, Any]]) -> None:
     console.print(f"{proven} of {len(verdicts)} stills proven")
 
 
-def print_bench(results: Sequence[dict[str, Any]]) -> None:
-    """A Markdown table, so that it can be pasted."""
+def print_bench(results: Iterable[dict[str, Any]]) -> None:
+    """A Markdown table, a row as soon as it is measured."""
     print("| video | decode | score | end to end | efficiency | hash | store | memory | pyiqa's loop | times pyiqa |")
-    print("| --- " * 10 + "|")
+    print("| --- " * 10 + "|", flush=True)
+    measured = ""
     for one in results:
         plain = f"{one['pyiqa_fps']:.2f} fps" if one["pyiqa_fps"] else "-"
         times = f"{one['times_pyiqa']:.0f}" if one["times_pyiqa"] else "-"
         print(
             f"| {one['width']}x{one['height']}, {one['frames']} frames | {one['decode_fps']:.0f} fps"
             f" | {one['score_fps']:.0f} fps | {one['end_to_end_fps']:.0f} fps | {one['efficiency']:.0%}"
-            f" | {one['hash_share']:.1%} | {one['store_share']:.1%} | {one['peak_mib']:.0f} MiB | {plain} | {times} |"
+            f" | {one['hash_share']:.1%} | {one['store_share']:.1%} | {one['peak_mib']:.0f} MiB | {plain} | {times} |",
+            flush=True,
         )
-    if results:
-        print(f"\n{results[0]['cores']} cores; {results[0]['scorer']}")
+        measured = f"\n{one['cores']} cores; {one['scorer']}"
+    print(measured)
 
 
 def print_doctor(checks: Sequence[dict[str, Any]]) -> None:

@@ -208,6 +208,10 @@ async def test_a_movie_whose_data_lie_in_another_file_opens_nothing(trap: Trap, 
     for suffix in SUFFIXES:
         paths.append(tmp_path / f"outside{suffix}")
         paths[-1].write_bytes(with_outside_data(film.read_bytes(), trap.canary) + boxed(b"free", suffix.encode()))
+    # What an FFmpeg does that was told to follow them.
+    bare = [films.ffmpeg_binaries()[-1], "-v", "quiet", "-enable_drefs", "1", "-use_absolute_path", "1"]
+    subprocess.run([*bare, "-i", str(paths[0]), "-f", "null", "-"], check=False)
+    assert trap.opened()
     records, _ = await once(settings(tmp_path), paths)
     assert not trap.opened()
     assert {record.status for record in records} == {Status.REJECTED}
