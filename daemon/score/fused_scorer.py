@@ -15,8 +15,8 @@ from daemon.batching import frames_in_time, scaled_size, smoothed
 from daemon.config import ScoreConfig
 from daemon.errors import Kind, ScorerError
 from daemon.model import Outcome, Picture
+from daemon.score.flat import is_flat
 from daemon.score.niqe import FusedNiqe
-from daemon.score.staging import is_flat
 from daemon.score.table import Metric
 
 VERSION = 1

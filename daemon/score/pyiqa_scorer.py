@@ -26,10 +26,10 @@ from daemon.score.build import build
 from daemon.score.catalog import pyiqa_version
 from daemon.score.devices import find_device, free_memory, use_every_core
 from daemon.score.failures import device_lost, out_of_memory, short
+from daemon.score.flat import is_flat
 from daemon.score.forward import Forward
 from daemon.score.lanes import BUFFERS, CudaLane, HostLane, Landing, Lane
 from daemon.score.precision import name_of, settle
-from daemon.score.staging import is_flat
 from daemon.score.table import Metric
 
 log = logs.get(__name__)

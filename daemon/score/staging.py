@@ -1,4 +1,4 @@
-"""Pictures before they go to the device: the check for flat ones, and a buffer that is used again."""
+"""A host buffer for pictures on their way to the device, that is used again."""
 
 from __future__ import annotations
 
@@ -8,23 +8,6 @@ import numpy as np
 import torch
 
 from daemon.model import Picture
-
-FLAT_CODES = 3
-"""A picture is flat when no channel spans more than so many codes of 8 bits."""
-_STRIDE = 16
-
-
-def is_flat(picture: Picture) -> bool:
-    """Whether ``picture``, ``(height, width, 3)`` uint8 or uint16, is one colour but for coding noise.
-
-    Looks at every 16th row and column first, and at all of it only when those are flat.
-    """
-    span = FLAT_CODES * (257 if picture.dtype == np.uint16 else 1)
-    for part in (picture[::_STRIDE, ::_STRIDE], picture):
-        darkest, brightest = part.min(axis=(0, 1)).astype(np.int64), part.max(axis=(0, 1)).astype(np.int64)
-        if bool((brightest - darkest > span).any()):
-            return False
-    return True
 
 
 class Staging:

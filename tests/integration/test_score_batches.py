@@ -11,9 +11,10 @@ from daemon.config import ScoreConfig
 from daemon.errors import Kind, ScorerError, VideoError
 from daemon.model import Outcome, Picture
 from daemon.score.devices import find_device
+from daemon.score.flat import is_flat
 from daemon.score.forward import Forward
 from daemon.score.pyiqa_scorer import PyiqaScorer
-from daemon.score.staging import Staging, is_flat
+from daemon.score.staging import Staging
 from daemon.score.table import Local, Metric
 from tests.integration.test_score_far import CUDA, FarGpu
 
