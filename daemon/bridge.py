@@ -35,6 +35,7 @@ class Channel(Generic[T]):
         self._room = threading.Condition()
         self._items: deque[tuple[T, int]] = deque()
         self._bytes = 0
+        self._received = 0
         self._blocked = False
         self._ended = False
         self._stopped = False
@@ -44,6 +45,11 @@ class Channel(Generic[T]):
     def queued_bytes(self) -> int:
         """Bytes waiting to be read."""
         return self._bytes
+
+    @property
+    def received(self) -> int:
+        """Items that were put so far."""
+        return self._received
 
     def put(self, item: T, nbytes: int) -> None:
         """Append an item, waiting for room. Raises ChannelStopped once the reader has gone."""
@@ -57,6 +63,7 @@ class Channel(Generic[T]):
                 raise ChannelStopped
             self._items.append((item, nbytes))
             self._bytes += nbytes
+            self._received += 1
         self._wake_reader()
 
     def finish(self, error: BaseException | None = None) -> None:
@@ -67,7 +74,7 @@ class Channel(Generic[T]):
         self._wake_reader()
 
     async def take(self, max_items: int) -> list[T]:
-        """Return up to ``max_items`` in order; an empty list means the end.
+        """Return up to ``max_items`` in order; an empty list means the end, or a stop.
 
         Waits until that many are there, the producer has ended, or it has no room to go on.
         Raises the producer's error once everything before it was read.
@@ -75,6 +82,8 @@ class Channel(Generic[T]):
         while True:
             self._readable.clear()
             with self._room:
+                if self._stopped:
+                    return []
                 if len(self._items) >= max_items or self._ended or self._blocked:
                     if self._items:
                         return self._pop(max_items)
@@ -91,6 +100,7 @@ class Channel(Generic[T]):
             self._items.clear()
             self._bytes = 0
             self._room.notify_all()
+        self._readable.set()
 
     def _pop(self, max_items: int) -> list[T]:
         taken: list[T] = []

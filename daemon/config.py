@@ -179,7 +179,19 @@ class ServiceConfig(_Section):
         1.0, gt=0.0, le=60.0, description="look into the queue so often for what other commands put there"
     )
     max_attempts: int = Field(
-        3, ge=1, le=100, description="a video whose work ended the process so many times is set aside"
+        3, ge=1, le=100, description="a video whose work ended or hung the process so many times is set aside"
+    )
+    max_retries: int = Field(
+        8, ge=0, le=1000, description="a video is tried again so often when the cause may pass by itself"
+    )
+    retry_seconds: float = Field(
+        15.0, gt=0.0, le=3600.0, description="wait before the first of these tries; twice as long before each next"
+    )
+    pause_seconds: float = Field(
+        5.0, gt=0.0, le=600.0, description="while a disk is full or the database is held: try again so often"
+    )
+    stuck_seconds: float = Field(
+        300.0, ge=1.0, le=86400.0, description="a decoder or scorer that gives nothing for so long hangs"
     )
 
 

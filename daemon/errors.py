@@ -28,6 +28,7 @@ class Kind(StrEnum):
     FFMPEG_MISSING = "ffmpeg_missing"
     EXPORT = "export"
     UNPROVEN = "unproven"
+    STUCK = "stuck"
     ATTEMPTS = "attempts"
     INTERNAL = "internal"
 

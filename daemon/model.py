@@ -193,3 +193,4 @@ class VideoRecord:
     error_kind: str | None
     error: str | None
     attempts: int
+    retries: int = 0

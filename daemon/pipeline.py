@@ -17,7 +17,7 @@ from daemon import decode, export, picture, selection
 from daemon.bridge import Channel, ChannelStopped
 from daemon.config import Config, SelectConfig
 from daemon.decode import DamageError, DecodeReport
-from daemon.errors import ExportError, Kind, VideoError
+from daemon.errors import ExportError, Kind, ScorerError, VideoError
 from daemon.export import workshop
 from daemon.export.commands import Capabilities
 from daemon.logs import get
@@ -26,6 +26,7 @@ from daemon.model import (
     Frame,
     Outcome,
     Pick,
+    Picture,
     Scored,
     Selection,
     Status,
@@ -97,7 +98,7 @@ class Pipeline:
         """
         unchanged(record.file)
         scorer = desk.scorer
-        info = await asyncio.to_thread(decode.probe, record.file.path, self._config.decode)
+        info = await self._probe(record.file.path)
         known = await self._store.begin_scoring(record.id, info, scorer.metric, scorer.lower_better, scorer.identity)
         bound = log.bind(video=str(record.file.path), video_id=record.id)
         bound.info(
@@ -129,6 +130,26 @@ class Pipeline:
         bound.info("video.scored", frames=report.frames, scored=scored, damaged=report.damaged)
         return True
 
+    async def _probe(self, path: Path) -> VideoInfo:
+        seconds = self._config.service.stuck_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                return await asyncio.to_thread(decode.probe, path, self._config.decode)
+        except TimeoutError as error:
+            raise _stuck("opening the file", seconds) from error
+
+    async def _next_batch(self, channel: Channel[Frame], size: int) -> Sequence[Frame]:
+        """Raises VideoError(STUCK) when not a single frame comes; a slow decoder fills its batch in its own time."""
+        seconds = self._config.service.stuck_seconds
+        while True:
+            before = channel.received
+            try:
+                async with asyncio.timeout(seconds):
+                    return await channel.take(size)
+            except TimeoutError as error:
+                if channel.received == before:
+                    raise _stuck("the decoder", seconds) from error
+
     async def _committed(self, video_id: int) -> list[str]:
         await self._store.flush()
         return await self._store.hashes(video_id)
@@ -156,7 +177,7 @@ class Pipeline:
         decoder.start()
         try:
             size = desk.scorer.batch_size(height, width, itemsize)
-            while batch := await channel.take(size):
+            while batch := await self._next_batch(channel, size):
                 outstanding.append(asyncio.create_task(self._score_batch(record.id, batch, desk)))
                 if len(outstanding) >= depth:
                     await outstanding[0]
@@ -188,8 +209,17 @@ class Pipeline:
     async def _score_batch(self, video_id: int, batch: Sequence[Frame], desk: SharedScorer) -> None:
         """Score the frames that need it and write their rows."""
         fresh = [frame for frame in batch if frame.picture is not None]
-        outcomes = await desk.score([frame.picture for frame in fresh if frame.picture is not None])
+        outcomes = await self._outcomes([frame.picture for frame in fresh if frame.picture is not None], desk)
         await self._store.add_frames(video_id, [_row(f, o) for f, o in zip(fresh, outcomes, strict=True)])
+
+    async def _outcomes(self, pictures: Sequence[Picture], desk: SharedScorer) -> list[Outcome]:
+        seconds = self._config.service.stuck_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                return await desk.score(pictures)
+        except TimeoutError as error:
+            # Its thread cannot be ended: only a new process gets a scorer that works.
+            raise ScorerError(Kind.STUCK, _stuck("the scorer", seconds).sentence) from error
 
     def _tell(self, progress: Progress, due: bool) -> None:
         self._on_progress(progress)
@@ -292,6 +322,12 @@ class Pipeline:
         rows = await self._store.rows_of(record.id, choice.frames)
         picks = tuple(_pick(rank, rows[frame]) for rank, frame in enumerate(choice.frames, start=1))
         return Selection(picks, config.count, choice.shortfall, selection_params(config, record.scorer))
+
+
+def _stuck(what: str, seconds: float) -> VideoError:
+    return VideoError(
+        Kind.STUCK, f"{what} gave nothing for {seconds:g} s and hangs (service.stuck_seconds): check the disk it is on"
+    )
 
 
 def selection_params(config: SelectConfig, scorer: str | None) -> dict[str, Any]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 
-from daemon.errors import Kind
+from daemon.errors import Kind, ScorerError
+from daemon.logs import get
 from daemon.model import Outcome, Picture
 from daemon.score import Scorer, Ticket
+
+log = get(__name__)
 
 _Group = list[tuple[Sequence[Picture], asyncio.Future[list[Outcome]]]]
 """What was handed in, and who waits for it."""
@@ -23,8 +26,9 @@ class SharedScorer:
     wait for others to come.
     """
 
-    def __init__(self, scorer: Scorer, thread: Executor) -> None:
+    def __init__(self, scorer: Scorer, thread: Executor, opened: Callable[[], Scorer] | None = None) -> None:
         self.scorer = scorer
+        self._opened = opened
         self._thread = thread
         self._waiting: deque[tuple[Sequence[Picture], asyncio.Future[list[Outcome]]]] = deque()
         self._running: asyncio.Task[None] | None = None
@@ -38,6 +42,17 @@ class SharedScorer:
         if self._running is None or self._running.done():
             self._running = asyncio.create_task(self._work_off())
         return await future
+
+    async def replace(self, lost: Scorer) -> None:
+        """Open a new scorer in the place of one that lost its device. Raises ScorerError when there is none."""
+        if self._opened is None:
+            raise ScorerError(Kind.DEVICE, "the device was lost: start again")
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(self._thread, lost.close)
+        except Exception:
+            log.warning("scorer.close_failed", scorer=lost.identity, exc_info=True)
+        self.scorer = await loop.run_in_executor(self._thread, self._opened)
 
     async def _work_off(self) -> None:
         """Submit the next batch before the last one's outcomes are asked for, while any is waiting."""

@@ -8,19 +8,22 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 from daemon.config import Config
-from daemon.errors import Kind, StillwatchError, StoreError, VideoError
+from daemon.errors import Kind, ScorerError, StillwatchError, StoreError, VideoError
 from daemon.export import ffmpeg
 from daemon.export.commands import Capabilities
 from daemon.logs import get
 from daemon.model import Status, VideoRecord
+from daemon.patience import Patience, pauses, retry_delay_seconds
 from daemon.pipeline import Pipeline, Progress, status_after
-from daemon.score import open_scorer
+from daemon.score import Scorer, open_scorer
 from daemon.scoring import SharedScorer
-from daemon.store import Store
+from daemon.store import LONGEST_RETRY_SECONDS, Store
 
 log = get(__name__)
 
 CLOSE_SECONDS = 3.0
+DEVICE_LOSSES = 3
+"""So many losses without a video in between, and the process ends: a new one may find the device."""
 
 Observer = Callable[[Progress], None]
 Work = Callable[[VideoRecord], Awaitable[None]]
@@ -47,7 +50,9 @@ class Workers:
         self._capabilities = capabilities
         self._among = among
         self._pipeline = Pipeline(config, store, observer)
-        self._stopping = False
+        self._stop = asyncio.Event()
+        self._losses = 0
+        self._replacing = asyncio.Lock()
         self._wakes = {Status.QUEUED: asyncio.Event(), Status.SCORED: asyncio.Event()}
         self.changed = asyncio.Event()
 
@@ -57,7 +62,7 @@ class Workers:
 
     def stop(self) -> None:
         """Take nothing new; the scoring loop ends after its batch, the export after its video."""
-        self._stopping = True
+        self._stop.set()
         self._pipeline.stop()
         for wake in self._wakes.values():
             wake.set()
@@ -72,46 +77,95 @@ class Workers:
         return [*tasks, asyncio.create_task(finishing, name="finish")]
 
     async def _loop(self, waiting: Status, working: Status, work: Work) -> None:
+        patience = Patience(working.value, self._stop, self._config.service.pause_seconds)
         seen = -1
-        while not self._stopping:
+        while not self._stop.is_set():
             self._wakes[waiting].clear()
-            record = await self._store.claim(waiting, working, self._among)
+            record = await patience.through(lambda: self._store.claim(waiting, working, self._among))
             if record is None:
-                seen = await self._idle(self._wakes[waiting], seen)
+                seen = await self._idle(waiting, seen)
                 continue
-            await self._one(record, waiting, work)
+            await self._one(record, waiting, work, patience)
             self.changed.set()
 
-    async def _idle(self, wake: asyncio.Event, seen: int) -> int:
-        """Wait for a wake-up, or for another process to write to the database."""
+    async def _idle(self, waiting: Status, seen: int) -> int:
+        """Wait for a wake-up, for another process to write to the database, or for a video's next try."""
         while True:
             try:
                 async with asyncio.timeout(self._config.service.poll_seconds):
-                    await wake.wait()
+                    await self._wakes[waiting].wait()
                 return seen
             except TimeoutError:
                 version = await self._store.data_version()
-                if version != seen:
+                if version != seen or await self._store.any_due(waiting):
                     return version
 
-    async def _one(self, record: VideoRecord, waiting: Status, work: Work) -> None:
-        """One bad file never stops the others; only a broken store ends the loop."""
+    async def _one(self, record: VideoRecord, waiting: Status, work: Work, patience: Patience) -> None:
+        """One bad file never stops the others; only a broken store, or a device that stays lost, ends the loop."""
+        scorer = self.desk.scorer
         try:
             await work(record)
         except asyncio.CancelledError:
             await asyncio.shield(self._store.release(record.id, waiting))
             raise
-        except StoreError:
-            raise
         except StillwatchError as error:
-            if error.kind is Kind.DEVICE:
-                # The device is gone for every video: the attempt stays counted, and a restart may find it.
+            failure = error
+            if pauses(error):
+                await patience.wait(error)
+                await patience.through(lambda: self._store.release(record.id, waiting))
+                return
+            if isinstance(error, StoreError):
                 raise
-            await self._ended(record, error)
+            await patience.through(lambda: self._after(record, waiting, failure))
+            if isinstance(error, ScorerError):
+                await self._scorer_failed(scorer, error)
         except Exception as error:
             log.exception("video.crashed", video=str(record.file.path), video_id=record.id)
             reason = f"an unexpected {type(error).__name__}: {error}; please report it with the log"
-            await self._ended(record, VideoError(Kind.INTERNAL, reason))
+            failure = VideoError(Kind.INTERNAL, reason)
+            failure.__cause__ = error
+            await patience.through(lambda: self._ended(record, failure))
+        else:
+            self._losses = 0
+            patience.went_well()
+
+    async def _after(self, record: VideoRecord, waiting: Status, error: StillwatchError) -> None:
+        """Try again later what may pass by itself, as often as the settings allow; everything else has ended."""
+        service = self._config.service
+        costs_an_attempt = error.kind in (Kind.DEVICE, Kind.STUCK)
+        if costs_an_attempt:
+            again = record.attempts < service.max_attempts
+        else:
+            again = error.kind.retryable and record.retries < service.max_retries
+        if not again:
+            await self._ended(record, error)
+            return
+        delay = retry_delay_seconds(record.retries, service.retry_seconds, LONGEST_RETRY_SECONDS)
+        await self._store.postpone(record.id, waiting, error, delay, attempt_counts=costs_an_attempt)
+        log.warning(
+            "video.postponed",
+            video=str(record.file.path),
+            video_id=record.id,
+            error_kind=error.kind.value,
+            error=error.sentence,
+            retry=record.retries + 1,
+            again_in_s=delay,
+        )
+
+    async def _scorer_failed(self, scorer: Scorer, error: ScorerError) -> None:
+        """Build a scorer that lost its device anew; raise what only another process can mend."""
+        if error.kind is Kind.STUCK:
+            raise error
+        if error.kind is not Kind.DEVICE:
+            return
+        async with self._replacing:
+            if self.desk.scorer is not scorer:
+                return
+            self._losses += 1
+            log.error("scorer.lost", device=scorer.device, losses=self._losses, error=error.sentence)
+            if self._losses >= DEVICE_LOSSES:
+                raise error
+            await self.desk.replace(scorer)
 
     async def _ended(self, record: VideoRecord, error: StillwatchError) -> None:
         status = status_after(error)
@@ -146,11 +200,12 @@ async def workers(
     loop = asyncio.get_running_loop()
     try:
         scorer = await loop.run_in_executor(thread, open_scorer, config.score)
+        desk = SharedScorer(scorer, thread, lambda: open_scorer(config.score))
         try:
             log.info("scorer.ready", scorer=scorer.identity, device=scorer.device, ffmpeg=capabilities.version)
-            yield Workers(config, store, SharedScorer(scorer, thread), capabilities, observer, among)
+            yield Workers(config, store, desk, capabilities, observer, among)
         finally:
-            closing = loop.run_in_executor(thread, scorer.close)
+            closing = loop.run_in_executor(thread, desk.scorer.close)
             done, _ = await asyncio.wait([closing], timeout=CLOSE_SECONDS)
             if not done:
                 log.error("scorer.stuck", device=scorer.device, seconds=CLOSE_SECONDS)

@@ -22,7 +22,6 @@ import numpy as np
 
 from daemon import picture
 from daemon.config import ExportConfig, OutputConfig
-from daemon.errors import ExportError, Kind
 from daemon.export import commands, disk, embed, ffmpeg, manifest, names, proof, workshop
 from daemon.export.commands import Capabilities, ImageFormat
 from daemon.export.proof import Evidence, ProofError
@@ -106,7 +105,8 @@ class Exporter:
 
     def preflight(self, stills: int) -> None:
         """Refuse before writing when the disk is too full. Raises ExportError(DISK_FULL)."""
-        self._output.path.mkdir(parents=True, exist_ok=True)
+        with disk.writing(self._output.path):
+            self._output.path.mkdir(parents=True, exist_ok=True)
         width, height = self._size
         need = disk.estimate(
             stills=stills,
@@ -119,7 +119,14 @@ class Exporter:
         disk.require(self._output.path, need, self._config.disk_margin_bytes)
 
     async def prove(self, picks: Sequence[Pick], place: Path) -> tuple[dict[int, Proven], dict[int, str]]:
-        """Make an image per pick under ``place``; returns the proven ones and the reasons of the rest."""
+        """Make an image per pick under ``place``; returns the proven ones and the reasons of the rest.
+
+        Raises ExportError when the output disk is full or cannot be written.
+        """
+        with disk.writing(self._output.path):
+            return await self._prove(picks, place)
+
+    async def _prove(self, picks: Sequence[Pick], place: Path) -> tuple[dict[int, Proven], dict[int, str]]:
         expected = {pick.frame: pick.hash for pick in sorted(picks, key=lambda pick: pick.frame)}
         proven: dict[int, Proven] = {}
         reasons: dict[int, str] = {}
@@ -190,6 +197,7 @@ class Exporter:
         try:
             ended = await ffmpeg.run(self._capabilities, arguments, folder, self._config.timeout_seconds)
             if ended.code != 0:
+                disk.refuse_full(self._output.path, ended.message)
                 raise ProofError(f"ffmpeg ended with code {ended.code}: {ended.message[-300:] or 'no message'}")
             evidence = await asyncio.to_thread(self._check, folder, expected)
         except ProofError:
@@ -239,6 +247,7 @@ class Exporter:
             self._capabilities, arguments, folder, self._config.timeout_seconds, frame.picture.tobytes()
         )
         if ended.code != 0:
+            disk.refuse_full(self._output.path, ended.message)
             raise ProofError(f"ffmpeg could not encode frame {frame.frame}: {ended.message[-300:]}")
         await asyncio.to_thread(proof.check_image, path, width, height, self._image)
         return Proven(path, Evidence(frame.hash, frame.hash), Method.DECODE, width, height)
@@ -247,7 +256,8 @@ class Exporter:
         self, selection: Selection, proven: dict[int, Proven], dropped: dict[int, str], place: Path
     ) -> list[Still]:
         """Embed the facts, name the files, write the manifest and bring all of it out atomically."""
-        return await asyncio.to_thread(self._publish, selection, proven, dropped, place)
+        with disk.writing(self._output.path):
+            return await asyncio.to_thread(self._publish, selection, proven, dropped, place)
 
     def _publish(
         self, selection: Selection, proven: dict[int, Proven], dropped: dict[int, str], place: Path
@@ -271,11 +281,8 @@ class Exporter:
             capabilities=self._capabilities,
         )
         manifest.write(ready, content)
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            workshop.publish(ready, folder, manifest.NAME)
-        except OSError as error:
-            raise ExportError(Kind.EXPORT, f"{folder} cannot be written: {error.strerror or error}") from error
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        workshop.publish(ready, folder, manifest.NAME)
         self._log.info("export.verified", stills=len(stills), folder=str(folder))
         return [replace(still, path=folder / still.path.name) for still, _ in stills]
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.errors import ExportError, Kind
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL_WORDS = ("No space left on device", "Disk quota exceeded")
 _HEADER_BYTES = 8192
 _JPEG_BYTES_PER_PIXEL = 3.0
 _PNG_FRAMING = 1.005
@@ -46,6 +51,29 @@ def require(folder: Path, need: Need, margin_bytes: int) -> None:
             f"the stills may need {_mib(need.final_bytes)}, {_mib(need.temporary_bytes)} more for a while and a margin"
             f" of {_mib(margin_bytes)} (export.disk_margin_bytes), but {folder} has {_mib(free)} free: make room there",
         )
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """What the system says while something is written below ``folder``, as an ExportError with the fix."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise _full(folder) from error
+        raise ExportError(
+            Kind.EXPORT, f"{folder} cannot be written: {error.strerror or error}; give this user write permission"
+        ) from error
+
+
+def refuse_full(folder: Path, message: str) -> None:
+    """Raise ExportError(DISK_FULL) when that is what FFmpeg's last words say."""
+    if any(words in message for words in _FULL_WORDS):
+        raise _full(folder)
+
+
+def _full(folder: Path) -> ExportError:
+    return ExportError(Kind.DISK_FULL, f"the disk of {folder} is full, or a quota is: make room there")
 
 
 def _mib(count: int) -> str:

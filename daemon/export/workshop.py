@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from daemon.errors import ExportError, Kind
+from daemon.export import disk
 
 FOLDER = ".stillwatch-work"
 
@@ -19,16 +19,12 @@ FOLDER = ".stillwatch-work"
 def workshop(output: Path, video_id: int) -> Iterator[Path]:
     """A fresh folder on the output's file system, gone afterwards whatever happens.
 
-    Raises ExportError(EXPORT) when the output folder cannot be written.
+    Raises ExportError when the output folder cannot be written: DISK_FULL, or EXPORT.
     """
     place = output / FOLDER / f"{os.getpid()}-{video_id}"
-    try:
+    with disk.writing(output):
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
-    except OSError as error:
-        raise ExportError(
-            Kind.EXPORT, f"{output} cannot be written: {error.strerror}; give this user write permission"
-        ) from error
     try:
         yield place
     finally:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.errors import Kind, StillwatchError, StoreError
-from daemon.model import FileIdentity, Scored, Selection, Status, Still, VideoInfo, VideoRecord
-from daemon.store.connection import SCHEMA_VERSION, Connection
-from daemon.store.rows import info_json, path_of, path_value, plain, record
+from daemon.model import Scored, Selection, Status, Still, VideoInfo, VideoRecord
+from daemon.store.connection import SCHEMA_VERSION
+from daemon.store.queue import LONGEST_RETRY_SECONDS, Queue
+from daemon.store.rows import info_json, path_of, path_value, plain
 from daemon.store.views import QUERIES
 
-__all__ = ["SCHEMA_VERSION", "PastSelection", "ScoreTable", "Store"]
+__all__ = ["LONGEST_RETRY_SECONDS", "SCHEMA_VERSION", "PastSelection", "ScoreTable", "Store"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,156 +48,23 @@ class PastSelection:
     paths: tuple[Path, ...]
 
 
-class Store(Connection):
+class Store(Queue):
     """Videos, scores, selections and stills, on one open database."""
 
     # Scores
 
     async def add_frames(self, video_id: int, rows: Sequence[Scored]) -> None:
-        """Write rows, replacing those that are there; committed within ``commit_seconds``."""
-        if self._failure is not None:
-            raise StoreError(Kind.DATABASE, f"scores could not be committed: {self._failure}")
+        """Write rows, replacing those that are there; committed within ``commit_seconds``.
+
+        Raises StoreError, also when rows that were written before could not be committed.
+        """
         values = [(video_id, r.frame, r.pts, r.time_s, r.score, r.note, r.hash) for r in rows]
-        async with self._scores() as db:
+        async with self._scores(video_id) as db:
             await db.executemany(
                 "INSERT INTO frames (video_id, frame, pts, time_s, score, note, hash) VALUES (?,?,?,?,?,?,?)"
                 " ON CONFLICT (video_id, frame) DO UPDATE SET pts = excluded.pts, time_s = excluded.time_s,"
                 " score = excluded.score, note = excluded.note, hash = excluded.hash",
                 values,
-            )
-
-    # The queue
-
-    async def unknown(self, candidates: Sequence[tuple[Path, int, int]]) -> list[Path]:
-        """Of (path, size_bytes, mtime_ns) those that no row describes."""
-        missing: list[Path] = []
-        for start in range(0, len(candidates), 200):
-            part = candidates[start : start + 200]
-            values = ",".join("(?,?,?)" for _ in part)
-            arguments = [value for path, size, mtime in part for value in (path_value(path), size, mtime)]
-            async with self._db.execute(
-                f"WITH c (path, size_bytes, mtime_ns) AS (VALUES {values}) SELECT c.path FROM c WHERE EXISTS"
-                " (SELECT 1 FROM videos v WHERE v.path = c.path AND v.size_bytes = c.size_bytes"
-                " AND v.mtime_ns = c.mtime_ns AND v.status != 'missing')",
-                arguments,
-            ) as cursor:
-                known = {path_of(row[0]) for row in await cursor.fetchall()}
-            missing += [path for path, _, _ in part if path not in known]
-        return missing
-
-    async def same_content(self, fingerprint: str) -> list[VideoRecord]:
-        """Rows with this fingerprint, oldest first."""
-        return await self._records("WHERE fingerprint = ? ORDER BY id", (fingerprint,))
-
-    async def at_path(self, path: Path) -> list[VideoRecord]:
-        """Rows of this path, newest first."""
-        return await self._records("WHERE path = ? ORDER BY id DESC", (path_value(path),))
-
-    async def enqueue(self, file: FileIdentity) -> int:
-        """Add a video to the queue and return its id."""
-        async with self._writing() as db:
-            cursor = await db.execute(
-                "INSERT INTO videos (path, fingerprint, size_bytes, mtime_ns, status, queued_at)"
-                " VALUES (?, ?, ?, ?, 'queued', ?)",
-                (path_value(file.path), file.fingerprint, file.size_bytes, file.mtime_ns, self._clock()),
-            )
-            return int(cursor.lastrowid or 0)
-
-    async def refuse(self, file: FileIdentity, status: Status, error: StillwatchError) -> int:
-        """Record a file that was not taken, once per path and state of the file; returns its id."""
-        values = (status, error.kind, error.sentence, self._clock())
-        async with self._writing() as db:
-            cursor = await db.execute(
-                "UPDATE videos SET status = ?, error_kind = ?, error = ?, finished_at = ? WHERE path = ?"
-                " AND size_bytes = ? AND mtime_ns = ? AND fingerprint = ? RETURNING id",
-                (*values, path_value(file.path), file.size_bytes, file.mtime_ns, file.fingerprint),
-            )
-            changed = list(await cursor.fetchall())
-            if changed:
-                return int(changed[-1][0])
-            cursor = await db.execute(
-                "INSERT INTO videos (status, error_kind, error, finished_at, path, fingerprint, size_bytes,"
-                " mtime_ns, queued_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    *values,
-                    path_value(file.path),
-                    file.fingerprint,
-                    file.size_bytes,
-                    file.mtime_ns,
-                    self._clock(),
-                ),
-            )
-            return int(cursor.lastrowid or 0)
-
-    async def relocate(self, video_id: int, file: FileIdentity) -> None:
-        """The same content is now found here."""
-        async with self._writing() as db:
-            await db.execute(
-                "UPDATE videos SET path = ?, size_bytes = ?, mtime_ns = ? WHERE id = ?",
-                (path_value(file.path), file.size_bytes, file.mtime_ns, video_id),
-            )
-
-    async def recover(self, max_attempts: int) -> tuple[int, int]:
-        """At the start: put back what a killed run left; returns (resumed, set aside)."""
-        async with self._writing() as db:
-            aside = await db.execute(
-                "UPDATE videos SET status = 'failed', error_kind = ?, finished_at = ?, error = 'work on this"
-                " file ended the process ' || attempts || ' times; `stillwatch retry` tries again'"
-                " WHERE status IN ('scoring', 'exporting') AND attempts >= ?",
-                (Kind.ATTEMPTS, self._clock(), max_attempts),
-            )
-            scoring = await db.execute("UPDATE videos SET status = 'queued' WHERE status = 'scoring'")
-            exporting = await db.execute("UPDATE videos SET status = 'scored' WHERE status = 'exporting'")
-            return scoring.rowcount + exporting.rowcount, aside.rowcount
-
-    async def claim(self, waiting: Status, working: Status, among: Collection[int] | None = None) -> VideoRecord | None:
-        """Take the next video from one state to the next; the attempt is committed before it returns.
-
-        With ``among`` only those ids are taken.
-        """
-        limit = "" if among is None else f" AND id IN ({','.join(str(int(one)) for one in among)})"
-        async with self._db.execute(
-            f"SELECT id FROM videos WHERE status = ?{limit} ORDER BY id LIMIT 1", (waiting,)
-        ) as looked:
-            if await looked.fetchone() is None:
-                return None
-        async with self._writing() as db:
-            cursor = await db.execute(
-                "UPDATE videos SET status = ?, attempts = attempts + 1, started_at = COALESCE(started_at, ?)"
-                f" WHERE id = (SELECT id FROM videos WHERE status = ?{limit} ORDER BY id LIMIT 1) RETURNING *",
-                (working, self._clock(), waiting),
-            )
-            rows = list(await cursor.fetchall())
-        return record(rows[0]) if rows else None
-
-    async def release(self, video_id: int, status: Status) -> None:
-        """Give a claimed video back unharmed; the attempt does not count."""
-        async with self._writing() as db:
-            await db.execute(
-                "UPDATE videos SET status = ?, attempts = MAX(attempts - 1, 0) WHERE id = ?",
-                (status, video_id),
-            )
-
-    async def requeue(self, video_ids: Iterable[int]) -> int:
-        """Queue failed, rejected or missing videos again; scored rows are kept. Returns how many."""
-        changed = 0
-        async with self._writing() as db:
-            for video_id in video_ids:
-                cursor = await db.execute(
-                    "UPDATE videos SET status = 'queued', attempts = 0, error_kind = NULL, error = NULL,"
-                    " finished_at = NULL WHERE id = ? AND status IN ('failed', 'rejected', 'missing')",
-                    (video_id,),
-                )
-                changed += cursor.rowcount
-        return changed
-
-    async def set_status(self, video_id: int, status: Status) -> None:
-        """Send a finished video back to a stage."""
-        async with self._writing() as db:
-            await db.execute(
-                "UPDATE videos SET status = ?, attempts = 0, error_kind = NULL, error = NULL, finished_at = NULL"
-                " WHERE id = ?",
-                (status, video_id),
             )
 
     # One video's way
@@ -209,6 +77,7 @@ class Store(Connection):
         Rows of another scorer are dropped: scores with different identities are never mixed.
         """
         async with self._writing() as db:
+            self._lost.pop(video_id, None)
             await db.execute(
                 "DELETE FROM frames WHERE video_id = ? AND (SELECT scorer FROM videos WHERE id = ?) IS NOT ?",
                 (video_id, video_id, scorer),
@@ -239,9 +108,11 @@ class Store(Connection):
     ) -> int:
         """Every frame is in: drop rows beyond the last, count, and go on to ``scored``."""
         async with self._writing() as db:
+            self._require_kept(video_id)
             await db.execute("DELETE FROM frames WHERE video_id = ? AND frame >= ?", (video_id, frames_decoded))
             cursor = await db.execute(
-                "UPDATE videos SET status = 'scored', attempts = 0, scored_at = ?, frames_decoded = ?,"
+                "UPDATE videos SET status = 'scored', attempts = 0, retries = 0, retry_at = NULL,"
+                " error_kind = NULL, error = NULL, scored_at = ?, frames_decoded = ?,"
                 " frames_scored = (SELECT COUNT(score) FROM frames WHERE video_id = ?), damaged = ?, mixed = ?,"
                 " damage = ? WHERE id = ? RETURNING frames_scored",
                 (self._clock(), frames_decoded, video_id, damaged, mixed, damage, video_id),
@@ -301,8 +172,8 @@ class Store(Connection):
                 ],
             )  # fmt: skip
             await db.execute(
-                "UPDATE videos SET status = 'done', attempts = 0, error_kind = NULL, error = NULL,"
-                " finished_at = ? WHERE id = ?",
+                "UPDATE videos SET status = 'done', attempts = 0, retries = 0, retry_at = NULL, error_kind = NULL,"
+                " error = NULL, finished_at = ? WHERE id = ?",
                 (now, video_id),
             )
         return selection_id
@@ -372,7 +243,3 @@ class Store(Connection):
         async with self._db.execute("PRAGMA data_version") as cursor:
             row = await cursor.fetchone()
         return int(row[0]) if row is not None else 0
-
-    async def _records(self, where: str, arguments: Sequence[Any]) -> list[VideoRecord]:
-        async with self._db.execute(f"SELECT * FROM videos {where}", arguments) as cursor:
-            return [record(row) for row in await cursor.fetchall()]

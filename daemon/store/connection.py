@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -19,8 +19,13 @@ import aiosqlite
 from daemon.config import DatabaseConfig
 from daemon.errors import Kind, StillwatchError, StoreError
 
-SCHEMA_VERSION = 1
-MIGRATIONS: dict[int, str] = {}
+SCHEMA_VERSION = 2
+MIGRATIONS: dict[int, str] = {
+    1: """
+        ALTER TABLE videos ADD COLUMN retries INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE videos ADD COLUMN retry_at TEXT;
+    """,
+}
 """SQL that lifts a database from the key's version to the next."""
 
 T = TypeVar("T")
@@ -45,7 +50,8 @@ class Connection:
         self._lock = asyncio.Lock()
         self._pending_since: float | None = None
         self._flusher: asyncio.Task[None] | None = None
-        self._failure: BaseException | None = None
+        self._pending: set[int] = set()
+        self._lost: dict[int, StoreError] = {}
 
     @classmethod
     async def open(cls, config: DatabaseConfig, *, create: bool = True, clock: Callable[[], str] = utc_now) -> Self:
@@ -98,41 +104,61 @@ class Connection:
 
     async def _flush_at(self, due: float) -> None:
         await asyncio.sleep(due - asyncio.get_running_loop().time())
-        try:
+        # Whoever has lost rows by it is told by `_require_kept`; a group that is still open is tried again.
+        with suppress(StoreError):
             await self.flush()
-        except StoreError as error:
-            self._failure = error
 
     async def _commit(self) -> None:
         """End the group of pending scores; the lock is held."""
-        if self._pending_since is not None:
-            try:
-                with as_store_error():
-                    await to_the_end(self._db.execute("COMMIT"))
-            finally:
-                if not self._db.in_transaction:
-                    self._pending_since = None
+        if self._pending_since is None:
+            return
+        try:
+            with as_store_error():
+                await to_the_end(self._db.execute("COMMIT"))
+        except StoreError as error:
+            self._group_failed(error)
+            raise
+        self._group_ended()
+
+    def _group_ended(self) -> None:
+        self._pending_since = None
+        self._pending.clear()
+
+    def _group_failed(self, error: StoreError) -> None:
+        """SQLite itself rolls a group back for some causes, such as a full disk; remember whose rows went."""
+        if not self._db.in_transaction:
+            self._lost.update(dict.fromkeys(self._pending, error))
+            self._group_ended()
+
+    def _require_kept(self, video_id: int) -> None:
+        """Raise what has undone rows of the video that were taken as written."""
+        error = self._lost.pop(video_id, None)
+        if error is not None:
+            raise StoreError(error.kind, error.sentence) from error
 
     @asynccontextmanager
-    async def _scores(self) -> AsyncIterator[aiosqlite.Connection]:
+    async def _scores(self, video_id: int) -> AsyncIterator[aiosqlite.Connection]:
         """A piece of the group of pending scores: all of it or nothing, and the group goes on."""
         loop = asyncio.get_running_loop()
         async with self._lock:
-            with as_store_error():
-                started = self._pending_since is None
-                try:
+            self._require_kept(video_id)
+            started = self._pending_since is None
+            try:
+                with as_store_error():
                     if started:
                         await self._db.execute("BEGIN IMMEDIATE")
                         self._pending_since = loop.time()
                     await self._db.execute("SAVEPOINT piece")
                     yield self._db
                     await self._db.execute("RELEASE piece")
-                except BaseException:
-                    undo = ("ROLLBACK",) if started else ("ROLLBACK TO piece", "RELEASE piece")
-                    await to_the_end(self._undo(*undo))
-                    if started:
-                        self._pending_since = None
-                    raise
+            except BaseException as error:
+                await to_the_end(self._undo(*(("ROLLBACK",) if started else ("ROLLBACK TO piece", "RELEASE piece"))))
+                if started:
+                    self._group_ended()
+                elif isinstance(error, StoreError):
+                    self._group_failed(error)
+                raise
+            self._pending.add(video_id)
             due = (self._pending_since or 0.0) + self._commit_seconds
             if loop.time() >= due:
                 await self._commit()

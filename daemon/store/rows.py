@@ -51,6 +51,7 @@ def record(row: sqlite3.Row) -> VideoRecord:
         error_kind=row["error_kind"],
         error=row["error"],
         attempts=row["attempts"],
+        retries=row["retries"],
     )
 
 

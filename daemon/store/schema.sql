@@ -27,6 +27,8 @@ CREATE TABLE videos (
     error_kind     TEXT,
     error          TEXT,
     attempts       INTEGER NOT NULL DEFAULT 0,  -- starts that have not come to an end
+    retries        INTEGER NOT NULL DEFAULT 0,  -- postponed so often for a cause that may pass
+    retry_at       TEXT,                        -- not taken before
     queued_at      TEXT    NOT NULL,
     started_at     TEXT,
     scored_at      TEXT,

@@ -1,0 +1,195 @@
+"""The queue: what waits, who works on what, and what is tried again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from daemon.errors import Kind, StillwatchError
+from daemon.model import FileIdentity, Status, VideoRecord
+from daemon.store.connection import Connection
+from daemon.store.rows import path_of, path_value, record
+
+LONGEST_RETRY_SECONDS = 3600.0
+"""No video waits longer for its next try."""
+
+
+class Queue(Connection):
+    """The states of the videos, on one open database."""
+
+    async def unknown(self, candidates: Sequence[tuple[Path, int, int]]) -> list[Path]:
+        """Of (path, size_bytes, mtime_ns) those that no row describes."""
+        missing: list[Path] = []
+        for start in range(0, len(candidates), 200):
+            part = candidates[start : start + 200]
+            values = ",".join("(?,?,?)" for _ in part)
+            arguments = [value for path, size, mtime in part for value in (path_value(path), size, mtime)]
+            async with self._db.execute(
+                f"WITH c (path, size_bytes, mtime_ns) AS (VALUES {values}) SELECT c.path FROM c WHERE EXISTS"
+                " (SELECT 1 FROM videos v WHERE v.path = c.path AND v.size_bytes = c.size_bytes"
+                " AND v.mtime_ns = c.mtime_ns AND v.status != 'missing')",
+                arguments,
+            ) as cursor:
+                known = {path_of(row[0]) for row in await cursor.fetchall()}
+            missing += [path for path, _, _ in part if path not in known]
+        return missing
+
+    async def same_content(self, fingerprint: str) -> list[VideoRecord]:
+        """Rows with this fingerprint, oldest first."""
+        return await self._records("WHERE fingerprint = ? ORDER BY id", (fingerprint,))
+
+    async def at_path(self, path: Path) -> list[VideoRecord]:
+        """Rows of this path, newest first."""
+        return await self._records("WHERE path = ? ORDER BY id DESC", (path_value(path),))
+
+    async def enqueue(self, file: FileIdentity) -> int:
+        """Add a video to the queue and return its id."""
+        async with self._writing() as db:
+            cursor = await db.execute(
+                "INSERT INTO videos (path, fingerprint, size_bytes, mtime_ns, status, queued_at)"
+                " VALUES (?, ?, ?, ?, 'queued', ?)",
+                (path_value(file.path), file.fingerprint, file.size_bytes, file.mtime_ns, self._clock()),
+            )
+            return int(cursor.lastrowid or 0)
+
+    async def refuse(self, file: FileIdentity, status: Status, error: StillwatchError) -> int:
+        """Record a file that was not taken, once per path and state of the file; returns its id."""
+        values = (status, error.kind, error.sentence, self._clock())
+        async with self._writing() as db:
+            cursor = await db.execute(
+                "UPDATE videos SET status = ?, error_kind = ?, error = ?, finished_at = ? WHERE path = ?"
+                " AND size_bytes = ? AND mtime_ns = ? AND fingerprint = ? RETURNING id",
+                (*values, path_value(file.path), file.size_bytes, file.mtime_ns, file.fingerprint),
+            )
+            changed = list(await cursor.fetchall())
+            if changed:
+                return int(changed[-1][0])
+            cursor = await db.execute(
+                "INSERT INTO videos (status, error_kind, error, finished_at, path, fingerprint, size_bytes,"
+                " mtime_ns, queued_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    *values,
+                    path_value(file.path),
+                    file.fingerprint,
+                    file.size_bytes,
+                    file.mtime_ns,
+                    self._clock(),
+                ),
+            )
+            return int(cursor.lastrowid or 0)
+
+    async def relocate(self, video_id: int, file: FileIdentity) -> None:
+        """The same content is now found here."""
+        async with self._writing() as db:
+            await db.execute(
+                "UPDATE videos SET path = ?, size_bytes = ?, mtime_ns = ? WHERE id = ?",
+                (path_value(file.path), file.size_bytes, file.mtime_ns, video_id),
+            )
+
+    async def recover(self, max_attempts: int) -> tuple[int, int]:
+        """At the start: put back what a killed run left; returns (resumed, set aside)."""
+        async with self._writing() as db:
+            aside = await db.execute(
+                "UPDATE videos SET status = 'failed', error_kind = ?, finished_at = ?, error = 'work on this"
+                " file ended the process ' || attempts || ' times; `stillwatch retry` tries again'"
+                " WHERE status IN ('scoring', 'exporting') AND attempts >= ?",
+                (Kind.ATTEMPTS, self._clock(), max_attempts),
+            )
+            scoring = await db.execute("UPDATE videos SET status = 'queued' WHERE status = 'scoring'")
+            exporting = await db.execute("UPDATE videos SET status = 'scored' WHERE status = 'exporting'")
+            return scoring.rowcount + exporting.rowcount, aside.rowcount
+
+    async def claim(self, waiting: Status, working: Status, among: Collection[int] | None = None) -> VideoRecord | None:
+        """Take the next video from one state to the next; the attempt is committed before it returns.
+
+        With ``among`` only those ids are taken.
+        """
+        limit = "" if among is None else f" AND id IN ({','.join(str(int(one)) for one in among)})"
+        now = self._clock()
+        # A time beyond every delay was noted before the clock was set back.
+        due = "(retry_at IS NULL OR retry_at <= ? OR retry_at > ?)"
+        times = (now, later(now, LONGEST_RETRY_SECONDS))
+        query = f"SELECT id FROM videos WHERE status = ?{limit} AND {due} ORDER BY id LIMIT 1"
+        async with self._db.execute(query, (waiting, *times)) as looked:
+            if await looked.fetchone() is None:
+                return None
+        async with self._writing() as db:
+            cursor = await db.execute(
+                "UPDATE videos SET status = ?, attempts = attempts + 1, started_at = COALESCE(started_at, ?)"
+                f" WHERE id = ({query}) RETURNING *",
+                (working, now, waiting, *times),
+            )
+            rows = list(await cursor.fetchall())
+        return record(rows[0]) if rows else None
+
+    async def release(self, video_id: int, status: Status) -> None:
+        """Give a claimed video back unharmed; the attempt does not count."""
+        async with self._writing() as db:
+            await db.execute(
+                "UPDATE videos SET status = ?, attempts = MAX(attempts - 1, 0) WHERE id = ?",
+                (status, video_id),
+            )
+
+    async def postpone(
+        self, video_id: int, status: Status, error: StillwatchError, delay_seconds: float, *, attempt_counts: bool
+    ) -> None:
+        """Give a claimed video back, to be taken again after a while; the row keeps the reason."""
+        async with self._writing() as db:
+            await db.execute(
+                "UPDATE videos SET status = ?, attempts = MAX(attempts - ?, 0), retries = retries + 1, retry_at = ?,"
+                " error_kind = ?, error = ? WHERE id = ?",
+                (
+                    status,
+                    0 if attempt_counts else 1,
+                    later(self._clock(), delay_seconds),
+                    error.kind,
+                    error.sentence,
+                    video_id,
+                ),
+            )
+
+    async def any_due(self, status: Status) -> bool:
+        """Whether a postponed video of this status may be taken again."""
+        async with self._db.execute(
+            "SELECT 1 FROM videos WHERE status = ? AND retry_at <= ? LIMIT 1", (status, self._clock())
+        ) as cursor:
+            return await cursor.fetchone() is not None
+
+    async def requeue(self, video_ids: Iterable[int]) -> int:
+        """Queue failed, rejected or missing videos again; scored rows are kept. Returns how many."""
+        changed = 0
+        async with self._writing() as db:
+            for video_id in video_ids:
+                cursor = await db.execute(
+                    "UPDATE videos SET status = 'queued', attempts = 0, retries = 0, retry_at = NULL,"
+                    " error_kind = NULL, error = NULL, finished_at = NULL WHERE id = ?"
+                    " AND status IN ('failed', 'rejected', 'missing')",
+                    (video_id,),
+                )
+                changed += cursor.rowcount
+        return changed
+
+    async def set_status(self, video_id: int, status: Status) -> None:
+        """Send a finished video back to a stage."""
+        async with self._writing() as db:
+            await db.execute(
+                "UPDATE videos SET status = ?, attempts = 0, retries = 0, retry_at = NULL, error_kind = NULL,"
+                " error = NULL, finished_at = NULL"
+                " WHERE id = ?",
+                (status, video_id),
+            )
+
+    async def _records(self, where: str, arguments: Sequence[Any]) -> list[VideoRecord]:
+        async with self._db.execute(f"SELECT * FROM videos {where}", arguments) as cursor:
+            return [record(row) for row in await cursor.fetchall()]
+
+
+def later(moment: str, seconds: float) -> str:
+    """The time ``seconds`` after ``moment``, both ISO 8601 as the store writes them.
+
+    >>> later("2026-01-31T23:59:30.000+00:00", 45.5)
+    '2026-02-01T00:00:15.500+00:00'
+    """
+    return (datetime.fromisoformat(moment) + timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
