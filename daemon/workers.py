@@ -11,6 +11,7 @@ from daemon.config import Config
 from daemon.errors import Kind, StillwatchError, StoreError, VideoError
 from daemon.export import ffmpeg
 from daemon.export.commands import Capabilities
+from daemon.finalize import Finalizer
 from daemon.logs import get
 from daemon.model import Status, VideoRecord
 from daemon.pipeline import Pipeline, Progress, status_after
@@ -47,6 +48,7 @@ class Workers:
         self._capabilities = capabilities
         self._among = among
         self._pipeline = Pipeline(config, store, observer)
+        self._finalizer = Finalizer(config, store)
         self._stopping = False
         self._wakes = {Status.QUEUED: asyncio.Event(), Status.SCORED: asyncio.Event()}
         self.changed = asyncio.Event()
@@ -133,7 +135,7 @@ class Workers:
             await self._store.release(record.id, Status.QUEUED)
 
     async def _finish(self, record: VideoRecord) -> None:
-        await self._pipeline.finish(record, self._capabilities)
+        await self._finalizer.finish(record, self._capabilities)
 
 
 @asynccontextmanager
