@@ -11,9 +11,9 @@ from daemon import admit
 from daemon.config import Config
 from daemon.errors import Kind, VideoError
 from daemon.export import workshop
+from daemon.finalize import selection_params
 from daemon.intake import enter, refuse
 from daemon.model import FileIdentity, Status, VideoRecord
-from daemon.pipeline import selection_params
 from daemon.service import Stop, only_one
 from daemon.store import Store
 from daemon.workers import Observer, Workers, wind_down, workers

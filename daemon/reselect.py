@@ -5,8 +5,8 @@ from __future__ import annotations
 from daemon.config import Config
 from daemon.errors import Kind, StillwatchError, VideoError
 from daemon.export import ffmpeg
+from daemon.finalize import Finalizer
 from daemon.model import Status, VideoRecord
-from daemon.pipeline import Pipeline
 from daemon.store import Store
 
 
@@ -22,7 +22,7 @@ async def reselect(config: Config, store: Store, key: str) -> VideoRecord:
         )
     capabilities = await ffmpeg.probe_binary(ffmpeg.find_binary(config.export.ffmpeg))
     try:
-        await Pipeline(config, store, lambda _: None).finish(record, capabilities)
+        await Finalizer(config, store).finish(record, capabilities)
     except StillwatchError:
         await store.set_status(record.id, Status.DONE)
         raise

@@ -11,6 +11,7 @@ from daemon.config import Config
 from daemon.errors import Kind, ScorerError, StillwatchError, StoreError, VideoError
 from daemon.export import ffmpeg
 from daemon.export.commands import Capabilities
+from daemon.finalize import Finalizer
 from daemon.logs import get
 from daemon.model import Status, VideoRecord
 from daemon.patience import Patience, pauses, retry_delay_seconds
@@ -50,6 +51,7 @@ class Workers:
         self._capabilities = capabilities
         self._among = among
         self._pipeline = Pipeline(config, store, observer)
+        self._finalizer = Finalizer(config, store)
         self._stop = asyncio.Event()
         self._losses = 0
         self._replacing = asyncio.Lock()
@@ -187,7 +189,7 @@ class Workers:
             await self._store.release(record.id, Status.QUEUED)
 
     async def _finish(self, record: VideoRecord) -> None:
-        await self._pipeline.finish(record, self._capabilities)
+        await self._finalizer.finish(record, self._capabilities)
 
 
 @asynccontextmanager

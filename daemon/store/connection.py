@@ -118,7 +118,9 @@ class Connection:
         except StoreError as error:
             self._group_failed(error)
             raise
-        self._group_ended()
+        finally:
+            if not self._db.in_transaction:
+                self._group_ended()
 
     def _group_ended(self) -> None:
         self._pending_since = None

@@ -14,6 +14,9 @@ from daemon.export.names import parse_name
 from tests import films
 from tests.acceptance.harness import Daemon, cli, frame_rows, query, stills, write_config
 
+LONG_FRAMES = 200
+"""Of 1280x720: scoring them takes long enough to be interrupted in the middle."""
+
 pytestmark = pytest.mark.model
 
 
@@ -75,12 +78,12 @@ def test_every_bad_input_ends_with_a_reason_and_the_good_file_is_done(tmp_path: 
 
 
 def test_a_stop_in_mid_video_is_quick_and_the_restart_scores_nothing_twice(tmp_path: Path) -> None:
-    film = films.make(tmp_path / "film.mp4", frames=150, width=320, height=240, options={"g": "30"})
+    film = films.make(tmp_path / "film.mp4", frames=LONG_FRAMES, width=1280, height=720, options={"g": "30"})
     whole = tmp_path / "whole"
     parts = tmp_path / "parts"
     for folder in (whole, parts):
         folder.mkdir()
-        write_config(folder)
+        write_config(folder, log={"progress_seconds": 0.1})
         shutil.copy(film, folder / "inbox" / "film.mp4")
         os.utime(folder / "inbox" / "film.mp4", (1, 1))
     with Daemon(whole / "config.yaml").ready() as daemon:
@@ -90,7 +93,7 @@ def test_a_stop_in_mid_video_is_quick_and_the_restart_scores_nothing_twice(tmp_p
         daemon.wait_for(lambda event: event["event"] == "video.progress" and event["frame"] >= 10)
         assert daemon.stop(seconds=10.0) == 0
     before = frame_rows(parts)
-    assert 0 < len(before) < 150
+    assert 0 < len(before) < LONG_FRAMES
     assert query(parts, "SELECT status, attempts FROM videos") == [("queued", 0)]
     with Daemon(parts / "config.yaml").ready() as daemon:
         assert daemon.event("video.started")["frames_stored"] == len(before)
@@ -102,8 +105,8 @@ def test_a_stop_in_mid_video_is_quick_and_the_restart_scores_nothing_twice(tmp_p
 
 
 def test_a_kill_loses_nothing_and_leaves_no_temporary(tmp_path: Path) -> None:
-    config = write_config(tmp_path)
-    films.make(tmp_path / "inbox" / "film.mp4", frames=100, width=320, height=240)
+    config = write_config(tmp_path, log={"progress_seconds": 0.1})
+    films.make(tmp_path / "inbox" / "film.mp4", frames=LONG_FRAMES, width=1280, height=720)
     with Daemon(config).ready() as daemon:
         daemon.wait_for(lambda event: event["event"] == "video.progress" and event["frame"] >= 10)
         daemon.stop(signal.SIGKILL)
@@ -114,7 +117,7 @@ def test_a_kill_loses_nothing_and_leaves_no_temporary(tmp_path: Path) -> None:
         daemon.event("video.done")
         assert daemon.stop() == 0
     assert frame_rows(tmp_path)[: len(before)] == before
-    assert [row[1] for row in frame_rows(tmp_path)] == list(range(100))
+    assert [row[1] for row in frame_rows(tmp_path)] == list(range(LONG_FRAMES))
     assert not (tmp_path / "stills" / ".stillwatch-work").exists()
 
 

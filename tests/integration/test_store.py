@@ -30,6 +30,7 @@ from daemon.model import (
     VideoInfo,
 )
 from daemon.store import SCHEMA_VERSION, Store
+from daemon.store.queue import later
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 10.0
@@ -84,7 +85,7 @@ def config(tmp_path: Path) -> DatabaseConfig:
 @pytest.fixture
 async def store(config: DatabaseConfig) -> AsyncIterator[Store]:
     ticks = iter(range(10**6))
-    opened = await Store.open(config, clock=lambda: f"t{next(ticks):06}")
+    opened = await Store.open(config, clock=lambda: later("2026-01-01T00:00:00.000+00:00", next(ticks)))
     yield opened
     await opened.close()
 

@@ -9,8 +9,9 @@ import pytest
 
 from daemon.config import SelectConfig
 from daemon.errors import ExportError, Kind, StoreError, VideoError
+from daemon.finalize import selection_params
 from daemon.model import FileIdentity, Status
-from daemon.pipeline import Progress, _Meter, selection_params, status_after, unchanged
+from daemon.pipeline import Progress, _Meter, status_after, unchanged
 
 
 class Clock:
