@@ -66,7 +66,19 @@ def run(config: ConfigOption = None) -> None:
 
     loaded = _load(config)
     logs.configure(loaded.log.format, loaded.log.level)
-    asyncio.run(service.run(loaded))
+    asyncio.run(_to_the_end(service.run(loaded, read_config=lambda: _load(config))))
+
+
+async def _to_the_end(work: Awaitable[None]) -> None:
+    """A thread that hangs may not keep the process once the work is over."""
+    from daemon.deadline import EXIT_SECONDS, Deadline
+
+    code = 1
+    try:
+        await work
+        code = 0
+    finally:
+        Deadline(EXIT_SECONDS, code).start()
 
 
 @app.command()

@@ -11,9 +11,10 @@ from pathlib import Path
 from daemon import admit
 from daemon.admit import Settled, Settler, Verdict
 from daemon.config import WatchConfig
-from daemon.errors import ConfigError, Kind, VideoError
+from daemon.errors import ConfigError, Kind, StillwatchError, VideoError
 from daemon.logs import get
 from daemon.model import FileIdentity, Status, VideoRecord
+from daemon.patience import Patience, pauses
 from daemon.store import Store
 from daemon.watch import Watcher
 
@@ -33,8 +34,12 @@ class Intake:
         config: WatchConfig,
         store: Store,
         on_queued: Callable[[], None],
+        pause_seconds: float,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        # A cancellation ends this room, not a word.
+        self._patience = Patience("watching", asyncio.Event(), pause_seconds, monotonic)
+        self._rescan_at = monotonic()
         self._config = config
         self._store = store
         self._on_queued = on_queued
@@ -56,22 +61,33 @@ class Intake:
 
     async def run(self) -> None:
         """Rescan when due, take what has settled, sleep exactly as long as nothing is due."""
-        rescan_at = self._monotonic()
+        self._rescan_at = self._monotonic()
         while True:
             self._wake.clear()
-            if self._monotonic() >= rescan_at:
-                await self._rescan()
-                rescan_at = self._monotonic() + self._config.rescan_seconds
-            settled = await asyncio.to_thread(self._settler.poll, self._monotonic())
-            await self._admit(settled)
+            try:
+                await self._step()
+            except StillwatchError as error:
+                if not pauses(error):
+                    raise
+                # What had settled is found again.
+                self._rescan_at = self._monotonic()
+                await self._patience.wait(error)
+                continue
+            self._patience.went_well()
             now = self._monotonic()
             due = self._settler.next_due(now)
-            pause = rescan_at - now if due is None else min(due, rescan_at - now)
+            pause = self._rescan_at - now if due is None else min(due, self._rescan_at - now)
             try:
                 async with asyncio.timeout(max(pause, 0.01)):
                     await self._wake.wait()
             except TimeoutError:
                 continue
+
+    async def _step(self) -> None:
+        if self._monotonic() >= self._rescan_at:
+            await self._rescan()
+            self._rescan_at = self._monotonic() + self._config.rescan_seconds
+        await self._admit(await asyncio.to_thread(self._settler.poll, self._monotonic()))
 
     async def stop(self) -> None:
         """End the watcher's threads."""

@@ -79,6 +79,12 @@ def configure(
     adopt("torch")
 
 
+def set_level(level: str) -> None:
+    """Change the level of what ``configure`` has set up."""
+    logging.getLogger().setLevel(level.upper())
+    _calm_libraries(level)
+
+
 def adopt(library: str) -> None:
     """Send a library's records through our renderer although it installed handlers of its own.
 

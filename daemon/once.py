@@ -29,7 +29,7 @@ async def once(
     Returns their rows as they stand at the end, and whether a signal stopped it early. Files that are
     done with the same settings are not done again.
     """
-    with only_one(config.database.path), Stop() as stop:
+    with only_one(config.database.path), Stop(config.service) as stop:
         config.output.path.mkdir(parents=True, exist_ok=True)
         await asyncio.to_thread(workshop.clean, config.output.path)
         store = await Store.open(config.database)

@@ -81,6 +81,10 @@ class Pipeline:
         for channel in self._channels:
             channel.stop()
 
+    def reconfigure(self, config: Config) -> None:
+        """Go on with these settings."""
+        self._config = config
+
     async def score(self, record: VideoRecord, desk: SharedScorer) -> bool:
         """Decode, score and store every frame; False when stopped before the end.
 

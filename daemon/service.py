@@ -6,16 +6,19 @@ import asyncio
 import fcntl
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from daemon import __version__, notify
-from daemon.config import Config
+from daemon import __version__, logs, notify
+from daemon.config import Config, ServiceConfig
+from daemon.deadline import GRACE_SECONDS, Deadline
 from daemon.errors import Kind, StillwatchError, StoreError
 from daemon.export import workshop
 from daemon.intake import Intake
 from daemon.logs import get
+from daemon.patience import pauses
+from daemon.reload import reload
 from daemon.store import Store
 from daemon.workers import Observer, Workers, cancel, wind_down, workers
 
@@ -39,11 +42,12 @@ def only_one(database: Path) -> Iterator[None]:
 
 
 class Stop:
-    """INT and TERM: the first asks for an orderly stop, the second forces it."""
+    """INT and TERM: the first asks for an orderly stop within a deadline, the second forces it."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: ServiceConfig) -> None:
         self.asked = asyncio.Event()
         self._loop = asyncio.get_running_loop()
+        self._deadline = Deadline(config.stop_seconds + GRACE_SECONDS, code=0)
 
     def __enter__(self) -> Stop:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -53,6 +57,7 @@ class Stop:
     def __exit__(self, *_: object) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             self._loop.remove_signal_handler(number)
+        self._deadline.cancel()
 
     def _signalled(self, number: signal.Signals) -> None:
         if self.asked.is_set():
@@ -60,19 +65,25 @@ class Stop:
             os._exit(128 + number)
         log.info("service.stopping", signal=signal.Signals(number).name)
         notify.tell("STOPPING=1")
+        self._deadline.start()
         self.asked.set()
 
 
-async def run(config: Config, observer: Observer = lambda _: None) -> None:
-    """The daemon: watch, score and export until a signal asks it to stop. Raises StillwatchError."""
-    with only_one(config.database.path), Stop() as stop:
+async def run(
+    config: Config, observer: Observer = lambda _: None, read_config: Callable[[], Config] | None = None
+) -> None:
+    """The daemon: watch, score and export until a signal asks it to stop. Raises StillwatchError.
+
+    HUP reads the configuration again with ``read_config`` and takes over what can change.
+    """
+    with only_one(config.database.path), Stop(config.service) as stop:
         _make_folders(config)
         removed = await asyncio.to_thread(workshop.clean, config.output.path)
         store = await Store.open(config.database)
         try:
             resumed, aside = await store.recover(config.service.max_attempts)
             async with workers(config, store, observer) as crew:
-                intake = Intake(config.watch, store, crew.wake)
+                intake = Intake(config.watch, store, crew.wake, config.service.pause_seconds)
                 await intake.start()
                 log.info(
                     "service.ready",
@@ -84,7 +95,8 @@ async def run(config: Config, observer: Observer = lambda _: None) -> None:
                     leftovers_removed=removed,
                 )
                 notify.tell("READY=1", f"STATUS=watching {config.watch.path}")
-                await _serve(config, intake, crew, stop)
+                with _hangup(read_config, crew):
+                    await _serve(config, intake, crew, stop)
         finally:
             await store.close()
         log.info("service.stopped")
@@ -103,8 +115,36 @@ async def _serve(config: Config, intake: Intake, crew: Workers, stop: Stop) -> N
         crew.stop()
         await wind_down(working, config.service.stop_seconds)
     for task in (arrival, *working):
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if task.cancelled() or (error := task.exception()) is None:
+            continue
+        if not (stop.asked.is_set() and pauses(error)):
             raise error
+        # The row stays as it is: the next start finds it, as after a kill.
+        log.warning("service.late", tasks=[task.get_name()], reason=str(error))
+
+
+@contextmanager
+def _hangup(read_config: Callable[[], Config] | None, crew: Workers) -> Iterator[None]:
+    """Reload on HUP while the block runs; without ``read_config`` the signal is ignored."""
+
+    def signalled() -> None:
+        if read_config is None:
+            return
+        try:
+            found = reload(crew.config, read_config())
+        except StillwatchError as error:
+            log.error("service.reload_failed", error=error.sentence)
+            return
+        crew.reconfigure(found.config)
+        logs.set_level(found.config.log.level)
+        log.info("service.reloaded", changed=list(found.taken), needs_restart=list(found.refused))
+
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, signalled)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
 
 
 def _make_folders(config: Config) -> None:

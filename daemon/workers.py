@@ -45,7 +45,7 @@ class Workers:
         observer: Observer,
         among: Collection[int] | None = None,
     ) -> None:
-        self._config = config
+        self.config = config
         self._store = store
         self.desk = desk
         self._capabilities = capabilities
@@ -69,17 +69,23 @@ class Workers:
         for wake in self._wakes.values():
             wake.set()
 
+    def reconfigure(self, config: Config) -> None:
+        """Go on with these settings, the export with its next video."""
+        self.config = config
+        self._pipeline.reconfigure(config)
+        self._finalizer = Finalizer(config, self._store)
+
     def start(self) -> list[asyncio.Task[None]]:
         """The loops as tasks: ``decode.concurrency`` that score, one that selects and exports."""
         scoring = [
-            self._loop(Status.QUEUED, Status.SCORING, self._score) for _ in range(self._config.decode.concurrency)
+            self._loop(Status.QUEUED, Status.SCORING, self._score) for _ in range(self.config.decode.concurrency)
         ]
         finishing = self._loop(Status.SCORED, Status.EXPORTING, self._finish)
         tasks = [asyncio.create_task(loop, name="score") for loop in scoring]
         return [*tasks, asyncio.create_task(finishing, name="finish")]
 
     async def _loop(self, waiting: Status, working: Status, work: Work) -> None:
-        patience = Patience(working.value, self._stop, self._config.service.pause_seconds)
+        patience = Patience(working.value, self._stop, self.config.service.pause_seconds)
         seen = -1
         while not self._stop.is_set():
             self._wakes[waiting].clear()
@@ -94,7 +100,7 @@ class Workers:
         """Wait for a wake-up, for another process to write to the database, or for a video's next try."""
         while True:
             try:
-                async with asyncio.timeout(self._config.service.poll_seconds):
+                async with asyncio.timeout(self.config.service.poll_seconds):
                     await self._wakes[waiting].wait()
                 return seen
             except TimeoutError:
@@ -133,7 +139,7 @@ class Workers:
 
     async def _after(self, record: VideoRecord, waiting: Status, error: StillwatchError) -> None:
         """Try again later what may pass by itself, as often as the settings allow; everything else has ended."""
-        service = self._config.service
+        service = self.config.service
         costs_an_attempt = error.kind in (Kind.DEVICE, Kind.STUCK)
         if costs_an_attempt:
             again = record.attempts < service.max_attempts

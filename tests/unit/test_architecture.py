@@ -21,7 +21,7 @@ LAYERS: dict[str, set[str]] = {
     "base": {"config", "logs", "bridge", "picture", "tone", "notify"},
     "stages": {"watch", "admit", "decode", "damage", "frames", "batching", "score", "store", "selection", "export"},
     "pipeline": {"scoring", "pipeline", "finalize", "intake", "patience", "workers"},
-    "commands": {"service", "once", "reselect", "show", "doctor", "demo", "verify", "bench"},
+    "commands": {"deadline", "reload", "service", "once", "reselect", "show", "doctor", "demo", "verify", "bench"},
     "entry": {"cli", "__main__"},
 }
 # Rooms of these layers may not even know their neighbours, but for the parts that a room was split into.
