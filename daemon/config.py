@@ -107,7 +107,9 @@ class DatabaseConfig(_Section):
     commit_seconds: float = Field(
         0.5, gt=0.0, le=10.0, description="scores are committed at most so many seconds apart"
     )
-    busy_seconds: float = Field(30.0, gt=0.0, le=600.0, description="wait so long for another writer before giving up")
+    busy_seconds: float = Field(
+        5.0, gt=0.0, le=600.0, description="wait so long for another writer; the daemon then pauses and tries again"
+    )
 
 
 class DecodeConfig(_Section):

@@ -68,7 +68,6 @@ _REJECTS = frozenset(
 _RETRYABLE = frozenset(
     {
         Kind.UNREADABLE,
-        Kind.CHANGED,
         Kind.OUT_OF_MEMORY,
         Kind.DISK_FULL,
         Kind.FFMPEG_MISSING,

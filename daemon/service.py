@@ -98,8 +98,17 @@ async def run(
                 with _hangup(read_config, crew):
                     await _serve(config, intake, crew, stop)
         finally:
-            await store.close()
+            await _close(store, stop)
         log.info("service.stopped")
+
+
+async def _close(store: Store, stop: Stop) -> None:
+    try:
+        await store.close()
+    except StoreError as error:
+        if not (stop.asked.is_set() and pauses(error)):
+            raise
+        log.warning("service.late", tasks=["store"], reason=error.sentence)
 
 
 async def _serve(config: Config, intake: Intake, crew: Workers, stop: Stop) -> None:
@@ -113,7 +122,9 @@ async def _serve(config: Config, intake: Intake, crew: Workers, stop: Stop) -> N
         await cancel([arrival])
         await intake.stop()
         crew.stop()
+        hurrying = asyncio.create_task(crew.hurry(), name="hurry")
         await wind_down(working, config.service.stop_seconds)
+        await cancel([hurrying])
     for task in (arrival, *working):
         if task.cancelled() or (error := task.exception()) is None:
             continue

@@ -23,6 +23,7 @@ from daemon.store import LONGEST_RETRY_SECONDS, Store
 log = get(__name__)
 
 CLOSE_SECONDS = 3.0
+HURRY_SECONDS = 0.5
 DEVICE_LOSSES = 3
 """So many losses without a video in between, and the process ends: a new one may find the device."""
 
@@ -68,6 +69,10 @@ class Workers:
         self._pipeline.stop()
         for wake in self._wakes.values():
             wake.set()
+
+    async def hurry(self) -> None:
+        """While stopping: whoever else holds the database does not hold up the stop."""
+        await self._store.hurry(HURRY_SECONDS)
 
     def reconfigure(self, config: Config) -> None:
         """Go on with these settings, the export with its next video."""
@@ -119,8 +124,8 @@ class Workers:
         except StillwatchError as error:
             failure = error
             if pauses(error):
-                await patience.wait(error)
                 await patience.through(lambda: self._store.release(record.id, waiting))
+                await patience.wait(error)
                 return
             if isinstance(error, StoreError):
                 raise

@@ -97,6 +97,10 @@ class Connection:
                 self._flusher.cancel()
             await self._db.close()
 
+    async def hurry(self, busy_seconds: float) -> None:
+        """Wait no longer than this for another writer from now on."""
+        await self._db.execute(f"PRAGMA busy_timeout = {round(busy_seconds * 1000)}")
+
     async def flush(self) -> None:
         """Commit pending scores now."""
         async with self._lock:

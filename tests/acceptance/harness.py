@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -43,10 +43,10 @@ def write_config(folder: Path, **sections: dict[str, Any]) -> Path:
 class Daemon:
     """A running ``stillwatch run``; events of its log are read as they come."""
 
-    def __init__(self, config: Path) -> None:
+    def __init__(self, config: Path, command: Sequence[str] | None = None) -> None:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("STILLWATCH_")}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "daemon", "run", "--config", str(config)],
+            command or [sys.executable, "-m", "daemon", "run", "--config", str(config)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=environment,
