@@ -1,0 +1,79 @@
+"""Memory is bounded by the settings, whatever the length of the video."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from daemon.export.ffmpeg import find_binary
+from tests import films
+from tests.acceptance.harness import Daemon, query, write_config
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
+MIB = 1024 * 1024
+
+
+def film(path: Path, size: str, seconds: int) -> Path:
+    """Moving noise at 30 frames a second."""
+    source = f"testsrc2=size={size}:rate=30:duration={seconds},noise=alls=12:allf=t"
+    command = [find_binary(""), "-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", source]
+    subprocess.run([*command, "-c:v", "libx264", "-preset", "ultrafast", "-y", str(path)], check=True)
+    return path
+
+
+@contextmanager
+def highest(daemon: Daemon) -> Iterator[list[int]]:
+    """The largest resident size of the daemon and its children while the block runs, sampled."""
+    process = psutil.Process(daemon.process.pid)
+    peak = [process.memory_info().rss]
+    done = threading.Event()
+
+    def sample() -> None:
+        while not done.wait(0.02):
+            peak[0] = max(peak[0], process.memory_info().rss)
+
+    sampler = threading.Thread(target=sample)
+    sampler.start()
+    try:
+        yield peak
+    finally:
+        done.set()
+        sampler.join()
+
+
+def peak_bytes(folder: Path, source: Path) -> tuple[int, int]:
+    """Resident bytes of the idle daemon, and the most while it works on the film; a fresh process for each."""
+    folder.mkdir()
+    config = write_config(folder)
+    with Daemon(config).ready() as daemon:
+        idle = psutil.Process(daemon.process.pid).memory_info().rss
+        with highest(daemon) as peak:
+            source.rename(folder / "inbox" / source.name)
+            daemon.wait_for(lambda event: event["event"] == "video.done", 1000.0)
+        assert daemon.stop() == 0
+    return idle, peak[0]
+
+
+def test_work_takes_no_more_than_the_queue_and_a_fixed_amount(tmp_path: Path) -> None:
+    queue_bytes = 256 * MIB
+    idle, peak = peak_bytes(tmp_path / "a", film(tmp_path / "film.mp4", "1920x1080", 20))
+    print(f"1080p: idle {idle / MIB:.0f} MiB, peak {peak / MIB:.0f} MiB")
+    assert peak - idle <= queue_bytes + 400 * MIB
+
+
+def test_a_film_of_twenty_minutes_takes_no_more_than_one_of_a_minute(tmp_path: Path) -> None:
+    minute = film(tmp_path / "minute.mp4", "640x360", 60)
+    long = films.remux(minute, tmp_path / "long.mp4", "-c", "copy", before=("-stream_loop", "19"))
+    _, short_peak = peak_bytes(tmp_path / "short", minute)
+    _, long_peak = peak_bytes(tmp_path / "long", long)
+    frames = query(tmp_path / "long", "SELECT frames_decoded FROM videos")
+    print(f"1 minute {short_peak / MIB:.0f} MiB, 20 minutes {long_peak / MIB:.0f} MiB, {frames[0][0]} frames")
+    assert frames == [(36_000,)]
+    assert long_peak <= short_peak * 1.05
