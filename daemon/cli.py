@@ -41,7 +41,11 @@ def main() -> None:
         app()
     except StillwatchError as error:
         print(f"stillwatch: {error.sentence}", file=sys.stderr)
-        raise SystemExit(2 if error.kind is Kind.CONFIG else 1) from None
+        raise SystemExit(_code(error)) from None
+
+
+def _code(error: StillwatchError) -> int:
+    return 2 if error.kind is Kind.CONFIG else 1
 
 
 def _version(wanted: bool) -> None:
@@ -65,8 +69,18 @@ def run(config: ConfigOption = None) -> None:
     from daemon import logs, service
 
     loaded = _load(config)
-    logs.configure(loaded.log.format, loaded.log.level)
-    asyncio.run(service.run(loaded))
+    as_json = logs.configure(loaded.log.format, loaded.log.level)
+    with logs.captured_prints(errors=as_json):
+        try:
+            asyncio.run(service.run(loaded))
+        except StillwatchError as error:
+            if not as_json:
+                raise
+            logs.get().error("service.failed", error_kind=error.kind.value, error=error.sentence)
+            raise typer.Exit(_code(error)) from error
+        except Exception as error:
+            logs.get().exception("service.crashed", error=f"{type(error).__name__}: {error}")
+            raise typer.Exit(1) from error
 
 
 @app.command()
@@ -81,7 +95,7 @@ def once(
 
     loaded = _load(config)
     logs.configure(loaded.log.format, "warning" if sys.stderr.isatty() else loaded.log.level)
-    with Bars(enabled=sys.stderr.isatty()) as bars:
+    with Bars(enabled=sys.stderr.isatty()) as bars, logs.captured_prints():
         records, stopped = asyncio.run(once.once(loaded, files, bars.update))
     shown = _with_store(loaded, lambda store: summary(store, records))
     if as_json:
@@ -165,7 +179,8 @@ def select(
         record: VideoRecord = await reselect(chosen, store, video)
         return await summary(store, [record])
 
-    shown = _with_store(loaded, work)
+    with logs.captured_prints():
+        shown = _with_store(loaded, work)
     _print_json(shown) if as_json else print_stills(shown)
 
 
@@ -229,10 +244,13 @@ def verify(
 @app.command()
 def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Check ffmpeg, device, weights, folders, disk and inotify limits; says the fix for each."""
+    from daemon import logs
     from daemon.doctor import examine
     from daemon.show import print_doctor
 
-    checks = asyncio.run(examine(_load(config)))
+    loaded = _load(config)
+    with logs.captured_prints():
+        checks = asyncio.run(examine(loaded))
     _print_json(checks) if as_json else print_doctor(checks)
     raise typer.Exit(0 if all(check["ok"] for check in checks) else 1)
 
@@ -250,7 +268,12 @@ def bench(
     loaded = _load(config)
     logs.configure("auto", "error")
     results = (one.as_json() for one in bench.run(file, loaded))
-    _print_json(list(results)) if as_json else print_bench(results)
+    if not as_json:
+        print_bench(results)
+        return
+    with logs.captured_prints():
+        rows = list(results)
+    _print_json(rows)
 
 
 def _load(path: Path | None) -> Config:
