@@ -9,6 +9,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -119,13 +120,28 @@ def demo(
 
 
 @app.command()
-def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+def status(
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="again every second, until Ctrl-C")] = False,
+) -> None:
     """What the daemon is doing."""
-    from daemon.show import current, print_status
+    from daemon.show import Screen, current, print_status
 
     loaded = _load(config)
-    state = _with_store(loaded, lambda store: current(store, loaded.database.path))
-    _print_json(state) if as_json else print_status(state)
+    if not watch:
+        state = _with_store(loaded, lambda store: current(store, loaded.database.path))
+        _print_json(state) if as_json else print_status(state)
+        return
+
+    async def follow(store: Store) -> None:
+        with Screen(as_json=as_json) as screen:
+            while True:
+                screen.draw(await current(store, loaded.database.path))
+                await asyncio.sleep(1.0)
+
+    with suppress(KeyboardInterrupt):
+        _with_store(loaded, follow)
 
 
 @app.command("list")

@@ -6,6 +6,7 @@ from daemon.config import Config
 from daemon.errors import Kind, StillwatchError, VideoError
 from daemon.export import ffmpeg
 from daemon.model import Status, VideoRecord
+from daemon.news import ignore
 from daemon.pipeline import Pipeline
 from daemon.store import Store
 
@@ -22,7 +23,7 @@ async def reselect(config: Config, store: Store, key: str) -> VideoRecord:
         )
     capabilities = await ffmpeg.probe_binary(ffmpeg.find_binary(config.export.ffmpeg))
     try:
-        await Pipeline(config, store, lambda _: None).finish(record, capabilities)
+        await Pipeline(config, store, ignore).finish(record, capabilities)
     except StillwatchError:
         await store.set_status(record.id, Status.DONE)
         raise

@@ -11,13 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from daemon import __version__, notify
+from daemon.attendants import attended
 from daemon.config import Config
 from daemon.errors import Kind, StillwatchError, StoreError
 from daemon.export import workshop
 from daemon.intake import Intake
 from daemon.logs import get
+from daemon.news import Observer, ignore, to_all
 from daemon.store import Store
-from daemon.workers import Observer, Workers, cancel, wind_down, workers
+from daemon.workers import Workers, cancel, wind_down, workers
 
 log = get(__name__)
 
@@ -63,7 +65,7 @@ class Stop:
         self.asked.set()
 
 
-async def run(config: Config, observer: Observer = lambda _: None) -> None:
+async def run(config: Config, observer: Observer = ignore) -> None:
     """The daemon: watch, score and export until a signal asks it to stop. Raises StillwatchError."""
     with only_one(config.database.path), Stop() as stop:
         _make_folders(config)
@@ -71,7 +73,7 @@ async def run(config: Config, observer: Observer = lambda _: None) -> None:
         store = await Store.open(config.database)
         try:
             resumed, aside = await store.recover(config.service.max_attempts)
-            async with workers(config, store, observer) as crew:
+            async with attended(config) as side, workers(config, store, to_all(observer, side.tell)) as crew:
                 intake = Intake(config.watch, store, crew.wake)
                 await intake.start()
                 log.info(

@@ -13,7 +13,8 @@ from daemon.export import ffmpeg
 from daemon.export.commands import Capabilities
 from daemon.logs import get
 from daemon.model import Status, VideoRecord
-from daemon.pipeline import Pipeline, Progress, status_after
+from daemon.news import Ended, Left, Observer, Taken
+from daemon.pipeline import Pipeline, status_after
 from daemon.score import open_scorer
 from daemon.scoring import SharedScorer
 from daemon.store import Store
@@ -22,7 +23,6 @@ log = get(__name__)
 
 CLOSE_SECONDS = 3.0
 
-Observer = Callable[[Progress], None]
 Work = Callable[[VideoRecord], Awaitable[None]]
 
 
@@ -46,6 +46,7 @@ class Workers:
         self.desk = desk
         self._capabilities = capabilities
         self._among = among
+        self._observer = observer
         self._pipeline = Pipeline(config, store, observer)
         self._stopping = False
         self._wakes = {Status.QUEUED: asyncio.Event(), Status.SCORED: asyncio.Event()}
@@ -79,7 +80,11 @@ class Workers:
             if record is None:
                 seen = await self._idle(self._wakes[waiting], seen)
                 continue
-            await self._one(record, waiting, work)
+            self._observer(Taken(record.id, str(record.file.path), working))
+            try:
+                await self._one(record, waiting, work)
+            finally:
+                self._observer(Left(record.id, working))
             self.changed.set()
 
     async def _idle(self, wake: asyncio.Event, seen: int) -> int:
@@ -125,6 +130,7 @@ class Workers:
             # A refusal is an answer; a failure keeps its traceback.
             exc_info=(error.__cause__ or False) if status is Status.FAILED else False,
         )
+        self._observer(Ended(await self._store.video(record.id)))
 
     async def _score(self, record: VideoRecord) -> None:
         if await self._pipeline.score(record, self.desk):
@@ -133,7 +139,8 @@ class Workers:
             await self._store.release(record.id, Status.QUEUED)
 
     async def _finish(self, record: VideoRecord) -> None:
-        await self._pipeline.finish(record, self._capabilities)
+        stills = await self._pipeline.finish(record, self._capabilities)
+        self._observer(Ended(await self._store.video(record.id), tuple(stills)))
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ NUMBER = {"type": "number", "minimum": 0}
 
 FACTS: dict[str, dict[str, Any]] = {
     **dict.fromkeys(("action", "codec", "device", "error", "ffmpeg", "file_system", "fix", "folder"), TEXT),
-    **dict.fromkeys(("metric", "path", "pix_fmt", "precision", "reason", "scorer", "thread"), TEXT),
+    **dict.fromkeys(("metric", "path", "pix_fmt", "precision", "reason", "scorer", "task", "thread"), TEXT),
     **dict.fromkeys(("to", "version", "video"), TEXT),
     **dict.fromkeys(("frame", "frames", "frames_stored", "frames_total", "leftovers_removed"), COUNT),
     **dict.fromkeys(("queue_bytes", "requested", "chosen", "resumed", "scored", "set_aside", "stills"), COUNT),
@@ -43,6 +43,7 @@ EVENTS: dict[str, str] = {
     "service.failed": "error_kind error",
     "service.crashed": "error",
     "thread.crashed": "thread",
+    "attendant.crashed": "task",
     "scorer.ready": "scorer device ffmpeg",
     "scorer.batch_resized": "device old new reason",
     "scorer.precision": "metric device precision spearman reason",
@@ -67,6 +68,7 @@ EVENTS: dict[str, str] = {
     "watch.unavailable": "path reason",
     "watch.event_lost": "path reason",
     "watch.stuck": "path",
+    "progress.unwritable": "path reason",
 }
 
 # What any event may carry: a traceback, and the mark of a line that had to be cut.

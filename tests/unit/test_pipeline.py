@@ -10,7 +10,8 @@ import pytest
 from daemon.config import SelectConfig
 from daemon.errors import ExportError, Kind, StoreError, VideoError
 from daemon.model import FileIdentity, Status
-from daemon.pipeline import Progress, _Meter, selection_params, status_after, unchanged
+from daemon.news import Progress
+from daemon.pipeline import _Meter, selection_params, status_after, unchanged
 
 
 class Clock:
