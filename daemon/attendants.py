@@ -1,49 +1,84 @@
-"""What runs beside the pipeline and never holds it up: the board that ``status`` reads."""
+"""What runs beside the pipeline and never holds it up: the board that ``status`` reads, metrics, web pages."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+import json
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
+from daemon import metrics, web
 from daemon.board import Board
 from daemon.config import Config
 from daemon.logs import get
-from daemon.news import News
+from daemon.metrics import Metrics
+from daemon.news import News, Observer, to_all
+from daemon.show import current
+from daemon.store import Store
 
 log = get(__name__)
 
+Liveness = Callable[[], str]
+"""Why the daemon is not well, in a few words; nothing when it is."""
+
 
 class Attendants:
-    """Everyone that is told the news."""
+    """Everyone that is told the news. ``unwell`` is what ``/healthz`` asks; it is for the service to set."""
 
-    def __init__(self, board: Board) -> None:
-        self._board = board
+    def __init__(self, *observers: Observer) -> None:
+        self._tell = to_all(*observers)
+        self.unwell: Liveness = lambda: "starting"
 
     def tell(self, news: News) -> None:
         """Pass it on; an Observer."""
-        self._board.tell(news)
+        self._tell(news)
 
 
 @asynccontextmanager
-async def attended(config: Config) -> AsyncIterator[Attendants]:
-    """Attendants at work for as long as the context lasts; at its end each gets a short time to finish."""
+async def attended(config: Config, store: Store) -> AsyncIterator[Attendants]:
+    """Attendants at work for as long as the context lasts; at its end each gets a short time to finish.
+
+    Raises StillwatchError(CONFIG) when ``service.http`` cannot be listened on.
+    """
     board = Board(config.database.path)
-    tasks = [_start(board.run(), "board")]
-    try:
-        yield Attendants(board)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        board.take_down()
+    measured = Metrics(board)
+    side = Attendants(board.tell, measured.tell)
+    async with AsyncExitStack() as stack:
+        stack.callback(board.take_down)
+        if config.service.http:
+            pages = _pages(store, config.database.path, measured, lambda: side.unwell())
+            await stack.enter_async_context(web.serving(config.service.http, pages))
+        await stack.enter_async_context(_running(board.run(), "board"))
+        yield side
 
 
-def _start(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+def _pages(store: Store, database: Path, measured: Metrics, unwell: Liveness) -> dict[str, web.Page]:
+    async def metrics_page() -> web.Answer:
+        return web.Answer(measured.page(await store.counts()), metrics.CONTENT_TYPE)
+
+    async def health_page() -> web.Answer:
+        reason = unwell()
+        return web.plain(HTTPStatus.SERVICE_UNAVAILABLE if reason else HTTPStatus.OK, reason)
+
+    async def status_page() -> web.Answer:
+        state = await current(store, database)
+        return web.Answer((json.dumps(state, indent=2, default=str) + "\n").encode("ascii"), web.JSON)
+
+    return {"/metrics": metrics_page, "/healthz": health_page, "/status.json": status_page}
+
+
+@asynccontextmanager
+async def _running(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
     task = asyncio.create_task(work, name=name)
     task.add_done_callback(_ended)
-    return task
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def _ended(task: asyncio.Task[None]) -> None:

@@ -181,6 +181,9 @@ class ServiceConfig(_Section):
     max_attempts: int = Field(
         3, ge=1, le=100, description="a video whose work ended the process so many times is set aside"
     )
+    http: Annotated[str, Field(pattern=r"^$|^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]*):[0-9]{1,5}$")] = Field(
+        "", description="host:port for /metrics, /healthz and /status.json, such as 127.0.0.1:9464; empty: off"
+    )
 
 
 class Config(BaseSettings):

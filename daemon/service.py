@@ -6,12 +6,12 @@ import asyncio
 import fcntl
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from daemon import __version__, notify
-from daemon.attendants import attended
+from daemon.attendants import Attendants, attended
 from daemon.config import Config
 from daemon.errors import Kind, StillwatchError, StoreError
 from daemon.export import workshop
@@ -73,8 +73,8 @@ async def run(config: Config, observer: Observer = ignore) -> None:
         store = await Store.open(config.database)
         try:
             resumed, aside = await store.recover(config.service.max_attempts)
-            async with attended(config) as side, workers(config, store, to_all(observer, side.tell)) as crew:
-                intake = Intake(config.watch, store, crew.wake)
+            async with attended(config, store) as side, workers(config, store, to_all(observer, side.tell)) as crew:
+                intake = Intake(config.watch, store, crew.wake, observer=side.tell)
                 await intake.start()
                 log.info(
                     "service.ready",
@@ -86,16 +86,17 @@ async def run(config: Config, observer: Observer = ignore) -> None:
                     leftovers_removed=removed,
                 )
                 notify.tell("READY=1", f"STATUS=watching {config.watch.path}")
-                await _serve(config, intake, crew, stop)
+                await _serve(config, intake, crew, stop, side)
         finally:
             await store.close()
         log.info("service.stopped")
 
 
-async def _serve(config: Config, intake: Intake, crew: Workers, stop: Stop) -> None:
+async def _serve(config: Config, intake: Intake, crew: Workers, stop: Stop, side: Attendants) -> None:
     arrival = asyncio.create_task(intake.run(), name="intake")
     working = crew.start()
     asked = asyncio.create_task(stop.asked.wait(), name="signals")
+    side.unwell = lambda: _unwell([arrival, *working], stop)
     try:
         await asyncio.wait([arrival, asked, *working], return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -107,6 +108,13 @@ async def _serve(config: Config, intake: Intake, crew: Workers, stop: Stop) -> N
     for task in (arrival, *working):
         if not task.cancelled() and (error := task.exception()) is not None:
             raise error
+
+
+def _unwell(tasks: Sequence[asyncio.Task[None]], stop: Stop) -> str:
+    if stop.asked.is_set():
+        return "stopping"
+    ended = sorted({task.get_name() for task in tasks if task.done()})
+    return f"ended: {', '.join(ended)}" if ended else ""
 
 
 def _make_folders(config: Config) -> None:

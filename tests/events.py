@@ -16,7 +16,7 @@ COUNT = {"type": "integer", "minimum": 0}
 NUMBER = {"type": "number", "minimum": 0}
 
 FACTS: dict[str, dict[str, Any]] = {
-    **dict.fromkeys(("action", "codec", "device", "error", "ffmpeg", "file_system", "fix", "folder"), TEXT),
+    **dict.fromkeys(("action", "address", "codec", "device", "error", "ffmpeg", "file_system", "fix", "folder"), TEXT),
     **dict.fromkeys(("metric", "path", "pix_fmt", "precision", "reason", "scorer", "task", "thread"), TEXT),
     **dict.fromkeys(("to", "version", "video"), TEXT),
     **dict.fromkeys(("frame", "frames", "frames_stored", "frames_total", "leftovers_removed"), COUNT),
@@ -68,6 +68,7 @@ EVENTS: dict[str, str] = {
     "watch.unavailable": "path reason",
     "watch.event_lost": "path reason",
     "watch.stuck": "path",
+    "web.started": "address",
     "progress.unwritable": "path reason",
 }
 

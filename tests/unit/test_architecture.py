@@ -20,7 +20,7 @@ LAYERS: dict[str, set[str]] = {
     "ground": {"errors", "model"},
     "base": {"config", "logs", "bridge", "picture", "tone", "notify", "news"},
     "stages": {"watch", "admit", "decode", "damage", "frames", "batching", "score", "store", "selection", "export"},
-    "pipeline": {"scoring", "pipeline", "intake", "workers", "board"},
+    "pipeline": {"scoring", "pipeline", "intake", "workers", "board", "metrics", "web"},
     "commands": {"service", "attendants", "once", "reselect", "show", "doctor", "demo", "verify", "bench"},
     "entry": {"cli", "__main__"},
 }
@@ -42,6 +42,7 @@ OWNED = {
     "rich": {"show", "demo"},
     "PIL": {"export"},
     "imageio_ffmpeg": {"export"},
+    "prometheus_client": {"metrics"},
     "pydantic": {"config"},
     "pydantic_settings": {"config"},
 }
