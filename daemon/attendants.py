@@ -1,4 +1,5 @@
-"""What runs beside the pipeline and never holds it up: the board that ``status`` reads, metrics, web pages."""
+"""What runs beside the pipeline and never holds it up: the board that ``status`` reads, metrics, web pages,
+hooks."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from typing import Any
 from daemon import metrics, web
 from daemon.board import Board
 from daemon.config import Config
+from daemon.hooks import Hooks
 from daemon.logs import get
 from daemon.metrics import Metrics
 from daemon.news import News, Observer, to_all
@@ -20,6 +22,9 @@ from daemon.show import current
 from daemon.store import Store
 
 log = get(__name__)
+
+STOP_SECONDS = 2.0
+"""At the stop, for what hooks have still to deliver."""
 
 Liveness = Callable[[], str]
 """Why the daemon is not well, in a few words; nothing when it is."""
@@ -41,17 +46,20 @@ class Attendants:
 async def attended(config: Config, store: Store) -> AsyncIterator[Attendants]:
     """Attendants at work for as long as the context lasts; at its end each gets a short time to finish.
 
-    Raises StillwatchError(CONFIG) when ``service.http`` cannot be listened on.
+    Raises StillwatchError(CONFIG) when ``service.http`` cannot be listened on or ``notify.command`` is no program.
     """
     board = Board(config.database.path)
     measured = Metrics(board)
-    side = Attendants(board.tell, measured.tell)
+    hooks = Hooks(config.notify)
+    side = Attendants(board.tell, measured.tell, hooks.tell)
     async with AsyncExitStack() as stack:
         stack.callback(board.take_down)
         if config.service.http:
             pages = _pages(store, config.database.path, measured, lambda: side.unwell())
             await stack.enter_async_context(web.serving(config.service.http, pages))
         await stack.enter_async_context(_running(board.run(), "board"))
+        await stack.enter_async_context(_running(hooks.run(), "hooks"))
+        stack.push_async_callback(hooks.finish, STOP_SECONDS)
         yield side
 
 

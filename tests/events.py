@@ -17,9 +17,9 @@ NUMBER = {"type": "number", "minimum": 0}
 
 FACTS: dict[str, dict[str, Any]] = {
     **dict.fromkeys(("action", "address", "codec", "device", "error", "ffmpeg", "file_system", "fix", "folder"), TEXT),
-    **dict.fromkeys(("metric", "path", "pix_fmt", "precision", "reason", "scorer", "task", "thread"), TEXT),
+    **dict.fromkeys(("metric", "path", "pix_fmt", "precision", "reason", "scorer", "target", "task", "thread"), TEXT),
     **dict.fromkeys(("to", "version", "video"), TEXT),
-    **dict.fromkeys(("frame", "frames", "frames_stored", "frames_total", "leftovers_removed"), COUNT),
+    **dict.fromkeys(("attempts", "frame", "frames", "frames_stored", "frames_total", "leftovers_removed"), COUNT),
     **dict.fromkeys(("queue_bytes", "requested", "chosen", "resumed", "scored", "set_aside", "stills"), COUNT),
     **dict.fromkeys(("batch", "height", "new", "old", "size_bytes", "video_id", "width"), COUNT),
     **dict.fromkeys(("fps", "seconds"), NUMBER),
@@ -69,6 +69,9 @@ EVENTS: dict[str, str] = {
     "watch.event_lost": "path reason",
     "watch.stuck": "path",
     "web.started": "address",
+    "notify.sent": "video video_id target",
+    "notify.failed": "video video_id target attempts reason",
+    "notify.dropped": "video video_id reason",
     "progress.unwritable": "path reason",
 }
 
