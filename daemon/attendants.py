@@ -1,5 +1,5 @@
 """What runs beside the pipeline and never holds it up: the board that ``status`` reads, metrics, web pages,
-hooks."""
+hooks, and what becomes of the sources."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from daemon import metrics, web
+from daemon import after, metrics, web
 from daemon.board import Board
 from daemon.config import Config
 from daemon.hooks import Hooks
@@ -46,18 +46,21 @@ class Attendants:
 async def attended(config: Config, store: Store) -> AsyncIterator[Attendants]:
     """Attendants at work for as long as the context lasts; at its end each gets a short time to finish.
 
-    Raises StillwatchError(CONFIG) when ``service.http`` cannot be listened on or ``notify.command`` is no program.
+    Raises StillwatchError(CONFIG) when ``service.http``, ``notify.command`` or ``watch.after_path`` cannot be used.
     """
+    after.check(config.watch, config.output)
     board = Board(config.database.path)
+    sources = after.After(config.watch, store)
     measured = Metrics(board)
     hooks = Hooks(config.notify)
-    side = Attendants(board.tell, measured.tell, hooks.tell)
+    side = Attendants(board.tell, measured.tell, hooks.tell, sources.tell)
     async with AsyncExitStack() as stack:
         stack.callback(board.take_down)
         if config.service.http:
             pages = _pages(store, config.database.path, measured, lambda: side.unwell())
             await stack.enter_async_context(web.serving(config.service.http, pages))
         await stack.enter_async_context(_running(board.run(), "board"))
+        await stack.enter_async_context(_running(sources.run(), "after"))
         await stack.enter_async_context(_running(hooks.run(), "hooks"))
         stack.push_async_callback(hooks.finish, STOP_SECONDS)
         yield side

@@ -249,9 +249,11 @@ def verify(
     from daemon.show import print_verdicts
 
     stills = verify.find_stills(paths)
+    loaded = _load(config)
+    rows = _with_store(loaded, lambda store: store.rows("sources")) if loaded.database.path.exists() else []
     verdicts = [
         {"still": str(one.still), "proven": one.proven, "reason": one.reason}
-        for one in verify.verify(stills, _load(config).decode)
+        for one in verify.verify(stills, loaded.decode, verify.whereabouts(rows))
     ]
     _print_json(verdicts) if as_json else print_verdicts(verdicts)
     raise typer.Exit(0 if verdicts and all(one["proven"] for one in verdicts) else 1)

@@ -87,6 +87,10 @@ class WatchConfig(_Section):
     extensions: list[str] = Field(VIDEO_EXTENSIONS, description="names that are taken for videos, by their ending")
     exclude: list[str] = Field(EXCLUDED_NAMES, description="file and folder names that are left alone (shell patterns)")
     follow_outside: bool = Field(False, description="take symbolic links that lead out of the folder")
+    after: Literal["keep", "move", "delete"] = Field(
+        "keep", description="what becomes of a video in the folder once its stills are proven and published"
+    )
+    after_path: Path | None = Field(None, description="folder that watch.after: move moves to, outside of watch.path")
 
 
 class OutputConfig(_Section):
@@ -249,7 +253,13 @@ class Config(BaseSettings):
         return env_settings, init_settings
 
 
-_PATH_KEYS = (("watch", "path"), ("output", "path"), ("database", "path"), ("score", "weights"))
+_PATH_KEYS = (
+    ("watch", "path"),
+    ("watch", "after_path"),
+    ("output", "path"),
+    ("database", "path"),
+    ("score", "weights"),
+)
 
 
 def find_file(explicit: Path | None, environ: dict[str, str] | None = None) -> Path | None:

@@ -73,7 +73,10 @@ async def run(config: Config, observer: Observer = ignore) -> None:
         store = await Store.open(config.database)
         try:
             resumed, aside = await store.recover(config.service.max_attempts)
-            async with attended(config, store) as side, workers(config, store, to_all(observer, side.tell)) as crew:
+            async with (
+                attended(config, store) as side,
+                workers(config, store, to_all(observer, side.tell), after=True) as crew,
+            ):
                 intake = Intake(config.watch, store, crew.wake, observer=side.tell)
                 await intake.start()
                 log.info(

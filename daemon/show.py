@@ -101,8 +101,10 @@ async def detail(store: Store, key: str) -> dict[str, Any]:
         selection["params"] = json.loads(selection["params"])
         selection["stills"] = await store.rows("stills", (selection["id"],))
     (scores,) = await store.rows("range", (record.id,))
+    source = await store.rows("source", (record.id,))
     return {
         **video,
+        "source": source[0] if source else None,
         "scores": scores,
         "notes": {row["note"]: row["frames"] for row in await store.rows("notes", (record.id,))},
         "selections": selections,
@@ -239,6 +241,8 @@ def print_detail(found: dict[str, Any]) -> None:
             )
         for note, frames in found["notes"].items():
             console.print(f"  {frames} frames without a usable score: {escape(note)}")
+    if (source := found["source"]) is not None:
+        console.print(f"  source {source['state']} {source['at']}{_because(source['reason'])}")
     for selection in found["selections"]:
         console.print(f"selection {selection['id']}: {selection['chosen']} of {selection['requested']} asked for")
         if selection["shortfall"]:

@@ -40,8 +40,11 @@ class Workers:
         capabilities: Capabilities,
         observer: Observer,
         among: Collection[int] | None = None,
+        *,
+        after: bool = False,
     ) -> None:
         self._config = config
+        self._after = after
         self._store = store
         self.desk = desk
         self._capabilities = capabilities
@@ -139,15 +142,21 @@ class Workers:
             await self._store.release(record.id, Status.QUEUED)
 
     async def _finish(self, record: VideoRecord) -> None:
-        stills = await self._pipeline.finish(record, self._capabilities)
+        watch = self._config.watch
+        # A file that was named by hand lies elsewhere and is its owner's business.
+        acts = self._after and watch.after != "keep" and record.file.path.is_relative_to(watch.path)
+        stills = await self._pipeline.finish(record, self._capabilities, watch.after if acts else None)
         self._observer(Ended(await self._store.video(record.id), tuple(stills)))
 
 
 @asynccontextmanager
 async def workers(
-    config: Config, store: Store, observer: Observer, among: Collection[int] | None = None
+    config: Config, store: Store, observer: Observer, among: Collection[int] | None = None, *, after: bool = False
 ) -> AsyncIterator[Workers]:
-    """Workers with a scorer and an FFmpeg that were found to work. Raises StillwatchError if not."""
+    """Workers with a scorer and an FFmpeg that were found to work. Raises StillwatchError if not.
+
+    With ``after`` sources are due for what ``watch.after`` says.
+    """
     capabilities = await ffmpeg.probe_binary(ffmpeg.find_binary(config.export.ffmpeg))
     thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="score")
     loop = asyncio.get_running_loop()
@@ -155,7 +164,7 @@ async def workers(
         scorer = await loop.run_in_executor(thread, open_scorer, config.score)
         try:
             log.info("scorer.ready", scorer=scorer.identity, device=scorer.device, ffmpeg=capabilities.version)
-            yield Workers(config, store, SharedScorer(scorer, thread), capabilities, observer, among)
+            yield Workers(config, store, SharedScorer(scorer, thread), capabilities, observer, among, after=after)
         finally:
             closing = loop.run_in_executor(thread, scorer.close)
             done, _ = await asyncio.wait([closing], timeout=CLOSE_SECONDS)

@@ -72,6 +72,11 @@ EVENTS: dict[str, str] = {
     "notify.sent": "video video_id target",
     "notify.failed": "video video_id target attempts reason",
     "notify.dropped": "video video_id reason",
+    "source.moved": "video video_id to",
+    "source.deleted": "video video_id",
+    "source.kept": "video video_id reason",
+    "source.failed": "video video_id reason",
+    "source.waiting": "reason",
     "progress.unwritable": "path reason",
 }
 

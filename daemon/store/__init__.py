@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from daemon.errors import Kind, StillwatchError, StoreError
 from daemon.model import FileIdentity, Scored, Selection, Status, Still, VideoInfo, VideoRecord
-from daemon.store.connection import SCHEMA_VERSION, Connection
+from daemon.store.connection import SCHEMA_VERSION
 from daemon.store.rows import info_json, path_of, path_value, plain, record
+from daemon.store.sources import Sources
 from daemon.store.views import QUERIES
 
 __all__ = ["SCHEMA_VERSION", "PastSelection", "ScoreTable", "Store"]
@@ -47,7 +48,7 @@ class PastSelection:
     paths: tuple[Path, ...]
 
 
-class Store(Connection):
+class Store(Sources):
     """Videos, scores, selections and stills, on one open database."""
 
     # Scores
@@ -276,8 +277,13 @@ class Store(Connection):
                 found.update({row[0]: Scored(*row) for row in await cursor.fetchall()})
         return found
 
-    async def finish(self, video_id: int, selection: Selection, stills: Sequence[Still]) -> int:
-        """Record a selection and its proven stills, and mark the video done; returns the selection's id."""
+    async def finish(
+        self, video_id: int, selection: Selection, stills: Sequence[Still], after: str | None = None
+    ) -> int:
+        """Record a selection and its proven stills, and mark the video done; returns the selection's id.
+
+        ``after``, move or delete, is what is then due for the source.
+        """
         now = self._clock()
         async with self._writing() as db:
             cursor = await db.execute(
@@ -305,6 +311,11 @@ class Store(Connection):
                 " finished_at = ? WHERE id = ?",
                 (now, video_id),
             )
+            if after is not None:
+                await db.execute(
+                    "INSERT OR REPLACE INTO sources (video_id, action, state, at) VALUES (?, ?, 'due', ?)",
+                    (video_id, after, now),
+                )
         return selection_id
 
     async def fail(self, video_id: int, status: Status, error: StillwatchError) -> None:

@@ -19,8 +19,18 @@ import aiosqlite
 from daemon.config import DatabaseConfig
 from daemon.errors import Kind, StillwatchError, StoreError
 
-SCHEMA_VERSION = 1
-MIGRATIONS: dict[int, str] = {}
+SCHEMA_VERSION = 2
+MIGRATIONS: dict[int, str] = {
+    1: """CREATE TABLE sources (
+    video_id INTEGER PRIMARY KEY REFERENCES videos (id) ON DELETE CASCADE,
+    action   TEXT    NOT NULL CHECK (action IN ('move', 'delete')),
+    state    TEXT    NOT NULL CHECK (state IN ('due', 'moved', 'deleted', 'kept')),
+    target   TEXT,
+    reason   TEXT,
+    at       TEXT    NOT NULL
+);
+"""
+}
 """SQL that lifts a database from the key's version to the next."""
 
 T = TypeVar("T")

@@ -20,7 +20,7 @@ LAYERS: dict[str, set[str]] = {
     "ground": {"errors", "model"},
     "base": {"config", "logs", "bridge", "picture", "tone", "notify", "news"},
     "stages": {"watch", "admit", "decode", "damage", "frames", "batching", "score", "store", "selection", "export"},
-    "pipeline": {"scoring", "pipeline", "intake", "workers", "board", "metrics", "web", "hooks"},
+    "pipeline": {"scoring", "pipeline", "intake", "workers", "board", "metrics", "web", "hooks", "after"},
     "commands": {"service", "attendants", "once", "reselect", "show", "doctor", "demo", "verify", "bench"},
     "entry": {"cli", "__main__"},
 }
