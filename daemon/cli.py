@@ -9,6 +9,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -41,7 +42,11 @@ def main() -> None:
         app()
     except StillwatchError as error:
         print(f"stillwatch: {error.sentence}", file=sys.stderr)
-        raise SystemExit(2 if error.kind is Kind.CONFIG else 1) from None
+        raise SystemExit(_code(error)) from None
+
+
+def _code(error: StillwatchError) -> int:
+    return 2 if error.kind is Kind.CONFIG else 1
 
 
 def _version(wanted: bool) -> None:
@@ -65,8 +70,18 @@ def run(config: ConfigOption = None) -> None:
     from daemon import logs, service
 
     loaded = _load(config)
-    logs.configure(loaded.log.format, loaded.log.level)
-    asyncio.run(_to_the_end(service.run(loaded, read_config=lambda: _load(config))))
+    as_json = logs.configure(loaded.log.format, loaded.log.level)
+    with logs.captured_prints(errors=as_json):
+        try:
+            asyncio.run(_to_the_end(service.run(loaded, read_config=lambda: _load(config))))
+        except StillwatchError as error:
+            if not as_json:
+                raise
+            logs.get().error("service.failed", error_kind=error.kind.value, error=error.sentence)
+            raise typer.Exit(_code(error)) from error
+        except Exception as error:
+            logs.get().exception("service.crashed", error=f"{type(error).__name__}: {error}")
+            raise typer.Exit(1) from error
 
 
 async def _to_the_end(work: Awaitable[None]) -> None:
@@ -93,7 +108,7 @@ def once(
 
     loaded = _load(config)
     logs.configure(loaded.log.format, "warning" if sys.stderr.isatty() else loaded.log.level)
-    with Bars(enabled=sys.stderr.isatty()) as bars:
+    with Bars(enabled=sys.stderr.isatty()) as bars, logs.captured_prints():
         records, stopped = asyncio.run(once.once(loaded, files, bars.update))
     shown = _with_store(loaded, lambda store: summary(store, records))
     if as_json:
@@ -117,13 +132,28 @@ def demo(
 
 
 @app.command()
-def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+def status(
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="again every second, until Ctrl-C")] = False,
+) -> None:
     """What the daemon is doing."""
-    from daemon.show import current, print_status
+    from daemon.show import Screen, current, print_status
 
     loaded = _load(config)
-    state = _with_store(loaded, lambda store: current(store, loaded.database.path))
-    _print_json(state) if as_json else print_status(state)
+    if not watch:
+        state = _with_store(loaded, lambda store: current(store, loaded.database.path))
+        _print_json(state) if as_json else print_status(state)
+        return
+
+    async def follow(store: Store) -> None:
+        with Screen(as_json=as_json) as screen:
+            while True:
+                screen.draw(await current(store, loaded.database.path))
+                await asyncio.sleep(1.0)
+
+    with suppress(KeyboardInterrupt):
+        _with_store(loaded, follow)
 
 
 @app.command("list")
@@ -177,7 +207,8 @@ def select(
         record: VideoRecord = await reselect(chosen, store, video)
         return await summary(store, [record])
 
-    shown = _with_store(loaded, work)
+    with logs.captured_prints():
+        shown = _with_store(loaded, work)
     _print_json(shown) if as_json else print_stills(shown)
 
 
@@ -230,9 +261,11 @@ def verify(
     from daemon.show import print_verdicts
 
     stills = verify.find_stills(paths)
+    loaded = _load(config)
+    rows = _with_store(loaded, lambda store: store.rows("sources")) if loaded.database.path.exists() else []
     verdicts = [
         {"still": str(one.still), "proven": one.proven, "reason": one.reason}
-        for one in verify.verify(stills, _load(config).decode)
+        for one in verify.verify(stills, loaded.decode, verify.whereabouts(rows))
     ]
     _print_json(verdicts) if as_json else print_verdicts(verdicts)
     raise typer.Exit(0 if verdicts and all(one["proven"] for one in verdicts) else 1)
@@ -241,10 +274,13 @@ def verify(
 @app.command()
 def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Check ffmpeg, device, weights, folders, disk and inotify limits; says the fix for each."""
+    from daemon import logs
     from daemon.doctor import examine
     from daemon.show import print_doctor
 
-    checks = asyncio.run(examine(_load(config)))
+    loaded = _load(config)
+    with logs.captured_prints():
+        checks = asyncio.run(examine(loaded))
     _print_json(checks) if as_json else print_doctor(checks)
     raise typer.Exit(0 if all(check["ok"] for check in checks) else 1)
 
@@ -262,7 +298,12 @@ def bench(
     loaded = _load(config)
     logs.configure("auto", "error")
     results = (one.as_json() for one in bench.run(file, loaded))
-    _print_json(list(results)) if as_json else print_bench(results)
+    if not as_json:
+        print_bench(results)
+        return
+    with logs.captured_prints():
+        rows = list(results)
+    _print_json(rows)
 
 
 def _load(path: Path | None) -> Config:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
+from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -23,6 +24,8 @@ from daemon.errors import ConfigError
 
 ENV_PREFIX = "STILLWATCH_"
 ENV_FILE_VARIABLE = "STILLWATCH_CONFIG"
+HOOK_VARIABLES = tuple(f"{ENV_PREFIX}{name}" for name in ("EVENT", "VIDEO", "VIDEO_ID", "STATUS"))
+"""Set for ``notify.command``, which may well run ``stillwatch`` itself."""
 SEARCH_PATH = (Path("config.yaml"), Path("/etc/stillwatch/config.yaml"))
 
 MIB = 1024 * 1024
@@ -84,6 +87,10 @@ class WatchConfig(_Section):
     extensions: list[str] = Field(VIDEO_EXTENSIONS, description="names that are taken for videos, by their ending")
     exclude: list[str] = Field(EXCLUDED_NAMES, description="file and folder names that are left alone (shell patterns)")
     follow_outside: bool = Field(False, description="take symbolic links that lead out of the folder")
+    after: Literal["keep", "move", "delete"] = Field(
+        "keep", description="what becomes of a video in the folder once its stills are proven and published"
+    )
+    after_path: Path | None = Field(None, description="folder that watch.after: move moves to, outside of watch.path")
 
 
 class OutputConfig(_Section):
@@ -173,6 +180,31 @@ class LogConfig(_Section):
     progress_seconds: float = Field(5.0, ge=0.1, le=3600.0, description="seconds between two video.progress events")
 
 
+class NotifyConfig(_Section):
+    """Who is told when a video has come to its end."""
+
+    command: list[str] = Field(
+        [], description="program and arguments, run without a shell; the news is JSON on its standard input"
+    )
+    url: SecretStr = Field(SecretStr(""), description="http(s) address that the JSON is posted to; never logged")
+    # Not "on": YAML reads that as the word for true.
+    when: list[Literal["done", "failed", "rejected", "missing"]] = Field(
+        ["done", "failed"], description="which ends are told: done, failed, rejected, missing"
+    )
+    timeout_seconds: float = Field(10.0, gt=0.0, le=300.0, description="a delivery that takes longer has failed")
+    attempts: int = Field(3, ge=1, le=10, description="so many tries, with a growing pause between them")
+
+    @field_validator("url")
+    @classmethod
+    def _is_http(cls, value: SecretStr) -> SecretStr:
+        parts = urlsplit(value.get_secret_value())
+        if value.get_secret_value() and (
+            parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc
+        ):
+            raise ValueError("must be an http:// or https:// address without user name and password")
+        return value
+
+
 class ServiceConfig(_Section):
     """The daemon's own life."""
 
@@ -194,6 +226,9 @@ class ServiceConfig(_Section):
     )
     stuck_seconds: float = Field(
         300.0, ge=1.0, le=86400.0, description="a decoder or scorer that gives nothing for so long hangs"
+    )
+    http: Annotated[str, Field(pattern=r"^$|^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]*):[0-9]{1,5}$")] = Field(
+        "", description="host:port for /metrics, /healthz and /status.json, such as 127.0.0.1:9464; empty: off"
     )
 
 
@@ -217,6 +252,7 @@ class Config(BaseSettings):
     export: ExportConfig = ExportConfig()
     log: LogConfig = LogConfig()
     service: ServiceConfig = ServiceConfig()
+    notify: NotifyConfig = NotifyConfig()
 
     @classmethod
     def settings_customise_sources(
@@ -231,7 +267,13 @@ class Config(BaseSettings):
         return env_settings, init_settings
 
 
-_PATH_KEYS = (("watch", "path"), ("output", "path"), ("database", "path"), ("score", "weights"))
+_PATH_KEYS = (
+    ("watch", "path"),
+    ("watch", "after_path"),
+    ("output", "path"),
+    ("database", "path"),
+    ("score", "weights"),
+)
 
 
 def find_file(explicit: Path | None, environ: dict[str, str] | None = None) -> Path | None:
@@ -300,7 +342,7 @@ def _absolute(config: Config) -> Config:
 
 def _refuse_unknown_environment() -> None:
     for name in os.environ:
-        if not name.startswith(ENV_PREFIX) or name == ENV_FILE_VARIABLE:
+        if not name.startswith(ENV_PREFIX) or name in (ENV_FILE_VARIABLE, *HOOK_VARIABLES):
             continue
         section, separator, key = name.removeprefix(ENV_PREFIX).lower().partition("__")
         if section not in Config.model_fields or (separator and key not in _section(section).model_fields):
@@ -320,7 +362,8 @@ def _explain(error: ValidationError, file: Path | None) -> str:
         return f"{where}: {key} is not a known key; known are {', '.join(sorted(known))}"
     message = first["msg"][0].lower() + first["msg"][1:]
     more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"{where}: {key} = {first['input']!r}: {message}{more}"
+    shown = "(not shown)" if key == "notify.url" else repr(first["input"])
+    return f"{where}: {key} = {shown}: {message}{more}"
 
 
 def _section(name: str) -> type[BaseModel]:
@@ -339,6 +382,7 @@ def render_default_file() -> str:
         lines += ["", f"# {(model.__doc__ or '').strip()}", f"{section}:"]
         for key, info in model.model_fields.items():
             default = str(info.default) if isinstance(info.default, Path) else info.default
+            default = default.get_secret_value() if isinstance(default, SecretStr) else default
             text = (
                 yaml.safe_dump(default, default_flow_style=True, width=10_000, allow_unicode=True)
                 .removesuffix("...\n")

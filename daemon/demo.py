@@ -21,7 +21,7 @@ from rich.console import Console
 from daemon.config import Config, load
 from daemon.errors import Kind, StillwatchError, StoreError
 from daemon.model import VideoRecord
-from daemon.pipeline import Progress
+from daemon.news import Progress
 from daemon.show import Bars, print_stills, summary
 from daemon.store import Store
 

@@ -31,9 +31,10 @@ class Finalizer:
         self._config = config
         self._store = store
 
-    async def finish(self, record: VideoRecord, capabilities: Capabilities) -> list[Still]:
+    async def finish(self, record: VideoRecord, capabilities: Capabilities, after: str | None = None) -> list[Still]:
         """Select, export, prove and publish the stills of a scored video; marks it done.
 
+        ``after``, move or delete, becomes due for the source if there is a still.
         Raises ExportError, VideoError.
         """
         unchanged(record.file)
@@ -60,7 +61,7 @@ class Finalizer:
             chosen, proven, dropped = await self._prove(record, exporter, table, place)
             stills = await exporter.publish(chosen, proven, dropped, place)
         unchanged(record.file)
-        await self._store.finish(record.id, chosen, stills)
+        await self._store.finish(record.id, chosen, stills, after if stills else None)
         log.info(
             "video.done",
             video=str(record.file.path),

@@ -14,6 +14,7 @@ from daemon.config import WatchConfig
 from daemon.errors import ConfigError, Kind, StillwatchError, VideoError
 from daemon.logs import get
 from daemon.model import FileIdentity, Status, VideoRecord
+from daemon.news import Ended, Observer, ignore
 from daemon.patience import Patience, pauses
 from daemon.store import Store
 from daemon.watch import Watcher
@@ -36,6 +37,7 @@ class Intake:
         on_queued: Callable[[], None],
         pause_seconds: float,
         monotonic: Callable[[], float] = time.monotonic,
+        observer: Observer = ignore,
     ) -> None:
         # A cancellation ends this room, not a word.
         self._patience = Patience("watching", asyncio.Event(), pause_seconds, monotonic)
@@ -44,6 +46,7 @@ class Intake:
         self._store = store
         self._on_queued = on_queued
         self._monotonic = monotonic
+        self._observer = observer
         self._settler = Settler(config.settle_seconds, clock=monotonic)
         self._watcher = Watcher(config, self._found)
         self._loop = asyncio.get_running_loop()
@@ -124,14 +127,17 @@ class Intake:
                 if error.kind is Kind.CHANGED:
                     self._settler.noticed(path)
                 elif error.kind is not Kind.MISSING:
-                    await refuse(self._store, FileIdentity(path, "", *by_path[path][1:]), error)
+                    refused = await refuse(self._store, FileIdentity(path, "", *by_path[path][1:]), error)
+                    self._observer(Ended(refused))
 
     async def _take(self, path: Path, size_bytes: int, mtime_ns: int) -> None:
         await asyncio.to_thread(admit.refuse_outside, path, self._config.path, self._config.follow_outside)
         file = await asyncio.to_thread(admit.fingerprint, path)
         if (file.size_bytes, file.mtime_ns) != (size_bytes, mtime_ns):
             raise VideoError(Kind.CHANGED, f"{path} changed again before it could be taken")
-        await enter(self._store, file)
+        record = await enter(self._store, file)
+        if record.error_kind == Kind.DUPLICATE:
+            self._observer(Ended(record))
         self._on_queued()
 
 

@@ -14,16 +14,15 @@ from daemon.export import workshop
 from daemon.finalize import selection_params
 from daemon.intake import enter, refuse
 from daemon.model import FileIdentity, Status, VideoRecord
+from daemon.news import Observer, ignore
 from daemon.service import Stop, only_one
 from daemon.store import Store
-from daemon.workers import Observer, Workers, wind_down, workers
+from daemon.workers import Workers, wind_down, workers
 
 _HOPELESS = (Status.FAILED, Status.REJECTED, Status.MISSING)
 
 
-async def once(
-    config: Config, paths: Sequence[Path], observer: Observer = lambda _: None
-) -> tuple[list[VideoRecord], bool]:
+async def once(config: Config, paths: Sequence[Path], observer: Observer = ignore) -> tuple[list[VideoRecord], bool]:
     """Take files through the same pipeline in the foreground, in order.
 
     Returns their rows as they stand at the end, and whether a signal stopped it early. Files that are

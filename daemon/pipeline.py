@@ -7,7 +7,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from daemon import decode, picture
@@ -26,6 +25,7 @@ from daemon.model import (
     VideoInfo,
     VideoRecord,
 )
+from daemon.news import FramesScored, Observer, Progress
 from daemon.scoring import SharedScorer
 from daemon.store import Store
 
@@ -38,26 +38,6 @@ GPU_BATCHES = 3
 """And one more, so that its copy overlaps the forward of the one before."""
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Where the scoring of one video stands. ``frames_total`` is an estimate, 0 when unknown."""
-
-    video_id: int
-    video: str
-    frame: int
-    frames_total: int
-    fps: float
-    queue_bytes: int
-    batch: int
-
-    @property
-    def eta_s(self) -> float | None:
-        """Seconds to go at this speed, None when unknown."""
-        if not self.frames_total or self.fps <= 0:
-            return None
-        return max(0.0, (self.frames_total - self.frame) / self.fps)
-
-
 class Pipeline:
     """Takes videos through the stages, several at once; ``stop`` ends the scoring early."""
 
@@ -65,12 +45,12 @@ class Pipeline:
         self,
         config: Config,
         store: Store,
-        on_progress: Callable[[Progress], None],
+        observer: Observer,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._config = config
         self._store = store
-        self._on_progress = on_progress
+        self._observer = observer
         self._monotonic = monotonic
         self._channels: set[Channel[Frame]] = set()
         self._stopping = False
@@ -205,6 +185,7 @@ class Pipeline:
         fresh = [frame for frame in batch if frame.picture is not None]
         outcomes = await self._outcomes([frame.picture for frame in fresh if frame.picture is not None], desk)
         await self._store.add_frames(video_id, [_row(f, o) for f, o in zip(fresh, outcomes, strict=True)])
+        self._observer(FramesScored(len(fresh)))
 
     async def _outcomes(self, pictures: Sequence[Picture], desk: SharedScorer) -> list[Outcome]:
         seconds = self._config.service.stuck_seconds
@@ -216,7 +197,7 @@ class Pipeline:
             raise ScorerError(Kind.STUCK, _stuck("the scorer", seconds).sentence) from error
 
     def _tell(self, progress: Progress, due: bool) -> None:
-        self._on_progress(progress)
+        self._observer(progress)
         if due:
             eta = progress.eta_s
             log.info(

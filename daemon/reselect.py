@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from daemon.config import Config
 from daemon.errors import Kind, StillwatchError, VideoError
 from daemon.export import ffmpeg
@@ -19,6 +21,13 @@ async def reselect(config: Config, store: Store, key: str) -> VideoRecord:
     if record.status is not Status.DONE:
         raise VideoError(
             Kind.NOT_FOUND, f"video {record.id} is {record.status}, not done: only finished videos can be chosen from"
+        )
+    source = await store.rows("source", (record.id,))
+    if source and source[0]["state"] == "deleted" and not await asyncio.to_thread(record.file.path.exists):
+        raise VideoError(
+            Kind.MISSING,
+            f"the source of video {record.id} was deleted after its stills were published (watch.after): drop it again"
+            " to choose anew",
         )
     capabilities = await ffmpeg.probe_binary(ffmpeg.find_binary(config.export.ffmpeg))
     try:

@@ -6,21 +6,23 @@ import asyncio
 import fcntl
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from daemon import __version__, logs, notify
+from daemon.attendants import Attendants, attended
 from daemon.config import Config, ServiceConfig
 from daemon.deadline import GRACE_SECONDS, Deadline
 from daemon.errors import Kind, StillwatchError, StoreError
 from daemon.export import workshop
 from daemon.intake import Intake
 from daemon.logs import get
+from daemon.news import Observer, ignore, to_all
 from daemon.patience import pauses
 from daemon.reload import reload
 from daemon.store import Store
-from daemon.workers import Observer, Workers, cancel, wind_down, workers
+from daemon.workers import Workers, cancel, wind_down, workers
 
 log = get(__name__)
 
@@ -69,9 +71,7 @@ class Stop:
         self.asked.set()
 
 
-async def run(
-    config: Config, observer: Observer = lambda _: None, read_config: Callable[[], Config] | None = None
-) -> None:
+async def run(config: Config, observer: Observer = ignore, read_config: Callable[[], Config] | None = None) -> None:
     """The daemon: watch, score and export until a signal asks it to stop. Raises StillwatchError.
 
     HUP reads the configuration again with ``read_config`` and takes over what can change.
@@ -82,8 +82,12 @@ async def run(
         store = await Store.open(config.database)
         try:
             resumed, aside = await store.recover(config.service.max_attempts)
-            async with workers(config, store, observer) as crew:
-                intake = Intake(config.watch, store, crew.wake, config.service.pause_seconds)
+            async with (
+                attended(config, store) as side,
+                workers(config, store, to_all(observer, side.tell), after=True) as crew,
+            ):
+                pause_seconds = config.service.pause_seconds
+                intake = Intake(config.watch, store, crew.wake, pause_seconds, observer=side.tell)
                 await intake.start()
                 log.info(
                     "service.ready",
@@ -96,7 +100,7 @@ async def run(
                 )
                 notify.tell("READY=1", f"STATUS=watching {config.watch.path}")
                 with _hangup(read_config, crew):
-                    await _serve(config, intake, crew, stop)
+                    await _serve(config, intake, crew, stop, side)
         finally:
             await _close(store, stop)
         log.info("service.stopped")
@@ -111,10 +115,11 @@ async def _close(store: Store, stop: Stop) -> None:
         log.warning("service.late", tasks=["store"], reason=error.sentence)
 
 
-async def _serve(config: Config, intake: Intake, crew: Workers, stop: Stop) -> None:
+async def _serve(config: Config, intake: Intake, crew: Workers, stop: Stop, side: Attendants) -> None:
     arrival = asyncio.create_task(intake.run(), name="intake")
     working = crew.start()
     asked = asyncio.create_task(stop.asked.wait(), name="signals")
+    side.unwell = lambda: _unwell([arrival, *working], stop)
     try:
         await asyncio.wait([arrival, asked, *working], return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -156,6 +161,13 @@ def _hangup(read_config: Callable[[], Config] | None, crew: Workers) -> Iterator
         yield
     finally:
         loop.remove_signal_handler(signal.SIGHUP)
+
+
+def _unwell(tasks: Sequence[asyncio.Task[None]], stop: Stop) -> str:
+    if stop.asked.is_set():
+        return "stopping"
+    ended = sorted({task.get_name() for task in tasks if task.done()})
+    return f"ended: {', '.join(ended)}" if ended else ""
 
 
 def _make_folders(config: Config) -> None:

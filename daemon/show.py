@@ -5,19 +5,25 @@ from __future__ import annotations
 import fcntl
 import json
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
 from rich.console import Console
+from rich.live import Live
 from rich.markup import escape as escape_markup
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
+from daemon import board, news
 from daemon.model import Status, VideoRecord
 from daemon.store import Store
 
 ERRORS_SHOWN = 5
 WIDTH = 10_000
+SILENT_SECONDS = 30.0
+"""A video in work that was not heard of for so long is shown with its age: slow is not stuck."""
 
 _COLOURS = {"done": "green", "failed": "red", "rejected": "yellow", "missing": "yellow"}
 
@@ -48,13 +54,24 @@ async def _summary_of(store: Store, record: VideoRecord) -> dict[str, Any]:
 
 
 async def current(store: Store, database: Path) -> dict[str, Any]:
-    """Whether a daemon runs, how many videos stand where, what is in work, the last errors."""
+    """Whether a daemon runs, how many videos stand where, what is in work and how far, the last errors.
+
+    ``frames`` of a video in work are those that are committed; ``progress`` is the daemon's own word
+    (``frame``, ``fps``, ``eta_s`` and so on), None when no daemon runs or it has not spoken of that video.
+    """
     working = await store.rows("working")
+    running = is_locked(database)
+    said = board.read(database) if running else {}
+    progress = {(one["video_id"], one["status"]): one for one in said.get("working", [])}
     for row in working:
         info = json.loads(row.pop("info") or "{}")
         row["frames_total"] = info.get("frames_estimate") or None
+        row["progress"] = progress.get((row["id"], row["status"]))
     return {
-        "running": is_locked(database),
+        "running": running,
+        "started_at": said.get("started_at"),
+        "pid": said.get("pid"),
+        "version": said.get("version"),
         "videos": await store.counts(),
         "working": working,
         "errors": await store.rows("errors", (ERRORS_SHOWN,)),
@@ -84,8 +101,10 @@ async def detail(store: Store, key: str) -> dict[str, Any]:
         selection["params"] = json.loads(selection["params"])
         selection["stills"] = await store.rows("stills", (selection["id"],))
     (scores,) = await store.rows("range", (record.id,))
+    source = await store.rows("source", (record.id,))
     return {
         **video,
+        "source": source[0] if source else None,
         "scores": scores,
         "notes": {row["note"]: row["frames"] for row in await store.rows("notes", (record.id,))},
         "selections": selections,
@@ -126,14 +145,68 @@ def _still_table(stills: Sequence[dict[str, Any]], metric: str | None) -> Table:
 def print_status(state: dict[str, Any]) -> None:
     """The daemon's state in a few lines."""
     console = _console()
-    console.print("running" if state["running"] else "not running")
+    for line in status_lines(state, datetime.now(UTC)):
+        console.print(line)
+
+
+def status_lines(state: dict[str, Any], now: datetime) -> list[str]:
+    """What ``print_status`` prints, as rich markup; ``now`` tells how old the last sign of life is."""
+    since = f" since {state['started_at']} (process {state['pid']})" if state["started_at"] else ""
+    lines = [f"running{since}" if state["running"] else "not running"]
     counts = ", ".join(f"{count} {_status(name)}" for name, count in state["videos"].items() if count)
-    console.print(counts or "no videos yet")
-    for row in state["working"]:
-        total = f" of about {row['frames_total']}" if row["frames_total"] else ""
-        console.print(f"  {row['status']} {escape(_short(row['path']))}: {row['frames'] or 0}{total} frames")
-    for row in state["errors"]:
-        console.print(f"  {_status(row['status'])} {escape(_short(row['path']))}{_because(row['error'])}")
+    lines.append(counts or "no videos yet")
+    lines += [f"  {row['status']} {escape(_short(row['path']))}: {_how_far(row, now)}" for row in state["working"]]
+    lines += [
+        f"  {_status(row['status'])} {escape(_short(row['path']))}{_because(row['error'])}" for row in state["errors"]
+    ]
+    return lines
+
+
+def _how_far(row: dict[str, Any], now: datetime) -> str:
+    said = row["progress"] or {}
+    frame = said.get("frame", row["frames"] or 0)
+    total = f" of about {row['frames_total']}" if row["frames_total"] else ""
+    parts = [f"{frame}{total} frames"]
+    if said.get("fps"):
+        parts.append(f"{said['fps']:.1f} fps")
+    if said.get("eta_s") is not None:
+        parts.append(f"{timedelta(seconds=round(said['eta_s']))} to go")
+    if said and (silent := (now - datetime.fromisoformat(said["at"])).total_seconds()) > SILENT_SECONDS:
+        parts.append(f"last sign {timedelta(seconds=round(silent))} ago")
+    return ", ".join(parts)
+
+
+class Screen:
+    """The state again and again: drawn in place in a terminal, elsewhere printed whenever it has changed."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._console = Console(highlight=False)
+        in_place = self._console.is_terminal and not as_json
+        self._live = Live(console=self._console, auto_refresh=False) if in_place else None
+        self._shown: object = None
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def draw(self, state: dict[str, Any]) -> None:
+        """Show a state. As JSON each is one line."""
+        lines = [json.dumps(state, default=str)] if self._as_json else status_lines(state, datetime.now(UTC))
+        if self._live is not None:
+            text = Text.from_markup("\n".join(lines), overflow="ellipsis")
+            text.no_wrap = True
+            self._live.update(text, refresh=True)
+        elif lines != self._shown:
+            for line in lines:
+                print(line if self._as_json else Text.from_markup(line).plain)
+            print(end="" if self._as_json else "\n", flush=True)
+        self._shown = lines
 
 
 def print_list(rows: Sequence[dict[str, Any]]) -> None:
@@ -168,6 +241,8 @@ def print_detail(found: dict[str, Any]) -> None:
             )
         for note, frames in found["notes"].items():
             console.print(f"  {frames} frames without a usable score: {escape(note)}")
+    if (source := found["source"]) is not None:
+        console.print(f"  source {source['state']} {source['at']}{_because(source['reason'])}")
     for selection in found["selections"]:
         console.print(f"selection {selection['id']}: {selection['chosen']} of {selection['requested']} asked for")
         if selection["shortfall"]:
@@ -273,8 +348,10 @@ class Bars:
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
 
-    def update(self, progress: Any) -> None:
-        """Take a ``pipeline.Progress``."""
+    def update(self, progress: news.News) -> None:
+        """Draw progress; other news does not concern it."""
+        if not isinstance(progress, news.Progress):
+            return
         total = max(progress.frames_total, progress.frame)
         if progress.video_id not in self._tasks:
             name = escape(Path(progress.video).name)

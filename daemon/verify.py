@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,14 @@ class _Claim:
     depth: int
 
 
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """What the database knows of a source: its path now, and when ``watch.after`` deleted it, if it did."""
+
+    path: Path
+    deleted_at: str | None = None
+
+
 class _Refuted(Exception):  # noqa: N818 - a verdict, not a failure
     pass
 
@@ -65,8 +73,21 @@ def find_stills(paths: Iterable[Path]) -> list[Path]:
     return found
 
 
-def verify(stills: Sequence[Path], config: DecodeConfig) -> Iterator[Verdict]:
-    """Prove each still; every source is decoded once, as far as its last still."""
+def whereabouts(rows: Iterable[dict[str, Any]]) -> dict[str, Whereabouts]:
+    """By fingerprint, from the store's rows of ``sources``."""
+    return {
+        row["fingerprint"]: Whereabouts(Path(row["path"]), row["at"] if row["state"] == "deleted" else None)
+        for row in rows
+    }
+
+
+def verify(
+    stills: Sequence[Path], config: DecodeConfig, known: Mapping[str, Whereabouts] | None = None
+) -> Iterator[Verdict]:
+    """Prove each still; every source is decoded once, as far as its last still.
+
+    A source is looked for where ``known`` has it, by fingerprint, and where its stills say it was.
+    """
     claims: dict[tuple[Path, str, bool, int], list[_Claim]] = defaultdict(list)
     for still in stills:
         try:
@@ -76,7 +97,25 @@ def verify(stills: Sequence[Path], config: DecodeConfig) -> Iterator[Verdict]:
             continue
         claims[claim.source, claim.fingerprint, claim.keep_hdr, claim.depth].append(claim)
     for (source, fingerprint, keep_hdr, depth), group in claims.items():
+        place = (known or {}).get(fingerprint)
+        found = next((path for path in _places(source, place) if _holds(path, fingerprint)), None)
+        if found is None and place is not None and place.deleted_at is not None:
+            reason = f"{source} was deleted {place.deleted_at}, after its stills were published (watch.after)"
+            yield from (Verdict(claim.still, False, reason) for claim in group)
+            continue
+        source = found or source
         yield from _against_source(source, fingerprint, group, config, keep_hdr=keep_hdr, depth=depth)
+
+
+def _places(source: Path, place: Whereabouts | None) -> list[Path]:
+    return [source] if place is None else [place.path, source]
+
+
+def _holds(path: Path, fingerprint: str) -> bool:
+    try:
+        return admit.fingerprint(path).fingerprint == fingerprint
+    except StillwatchError:
+        return False
 
 
 def _read(still: Path) -> _Claim:

@@ -14,8 +14,9 @@ from daemon.export.commands import Capabilities
 from daemon.finalize import Finalizer
 from daemon.logs import get
 from daemon.model import Status, VideoRecord
+from daemon.news import Ended, Left, Observer, Taken
 from daemon.patience import Patience, pauses, retry_delay_seconds
-from daemon.pipeline import Pipeline, Progress, status_after
+from daemon.pipeline import Pipeline, status_after
 from daemon.score import Scorer, open_scorer
 from daemon.scoring import SharedScorer
 from daemon.store import LONGEST_RETRY_SECONDS, Store
@@ -27,7 +28,6 @@ HURRY_SECONDS = 0.5
 DEVICE_LOSSES = 3
 """So many losses without a video in between, and the process ends: a new one may find the device."""
 
-Observer = Callable[[Progress], None]
 Work = Callable[[VideoRecord], Awaitable[None]]
 
 
@@ -45,12 +45,16 @@ class Workers:
         capabilities: Capabilities,
         observer: Observer,
         among: Collection[int] | None = None,
+        *,
+        after: bool = False,
     ) -> None:
         self.config = config
+        self._acts_after = after
         self._store = store
         self.desk = desk
         self._capabilities = capabilities
         self._among = among
+        self._observer = observer
         self._pipeline = Pipeline(config, store, observer)
         self._finalizer = Finalizer(config, store)
         self._stop = asyncio.Event()
@@ -98,7 +102,11 @@ class Workers:
             if record is None:
                 seen = await self._idle(waiting, seen)
                 continue
-            await self._one(record, waiting, work, patience)
+            self._observer(Taken(record.id, str(record.file.path), working))
+            try:
+                await self._one(record, waiting, work, patience)
+            finally:
+                self._observer(Left(record.id, working))
             self.changed.set()
 
     async def _idle(self, waiting: Status, seen: int) -> int:
@@ -192,6 +200,7 @@ class Workers:
             # A refusal is an answer; a failure keeps its traceback.
             exc_info=(error.__cause__ or False) if status is Status.FAILED else False,
         )
+        self._observer(Ended(await self._store.video(record.id)))
 
     async def _score(self, record: VideoRecord) -> None:
         if await self._pipeline.score(record, self.desk):
@@ -200,14 +209,21 @@ class Workers:
             await self._store.release(record.id, Status.QUEUED)
 
     async def _finish(self, record: VideoRecord) -> None:
-        await self._finalizer.finish(record, self._capabilities)
+        watch = self.config.watch
+        # A file that was named by hand lies elsewhere and is its owner's business.
+        acts = self._acts_after and watch.after != "keep" and record.file.path.is_relative_to(watch.path)
+        stills = await self._finalizer.finish(record, self._capabilities, watch.after if acts else None)
+        self._observer(Ended(await self._store.video(record.id), tuple(stills)))
 
 
 @asynccontextmanager
 async def workers(
-    config: Config, store: Store, observer: Observer, among: Collection[int] | None = None
+    config: Config, store: Store, observer: Observer, among: Collection[int] | None = None, *, after: bool = False
 ) -> AsyncIterator[Workers]:
-    """Workers with a scorer and an FFmpeg that were found to work. Raises StillwatchError if not."""
+    """Workers with a scorer and an FFmpeg that were found to work. Raises StillwatchError if not.
+
+    With ``after`` sources are due for what ``watch.after`` says.
+    """
     capabilities = await ffmpeg.probe_binary(ffmpeg.find_binary(config.export.ffmpeg))
     thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="score")
     loop = asyncio.get_running_loop()
@@ -216,7 +232,7 @@ async def workers(
         desk = SharedScorer(scorer, thread, lambda: open_scorer(config.score))
         try:
             log.info("scorer.ready", scorer=scorer.identity, device=scorer.device, ffmpeg=capabilities.version)
-            yield Workers(config, store, desk, capabilities, observer, among)
+            yield Workers(config, store, desk, capabilities, observer, among, after=after)
         finally:
             closing = loop.run_in_executor(thread, desk.scorer.close)
             done, _ = await asyncio.wait([closing], timeout=CLOSE_SECONDS)

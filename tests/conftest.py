@@ -18,16 +18,29 @@ from tests import films
 os.environ.setdefault("MKL_CBWR", "COMPATIBLE")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+_CONNECT = socket.socket.connect
+
 
 @pytest.fixture(autouse=True)
 def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test may reach out, not even to this machine: only local (UNIX) sockets connect."""
-    connect = socket.socket.connect
 
     def guarded(self: socket.socket, address: Any) -> None:
         if self.family in (socket.AF_INET, socket.AF_INET6):
             raise OSError(f"the tests run without network, but something connects to {address}")
-        connect(self, address)
+        _CONNECT(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture
+def loopback(monkeypatch: pytest.MonkeyPatch, _no_network: None) -> None:
+    """For tests of what serves or calls HTTP: this machine may be connected to, and nothing else."""
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        inet = self.family in (socket.AF_INET, socket.AF_INET6)
+        assert not inet or address[0] in ("127.0.0.1", "::1"), f"only this machine may be connected to, not {address}"
+        _CONNECT(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
 

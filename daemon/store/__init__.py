@@ -20,6 +20,7 @@ from daemon.model import Scored, Selection, Status, Still, VideoInfo, VideoRecor
 from daemon.store.connection import SCHEMA_VERSION
 from daemon.store.queue import LONGEST_RETRY_SECONDS, Queue
 from daemon.store.rows import info_json, path_of, path_value, plain
+from daemon.store.sources import Sources
 from daemon.store.views import QUERIES
 
 __all__ = ["LONGEST_RETRY_SECONDS", "SCHEMA_VERSION", "PastSelection", "ScoreTable", "Store"]
@@ -48,7 +49,7 @@ class PastSelection:
     paths: tuple[Path, ...]
 
 
-class Store(Queue):
+class Store(Queue, Sources):
     """Videos, scores, selections and stills, on one open database."""
 
     # Scores
@@ -147,8 +148,13 @@ class Store(Queue):
                 found.update({row[0]: Scored(*row) for row in await cursor.fetchall()})
         return found
 
-    async def finish(self, video_id: int, selection: Selection, stills: Sequence[Still]) -> int:
-        """Record a selection and its proven stills, and mark the video done; returns the selection's id."""
+    async def finish(
+        self, video_id: int, selection: Selection, stills: Sequence[Still], after: str | None = None
+    ) -> int:
+        """Record a selection and its proven stills, and mark the video done; returns the selection's id.
+
+        ``after``, move or delete, is what is then due for the source.
+        """
         now = self._clock()
         async with self._writing() as db:
             cursor = await db.execute(
@@ -176,6 +182,11 @@ class Store(Queue):
                 " error = NULL, finished_at = ? WHERE id = ?",
                 (now, video_id),
             )
+            if after is not None:
+                await db.execute(
+                    "INSERT OR REPLACE INTO sources (video_id, action, state, at) VALUES (?, ?, 'due', ?)",
+                    (video_id, after, now),
+                )
         return selection_id
 
     async def fail(self, video_id: int, status: Status, error: StillwatchError) -> None:

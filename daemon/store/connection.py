@@ -24,6 +24,14 @@ MIGRATIONS: dict[int, str] = {
     1: """
         ALTER TABLE videos ADD COLUMN retries INTEGER NOT NULL DEFAULT 0;
         ALTER TABLE videos ADD COLUMN retry_at TEXT;
+        CREATE TABLE sources (
+            video_id INTEGER PRIMARY KEY REFERENCES videos (id) ON DELETE CASCADE,
+            action   TEXT    NOT NULL CHECK (action IN ('move', 'delete')),
+            state    TEXT    NOT NULL CHECK (state IN ('due', 'moved', 'deleted', 'kept')),
+            target   TEXT,
+            reason   TEXT,
+            at       TEXT    NOT NULL
+        );
     """,
 }
 """SQL that lifts a database from the key's version to the next."""

@@ -1,4 +1,4 @@
--- Version 1. Later versions are added as migrations in store.py, by user_version.
+-- The newest version; connection.py has the migrations to it, by user_version.
 
 CREATE TABLE videos (
     id             INTEGER PRIMARY KEY,
@@ -77,3 +77,12 @@ CREATE TABLE stills (
     PRIMARY KEY (selection_id, rank)
 );
 CREATE INDEX stills_by_video ON stills (video_id);
+
+CREATE TABLE sources (
+    video_id INTEGER PRIMARY KEY REFERENCES videos (id) ON DELETE CASCADE,
+    action   TEXT    NOT NULL CHECK (action IN ('move', 'delete')),
+    state    TEXT    NOT NULL CHECK (state IN ('due', 'moved', 'deleted', 'kept')),
+    target   TEXT,                              -- where it is being moved to; its own path: it is being deleted
+    reason   TEXT,                              -- why it was kept
+    at       TEXT    NOT NULL
+);

@@ -14,6 +14,9 @@ QUERIES = {
     " ORDER BY id",
     "stills": "SELECT rank, frame, time_s, score, path, width, height, bytes, sha256, method, created_at"
     " FROM stills WHERE selection_id = ? ORDER BY rank",
+    "source": "SELECT action, state, reason, at FROM sources WHERE video_id = ?",
+    "sources": "SELECT v.fingerprint, v.path, s.state, s.at FROM videos v LEFT JOIN sources s ON s.video_id = v.id"
+    " WHERE v.status = 'done' ORDER BY v.id",
     "notes": "SELECT note, COUNT(*) AS frames FROM frames WHERE video_id = ? AND note IS NOT NULL GROUP BY note",
     "range": "SELECT MIN(score) AS lowest, MAX(score) AS highest, AVG(score) AS mean FROM frames WHERE video_id = ?",
 }

@@ -110,7 +110,7 @@ def look(other: sqlite3.Connection) -> Look:
 
 async def test_a_new_database_has_the_schema_its_version_and_wal(store: Store, look: Look, config: Any) -> None:
     tables = {row[0] for row in look("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    assert tables == {"videos", "frames", "selections", "stills"}
+    assert tables == {"videos", "frames", "selections", "stills", "sources"}
     assert look("PRAGMA user_version") == [(SCHEMA_VERSION,)]
     assert look("PRAGMA journal_mode") == [("wal",)]
     assert config.path.parent.is_dir()
@@ -157,6 +157,29 @@ async def test_a_missing_database_is_not_made_for_somebody_who_only_looks(config
         await Store.open(config, create=False)
     assert caught.value.kind is Kind.NOT_FOUND
     assert not config.path.parent.exists()
+
+
+async def test_a_database_of_an_older_version_is_lifted_to_what_a_new_one_has(tmp_path: Path, config: Any) -> None:
+    older = tmp_path / "older.db"
+    with sqlite3.connect(older) as db:
+        db.executescript((Path(__file__).parents[1] / "schemas" / "1.sql").read_text(encoding="utf-8"))
+        db.execute(
+            "INSERT INTO videos (path, fingerprint, size_bytes, mtime_ns, status, queued_at)"
+            " VALUES ('a.mp4', 'f', 1, 1, 'done', 't')"
+        )
+        db.execute("PRAGMA user_version = 1")
+    db.close()
+    for path in (older, config.path):
+        await (await Store.open(DatabaseConfig(path=path))).close()
+    shapes = []
+    for path in (older, config.path):
+        with sqlite3.connect(path) as db:
+            names = [row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
+            shapes.append({name: db.execute(f"PRAGMA table_info({name})").fetchall() for name in names})
+            if path == older:
+                assert db.execute("SELECT path FROM videos").fetchall() == [("a.mp4",)]
+        db.close()
+    assert shapes[0] == shapes[1]
 
 
 async def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:

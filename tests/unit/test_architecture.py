@@ -18,10 +18,16 @@ MAX_LINES = 400
 # A room is a module or subpackage right under daemon/. Each layer knows only those before it.
 LAYERS: dict[str, set[str]] = {
     "ground": {"errors", "model"},
-    "base": {"config", "logs", "bridge", "picture", "tone", "notify"},
+    "base": {"config", "logs", "bridge", "picture", "tone", "notify", "news"},
     "stages": {"watch", "admit", "decode", "damage", "frames", "batching", "score", "store", "selection", "export"},
-    "pipeline": {"scoring", "pipeline", "finalize", "intake", "patience", "workers"},
-    "commands": {"deadline", "reload", "service", "once", "reselect", "show", "doctor", "demo", "verify", "bench"},
+    "pipeline": {
+        *("scoring", "pipeline", "finalize", "intake", "patience", "workers"),
+        *("board", "metrics", "web", "hooks", "after"),
+    },
+    "commands": {
+        *("deadline", "reload", "service", "attendants", "once", "reselect", "show", "doctor", "demo", "verify"),
+        "bench",
+    },
     "entry": {"cli", "__main__"},
 }
 # Rooms of these layers may not even know their neighbours, but for the parts that a room was split into.
@@ -42,6 +48,7 @@ OWNED = {
     "rich": {"show", "demo"},
     "PIL": {"export"},
     "imageio_ffmpeg": {"export"},
+    "prometheus_client": {"metrics"},
     "pydantic": {"config"},
     "pydantic_settings": {"config"},
 }

@@ -72,7 +72,7 @@ def test_without_a_file_every_key_has_its_documented_default(here: Path) -> None
 
 
 def test_the_sections_are_the_documented_ones() -> None:
-    sections = ["watch", "output", "database", "decode", "score", "select", "export", "log", "service"]
+    sections = ["watch", "output", "database", "decode", "score", "select", "export", "log", "service", "notify"]
     assert list(Config.model_fields) == sections
 
 
@@ -335,3 +335,28 @@ def test_an_infinite_gap_is_refused(here: Path) -> None:
 def test_the_device_may_name_one_gpu(here: Path) -> None:
     write(here / "config.yaml", "score: {device: 'cuda:3'}")
     assert load().score.device == "cuda:3"
+
+
+# Hooks
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://example.org/x", "example.org/T0K3N", "https://me:T0K3N@example.org/", "https://", "file:///T0K3N"]
+)
+def test_an_address_that_hooks_cannot_use_is_refused_without_repeating_it(url: str, here: Path) -> None:
+    (here / "config.yaml").write_text(f"notify: {{url: '{url}'}}")
+    with pytest.raises(ConfigError, match=r"notify\.url = \(not shown\): .*http://") as caught:
+        load()
+    assert "T0K3N" not in str(caught.value)
+
+
+def test_an_address_is_kept_secret_when_the_configuration_is_shown(here: Path) -> None:
+    (here / "config.yaml").write_text("notify: {url: 'https://hooks.example/T0K3N', when: [done]}")
+    assert load().notify.url.get_secret_value() == "https://hooks.example/T0K3N"
+    assert "T0K3N" not in repr(load())
+
+
+def test_the_variables_of_a_hook_do_not_stop_stillwatch(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in config.HOOK_VARIABLES:
+        monkeypatch.setenv(name, "done")
+    assert load().notify.command == []

@@ -17,6 +17,8 @@ import pytest
         "daemon.export.names",
         "daemon.export.commands",
         "daemon.export.disk",
+        "daemon.hooks",
+        "daemon.web",
     ],
 )
 def test_examples(module: str) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -256,3 +259,111 @@ def test_without_a_stream_it_is_standard_error(capsys: pytest.CaptureFixture[str
     captured = capsys.readouterr()
     assert captured.out == ""
     assert json.loads(captured.err)["event"] == "service.ready"
+
+
+# The journal
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[io.TextIOWrapper]:
+    with (tmp_path / "journal").open("w+", encoding="utf-8") as file:
+        yield file
+
+
+def test_in_the_journal_each_line_starts_with_its_priority(
+    journal: io.TextIOWrapper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = os.fstat(journal.fileno())
+    monkeypatch.setenv("JOURNAL_STREAM", f"{look.st_dev}:{look.st_ino}")
+    assert logs.configure("auto", "debug", journal)
+    logger = logs.get()
+    for level in ("debug", "info", "warning", "error", "critical"):
+        getattr(logger, level)("service.ready")
+    journal.seek(0)
+    lines = journal.read().splitlines()
+    assert [line[:3] for line in lines] == ["<7>", "<6>", "<4>", "<3>", "<2>"]
+    assert [json.loads(line[3:])["event"] for line in lines] == ["service.ready"] * 5
+
+
+@pytest.mark.parametrize("stream_name", ["", "1:2", "nonsense"])
+def test_elsewhere_there_is_no_prefix(
+    journal: io.TextIOWrapper, monkeypatch: pytest.MonkeyPatch, stream_name: str
+) -> None:
+    monkeypatch.setenv("JOURNAL_STREAM", stream_name)
+    logs.configure("auto", "info", journal)
+    logs.get().warning("service.ready")
+    journal.seek(0)
+    assert journal.read().startswith("{")
+
+
+def test_a_stream_without_a_descriptor_is_not_the_journal() -> None:
+    assert not logs.in_journal(io.StringIO(), {"JOURNAL_STREAM": "1:2"})
+
+
+def test_a_line_that_the_journal_would_cut_is_shortened_and_says_so(stream: Stream) -> None:
+    logs.configure("json", "info", stream)
+    try:
+        raise ValueError("x" * 100_000)
+    except ValueError:
+        logs.get().exception("video.crashed", video="/in/a.mp4", video_id=3, error="é" * 20_000)
+    (event,) = stream.events
+    assert len(stream.text) <= logs.LINE_BYTES
+    assert (event["event"], event["video_id"], event["shortened"]) == ("video.crashed", 3, True)
+    assert event["exception"] == [{"exc_type": "ValueError", "exc_value": "x" * 1000}]
+
+
+def test_a_list_without_end_is_left_out_of_a_line_that_is_too_long(stream: Stream) -> None:
+    logs.configure("json", "info", stream)
+    logs.get().info("service.late", tasks=["task"] * 20_000, seconds=8.0)
+    (event,) = stream.events
+    assert (event["seconds"], event["shortened"]) == (8.0, True)
+    assert "tasks" not in event
+
+
+# Prints
+
+
+def test_prints_of_libraries_become_records_and_standard_output_stays_empty(
+    stream: Stream, capfd: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure("json", "debug", stream)
+    with logs.captured_prints(errors=True):
+        print("Loading pretrained model\n\nfrom", "/weights")
+        print("half a line", end="")
+        sys.stderr.write("50%\r\n")
+        os.write(1, b"from C\n")
+    print("the command's own")
+    assert [(event["logger"], event["level"], event["event"]) for event in stream.events] == [
+        ("stdout", "debug", "Loading pretrained model"),
+        ("stdout", "debug", "from /weights"),
+        ("stderr", "warning", "50%"),
+    ]
+    captured = capfd.readouterr()
+    assert captured.out == "the command's own\n"
+    assert captured.err == "from C\n"
+
+
+def test_lines_of_two_threads_do_not_mix(stream: Stream) -> None:
+    logs.configure("json", "debug", stream)
+    with logs.captured_prints():
+        print("one ", end="")
+        other = threading.Thread(target=print, args=("two",))
+        other.start()
+        other.join()
+        print("half")
+    assert [event["event"] for event in stream.events] == ["two", "one half"]
+
+
+def test_a_thread_that_dies_is_an_event_with_its_traceback(stream: Stream) -> None:
+    logs.configure("json", "info", stream)
+
+    def die() -> None:
+        raise ValueError("broken")
+
+    with logs.captured_prints(errors=True):
+        thread = threading.Thread(target=die, name="decode-3")
+        thread.start()
+        thread.join()
+    (event,) = stream.events
+    assert (event["event"], event["level"], event["thread"]) == ("thread.crashed", "error", "decode-3")
+    assert event["exception"][0]["exc_value"] == "broken"

@@ -11,7 +11,8 @@ from daemon.config import SelectConfig
 from daemon.errors import ExportError, Kind, StoreError, VideoError
 from daemon.finalize import selection_params
 from daemon.model import FileIdentity, Status
-from daemon.pipeline import Progress, _Meter, status_after, unchanged
+from daemon.news import Progress
+from daemon.pipeline import _Meter, status_after, unchanged
 
 
 class Clock:

@@ -1,0 +1,80 @@
+"""What the pipeline tells those who watch it: plain records, told on the event loop as they happen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from daemon.model import Status, Still, VideoRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A video was taken from the queue and is now being worked on: ``scoring`` or ``exporting``."""
+
+    video_id: int
+    video: str
+    status: Status
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where the scoring of one video stands. ``frames_total`` is an estimate, 0 when unknown."""
+
+    video_id: int
+    video: str
+    frame: int
+    frames_total: int
+    fps: float
+    queue_bytes: int
+    batch: int
+
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds to go at this speed, None when unknown."""
+        if not self.frames_total or self.fps <= 0:
+            return None
+        return max(0.0, (self.frames_total - self.frame) / self.fps)
+
+
+@dataclass(frozen=True, slots=True)
+class FramesScored:
+    """So many more frames were scored and written."""
+
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """The work that ``Taken`` announced is over, however it ended."""
+
+    video_id: int
+    status: Status
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A video came to a final status; ``stills`` are those that were just published."""
+
+    record: VideoRecord
+    stills: tuple[Still, ...] = ()
+
+
+News = Taken | Progress | FramesScored | Left | Ended
+
+Observer = Callable[[News], None]
+"""Must be quick and must not raise: it is called in the middle of the work."""
+
+
+def ignore(_: News) -> None:
+    """The observer that does not care."""
+
+
+def to_all(*observers: Observer) -> Observer:
+    """One observer that tells several, in order."""
+
+    def tell(news: News) -> None:
+        for observer in observers:
+            observer(news)
+
+    return tell

@@ -1,0 +1,94 @@
+"""What becomes of a source once its stills are published: what is due, and what was done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from daemon.model import FileIdentity
+from daemon.store.connection import Connection, to_the_end
+from daemon.store.rows import path_of, path_value, record
+
+
+@dataclass(frozen=True, slots=True)
+class DueSource:
+    """A source that is to be moved or deleted.
+
+    ``target`` is where an earlier try was moving it to, ``stills`` are the files of the video's newest
+    selection and their sizes in bytes.
+    """
+
+    video_id: int
+    file: FileIdentity
+    action: str
+    target: Path | None
+    stills: Sequence[tuple[Path, int]]
+
+
+class Sources(Connection):
+    """The table ``sources``: a row is written with the ``done`` of its video, in one transaction."""
+
+    async def due_sources(self) -> list[DueSource]:
+        """Everything that is due, oldest first."""
+        async with self._db.execute(
+            "SELECT v.*, s.action AS due_action, s.target AS due_target FROM sources s"
+            " JOIN videos v ON v.id = s.video_id WHERE s.state = 'due' AND v.status = 'done' ORDER BY s.at, v.id"
+        ) as cursor:
+            rows = list(await cursor.fetchall())
+        return [
+            DueSource(
+                video_id=row["id"],
+                file=record(row).file,
+                action=row["due_action"],
+                target=None if row["due_target"] is None else path_of(row["due_target"]),
+                stills=await self._newest_stills(row["id"]),
+            )
+            for row in rows
+        ]
+
+    async def aim(self, video_id: int, target: Path) -> None:
+        """Note where a source is about to be moved to, for the start after a kill."""
+        async with self._writing() as db:
+            await db.execute("UPDATE sources SET target = ? WHERE video_id = ?", (path_value(target), video_id))
+
+    async def source_moved(self, video_id: int, file: FileIdentity) -> None:
+        """It is there now; the video's path follows."""
+        async with self._writing() as db:
+            await db.execute(
+                "UPDATE videos SET path = ?, size_bytes = ?, mtime_ns = ? WHERE id = ?",
+                (path_value(file.path), file.size_bytes, file.mtime_ns, video_id),
+            )
+            await db.execute(
+                "UPDATE sources SET state = 'moved', target = ?, at = ? WHERE video_id = ?",
+                (path_value(file.path), self._clock(), video_id),
+            )
+
+    async def source_deleted(self, video_id: int) -> None:
+        """It is gone; the video stays done."""
+        async with self._writing() as db:
+            await db.execute(
+                "UPDATE sources SET state = 'deleted', at = ? WHERE video_id = ?", (self._clock(), video_id)
+            )
+
+    async def source_kept(self, video_id: int, reason: str) -> None:
+        """It stays where it is, for good."""
+        async with self._writing() as db:
+            await db.execute(
+                "UPDATE sources SET state = 'kept', reason = ?, at = ? WHERE video_id = ?",
+                (reason, self._clock(), video_id),
+            )
+
+    async def make_durable(self) -> None:
+        """Have everything that is committed on the disk, so that a power failure can't take it back."""
+        async with self._lock:
+            await self._commit()
+            await to_the_end(self._db.execute("PRAGMA wal_checkpoint(PASSIVE)"))
+
+    async def _newest_stills(self, video_id: int) -> list[tuple[Path, int]]:
+        async with self._db.execute(
+            "SELECT path, bytes FROM stills WHERE selection_id ="
+            " (SELECT MAX(id) FROM selections WHERE video_id = ?) ORDER BY rank",
+            (video_id,),
+        ) as cursor:
+            return [(path_of(row["path"]), row["bytes"]) for row in await cursor.fetchall()]

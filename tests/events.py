@@ -1,0 +1,137 @@
+"""The contract of the log as a JSON schema: which events there are, and which facts each one carries.
+
+A fact means the same and has the same type wherever it appears. ``frame?`` may be absent, the others
+are always there, and no event has a fact that is not listed.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+TEXT = {"type": "string"}
+COUNT = {"type": "integer", "minimum": 0}
+NUMBER = {"type": "number", "minimum": 0}
+
+FACTS: dict[str, dict[str, Any]] = {
+    **dict.fromkeys(("action", "address", "codec", "device", "error", "ffmpeg", "file_system", "fix", "folder"), TEXT),
+    **dict.fromkeys(("metric", "path", "pix_fmt", "precision", "reason", "scorer", "target", "task", "thread"), TEXT),
+    **dict.fromkeys(("to", "version", "video"), TEXT),
+    **dict.fromkeys(("attempts", "frame", "frames", "frames_stored", "frames_total", "leftovers_removed"), COUNT),
+    **dict.fromkeys(("queue_bytes", "requested", "chosen", "resumed", "scored", "set_aside", "stills"), COUNT),
+    **dict.fromkeys(("batch", "height", "new", "old", "size_bytes", "video_id", "width"), COUNT),
+    **dict.fromkeys(("fps", "seconds"), NUMBER),
+    "again": {"const": True},
+    "damaged": {"type": "boolean"},
+    "error_kind": {"type": "string", "pattern": "^[a-z_]+$"},
+    "eta_s": {"type": ["number", "null"], "minimum": 0},
+    "method": {"enum": ["batch", "single", "decode"]},
+    "mode": {"enum": ["native", "polling"]},
+    "shortfall": {"type": ["string", "null"]},
+    "signal": {"enum": ["SIGINT", "SIGTERM"]},
+    "spearman": {"type": ["number", "null"], "minimum": -1, "maximum": 1},
+    "tasks": {"type": "array", "items": TEXT},
+}
+
+EVENTS: dict[str, str] = {
+    "service.ready": "version path mode resumed set_aside leftovers_removed",
+    "service.stopping": "signal",
+    "service.stopped": "",
+    "service.late": "tasks seconds",
+    "service.failed": "error_kind error",
+    "service.crashed": "error",
+    "thread.crashed": "thread",
+    "attendant.crashed": "task",
+    "scorer.ready": "scorer device ffmpeg",
+    "scorer.batch_resized": "device old new reason",
+    "scorer.precision": "metric device precision spearman reason",
+    "scorer.stuck": "device seconds",
+    "video.queued": "video video_id size_bytes again?",
+    "video.started": "video video_id codec width height pix_fmt frames_total frames_stored scorer",
+    "video.progress": "video video_id frame frames_total fps eta_s queue_bytes batch",
+    "video.scored": "video video_id frames scored damaged",
+    "video.selected": "video video_id requested chosen shortfall",
+    "video.done": "video video_id stills shortfall",
+    "video.failed": "video video_id error_kind error",
+    "video.rejected": "video video_id error_kind error",
+    "video.damaged": "video video_id reason action",
+    "video.crashed": "video video_id",
+    "decode.stuck": "video video_id",
+    "export.batch": "video video_id frames method",
+    "export.fallback": "video video_id to frames frame? reason",
+    "export.verified": "video video_id stills folder",
+    "watch.started": "path mode file_system",
+    "watch.limit": "path reason fix",
+    "watch.unreadable": "path reason",
+    "watch.unavailable": "path reason",
+    "watch.event_lost": "path reason",
+    "watch.stuck": "path",
+    "web.started": "address",
+    "notify.sent": "video video_id target",
+    "notify.failed": "video video_id target attempts reason",
+    "notify.dropped": "video video_id reason",
+    "source.moved": "video video_id to",
+    "source.deleted": "video video_id",
+    "source.kept": "video video_id reason",
+    "source.failed": "video video_id reason",
+    "source.waiting": "reason",
+    "progress.unwritable": "path reason",
+}
+
+# What any event may carry: a traceback, and the mark of a line that had to be cut.
+COMMON = {
+    "timestamp": {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$"},
+    "level": {"enum": ["debug", "info", "warning", "error", "critical"]},
+    "exception": {"type": "array", "items": {"type": "object", "required": ["exc_type", "exc_value"]}},
+    "shortened": {"const": True},
+}
+
+
+def facts(event: str) -> dict[str, bool]:
+    """The facts of an event, and whether each is always there."""
+    return {fact.removesuffix("?"): not fact.endswith("?") for fact in EVENTS[event].split()}
+
+
+def _own(event: str) -> dict[str, Any]:
+    listed = facts(event)
+    return {
+        "properties": {**COMMON, "event": {"const": event}, **{fact: FACTS[fact] for fact in listed}},
+        "required": [fact for fact, always in listed.items() if always],
+        "additionalProperties": False,
+    }
+
+
+LIBRARY = {
+    "description": "a record of a library: free text under the name of its logger",
+    "properties": {**COMMON, "event": TEXT, "logger": TEXT},
+    "required": ["logger"],
+    "additionalProperties": False,
+}
+
+SCHEMA: dict[str, Any] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "type": "object",
+    "required": ["timestamp", "level", "event"],
+    "if": {"required": ["logger"]},
+    "then": LIBRARY,
+    "else": {
+        "properties": {"event": {"enum": sorted(EVENTS)}},
+        "allOf": [{"if": {"properties": {"event": {"const": event}}}, "then": _own(event)} for event in EVENTS],
+    },
+}
+
+_VALIDATOR = Draft202012Validator(SCHEMA)
+
+
+def check_line(line: str) -> dict[str, Any]:
+    """One line of the log as an event; an AssertionError says what is wrong with it."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        raise AssertionError(f"not JSON: {line!r}") from None
+    wrong = [error.message for error in _VALIDATOR.iter_errors(event)]
+    assert not wrong, f"{wrong} in {line}"
+    assert isinstance(event, dict)
+    return event

@@ -1,0 +1,433 @@
+"""``watch.after`` on real files and a real store: what it does, what it leaves alone, and a kill at every step."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daemon import admit, after
+from daemon.after import After
+from daemon.config import DatabaseConfig, OutputConfig, WatchConfig
+from daemon.errors import ConfigError
+from daemon.model import Method, Selection, Status, Still
+from daemon.store import Store
+
+CONTENT = b"a film " * 1000
+
+
+class Place:
+    """A watch folder with one video that is done, its stills, and an archive."""
+
+    def __init__(self, root: Path, store: Store) -> None:
+        self.inbox, self.archive, self.output = (root / name for name in ("inbox", "archive", "stills"))
+        for folder in (self.inbox, self.archive, self.output):
+            folder.mkdir()
+        self.store = store
+        self.said: list[tuple[str, dict[str, Any]]] = []
+
+    async def done(self, name: str = "film.mp4", action: str | None = "move", stills: int = 2) -> int:
+        """A video that is done, with what is due for its source; returns its id."""
+        source = self.inbox / name
+        source.parent.mkdir(parents=True, exist_ok=True)
+        if not os.path.lexists(source):
+            source.write_bytes(CONTENT + name.encode())
+        video_id = await self.store.enqueue(admit.fingerprint(source))
+        made = []
+        for rank in range(1, stills + 1):
+            path = self.output / f"{source.stem}_r{rank:02}.png"
+            path.write_bytes(b"still")
+            made.append(Still(rank, rank, 0.1, 3.0, path, 8, 8, 5, "0" * 64, Method.BATCH))
+        await self.store.finish(video_id, Selection((), stills, None, {}), made, action)
+        return video_id
+
+    def after(self, action: str = "move") -> After:
+        config = WatchConfig.model_validate({"path": self.inbox, "after": action, "after_path": self.archive})
+        return After(config, self.store)
+
+    async def state(self, video_id: int) -> str:
+        (row,) = await self.store.rows("source", (video_id,))
+        return str(row["state"])
+
+
+@pytest.fixture
+async def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Place]:
+    store = await Store.open(DatabaseConfig(path=tmp_path / "stillwatch.db"))
+    place = Place(tmp_path, store)
+
+    class Log:
+        def bind(self, **_: Any) -> Log:
+            return self
+
+        def info(self, event: str, **facts: Any) -> None:
+            place.said.append((event, facts))
+
+        warning = info
+
+    monkeypatch.setattr(after, "log", Log())
+    yield place
+    await store.close()
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+# Move
+
+
+async def test_a_source_is_moved_with_its_subfolder_and_the_video_stays_done(place: Place) -> None:
+    video_id = await place.done("camera/film.mp4")
+    content = (place.inbox / "camera/film.mp4").read_bytes()
+    assert not await place.after()._round()
+    target = place.archive / "camera" / "film.mp4"
+    assert target.read_bytes() == content
+    assert not (place.inbox / "camera/film.mp4").exists()
+    record = await place.store.video(video_id)
+    assert (record.file, record.status) == (admit.fingerprint(target), Status.DONE)
+    assert (await place.state(video_id), place.said) == ("moved", [("source.moved", {"to": str(target)})])
+
+
+async def test_a_name_that_is_taken_gets_a_number_and_nothing_is_replaced(place: Place) -> None:
+    for name in ("film.mp4", "film-2.mp4"):
+        (place.archive / name).write_bytes(b"another")
+    video_id = await place.done()
+    await place.after()._round()
+    assert (await place.store.video(video_id)).file.path == place.archive / "film-3.mp4"
+    assert (place.archive / "film.mp4").read_bytes() == (place.archive / "film-2.mp4").read_bytes() == b"another"
+
+
+async def test_a_name_that_is_taken_in_the_last_moment_is_not_replaced(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video_id = await place.done()
+    one = place.after()
+    aim = one._store.aim
+
+    async def aim_and_lose(video_id: int, target: Path) -> None:
+        await aim(video_id, target)
+        if target.name == "film.mp4":
+            target.write_bytes(b"another")
+
+    monkeypatch.setattr(one._store, "aim", aim_and_lose)
+    await one._round()
+    assert (await place.store.video(video_id)).file.path.name == "film-2.mp4"
+    assert (place.archive / "film.mp4").read_bytes() == b"another"
+
+
+def other_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    rename = Path.rename
+
+    def refuse(self: Path, target: Path) -> Path:
+        if self.parent.name == "inbox":
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+
+
+async def test_to_another_file_system_it_is_copied_whole_before_the_source_goes(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other_device(monkeypatch)
+    video_id = await place.done()
+    source = place.inbox / "film.mp4"
+    source.chmod(0o640)
+    os.utime(source, ns=(1, 1_700_000_000_123_456_789))
+    await place.store.relocate(video_id, admit.fingerprint(source))
+    before = source.read_bytes()
+    await place.after()._round()
+    target = place.archive / "film.mp4"
+    assert (target.read_bytes(), target.stat().st_mode & 0o777) == (before, 0o640)
+    assert target.stat().st_mtime_ns == 1_700_000_000_123_456_789
+    assert sorted(path.name for path in place.archive.iterdir()) == ["film.mp4"]
+    assert not source.exists()
+    assert (await place.store.video(video_id)).file == admit.fingerprint(target)
+
+
+async def test_between_real_file_systems(place: Place) -> None:
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK) or memory.stat().st_dev == place.inbox.stat().st_dev:
+        pytest.skip("there is no second file system here")
+    place.archive = memory / f"stillwatch-test-{os.getpid()}"
+    try:
+        video_id = await place.done()
+        await place.after()._round()
+        assert (await place.store.video(video_id)).file.path == place.archive / "film.mp4"
+        assert await place.state(video_id) == "moved"
+    finally:
+        for path in place.archive.iterdir():
+            path.unlink()
+        place.archive.rmdir()
+
+
+async def test_a_full_disk_is_tried_again_and_leaves_nothing_behind(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video_id = await place.done()
+    one = place.after()
+    with monkeypatch.context() as patch:
+        other_device(patch)
+        patch.setattr(after.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10}))
+        for _ in range(2):
+            assert await one._round()
+        assert list(place.archive.iterdir()) == []
+    assert [event for event, _ in place.said] == ["source.failed"]
+    assert (place.inbox / "film.mp4").exists()
+    assert not await one._round()
+    assert await place.state(video_id) == "moved"
+
+
+# Delete
+
+
+async def test_a_source_is_deleted_and_the_video_stays_done(place: Place) -> None:
+    video_id = await place.done(action="delete")
+    await place.after("delete")._round()
+    assert not (place.inbox / "film.mp4").exists()
+    assert (await place.store.video(video_id)).status is Status.DONE
+    assert (await place.state(video_id), place.said) == ("deleted", [("source.deleted", {})])
+
+
+async def test_the_content_is_looked_at_again_before_a_deletion(place: Place) -> None:
+    source = place.inbox / "film.mp4"
+    video_id = await place.done(action="delete")
+    look = source.stat()
+    source.write_bytes(CONTENT + b"FILM.mp4")
+    os.utime(source, ns=(look.st_atime_ns, look.st_mtime_ns))
+    await place.after("delete")._round()
+    assert source.exists()
+    assert await place.state(video_id) == "kept"
+
+
+# What is left alone
+
+
+@pytest.mark.parametrize("action", ["move", "delete"])
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [
+        (lambda p: (p.inbox / "film.mp4").write_bytes(b"longer" * 9000), "it was changed after it was scored"),
+        (lambda p: os.utime(p.inbox / "film.mp4", (1, 1)), "it was changed after it was scored"),
+        (lambda p: (p.output / "film_r02.png").unlink(), "its stills are not there as they were published"),
+        (lambda p: (p.output / "film_r01.png").write_bytes(b""), "its stills are not there as they were published"),
+    ],
+    ids=["written", "touched", "no still", "empty still"],
+)
+async def test_what_is_not_as_expected_keeps_the_source(place: Place, action: str, trouble: Any, reason: str) -> None:
+    video_id = await place.done(action=action)
+    trouble(place)
+    await place.after(action)._round()
+    assert (place.inbox / "film.mp4").exists()
+    assert (await place.state(video_id), place.said) == ("kept", [("source.kept", {"reason": reason})])
+    assert list(place.archive.iterdir()) == []
+
+
+async def test_a_video_without_a_still_keeps_its_source(place: Place) -> None:
+    await place.done(action="delete", stills=0)
+    await place.after("delete")._round()
+    assert (place.inbox / "film.mp4").exists()
+
+
+@pytest.mark.parametrize("action", ["move", "delete"])
+async def test_a_symbolic_link_stays(place: Place, action: str) -> None:
+    (place.inbox / "real.mp4").write_bytes(CONTENT)
+    (place.inbox / "film.mp4").symlink_to(place.inbox / "real.mp4")
+    await place.done(action=action)
+    await place.after(action)._round()
+    assert (place.inbox / "film.mp4").is_symlink()
+    assert (place.inbox / "real.mp4").exists()
+    assert place.said == [("source.kept", {"reason": "it is a symbolic link"})]
+
+
+async def test_what_lies_behind_a_link_to_another_folder_stays(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (place.inbox / "link").symlink_to(tmp_path / "elsewhere")
+    await place.done("link/film.mp4", action="delete")
+    await place.after("delete")._round()
+    assert (tmp_path / "elsewhere" / "film.mp4").exists()
+
+
+@pytest.mark.parametrize("now", ["keep", "move"])
+async def test_a_wish_of_an_earlier_configuration_is_not_carried_out(place: Place, now: str) -> None:
+    video_id = await place.done(action="delete")
+    await place.after(now)._round()
+    assert (place.inbox / "film.mp4").exists()
+    assert await place.state(video_id) == "kept"
+
+
+async def test_what_was_done_before_the_setting_is_left_alone(place: Place) -> None:
+    await place.done(action=None)
+    await place.after("delete")._round()
+    assert (place.inbox / "film.mp4").exists()
+
+
+async def test_a_folder_that_is_away_is_waited_for(place: Place) -> None:
+    video_id = await place.done(action="delete")
+    place.inbox.rename(place.inbox.with_name("unmounted"))
+    one = place.after("delete")
+    assert await one._round()
+    assert await place.state(video_id) == "due"
+    place.inbox.with_name("unmounted").rename(place.inbox)
+    assert not await one._round()
+    assert await place.state(video_id) == "deleted"
+
+
+# A kill at every step
+
+
+@pytest.mark.parametrize("across", [False, True], ids=["same disk", "another disk"])
+@pytest.mark.parametrize("step", range(6))
+async def test_a_move_that_was_killed_is_ended_by_the_next_start(
+    place: Place, monkeypatch: pytest.MonkeyPatch, step: int, across: bool
+) -> None:
+    video_id = await place.done()
+    content = (place.inbox / "film.mp4").read_bytes()
+    if across:
+        other_device(monkeypatch)
+    with monkeypatch.context() as patch:
+        killed = die_at(patch, step)
+        with pytest.raises(Killed):
+            await place.after()._round()
+        assert killed
+    await place.after()._round()
+    target = place.archive / "film.mp4"
+    assert target.read_bytes() == content
+    assert not (place.inbox / "film.mp4").exists()
+    assert (await place.store.video(video_id)).file.path == target
+    assert await place.state(video_id) == "moved"
+    assert [path.name for path in place.archive.iterdir()] == ["film.mp4"]
+
+
+def die_at(patch: pytest.MonkeyPatch, step: int) -> list[int]:
+    """End the process at one of the steps: around the aim, the claim of the name, the move, and the outcome."""
+    killed: list[int] = []
+
+    def die(*_: Any, **__: Any) -> Any:
+        killed.append(step)
+        raise Killed
+
+    def before(owner: Any, name: str) -> None:
+        patch.setattr(owner, name, die)
+
+    def behind(owner: Any, name: str) -> None:
+        real = getattr(owner, name)
+
+        def then_die(*arguments: Any, **named: Any) -> Any:
+            real(*arguments, **named)
+            die()
+
+        patch.setattr(owner, name, then_die)
+
+    if step == 0:
+        before(Store, "aim")
+    elif step == 1:
+        before(Store, "make_durable")
+    elif step == 2:
+        before(after, "_move_file")
+    elif step == 3:
+        # A kill runs no cleaning up: the claimed name stays as an empty file.
+        def claim_and_die(due: Any, target: Path, *_: Any, **__: Any) -> Any:
+            target.touch()
+            die()
+
+        patch.setattr(after, "_move_file", claim_and_die)
+    elif step == 4:
+        behind(after, "_move_file")
+    else:
+        before(Store, "source_moved")
+    return killed
+
+
+async def test_a_copy_that_was_killed_before_the_source_went_is_ended(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video_id = await place.done()
+    (place.archive / "film.mp4").write_bytes((place.inbox / "film.mp4").read_bytes())
+    await place.store.aim(video_id, place.archive / "film.mp4")
+    await place.after()._round()
+    assert not (place.inbox / "film.mp4").exists()
+    assert [path.name for path in place.archive.iterdir()] == ["film.mp4"]
+
+
+@pytest.mark.parametrize("step", ["aim", "make_durable", "source_deleted"])
+async def test_a_deletion_that_was_killed_is_ended_by_the_next_start(
+    place: Place, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    video_id = await place.done(action="delete")
+
+    def die(*_: Any) -> Any:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, step, die)
+        with pytest.raises(Killed):
+            await place.after("delete")._round()
+    await place.after("delete")._round()
+    assert not (place.inbox / "film.mp4").exists()
+    assert await place.state(video_id) == "deleted"
+
+
+# Running
+
+
+async def test_news_of_a_done_video_wakes_it_and_a_stop_ends_a_copy(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other_device(monkeypatch)
+    monkeypatch.setattr(after, "CHUNK_BYTES", 1)
+    video_id = await place.done()
+    copying = threading.Event()
+    usage = after.shutil.disk_usage
+
+    def seen(path: Path) -> Any:
+        copying.set()
+        return usage(path)
+
+    monkeypatch.setattr(after.shutil, "disk_usage", seen)
+    source = place.inbox / "film.mp4"
+    source.write_bytes(bytes(2_000_000))
+    await place.store.relocate(video_id, admit.fingerprint(source))
+    task = asyncio.create_task(place.after().run())
+    await asyncio.to_thread(copying.wait, 10)
+    task.cancel()
+    async with asyncio.timeout(after.STOP_SECONDS):
+        await asyncio.gather(task, return_exceptions=True)
+    assert source.exists()
+    assert list(place.archive.iterdir()) == []
+    assert await place.state(video_id) == "due"
+
+
+# The configuration
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        (None, "needs watch.after_path"),
+        ("inbox", "watch.path"),
+        ("inbox/done", "watch.path"),
+        ("", "watch.path"),
+        ("stills/sources", "output.path"),
+        ("link/done", "watch.path"),
+    ],
+)
+def test_a_folder_from_which_they_would_come_back_is_refused(tmp_path: Path, target: str | None, words: str) -> None:
+    (tmp_path / "inbox").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "inbox")
+    path = None if target is None else tmp_path / target
+    watch = WatchConfig(path=tmp_path / "inbox", after="move", after_path=path)
+    with pytest.raises(ConfigError, match=words):
+        after.check(watch, OutputConfig(path=tmp_path / "stills"))
+
+
+def test_a_folder_beside_it_is_made(tmp_path: Path) -> None:
+    watch = WatchConfig(path=tmp_path / "inbox", after="move", after_path=tmp_path / "inbox-done")
+    after.check(watch, OutputConfig(path=tmp_path / "stills"))
+    assert (tmp_path / "inbox-done").is_dir()
