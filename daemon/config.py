@@ -181,6 +181,12 @@ class ServiceConfig(_Section):
     max_attempts: int = Field(
         3, ge=1, le=100, description="a video whose work ended the process so many times is set aside"
     )
+    stuck_seconds: float = Field(
+        900.0,
+        ge=1.0,
+        le=86_400.0,
+        description="work that does not get on for so long is stuck, and systemd's watchdog restarts the daemon",
+    )
 
 
 class Config(BaseSettings):

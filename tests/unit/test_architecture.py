@@ -18,9 +18,9 @@ MAX_LINES = 400
 # A room is a module or subpackage right under daemon/. Each layer knows only those before it.
 LAYERS: dict[str, set[str]] = {
     "ground": {"errors", "model"},
-    "base": {"config", "logs", "bridge", "picture", "tone", "notify"},
+    "base": {"config", "logs", "bridge", "picture", "tone", "notify", "heartbeat"},
     "stages": {"watch", "admit", "decode", "damage", "frames", "batching", "score", "store", "selection", "export"},
-    "pipeline": {"scoring", "pipeline", "intake", "workers"},
+    "pipeline": {"scoring", "pipeline", "intake", "workers", "headline"},
     "commands": {"service", "once", "reselect", "show", "doctor", "demo", "verify", "bench"},
     "entry": {"cli", "__main__"},
 }
