@@ -34,7 +34,7 @@ BOOT_SECONDS = 60.0
 PATIENCE_SECONDS = 90.0
 
 _MOUNT_AND_BOOT = """
-mount -t tmpfs -o size=4g,mode=755 tmpfs "$1"
+mount -t tmpfs -o size=1g,mode=755 tmpfs "$1"
 mkdir "$1/upper" "$1/work" "$1/root"
 mount -t overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" overlay "$1/root"
 shift

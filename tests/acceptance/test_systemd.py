@@ -255,21 +255,31 @@ def test_a_wrong_configuration_is_not_tried_again(installed: Machine, journal: J
         installed.run("systemctl", "restart", UNIT)
 
 
-def test_the_gpu_drop_in_opens_the_devices_of_nvidia_and_nothing_else(installed: Machine) -> None:
+@pytest.mark.parametrize(
+    ("name", "opened", "settings"),
+    [
+        ("gpu.conf", {"PrivateDevices"}, {"DevicePolicy": "closed", "DeviceAllow": "char-nvidia* rw"}),
+        (
+            "network.conf",
+            {"PrivateNetwork", "IPAddressDeny", "RestrictAddressFamilies_AF_INET_INET6"},
+            {"RestrictAddressFamilies": "AF_INET AF_INET6 AF_UNIX"},
+        ),
+    ],
+)
+def test_a_drop_in_opens_what_it_says_and_nothing_else(
+    installed: Machine, name: str, opened: set[str], settings: dict[str, str]
+) -> None:
     before = exposures(installed)
-    drop_in(installed, "gpu.conf")
+    drop_in(installed, name)
     try:
         installed.run("systemctl", "daemon-reload")
         verified = installed.run("systemd-analyze", "verify", UNIT)
         assert (verified.stdout, verified.stderr) == ("", "")
         after = exposures(installed)
-        assert {name for name in after if after[name] > before.get(name, 0)} == {"PrivateDevices"}
-        assert installed.properties("DevicePolicy", "DeviceAllow") == {
-            "DevicePolicy": "closed",
-            "DeviceAllow": "char-nvidia* rw",
-        }
+        assert {one for one in after if after[one] > before.get(one, 0)} == opened
+        assert installed.properties(*settings) == settings
     finally:
-        installed.path(DROP_INS / "gpu.conf").unlink()
+        installed.path(DROP_INS / name).unlink()
         installed.run("systemctl", "daemon-reload")
 
 
@@ -291,10 +301,17 @@ def test_a_watch_folder_under_srv_works_as_the_example_says(
         verified = installed.run("systemd-analyze", "verify", UNIT)
         assert (verified.stdout, verified.stderr) == ("", "")
         installed.run("systemctl", "restart", UNIT)
-        film = films.make(videos["short"].with_name("srv.mp4"), frames=20, numbers=range(100, 120))
-        drop(installed, film, "srv.mp4", Path("/srv/videos/inbox"))
-        journal.event("video.done", video="/srv/videos/inbox/srv.mp4")
+        inbox = Path("/srv/videos/inbox")
+        first = films.make(videos["short"].with_name("srv.mp4"), frames=20, numbers=range(100, 120))
+        drop(installed, first, "srv.mp4", inbox)
+        journal.event("video.done", video=f"{inbox}/srv.mp4")
         assert installed.shell("runuser -u mallory -- sh -c 'cat /srv/videos/stills/*/*.png | wc -c'").strip() != "0"
+        # A share that is mounted while the unit runs.
+        installed.shell(f"mount -t tmpfs -o mode=2775,gid=videos tmpfs {inbox}")
+        second = films.make(videos["short"].with_name("share.mp4"), frames=20, numbers=range(200, 220))
+        drop(installed, second, "share.mp4", inbox)
+        journal.event("video.done", video=f"{inbox}/share.mp4")
+        installed.shell(f"umount --lazy {inbox}")
     finally:
         installed.path(DROP_INS / "srv.conf").unlink()
         settings.write_text(good)
