@@ -29,6 +29,7 @@ CONFIG = Path("/etc/stillwatch/config.yaml")
 PREFIX = Path("/opt/stillwatch")
 SOURCE = PREFIX / "src"
 PYTHON = PREFIX / "python"
+PACKAGES = PREFIX / f".venv/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
 
 BOOT_SECONDS = 60.0
 PATIENCE_SECONDS = 90.0
@@ -77,9 +78,13 @@ class Machine:
         self._group = unified / self._name
         self._console = folder / "console"
         self._leader = 0
+        self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        self._group.mkdir()
+        try:
+            self._group.mkdir(exist_ok=True)
+        except OSError as error:
+            raise NoMachineError(f"no cgroup can be made for a container: {error}") from error
         try:
             self._boot()
         except BaseException:
@@ -121,6 +126,7 @@ class Machine:
         words: list[str] = []
         deadline = time.monotonic() + BOOT_SECONDS
         while "READY=1" not in words:
+            assert self._process is not None
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise NoMachineError(f"no container boots here: {self._console.read_text(errors='replace')[-1500:]}")
             with contextlib.suppress(TimeoutError):
@@ -128,7 +134,7 @@ class Machine:
 
     def _nspawn(self, root: Path) -> list[str]:
         packages = sysconfig.get_path("purelib")
-        binds = {packages: PREFIX / ".venv/lib" / _version() / "site-packages", str(ROOT): SOURCE}
+        binds = {packages: PACKAGES, str(ROOT): SOURCE}
         if (base := _python_folder()) is not None:
             binds[str(base)] = PYTHON
         return [
@@ -187,10 +193,10 @@ class Machine:
             time.sleep(0.05)
 
     def _end(self) -> None:
-        """Kill everything in the cgroup, container and systemd-nspawn alike, and leave nothing on this machine."""
-        (self._group / "cgroup.kill").write_text("1")
-        if hasattr(self, "_process"):
-            self._process.wait(PATIENCE_SECONDS)
+        """Kill container and systemd-nspawn alike, and leave nothing on this machine."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
         self.until(lambda: "populated 0" in (self._group / "cgroup.events").read_text(), "the container's end")
         for folder, _, _ in os.walk(self._group, topdown=False):
             Path(folder).rmdir()
@@ -200,6 +206,11 @@ class Machine:
 
 def install_python(machine: Machine) -> None:
     """The packages and the source of this test run, in the place where the README installs them with pip."""
+    # A machine that never had it, even where this one has.
+    machine.shell(
+        f"userdel --force stillwatch 2>/dev/null || true; rm -rf {PREFIX}/.venv/bin {CONFIG.parent}"
+        f" /var/lib/stillwatch /var/cache/stillwatch /var/log/stillwatch /etc/systemd/system/{UNIT}*"
+    )
     venv = machine.path(PREFIX) / ".venv"
     base = _python_folder()
     home = Path(os.path.realpath(sys.executable)).parent if base is None else PYTHON / "bin"
@@ -215,10 +226,6 @@ def install_python(machine: Machine) -> None:
     if base is not None:
         machine.path("/etc/ld.so.conf.d/stillwatch.conf").write_text(f"{PYTHON}/lib\n")
         machine.run("ldconfig")
-
-
-def _version() -> str:
-    return f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def _python_folder() -> Path | None:

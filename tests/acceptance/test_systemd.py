@@ -34,7 +34,7 @@ pytestmark = [
 
 HOME = Path("/var/lib/stillwatch")
 DROP_INS = Path("/etc/systemd/system/stillwatch.service.d")
-LOOP_FRAMES, LOOPS = 60, 10
+LOOP_FRAMES, LOOPS = 60, 8
 LONG_FRAMES = LOOP_FRAMES * LOOPS
 
 TEST_DROP_IN = """
@@ -237,6 +237,24 @@ def test_a_loop_that_stands_still_is_killed_and_comes_back(
     after = rows_of(installed, name)
     assert after[: len(before)] == before
     assert [row[0] for row in after] == list(range(LONG_FRAMES))
+
+
+def test_torch_and_the_bundled_ffmpeg_live_with_the_filter_too(
+    installed: Machine, journal: Journal, videos: Videos
+) -> None:
+    bundled = f"{machines.PACKAGES}/imageio_ffmpeg/binaries/{Path(imageio_ffmpeg.get_ffmpeg_exe()).name}"
+    settings = f"STILLWATCH_SCORE__IMPLEMENTATION=pyiqa STILLWATCH_EXPORT__FFMPEG={bundled}"
+    drop_in(installed, "torch.conf", f"[Service]\nEnvironment={settings}\n")
+    try:
+        installed.run("systemctl", "daemon-reload")
+        installed.run("systemctl", "restart", UNIT)
+        assert "pyiqa" in journal.event("scorer.ready")["scorer"]
+        film = films.make(videos["short"].with_name("torch.mp4"), frames=30, numbers=range(300, 330))
+        drop(installed, film, "torch.mp4")
+        assert journal.event("video.done", video=f"{HOME}/inbox/torch.mp4")["stills"] == 3
+    finally:
+        installed.path(DROP_INS / "torch.conf").unlink()
+        installed.run("systemctl", "daemon-reload")
 
 
 def test_a_wrong_configuration_is_not_tried_again(installed: Machine, journal: Journal) -> None:
