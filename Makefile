@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo run bench test test-all lint format config clean
+.PHONY: demo run bench test test-systemd test-all lint format config clean
 
 demo: $(STAMP)        ## the real daemon on a scratch folder with real footage
 	$(BIN)/stillwatch demo
@@ -16,7 +16,10 @@ bench: $(STAMP)       ## speed on made clips of 720p, 1080p and 4K
 	$(BIN)/stillwatch bench
 
 test: $(STAMP) lint   ## lint, types and the fast tests
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not systemd"
+
+test-systemd: $(STAMP)    ## the unit under a real systemd in a container: needs root and systemd-nspawn
+	$(BIN)/python -m pytest -m systemd tests/acceptance
 
 test-all: $(STAMP) lint   ## with the long tests
 	$(BIN)/python -m pytest

@@ -225,7 +225,10 @@ class ServiceConfig(_Section):
         5.0, gt=0.0, le=600.0, description="while a disk is full or the database is held: try again so often"
     )
     stuck_seconds: float = Field(
-        300.0, ge=1.0, le=86400.0, description="a decoder or scorer that gives nothing for so long hangs"
+        300.0,
+        ge=1.0,
+        le=86400.0,
+        description="a decoder or scorer that gives nothing for so long hangs",
     )
     http: Annotated[str, Field(pattern=r"^$|^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]*):[0-9]{1,5}$")] = Field(
         "", description="host:port for /metrics, /healthz and /status.json, such as 127.0.0.1:9464; empty: off"

@@ -141,6 +141,9 @@ class Pipeline:
         report = DecodeReport()
         channel: Channel[Frame] = Channel(self._config.decode.queue_bytes)
         self._channels.add(channel)
+        if self._stopping:
+            # Asked for while the file was being opened.
+            channel.stop()
         frames = decode.frames(info, self._config.decode, report, single_thread=single_thread, known=known)
         decoder = threading.Thread(target=_produce, args=(frames, channel), name=f"decode-{record.id}", daemon=True)
         meter = _Meter(self._config.log.progress_seconds, self._monotonic)

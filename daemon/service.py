@@ -10,21 +10,28 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from daemon import __version__, logs, notify
+from daemon import __version__, headline, heartbeat, logs, notify
 from daemon.attendants import Attendants, attended
 from daemon.config import Config, ServiceConfig
 from daemon.deadline import GRACE_SECONDS, Deadline
 from daemon.errors import Kind, StillwatchError, StoreError
 from daemon.export import workshop
+from daemon.heartbeat import Heartbeats
 from daemon.intake import Intake
 from daemon.logs import get
-from daemon.news import Observer, ignore, to_all
+from daemon.model import Status
+from daemon.news import Left, News, Observer, Progress, Taken, ignore, to_all
 from daemon.patience import pauses
 from daemon.reload import reload
 from daemon.store import Store
 from daemon.workers import Workers, cancel, wind_down, workers
 
 log = get(__name__)
+
+FEEDS_PER_WATCHDOG = 3
+"""Two may be late before the watchdog bites."""
+PATIENT = 2.0
+"""Times ``service.stuck_seconds``: what hangs is given up by its own stage first."""
 
 
 @contextmanager
@@ -66,7 +73,7 @@ class Stop:
             # Committed scores are safe: this is what kill -9 would do, and that loses nothing.
             os._exit(128 + number)
         log.info("service.stopping", signal=signal.Signals(number).name)
-        notify.tell("STOPPING=1")
+        notify.tell("STOPPING=1", "STATUS=stopping")
         self._deadline.start()
         self.asked.set()
 
@@ -76,6 +83,7 @@ async def run(config: Config, observer: Observer = ignore, read_config: Callable
 
     HUP reads the configuration again with ``read_config`` and takes over what can change.
     """
+    hearts = Heartbeats(PATIENT * config.service.stuck_seconds)
     with only_one(config.database.path), Stop(config.service) as stop:
         _make_folders(config)
         removed = await asyncio.to_thread(workshop.clean, config.output.path)
@@ -84,7 +92,7 @@ async def run(config: Config, observer: Observer = ignore, read_config: Callable
             resumed, aside = await store.recover(config.service.max_attempts)
             async with (
                 attended(config, store) as side,
-                workers(config, store, to_all(observer, side.tell), after=True) as crew,
+                workers(config, store, to_all(observer, side.tell, pulse(hearts)), after=True) as crew,
             ):
                 pause_seconds = config.service.pause_seconds
                 intake = Intake(config.watch, store, crew.wake, pause_seconds, observer=side.tell)
@@ -98,9 +106,9 @@ async def run(config: Config, observer: Observer = ignore, read_config: Callable
                     set_aside=aside,
                     leftovers_removed=removed,
                 )
-                notify.tell("READY=1", f"STATUS=watching {config.watch.path}")
+                notify.tell("READY=1")
                 with _hangup(read_config, crew):
-                    await _serve(config, intake, crew, stop, side)
+                    await _serve(config, intake, crew, stop, side, _reporters(store, hearts))
         finally:
             await _close(store, stop)
         log.info("service.stopped")
@@ -115,13 +123,20 @@ async def _close(store: Store, stop: Stop) -> None:
         log.warning("service.late", tasks=["store"], reason=error.sentence)
 
 
-async def _serve(config: Config, intake: Intake, crew: Workers, stop: Stop, side: Attendants) -> None:
+async def _serve(
+    config: Config,
+    intake: Intake,
+    crew: Workers,
+    stop: Stop,
+    side: Attendants,
+    reporters: Sequence[asyncio.Task[None]],
+) -> None:
     arrival = asyncio.create_task(intake.run(), name="intake")
     working = crew.start()
     asked = asyncio.create_task(stop.asked.wait(), name="signals")
     side.unwell = lambda: _unwell([arrival, *working], stop)
     try:
-        await asyncio.wait([arrival, asked, *working], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([arrival, asked, *working, *reporters], return_when=asyncio.FIRST_COMPLETED)
     finally:
         asked.cancel()
         await cancel([arrival])
@@ -129,8 +144,8 @@ async def _serve(config: Config, intake: Intake, crew: Workers, stop: Stop, side
         crew.stop()
         hurrying = asyncio.create_task(crew.hurry(), name="hurry")
         await wind_down(working, config.service.stop_seconds)
-        await cancel([hurrying])
-    for task in (arrival, *working):
+        await cancel([hurrying, *reporters])
+    for task in (arrival, *working, *reporters):
         if task.cancelled() or (error := task.exception()) is None:
             continue
         if not (stop.asked.is_set() and pauses(error)):
@@ -168,6 +183,38 @@ def _unwell(tasks: Sequence[asyncio.Task[None]], stop: Stop) -> str:
         return "stopping"
     ended = sorted({task.get_name() for task in tasks if task.done()})
     return f"ended: {', '.join(ended)}" if ended else ""
+
+
+def pulse(hearts: Heartbeats) -> Observer:
+    """An observer that hears in the news which videos get on."""
+
+    def tell(news: News) -> None:
+        match news:
+            case Taken(video_id, _, status):
+                hearts.beat(f"{status} {video_id}")
+            case Progress(video_id):
+                hearts.beat(f"{Status.SCORING} {video_id}")
+            case Left(video_id, status):
+                hearts.rest(f"{status} {video_id}")
+
+    return tell
+
+
+def _reporters(store: Store, hearts: Heartbeats) -> list[asyncio.Task[None]]:
+    """What keeps the service manager informed, as far as there is one and it wants to know."""
+    tasks: list[asyncio.Task[None]] = []
+    if (within_seconds := notify.watchdog_seconds()) is not None:
+        feeding = heartbeat.feed(
+            hearts,
+            within_seconds / FEEDS_PER_WATCHDOG,
+            alive=lambda: notify.tell("WATCHDOG=1"),
+            stuck=lambda stages: log.error("service.stuck", stages=list(stages), watchdog_seconds=within_seconds),
+        )
+        tasks.append(asyncio.create_task(feeding, name="watchdog"))
+    if notify.told():
+        telling = headline.follow(store, lambda text: notify.tell(f"STATUS={text}"))
+        tasks.append(asyncio.create_task(telling, name="status"))
+    return tasks
 
 
 def _make_folders(config: Config) -> None:

@@ -18,11 +18,11 @@ MAX_LINES = 400
 # A room is a module or subpackage right under daemon/. Each layer knows only those before it.
 LAYERS: dict[str, set[str]] = {
     "ground": {"errors", "model"},
-    "base": {"config", "logs", "bridge", "picture", "tone", "notify", "news"},
+    "base": {"config", "logs", "bridge", "picture", "tone", "notify", "news", "heartbeat"},
     "stages": {"watch", "admit", "decode", "damage", "frames", "batching", "score", "store", "selection", "export"},
     "pipeline": {
         *("scoring", "pipeline", "finalize", "intake", "patience", "workers"),
-        *("board", "metrics", "web", "hooks", "after"),
+        *("board", "metrics", "web", "hooks", "after", "headline"),
     },
     "commands": {
         *("deadline", "reload", "service", "attendants", "once", "reselect", "show", "doctor", "demo", "verify"),

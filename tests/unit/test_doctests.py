@@ -14,6 +14,7 @@ import pytest
         "daemon.selection",
         "daemon.picture",
         "daemon.tone",
+        "daemon.headline",
         "daemon.export.names",
         "daemon.export.commands",
         "daemon.export.disk",
