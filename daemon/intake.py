@@ -167,7 +167,11 @@ async def refuse(store: Store, file: FileIdentity, error: VideoError) -> VideoRe
     status = Status.REJECTED if error.kind.rejects else Status.FAILED
     video_id = await store.refuse(file, status, error)
     log.warning(
-        f"video.{status}", video=str(file.path), video_id=video_id, error_kind=error.kind.value, error=error.sentence
+        "video.rejected" if status is Status.REJECTED else "video.failed",
+        video=str(file.path),
+        video_id=video_id,
+        error_kind=error.kind.value,
+        error=error.sentence,
     )
     return await store.video(video_id)
 

@@ -33,7 +33,7 @@ FACTS: dict[str, dict[str, Any]] = {
     "shortfall": {"type": ["string", "null"]},
     "signal": {"enum": ["SIGINT", "SIGTERM"]},
     "spearman": {"type": ["number", "null"], "minimum": -1, "maximum": 1},
-    **dict.fromkeys(("changed", "needs_restart", "stages", "tasks", "threads"), {"type": "array", "items": TEXT}),
+    **{key: {"type": "array", "items": TEXT} for key in ("changed", "needs_restart", "stages", "tasks", "threads")},
 }
 
 EVENTS: dict[str, str] = {

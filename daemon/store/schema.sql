@@ -27,12 +27,12 @@ CREATE TABLE videos (
     error_kind     TEXT,
     error          TEXT,
     attempts       INTEGER NOT NULL DEFAULT 0,  -- starts that have not come to an end
-    retries        INTEGER NOT NULL DEFAULT 0,  -- postponed so often for a cause that may pass
-    retry_at       TEXT,                        -- not taken before
     queued_at      TEXT    NOT NULL,
     started_at     TEXT,
     scored_at      TEXT,
-    finished_at    TEXT
+    finished_at    TEXT,
+    retries        INTEGER NOT NULL DEFAULT 0,  -- postponed so often for a cause that may pass
+    retry_at       TEXT                         -- not taken before
 );
 CREATE INDEX videos_by_path ON videos (path);
 CREATE INDEX videos_by_fingerprint ON videos (fingerprint);
