@@ -112,3 +112,11 @@ def remux(source: Path, target: Path, *arguments: str, before: Sequence[str] = (
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-loglevel", "error", "-y", *before, "-i", str(source)]
     subprocess.run([*command, *arguments, str(target)], check=True, capture_output=True)
     return target
+
+
+def noise(path: Path, size: str = "1280x720", seconds: int = 10) -> Path:
+    """Moving noise at 30 frames a second, made fast and slow to score: work enough to be interrupted or measured."""
+    source = f"testsrc2=size={size}:rate=30:duration={seconds},noise=alls=12:allf=t"
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", source]
+    subprocess.run([*command, "-c:v", "libx264", "-preset", "ultrafast", "-g", "30", "-y", str(path)], check=True)
+    return path

@@ -14,8 +14,8 @@ from daemon.export.names import parse_name
 from tests import films
 from tests.acceptance.harness import Daemon, cli, frame_rows, query, stills, write_config
 
-LONG_FRAMES = 200
-"""Of 1280x720: scoring them takes long enough to be interrupted in the middle."""
+LONG_FRAMES = 300
+"""Of `films.noise`."""
 
 pytestmark = pytest.mark.model
 
@@ -78,7 +78,7 @@ def test_every_bad_input_ends_with_a_reason_and_the_good_file_is_done(tmp_path: 
 
 
 def test_a_stop_in_mid_video_is_quick_and_the_restart_scores_nothing_twice(tmp_path: Path) -> None:
-    film = films.make(tmp_path / "film.mp4", frames=LONG_FRAMES, width=1280, height=720, options={"g": "30"})
+    film = films.noise(tmp_path / "film.mp4")
     whole = tmp_path / "whole"
     parts = tmp_path / "parts"
     for folder in (whole, parts):
@@ -106,7 +106,7 @@ def test_a_stop_in_mid_video_is_quick_and_the_restart_scores_nothing_twice(tmp_p
 
 def test_a_kill_loses_nothing_and_leaves_no_temporary(tmp_path: Path) -> None:
     config = write_config(tmp_path, log={"progress_seconds": 0.1})
-    films.make(tmp_path / "inbox" / "film.mp4", frames=LONG_FRAMES, width=1280, height=720)
+    films.noise(tmp_path / "film.mp4").rename(tmp_path / "inbox" / "film.mp4")
     with Daemon(config).ready() as daemon:
         daemon.wait_for(lambda event: event["event"] == "video.progress" and event["frame"] >= 10)
         daemon.stop(signal.SIGKILL)

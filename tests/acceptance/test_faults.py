@@ -34,12 +34,8 @@ def film(folder: Path, name: str = "film.mkv", **options: Any) -> Path:
 
 
 def long_film(folder: Path) -> Path:
-    """Enough to be interrupted: ten seconds of moving noise, 1280x720."""
-    target = folder.parent / "film.mkv"
-    source = "testsrc2=size=1280x720:rate=30:duration=10,noise=alls=12:allf=t"
-    command = [find_binary(""), "-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", source]
-    subprocess.run([*command, "-c:v", "libx264", "-preset", "ultrafast", "-y", str(target)], check=True)
-    return target.rename(folder / "film.mkv")
+    """Enough to be interrupted, dropped whole."""
+    return films.noise(folder.parent / "film.mkv").rename(folder / "film.mkv")
 
 
 def until(folder: Path, sql: str, wanted: list[tuple[Any, ...]]) -> None:

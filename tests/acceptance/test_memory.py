@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,21 +10,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from daemon.export.ffmpeg import find_binary
 from tests import films
 from tests.acceptance.harness import Daemon, query, write_config
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 MIB = 1024 * 1024
-
-
-def film(path: Path, size: str, seconds: int) -> Path:
-    """Moving noise at 30 frames a second."""
-    source = f"testsrc2=size={size}:rate=30:duration={seconds},noise=alls=12:allf=t"
-    command = [find_binary(""), "-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", source]
-    subprocess.run([*command, "-c:v", "libx264", "-preset", "ultrafast", "-y", str(path)], check=True)
-    return path
 
 
 @contextmanager
@@ -63,13 +53,13 @@ def peak_bytes(folder: Path, source: Path) -> tuple[int, int]:
 
 def test_work_takes_no_more_than_the_queue_and_a_fixed_amount(tmp_path: Path) -> None:
     queue_bytes = 256 * MIB
-    idle, peak = peak_bytes(tmp_path / "a", film(tmp_path / "film.mp4", "1920x1080", 20))
+    idle, peak = peak_bytes(tmp_path / "a", films.noise(tmp_path / "film.mp4", "1920x1080", 20))
     print(f"1080p: idle {idle / MIB:.0f} MiB, peak {peak / MIB:.0f} MiB")
     assert peak - idle <= queue_bytes + 400 * MIB
 
 
 def test_a_film_of_twenty_minutes_takes_no_more_than_one_of_a_minute(tmp_path: Path) -> None:
-    minute = film(tmp_path / "minute.mp4", "640x360", 60)
+    minute = films.noise(tmp_path / "minute.mp4", "640x360", 60)
     long = films.remux(minute, tmp_path / "long.mp4", "-c", "copy", before=("-stream_loop", "19"))
     _, short_peak = peak_bytes(tmp_path / "short", minute)
     _, long_peak = peak_bytes(tmp_path / "long", long)
