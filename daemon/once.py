@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from daemon import admit
+from daemon.choosing import selection_params
 from daemon.config import Config
 from daemon.errors import Kind, VideoError
 from daemon.export import workshop
-from daemon.finalize import selection_params
 from daemon.intake import enter, refuse
 from daemon.model import FileIdentity, Status, VideoRecord
 from daemon.service import Stop, only_one

@@ -43,8 +43,16 @@ async def _summary_of(store: Store, record: VideoRecord) -> dict[str, Any]:
         "error_kind": record.error_kind,
         "error": record.error,
         "shortfall": latest["shortfall"] if latest else None,
-        "stills": await store.rows("stills", (latest["id"],)) if latest else [],
+        "stills": await _stills(store, latest["id"]) if latest else [],
     }
+
+
+async def _stills(store: Store, selection_id: int) -> list[dict[str, Any]]:
+    """The stills of a selection with the reasons for them; those of older versions have none."""
+    stills = await store.rows("stills", (selection_id,))
+    for still in stills:
+        still["reason"] = json.loads(still["reason"]) if still["reason"] else None
+    return stills
 
 
 async def current(store: Store, database: Path) -> dict[str, Any]:
@@ -82,12 +90,15 @@ async def detail(store: Store, key: str) -> dict[str, Any]:
     selections = await store.rows("selections", (record.id,))
     for selection in selections:
         selection["params"] = json.loads(selection["params"])
-        selection["stills"] = await store.rows("stills", (selection["id"],))
+        selection["reasons"] = json.loads(selection["reasons"]) if selection["reasons"] else None
+        selection["stills"] = await _stills(store, selection["id"])
     (scores,) = await store.rows("range", (record.id,))
     return {
         **video,
         "scores": scores,
         "notes": {row["note"]: row["frames"] for row in await store.rows("notes", (record.id,))},
+        "verdicts": {row["verdict"]: row["frames"] for row in await store.rows("verdicts", (record.id,))},
+        "shots": await store.rows("shots", (record.id,)),
         "selections": selections,
     }
 
@@ -109,7 +120,7 @@ def print_stills(shown: Sequence[dict[str, Any]]) -> None:
 
 def _still_table(stills: Sequence[dict[str, Any]], metric: str | None) -> Table:
     table = Table(box=None, pad_edge=True)
-    for column in ("rank", "frame", "time s", metric or "score"):
+    for column in ("rank", "frame", "time s", metric or "score", "shot", "of shot", "stands for"):
         table.add_column(column, justify="right")
     table.add_column("still")
     for still in stills:
@@ -118,9 +129,21 @@ def _still_table(stills: Sequence[dict[str, Any]], metric: str | None) -> Table:
             str(still["frame"]),
             f"{still['time_s']:.3f}",
             f"{still['score']:.4f}",
+            *_why(still["reason"] or {}),
             escape(_short(still["path"])),
         )
     return table
+
+
+def _why(reason: dict[str, Any]) -> tuple[str, str, str]:
+    """Shot, percentile in it, and what the still stands for; empty where nothing is known."""
+    if reason.get("shot") is None:
+        return "", "", ""
+    return (
+        str(reason["shot"]),
+        f"{reason['percentile']:.0f} %",
+        f"{reason['frames']} frames, {reason['seconds']:.1f} s",
+    )
 
 
 def print_status(state: dict[str, Any]) -> None:
@@ -168,11 +191,35 @@ def print_detail(found: dict[str, Any]) -> None:
             )
         for note, frames in found["notes"].items():
             console.print(f"  {frames} frames without a usable score: {escape(note)}")
+    if found["shots"]:
+        console.print(_shot_table(found["shots"]))
+    if found["verdicts"]:
+        told = ", ".join(f"{frames} {escape(word)}" for word, frames in found["verdicts"].items())
+        console.print(f"  verdicts: {told}")
     for selection in found["selections"]:
-        console.print(f"selection {selection['id']}: {selection['chosen']} of {selection['requested']} asked for")
-        if selection["shortfall"]:
-            console.print(f"  {escape(selection['shortfall'])}")
+        asked = selection["requested"] or "as many as are worth it"
+        console.print(f"selection {selection['id']}: {selection['chosen']} of {asked} asked for")
+        for line in (selection["shortfall"], (selection["reasons"] or {}).get("because")):
+            if line:
+                console.print(f"  {escape(line)}")
         console.print(_still_table(selection["stills"], found["metric"]))
+
+
+def _shot_table(shots: Sequence[dict[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=True)
+    for column in ("shot", "from s", "to s", "frames", "good"):
+        table.add_column(column, justify="right")
+    table.add_column("kind")
+    for shot in shots:
+        table.add_row(
+            str(shot["shot"]),
+            f"{shot['start_s']:.3f}",
+            f"{shot['last_s']:.3f}",
+            str(shot["last"] - shot["first"] + 1),
+            str(shot["good"]),
+            shot["kind"],
+        )
+    return table
 
 
 def print_metrics(rows: Sequence[dict[str, Any]]) -> None:

@@ -19,9 +19,9 @@ import aiosqlite
 from daemon.config import DatabaseConfig
 from daemon.errors import Kind, StillwatchError, StoreError
 
-SCHEMA_VERSION = 1
-MIGRATIONS: dict[int, str] = {}
-"""SQL that lifts a database from the key's version to the next."""
+SCHEMA_VERSION = 2
+SCRIPTS = {0: "schema.sql", 1: "schema_2.sql"}
+"""The file of SQL that lifts a database from the key's version to the next."""
 
 T = TypeVar("T")
 
@@ -220,11 +220,10 @@ async def migrate(db: aiosqlite.Connection, path: Path) -> None:
                 Kind.DATABASE,
                 f"{path} was written by a newer stillwatch (schema {version}, not {SCHEMA_VERSION}): update this one",
             )
-        steps = [MIGRATIONS[step] for step in range(max(version, 1), SCHEMA_VERSION)]
-        if version == 0:
-            steps = [(files("daemon.store") / "schema.sql").read_text(encoding="utf-8")]
-        for statement in (one for script in steps for one in _statements(script)):
-            await db.execute(statement)
+        for step in range(version, SCHEMA_VERSION):
+            script = (files("daemon.store") / SCRIPTS[step]).read_text(encoding="utf-8")
+            for statement in _statements(script):
+                await db.execute(statement)
         await db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     except BaseException:
         await db.execute("ROLLBACK")

@@ -1,4 +1,4 @@
--- Version 1. Later versions are added as migrations in store.py, by user_version.
+-- Version 1. Later versions are files of their own, applied in turn by user_version (see connection.py).
 
 CREATE TABLE videos (
     id             INTEGER PRIMARY KEY,

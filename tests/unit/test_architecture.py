@@ -18,15 +18,19 @@ MAX_LINES = 400
 # A room is a module or subpackage right under daemon/. Each layer knows only those before it.
 LAYERS: dict[str, set[str]] = {
     "ground": {"errors", "model"},
-    "base": {"config", "logs", "bridge", "picture", "tone", "notify"},
-    "stages": {"watch", "admit", "decode", "damage", "frames", "batching", "score", "store", "selection", "export"},
-    "pipeline": {"scoring", "pipeline", "finalize", "intake", "workers"},
+    "base": {"config", "logs", "bridge", "picture", "tone", "notify", "compiled", "features", "measure"},
+    "stages": {"watch", "admit", "decode", "damage", "frames", "batching", "score", "store", "selection", "export"}
+    | {"shots", "gates"},
+    "pipeline": {"scoring", "pipeline", "judge", "choosing", "finalize", "intake", "workers"},
     "commands": {"service", "once", "reselect", "show", "doctor", "demo", "verify", "bench"},
     "entry": {"cli", "__main__"},
 }
 # Rooms of these layers may not even know their neighbours, but for the parts that a room was split into.
 APART = {"ground", "base", "stages"}
-NEIGHBOURS = {("score", "batching"), ("picture", "tone"), ("decode", "damage"), ("decode", "frames")}
+NEIGHBOURS = {("score", "batching"), ("picture", "tone"), ("decode", "damage"), ("decode", "frames")} | {
+    ("measure", "compiled"),
+    ("measure", "features"),
+}
 
 # Packages that are known in one room only.
 OWNED = {
@@ -42,6 +46,9 @@ OWNED = {
     "rich": {"show", "demo"},
     "PIL": {"export"},
     "imageio_ffmpeg": {"export"},
+    "numba": {"compiled", "score"},
+    "scenedetect": {"shots"},
+    "cv2": {"shots"},
     "pydantic": {"config"},
     "pydantic_settings": {"config"},
 }

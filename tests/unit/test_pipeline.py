@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from daemon.choosing import selection_params
 from daemon.config import SelectConfig
 from daemon.errors import ExportError, Kind, StoreError, VideoError
-from daemon.finalize import selection_params
 from daemon.model import FileIdentity, Status
 from daemon.pipeline import Progress, _Meter, status_after, unchanged
 

@@ -1,0 +1,93 @@
+"""A film cut into moments: the stretches that a still can stand for, each with its best frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.selection.quality import Film, quality
+
+MOMENT_SECONDS = 0.7
+MOST_MOMENTS = 8192
+"""Longer films have longer moments, so that time and memory stay bounded."""
+SAMPLE_SECONDS = 0.2
+"""How often shots are looked at to see whether one comes back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Stretches of shots that hold a usable frame, in order.
+
+    ``position`` is the best usable frame's place in the film, ``quality`` and ``percentile`` are that frame's
+    (0 to 1), ``frames`` and ``seconds`` are what the stretch holds, spoilt frames included, ``shot`` its shot.
+    """
+
+    position: NDArray[np.int64]
+    quality: NDArray[np.float64]
+    percentile: NDArray[np.float64]
+    frames: NDArray[np.int64]
+    seconds: NDArray[np.float64]
+    shot: NDArray[np.int64]
+
+
+def moments(film: Film) -> Moments:
+    """Cut every shot into equal parts of some ``MOMENT_SECONDS`` and find the best frame of each."""
+    inside = np.flatnonzero(film.shot >= 0)
+    usable = np.flatnonzero(film.usable)
+    part = _parts(film, inside, max(MOMENT_SECONDS, float(film.seconds[inside].sum()) / MOST_MOMENTS))
+    good, own = quality(film, usable)
+    number = np.full(len(film.frame), -1, np.int64)
+    number[inside] = part
+    # The best first, the earlier of equals: the first of each part is its best.
+    order = np.lexsort((usable, -good, number[usable]))
+    held, first = np.unique(number[usable[order]], return_index=True)
+    chosen = order[first]
+    # Parts without a usable frame belong to the nearest part of their shot that has one.
+    owner = _nearest(part, film.shot[inside], held, film.shot[usable[chosen]])
+    known = owner >= 0
+    frames = np.bincount(owner[known], minlength=len(held))
+    seconds = np.bincount(owner[known], weights=film.seconds[inside][known], minlength=len(held))
+    position = usable[chosen]
+    return Moments(position, good[chosen], own[chosen], frames, seconds, film.shot[position])
+
+
+def samples(film: Film) -> NDArray[np.int64]:
+    """Places in the film, evenly through every shot, to see by whether a shot comes back."""
+    inside = np.flatnonzero(film.shot >= 0)
+    part = _parts(film, inside, max(SAMPLE_SECONDS, float(film.seconds[inside].sum()) / MOST_MOMENTS))
+    first = np.flatnonzero(np.append(True, part[1:] != part[:-1])) if len(part) else np.zeros(0, np.int64)
+    sizes = np.diff(np.append(first, len(part)))
+    return inside[first + sizes // 2]
+
+
+def _parts(film: Film, inside: NDArray[np.int64], seconds: float) -> NDArray[np.int64]:
+    """Numbers, rising with time, of the parts that the frames ``inside`` belong to."""
+    if len(inside) == 0:
+        return np.zeros(0, np.int64)
+    shot, time_s = film.shot[inside], film.time_s[inside]
+    starts = np.flatnonzero(np.append(True, shot[1:] != shot[:-1]))
+    sizes = np.diff(np.append(starts, len(shot)))
+    length = np.bincount(np.repeat(np.arange(len(starts)), sizes), weights=film.seconds[inside])
+    count = np.maximum(np.round(length / seconds), 1).astype(np.int64)
+    before = np.concatenate([[0], np.cumsum(count)[:-1]])
+    # The middle of a frame decides, so that a film and its reverse are cut at the same places.
+    middle = time_s + film.seconds[inside] / 2 - np.repeat(time_s[starts], sizes)
+    within = np.floor(middle * np.repeat(count / np.maximum(length, 1e-9), sizes)).astype(np.int64)
+    return np.repeat(before, sizes) + np.clip(within, 0, np.repeat(count, sizes) - 1)
+
+
+def _nearest(
+    part: NDArray[np.int64], shot: NDArray[np.int64], held: NDArray[np.int64], held_shot: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Per frame, the place in ``held`` of the nearest part of the same shot; -1 where its shot has none."""
+    if len(held) == 0:
+        return np.full(len(part), -1, np.int64)
+    right = np.minimum(np.searchsorted(held, part), len(held) - 1)
+    left = np.maximum(right - 1, 0)
+    far = np.iinfo(np.int64).max // 2
+    right_gap = np.where(held_shot[right] == shot, np.abs(held[right] - part), far)
+    left_gap = np.where(held_shot[left] == shot, np.abs(held[left] - part), far)
+    owner = np.where(left_gap < right_gap, left, right)
+    return np.where(np.minimum(left_gap, right_gap) < far, owner, -1)
