@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon import features, selection
-from daemon.config import Config, SelectConfig
-from daemon.judge import judge
+from daemon.config import Config
+from daemon.judge import judge, settings
 from daemon.logs import get
 from daemon.model import Pick, Reason, Scored, Selection, Shot, ShotKind, VideoRecord
 from daemon.selection import Choice, Film, Terms
@@ -22,9 +22,10 @@ from daemon.store import ScoreTable, Store
 log = get(__name__)
 
 
-def selection_params(config: SelectConfig, scorer: str | None) -> dict[str, Any]:
+def selection_params(config: Config, scorer: str | None) -> dict[str, Any]:
     """What decides a selection, as it is stored: the same parameters give the same picks."""
-    return {**config.model_dump(mode="json"), "scorer": scorer}
+    judged = {} if config.select.strategy == "best" else {"judged": settings(config)}
+    return {**config.select.model_dump(mode="json"), **judged, "scorer": scorer}
 
 
 class Chooser:
@@ -58,7 +59,7 @@ class Chooser:
             _pick(rank, rows[frame], reason)
             for rank, (frame, reason) in enumerate(zip(choice.frames, reasons, strict=True), start=1)
         )
-        params = selection_params(config, self._record.scorer)
+        params = selection_params(self._config, self._record.scorer)
         return Selection(picks, config.limit or 0, choice.shortfall, params, self._facts)
 
     async def _prepare(self) -> None:

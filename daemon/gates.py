@@ -62,9 +62,9 @@ def judge(
     gate(Verdict.FLAT, flat(records, config))
     gate(Verdict.UNSCORED, ~scored)
     gate(Verdict.TRANSITION, transition(count, shots, config))
-    titles = title(records, config)
+    titles = title(records, config) & (verdict == 0)
     # A film of slides or of drawings is made of such pictures.
-    if titles[verdict == 0].mean() <= 0.5 if (verdict == 0).any() else False:
+    if titles.sum() <= (verdict == 0).sum() / 2:
         gate(Verdict.TITLE, titles)
     window = windows(time_s, shots, config.window_seconds)
     gate(Verdict.BURNT, burnt(records, window, verdict == 0, config))
@@ -77,20 +77,17 @@ def judge(
 def black(records: Records, config: GatesConfig) -> Mask:
     """Nothing brighter than ``black_codes``, nor than a third of the film's usual highlights."""
     high = records["high"].astype(np.float64)
-    usual = float(np.median(high[high > flat_limit(config)])) if (high > flat_limit(config)).any() else 255.0
-    return high <= min(config.black_codes, usual / 3)
+    usual = float(np.median(high[high > config.flat_codes])) if (high > config.flat_codes).any() else 255.0
+    mask: Mask = high <= min(config.black_codes, usual / 3)
+    return mask
 
 
 def white(records: Records, config: GatesConfig) -> Mask:
     """Nothing darker than ``white_codes``, nor within a third of the film's usual distance from white."""
     depth = 255.0 - records["low"].astype(np.float64)
-    usual = float(np.median(depth[depth > flat_limit(config)])) if (depth > flat_limit(config)).any() else 255.0
-    return depth <= min(255 - config.white_codes, usual / 3)
-
-
-def flat_limit(config: GatesConfig) -> int:
-    """Codes up to which a picture's range says nothing of what is usual in its film."""
-    return config.flat_codes
+    usual = float(np.median(depth[depth > config.flat_codes])) if (depth > config.flat_codes).any() else 255.0
+    mask: Mask = depth <= min(255 - config.white_codes, usual / 3)
+    return mask
 
 
 def flat(records: Records, config: GatesConfig) -> Mask:

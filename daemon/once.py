@@ -89,7 +89,7 @@ async def _reopen(config: Config, store: Store, crew: Workers, record: VideoReco
     latest = await store.latest_selection(record.id)
     if (
         latest is None
-        or latest.params != selection_params(config.select, crew.desk.scorer.identity)
+        or latest.params != selection_params(config, crew.desk.scorer.identity)
         or not await asyncio.to_thread(_all_there, latest.paths)
     ):
         await store.set_status(record.id, Status.SCORED)

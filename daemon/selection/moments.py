@@ -47,7 +47,7 @@ def moments(film: Film) -> Moments:
     # Parts without a usable frame belong to the nearest part of their shot that has one.
     owner = _nearest(part, film.shot[inside], held, film.shot[usable[chosen]])
     known = owner >= 0
-    frames = np.bincount(owner[known], minlength=len(held))
+    frames: NDArray[np.int64] = np.bincount(owner[known], minlength=len(held)).astype(np.int64)
     seconds = np.bincount(owner[known], weights=film.seconds[inside][known], minlength=len(held))
     position = usable[chosen]
     return Moments(position, good[chosen], own[chosen], frames, seconds, film.shot[position])
@@ -59,7 +59,8 @@ def samples(film: Film) -> NDArray[np.int64]:
     part = _parts(film, inside, max(SAMPLE_SECONDS, float(film.seconds[inside].sum()) / MOST_MOMENTS))
     first = np.flatnonzero(np.append(True, part[1:] != part[:-1])) if len(part) else np.zeros(0, np.int64)
     sizes = np.diff(np.append(first, len(part)))
-    return inside[first + sizes // 2]
+    middles: NDArray[np.int64] = inside[first + sizes // 2]
+    return middles
 
 
 def _parts(film: Film, inside: NDArray[np.int64], seconds: float) -> NDArray[np.int64]:

@@ -77,7 +77,6 @@ class _Greedy:
 
     def run(self) -> list[int]:
         """Places in the moments, in the order of choice."""
-        count = len(self._moments.position)
         most = AUTO_MOST if self._terms.count is None else self._terms.count
         # Of equals the better one, then the earlier one.
         heap = [(-gain, -self._moments.quality[at], at, 0) for at, gain in enumerate(self._first_gains())]
@@ -98,7 +97,6 @@ class _Greedy:
             chosen.append(at)
             self._covered = np.maximum(self._covered, self._likeness(at))
             self._shown[int(self._scene[at])] = int(self._moments.shot[at])
-        assert count >= len(chosen)
         return chosen
 
     def _first_gains(self) -> NDArray[np.float64]:
@@ -106,7 +104,8 @@ class _Greedy:
         for start in range(0, len(gains), ROWS):
             rows = slice(start, start + ROWS)
             gains[rows] = self._likenesses(rows) @ self._weight
-        return gains + self._bonus(np.arange(len(gains))) + QUALITY * self._moments.quality
+        gains += self._bonus(np.arange(len(gains))) + QUALITY * self._moments.quality
+        return gains
 
     def _gain(self, at: int) -> float:
         added = np.maximum(self._likeness(at) - self._covered, 0.0) @ self._weight
@@ -115,16 +114,19 @@ class _Greedy:
 
     def _bonus(self, at: NDArray[np.int64]) -> NDArray[np.float64]:
         """Showing a scene at all is worth more than anything else, if it lasts a second."""
-        return 2.0 * np.minimum(self._scene_seconds[self._scene[at]], 1.0)
+        bonus: NDArray[np.float64] = 2.0 * np.minimum(self._scene_seconds[self._scene[at]], 1.0)
+        return bonus
 
     def _likenesses(self, rows: slice) -> NDArray[np.float64]:
         products = self._sketches[rows] @ self._sketches.T
         squared = np.maximum(self._squares[rows, None] + self._squares[None] - 2 * products, 0.0)
         difference = np.sqrt(squared / max(self._sketches.shape[1], 1))
-        return np.maximum(1.0 - difference.astype(np.float64) / FAR_CODES, 0.0)
+        likeness: NDArray[np.float64] = np.maximum(1.0 - difference.astype(np.float64) / FAR_CODES, 0.0)
+        return likeness
 
     def _likeness(self, at: int) -> NDArray[np.float64]:
-        return self._likenesses(slice(at, at + 1))[0]
+        row: NDArray[np.float64] = self._likenesses(slice(at, at + 1))[0]
+        return row
 
     def _allowed(self, at: int, chosen: list[int]) -> bool:
         """Whether nothing chosen stands against it; what does is counted for the shortfall."""

@@ -18,7 +18,18 @@ MAX_LINES = 400
 # A room is a module or subpackage right under daemon/. Each layer knows only those before it.
 LAYERS: dict[str, set[str]] = {
     "ground": {"errors", "model"},
-    "base": {"config", "logs", "bridge", "picture", "tone", "notify", "compiled", "features", "measure"},
+    "base": {
+        "config",
+        "config_choice",
+        "logs",
+        "bridge",
+        "picture",
+        "tone",
+        "notify",
+        "compiled",
+        "features",
+        "measure",
+    },
     "stages": {"watch", "admit", "decode", "damage", "frames", "batching", "score", "store", "selection", "export"}
     | {"shots", "gates"},
     "pipeline": {"scoring", "pipeline", "judge", "choosing", "finalize", "intake", "workers"},
@@ -28,6 +39,7 @@ LAYERS: dict[str, set[str]] = {
 # Rooms of these layers may not even know their neighbours, but for the parts that a room was split into.
 APART = {"ground", "base", "stages"}
 NEIGHBOURS = {("score", "batching"), ("picture", "tone"), ("decode", "damage"), ("decode", "frames")} | {
+    ("config", "config_choice"),
     ("measure", "compiled"),
     ("measure", "features"),
 }
@@ -46,10 +58,10 @@ OWNED = {
     "rich": {"show", "demo"},
     "PIL": {"export"},
     "imageio_ffmpeg": {"export"},
-    "numba": {"compiled", "score"},
+    "numba": {"compiled", "measure", "score"},
     "scenedetect": {"shots"},
     "cv2": {"shots"},
-    "pydantic": {"config"},
+    "pydantic": {"config", "config_choice"},
     "pydantic_settings": {"config"},
 }
 # What a room may not know, from the design's table of rooms.
