@@ -92,13 +92,15 @@ def white(records: Records, config: GatesConfig) -> Mask:
 
 def flat(records: Records, config: GatesConfig) -> Mask:
     """Hardly any difference between the darkest and the brightest pixels."""
-    return records["high"].astype(np.int64) - records["low"] <= config.flat_codes
+    mask: Mask = records["high"].astype(np.int64) - records["low"] <= config.flat_codes
+    return mask
 
 
 def title(records: Records, config: GatesConfig) -> Mask:
     """Mostly one shade, smooth, with hard edges where there is anything: text or a logo on a plain ground."""
     hard = np.maximum(records["sharp_x"], records["sharp_y"]) > 0.05
-    return (records["plain"] >= config.title_plain) & (records["still"] >= config.title_still) & hard
+    mask: Mask = (records["plain"] >= config.title_plain) & (records["still"] >= config.title_still) & hard
+    return mask
 
 
 def transition(count: int, shots: Sequence[Shot], config: GatesConfig) -> Mask:

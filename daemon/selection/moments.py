@@ -48,7 +48,7 @@ def moments(film: Film) -> Moments:
     owner = _nearest(part, film.shot[inside], held, film.shot[usable[chosen]])
     known = owner >= 0
     frames: NDArray[np.int64] = np.bincount(owner[known], minlength=len(held)).astype(np.int64)
-    seconds = np.bincount(owner[known], weights=film.seconds[inside][known], minlength=len(held))
+    seconds: NDArray[np.float64] = np.bincount(owner[known], weights=film.seconds[inside][known], minlength=len(held))
     position = usable[chosen]
     return Moments(position, good[chosen], own[chosen], frames, seconds, film.shot[position])
 

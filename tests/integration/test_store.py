@@ -109,7 +109,7 @@ def look(other: sqlite3.Connection) -> Look:
 
 async def test_a_new_database_has_the_schema_its_version_and_wal(store: Store, look: Look, config: Any) -> None:
     tables = {row[0] for row in look("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    assert tables == {"videos", "frames", "selections", "stills"}
+    assert tables == {"videos", "frames", "features", "shots", "refined", "selections", "stills"}
     assert look("PRAGMA user_version") == [(SCHEMA_VERSION,)]
     assert look("PRAGMA journal_mode") == [("wal",)]
     assert config.path.parent.is_dir()
@@ -123,7 +123,7 @@ async def test_a_new_database_has_the_schema_its_version_and_wal(store: Store, l
             "id path fingerprint size_bytes mtime_ns status metric lower_better scorer width height pix_fmt bit_depth"
             " codec stream_index time_base frames_decoded frames_scored damaged error_kind error attempts",
         ),
-        ("frames", "video_id frame pts time_s score note hash"),
+        ("frames", "video_id frame pts time_s score note hash verdict"),
         ("selections", "id video_id params requested chosen shortfall"),
         (
             "stills",
