@@ -36,10 +36,12 @@ class ShotsConfig(Section):
         12.0, gt=0.0, le=255.0, description="a dissolve or fade: its two ends differ by so much, in codes of 255"
     )
     mix_residual: float = Field(
-        0.25, gt=0.0, lt=1.0, description="and the frames between are mixes of the ends but for such a share"
+        0.42,
+        gt=0.0,
+        lt=1.0,
+        description="and the frames between are mixes of them but for such a share (half of it if they keep contrast)",
     )
-    mix_alike: float = Field(0.8, ge=-1.0, le=1.0, description="and the ends' views correlate less than that")
-    mix_frames: int = Field(3, ge=1, description="and so many frames are mixes, at least")
+    mix_frames: int = Field(5, ge=1, description="and so many frames are mixes, at least")
     mix_gap: int = Field(3, ge=1, description="mixes at most so many frames apart belong together")
 
 

@@ -47,8 +47,9 @@ def moments(film: Film) -> Moments:
     # Parts without a usable frame belong to the nearest part of their shot that has one.
     owner = _nearest(part, film.shot[inside], held, film.shot[usable[chosen]])
     known = owner >= 0
-    frames: NDArray[np.int64] = np.bincount(owner[known], minlength=len(held)).astype(np.int64)
-    seconds: NDArray[np.float64] = np.bincount(owner[known], weights=film.seconds[inside][known], minlength=len(held))
+    frames = np.bincount(owner[known], minlength=len(held)).astype(np.int64)
+    lasting = film.seconds[inside][known]
+    seconds = np.bincount(owner[known], weights=lasting, minlength=len(held)).astype(np.float64)
     position = usable[chosen]
     return Moments(position, good[chosen], own[chosen], frames, seconds, film.shot[position])
 
