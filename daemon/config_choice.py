@@ -77,7 +77,7 @@ class GatesConfig(Section):
         description="burnt: such a share of the pixels more is clipped white than in the shot's best",
     )
     dark: float = Field(
-        0.6, ge=0.0, le=1.0, description="dark: mean and contrast below this share of those of the shot's best"
+        0.6, ge=0.0, le=1.0, description="dark: mean, contrast and highlights below this share of those of the shot's best"
     )
     blur: float = Field(0.5, ge=0.0, le=1.0, description="blur: sharpness below this share of the shot's best")
     blocks: float = Field(

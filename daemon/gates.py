@@ -67,8 +67,9 @@ def judge(
     if titles.sum() <= (verdict == 0).sum() / 2:
         gate(Verdict.TITLE, titles)
     window = windows(time_s, shots, config.window_seconds)
-    gate(Verdict.BURNT, burnt(records, window, verdict == 0, config))
+    # Dark ones first: beside them, highlights that are clipped as they should be would look burnt.
     gate(Verdict.DARK, dark(records, window, verdict == 0, config))
+    gate(Verdict.BURNT, burnt(records, window, verdict == 0, config))
     gate(Verdict.BLOCKS, blocks(records, window, verdict == 0, config))
     gate(Verdict.BLUR, blur(records, window, verdict == 0, config))
     return verdict
@@ -154,11 +155,18 @@ def burnt(records: Records, window: NDArray[np.int64], among: Mask, config: Gate
 
 
 def dark(records: Records, window: NDArray[np.int64], among: Mask, config: GatesConfig) -> Mask:
-    """Both darker and with less contrast than the well exposed frames of the shot."""
-    mean, contrast = records["mean"], records["contrast"]
-    return (mean < config.dark * typical(mean, window, among, 0.8)) & (
-        contrast < config.dark * typical(contrast, window, among, 0.8)
-    )
+    """Darker, with less contrast and with darker highlights than the well exposed frames of the shot.
+
+    Frames that are mostly clipped white are no measure for others, where there are any else.
+    """
+    measure = among & (records["light"] <= 2 * config.burnt)
+    mask = np.ones(len(records), np.bool_)
+    for name in ("mean", "contrast", "high"):
+        values = records[name].astype(np.float64)
+        reference = typical(values, window, measure, 0.65)
+        reference = np.where(np.isnan(reference), typical(values, window, among, 0.65), reference)
+        mask &= values < config.dark * reference
+    return mask
 
 
 def blocks(records: Records, window: NDArray[np.int64], among: Mask, config: GatesConfig) -> Mask:
