@@ -49,7 +49,7 @@ class GatesConfig(Section):
     """Which frames are never chosen, whatever their score. Codes of luma go from 0 to 255."""
 
     black_codes: int = Field(
-        32,
+        24,
         ge=0,
         le=255,
         description="black: 99 % of the pixels are darker than this, or than a third of the film's usual",
@@ -77,7 +77,10 @@ class GatesConfig(Section):
         description="burnt: such a share of the pixels more is clipped white than in the shot's best",
     )
     dark: float = Field(
-        0.6, ge=0.0, le=1.0, description="dark: mean, contrast and highlights below this share of those of the shot's best"
+        0.6,
+        ge=0.0,
+        le=1.0,
+        description="dark: mean, contrast and highlights below this share of the shot's",
     )
     blur: float = Field(0.5, ge=0.0, le=1.0, description="blur: sharpness below this share of the shot's best")
     blocks: float = Field(

@@ -149,9 +149,11 @@ def typical(values: NDArray[np.floating], window: NDArray[np.int64], among: Mask
 
 
 def burnt(records: Records, window: NDArray[np.int64], among: Mask, config: GatesConfig) -> Mask:
-    """More is clipped white than in the frames of the shot where least is."""
-    light = records["light"]
-    return light > typical(light, window, among, 0.1) + config.burnt
+    """More is clipped white than in the frames of the shot where least is; less will do if it is much brighter."""
+    light, mean = records["light"].astype(np.float64), records["mean"].astype(np.float64)
+    more = light - typical(light, window, among, 0.1)
+    brighter = config.dark * mean > typical(mean, window, among, 0.35)
+    return (more > config.burnt) | (brighter & (more > config.burnt / 4))
 
 
 def dark(records: Records, window: NDArray[np.int64], among: Mask, config: GatesConfig) -> Mask:

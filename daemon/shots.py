@@ -29,8 +29,10 @@ REACHES = (4, 8, 16, 32, 64)
 """Half the lengths, in frames, of the windows in which mixes are looked for."""
 SAME_VIEW = 0.65
 """The rank correlation of two pictures from which only the light has changed."""
-FEWEST_CELLS = 40
-"""Cells of two thumbnails that must not be clipped, so that they can be compared."""
+CLIPPED = 8
+"""Values of a thumbnail so near to black or white say nothing of what is seen there."""
+FEWEST_VALUES = 60
+"""Values of two thumbnails that must not be clipped, so that they can be compared."""
 FIRST_MIX = 0.08
 """Weights nearer to 0 or 1 are the pictures themselves."""
 STRAIGHT = 0.8
@@ -39,9 +41,10 @@ LEAST_RISE = 0.35
 """What the weight gains between the first and the last frame that was found, at least."""
 EMPTY_CODES = 3.0
 """A thumbnail whose cells spread less is one side of a fade."""
-_CELLS = GRID[0] * GRID[1]
-_LUMA_SCALE = float(np.sqrt(SKETCH / 3 / _CELLS))
-"""What ``features.sketch`` multiplies luma by."""
+FADE_FRAMES = 100
+"""Frames that are looked at on either side of an empty stretch for the fade that leads there."""
+RISE = 1.01
+"""How much contrast grows from frame to frame, at least, while a picture is faded in."""
 
 
 class ShotFinder:
@@ -51,19 +54,60 @@ class ShotFinder:
         self._cuts = _Cuts(config)
         self._mixes = _Mixes(config)
         self._count = 0
+        self._contrast: list[NDArray[np.float32]] = []
 
     def feed(self, thumbnails: NDArray[np.uint8]) -> None:
         """The next frames: RGB, ``(n, 9, 16, 3)``, any n."""
         for start in range(0, len(thumbnails), CHUNK):
             piece = thumbnails[start : start + CHUNK]
             sketches = sketch(piece)
-            self._cuts.feed(piece, sketches)
-            self._mixes.feed(sketches)
+            self._cuts.feed(piece)
+            self._mixes.feed(piece, sketches)
+            self._contrast.append(piece.reshape(len(piece), -1).std(axis=1, dtype=np.float32))
             self._count += len(piece)
 
     def found(self) -> list[Shot]:
         """Shots and transitions, in order and without gaps; empty for a film without frames."""
-        return assemble(self._count, self._cuts.found(), self._mixes.found())
+        contrast = np.concatenate(self._contrast) if self._contrast else np.zeros(0, np.float32)
+        return assemble(self._count, self._cuts.found(), united([*self._mixes.found(), *fades(contrast)]))
+
+
+def fades(contrast: NDArray[np.float32]) -> list[Shot]:
+    """Fades out of and into empty stretches: from where contrast is nothing to where it stops rising.
+
+    ``contrast`` is the spread of the values of each frame's thumbnail, in codes. This finds fades that are too
+    near to something else for a window around them.
+    """
+    empty = contrast < EMPTY_CODES
+    edges = np.flatnonzero(np.diff(empty))
+    found = []
+    for edge in edges:
+        # Walk away from the empty side, forwards or backwards.
+        way = contrast[edge + 1 :][:FADE_FRAMES] if empty[edge] else contrast[: edge + 1][::-1][:FADE_FRAMES]
+        # Over two frames, as a coder may repeat one.
+        rising = np.append(way[2:] > RISE * way[:-2], False)
+        steps = int(np.argmin(rising)) if len(rising) > 2 else 0
+        if steps < 3:
+            continue
+        first, last = (edge + 1, edge + 1 + steps) if empty[edge] else (edge - steps, edge)
+        found.append(Shot(ShotKind.FADE, int(first), int(last)))
+    return found
+
+
+def united(transitions: list[Shot]) -> list[Shot]:
+    """Transitions in order, those that overlap made one; it is a fade if any of them is.
+
+    >>> [(s.first, s.last) for s in united([Shot(ShotKind.FADE, 5, 9), Shot(ShotKind.DISSOLVE, 1, 6)])]
+    [(1, 9)]
+    """
+    whole: list[Shot] = []
+    for one in sorted(transitions, key=lambda shot: shot.first):
+        if whole and one.first <= whole[-1].last:
+            before = whole.pop()
+            kind = ShotKind.FADE if ShotKind.FADE in (one.kind, before.kind) else ShotKind.DISSOLVE
+            one = Shot(kind, before.first, max(before.last, one.last))
+        whole.append(one)
+    return whole
 
 
 def assemble(count: int, cuts: list[int], transitions: list[Shot]) -> list[Shot]:
@@ -104,12 +148,12 @@ class _Cuts:
         )
         self._shortest = config.min_frames
         self._frame = 0
-        self._last = np.zeros((0, SKETCH), np.float32)
+        self._last = np.zeros((0, *GRID, 3), np.uint8)
         self._found: list[int] = []
 
-    def feed(self, thumbnails: NDArray[np.uint8], sketches: NDArray[np.float32]) -> None:
+    def feed(self, thumbnails: NDArray[np.uint8]) -> None:
         # The detector speaks of a frame some frames later.
-        known = np.concatenate([self._last, sketches])
+        known = np.concatenate([self._last, thumbnails])
         base = self._frame - len(self._last)
         for picture in np.ascontiguousarray(_even(thumbnails)[..., ::-1]):
             for cut in self._detector.process_frame(self._timecode(self._frame, fps=25.0), picture):
@@ -137,23 +181,20 @@ def _even(thumbnails: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.clip(128 + (rgb - mean) * (50 / contrast), 0, 255).astype(np.uint8)
 
 
-def same_view(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Per row of sketches, whether both show the same but for the light.
+def same_view(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Per pair of thumbnails ``(n, 9, 16, 3)``, whether both show the same but for the light.
 
-    Exposure changes a picture by a rising curve: the order of its cells by brightness stays, where they are not
-    clipped (Spearman's rank correlation). Two empty pictures are the same.
+    Exposure changes a picture by a rising curve: the order of its values stays, where they are not clipped
+    (Spearman's rank correlation). Two empty pictures are the same.
     """
     result = np.zeros(len(one), np.bool_)
-    low, high = 6 * _LUMA_SCALE, 244 * _LUMA_SCALE
-    for row, (first, second) in enumerate(zip(one[:, :_CELLS], other[:, :_CELLS], strict=True)):
-        if first.std() < EMPTY_CODES * _LUMA_SCALE and second.std() < EMPTY_CODES * _LUMA_SCALE:
+    for row, (first, second) in enumerate(zip(one, other, strict=True)):
+        seen = (first > CLIPPED) & (first < 255 - CLIPPED) & (second > CLIPPED) & (second < 255 - CLIPPED)
+        if seen.sum() >= FEWEST_VALUES:
+            ranks = [np.argsort(np.argsort(cells[seen], kind="stable"), kind="stable") for cells in (first, second)]
+            result[row] = np.corrcoef(ranks[0], ranks[1])[0, 1] >= SAME_VIEW
+        if first.std() < EMPTY_CODES and second.std() < EMPTY_CODES:
             result[row] = True
-            continue
-        seen = (first > low) & (first < high) & (second > low) & (second < high)
-        if seen.sum() < FEWEST_CELLS:
-            continue
-        ranks = [np.argsort(np.argsort(cells[seen], kind="stable"), kind="stable") for cells in (first, second)]
-        result[row] = np.corrcoef(ranks[0], ranks[1])[0, 1] >= SAME_VIEW
     return result
 
 
@@ -171,21 +212,23 @@ class _Mixes:
 
     def __init__(self, config: ShotsConfig) -> None:
         self._config = config
-        self._kept = np.zeros((0, SKETCH), np.float32)
+        self._thumbnails = np.zeros((0, *GRID, 3), np.uint8)
+        self._sketches = np.zeros((0, SKETCH), np.float32)
         self._base = 0
         self._next = 0
         self._mixed: list[_Mixed] = []
 
-    def feed(self, sketches: NDArray[np.float32]) -> None:
+    def feed(self, thumbnails: NDArray[np.uint8], sketches: NDArray[np.float32]) -> None:
         reach = REACHES[-1]
-        self._kept = np.concatenate([self._kept, sketches])
-        self._look(self._base + len(self._kept) - reach)
-        keep_from = max(self._next - reach, self._base)
-        self._kept = self._kept[keep_from - self._base :]
-        self._base = keep_from
+        self._thumbnails = np.concatenate([self._thumbnails, thumbnails])
+        self._sketches = np.concatenate([self._sketches, sketches])
+        self._look(self._base + len(self._sketches) - reach)
+        past = max(self._next - reach - self._base, 0)
+        self._thumbnails, self._sketches = self._thumbnails[past:], self._sketches[past:]
+        self._base += past
 
     def found(self) -> list[Shot]:
-        self._look(self._base + len(self._kept))
+        self._look(self._base + len(self._sketches))
         return _spans(self._mixed, self._next, self._config)
 
     def _look(self, until: int) -> None:
@@ -193,14 +236,14 @@ class _Mixes:
         if until <= self._next:
             return
         frames = np.arange(self._next, until) - self._base
-        last = len(self._kept) - 1
-        middle = self._kept[frames]
+        last = len(self._sketches) - 1
         weights = np.full((len(frames), len(REACHES)), np.nan)
         empty = np.zeros(len(frames), np.bool_)
         for column, reach in enumerate(REACHES):
-            before = self._kept[np.maximum(frames - reach, 0)]
-            after = self._kept[np.minimum(frames + reach, last)]
-            weight, mixed, fade = _mix(before, middle, after, self._config)
+            before, after = np.maximum(frames - reach, 0), np.minimum(frames + reach, last)
+            weight, mixed, fade = _mix(*(self._sketches[at] for at in (before, frames, after)), self._config)
+            doubtful = np.flatnonzero(mixed & ~fade)
+            mixed[doubtful] = ~same_view(self._thumbnails[before[doubtful]], self._thumbnails[after[doubtful]])
             weights[mixed, column] = weight[mixed]
             empty |= mixed & fade
         for at in np.flatnonzero(~np.isnan(weights).all(axis=1)):
@@ -218,9 +261,10 @@ def _mix(
     weight = (off * way).mean(axis=1) / np.maximum(length**2, 1e-6)
     rest = off - weight[:, None] * way
     residual = np.sqrt((rest * rest).mean(axis=1)) / np.maximum(length, 1e-6)
-    spread = [one[:, :_CELLS].std(axis=1) for one in (before, middle, after)]
-    limit = EMPTY_CODES * _LUMA_SCALE
-    empty = (spread[0] < limit) | (spread[2] < limit)
+    cells = GRID[0] * GRID[1]
+    scale = float(np.sqrt(SKETCH / 3 / cells))  # what ``sketch`` multiplies luma by
+    spread = [one[:, :cells].std(axis=1) / scale for one in (before, middle, after)]
+    empty = (spread[0] < EMPTY_CODES) | (spread[2] < EMPTY_CODES)
     # Two pictures that have nothing to do with each other lose contrast when they are mixed.
     share = np.clip(weight, 0.0, 1.0)
     kept = spread[1] / np.maximum((1 - share) * spread[0] + share * spread[2], 1e-6)
@@ -228,8 +272,6 @@ def _mix(
     allowed = np.where(dip, config.mix_residual, config.mix_residual / 2)
     inside = (weight > FIRST_MIX) & (weight < 1 - FIRST_MIX)
     mixed = (length >= config.mix_codes) & (residual <= allowed) & inside
-    doubtful = np.flatnonzero(mixed & ~empty)
-    mixed[doubtful] = ~same_view(before[doubtful], after[doubtful])
     return weight.astype(np.float64), mixed, empty
 
 
@@ -269,7 +311,7 @@ def _span(run: list[_Mixed], count: int, config: ShotsConfig) -> Shot | None:
             continue
         best = int(seen.sum())
         # What is left of the way at both ends hardly shows.
-        more = int(np.ceil(2 * FIRST_MIX * (times[-1] - times[0]))) + 1
+        more = int(np.ceil(2 * FIRST_MIX * (times[-1] - times[0]))) + 2
         fade = 2 * sum(one.empty for one in run) >= len(run)
         first, last = max(int(times[0]) - more, 0), min(int(times[-1]) + more, count - 1)
         found = Shot(ShotKind.FADE if fade else ShotKind.DISSOLVE, first, last)
