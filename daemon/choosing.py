@@ -111,7 +111,7 @@ class Chooser:
         if not film.usable.any():
             return Choice((), self._nothing(len(film.frame)))
         found = await asyncio.to_thread(moments, film)
-        places = await asyncio.to_thread(samples, film)
+        places = await asyncio.to_thread(samples, film, found.shot)
         best = await self._sketches(film.frame[found.position])
         views = features.view(await self._sketches(film.frame[places]))
         terms = Terms(config.limit, config.min_gap_seconds, config.min_difference, config.strategy == "per-shot")

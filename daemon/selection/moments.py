@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from daemon.selection.quality import Film, quality
 
 MOMENT_SECONDS = 0.7
-MOST_MOMENTS = 8192
-"""Longer films have longer moments, so that time and memory stay bounded."""
+MOST_MOMENTS = 4096
+"""Longer films have longer moments, and of more shots the longest are kept: time and memory stay bounded."""
 SAMPLE_SECONDS = 0.2
 """How often shots are looked at to see whether one comes back."""
 
@@ -40,23 +40,36 @@ def moments(film: Film) -> Moments:
     good, own = quality(film, usable)
     number = np.full(len(film.frame), -1, np.int64)
     number[inside] = part
-    # The best first, the earlier of equals: the first of each part is its best.
-    order = np.lexsort((usable, -good, number[usable]))
-    held, first = np.unique(number[usable[order]], return_index=True)
-    chosen = order[first]
+    # Parts rise with time, so a part's frames are neighbours; of equally good ones the first is taken.
+    parts = number[usable]
+    starts = np.flatnonzero(np.append(True, parts[1:] != parts[:-1])) if len(parts) else np.zeros(0, np.int64)
+    sizes = np.diff(np.append(starts, len(parts)))
+    best = np.repeat(np.maximum.reduceat(good, starts), sizes) if len(parts) else good
+    tops = np.flatnonzero(good == best)
+    chosen = tops[np.searchsorted(tops, starts)]
+    held = parts[starts]
     # Parts without a usable frame belong to the nearest part of their shot that has one.
     owner = _nearest(part, film.shot[inside], held, film.shot[usable[chosen]])
     known = owner >= 0
     frames = np.bincount(owner[known], minlength=len(held)).astype(np.int64)
     lasting = film.seconds[inside][known]
     seconds = np.bincount(owner[known], weights=lasting, minlength=len(held)).astype(np.float64)
-    position = usable[chosen]
-    return Moments(position, good[chosen], own[chosen], frames, seconds, film.shot[position])
+    kept = _longest(seconds, good[chosen])
+    position = usable[chosen][kept]
+    return Moments(position, good[chosen][kept], own[chosen][kept], frames[kept], seconds[kept], film.shot[position])
 
 
-def samples(film: Film) -> NDArray[np.int64]:
-    """Places in the film, evenly through every shot, to see by whether a shot comes back."""
-    inside = np.flatnonzero(film.shot >= 0)
+def _longest(seconds: NDArray[np.float64], good: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Places of the longest moments, the better of equals, when there are too many; in their order."""
+    order = np.lexsort((-good, -seconds))[:MOST_MOMENTS]
+    return np.sort(order)
+
+
+def samples(film: Film, shots: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Places in the film, evenly through every one of some shots, to see by whether a shot comes back."""
+    wanted = np.zeros(int(film.shot.max(initial=0)) + 2, np.bool_)
+    wanted[shots] = True
+    inside = np.flatnonzero(wanted[film.shot])
     part = _parts(film, inside, max(SAMPLE_SECONDS, float(film.seconds[inside].sum()) / MOST_MOMENTS))
     first = np.flatnonzero(np.append(True, part[1:] != part[:-1])) if len(part) else np.zeros(0, np.int64)
     sizes = np.diff(np.append(first, len(part)))

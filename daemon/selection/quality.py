@@ -49,16 +49,15 @@ def percentiles(score: NDArray[np.float64], group: NDArray[np.int64], *, lower_b
     """
     if len(score) == 0:
         return np.zeros(0)
-    keys = -score if lower_better else score
-    order = np.lexsort((keys, group))
-    sorted_group, sorted_keys = group[order], keys[order]
-    starts = np.flatnonzero(np.append(True, sorted_group[1:] != sorted_group[:-1]))
+    order = np.argsort(-score if lower_better else score, kind="stable")
+    order = order[np.argsort(group[order], kind="stable")]
+    sorted_group, sorted_score = group[order], score[order]
+    new_group = sorted_group[1:] != sorted_group[:-1]
+    starts = np.flatnonzero(np.append(True, new_group))
     sizes = np.diff(np.append(starts, len(order)))
     # Equal scores share the place of the last of them.
-    run_ends = np.flatnonzero(
-        np.append((sorted_keys[1:] != sorted_keys[:-1]) | (sorted_group[1:] != sorted_group[:-1]), True)
-    )
-    last = run_ends[np.searchsorted(run_ends, np.arange(len(order)))]
+    ends = np.flatnonzero(np.append(new_group | (sorted_score[1:] != sorted_score[:-1]), True))
+    last = np.repeat(ends, np.diff(np.append(-1, ends)))
     share = np.empty(len(score))
     share[order] = (last - np.repeat(starts, sizes) + 1) / np.repeat(sizes, sizes)
     return share

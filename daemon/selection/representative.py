@@ -24,12 +24,13 @@ from daemon.selection.quality import Film
 
 FAR_CODES = 40.0
 """Pictures that differ by so much say nothing of each other (root mean square of their sketches)."""
+USUAL_SPREAD, MOST_GAIN = 25.0, 16.0
+"""A sketch's usual contrast, to which those of a darker film are raised, and by how much at most."""
 QUALITY = 0.5
 """What the best frame is worth more than the worst, in average scenes shown."""
 AUTO_GAIN = 0.1
 """With ``auto``: the last pick adds at least this share of what the first one showed."""
 AUTO_MOST = 100
-ROWS = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,28 @@ def represent(
     return Choice(frames, greedy.shortfall(len(chosen)), reasons)
 
 
+def exposed(sketches: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Sketches of a film without contrast, brought to that of others: what is dark throughout differs all the same."""
+    if len(sketches) == 0:
+        return sketches
+    spread = float(np.median(sketches[:, :144].std(axis=1)))
+    return sketches * np.float32(np.clip(USUAL_SPREAD / max(spread, 1e-6), 1.0, MOST_GAIN))
+
+
+def likenesses(sketches: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How alike any two are: 1 for the same, 0 from ``FAR_CODES`` on. At most ``MOST_MOMENTS`` of them: 64 MiB."""
+    squares = (sketches * sketches).sum(axis=1)
+    table: NDArray[np.float32] = sketches @ sketches.T
+    table *= -2
+    table += squares[:, None]
+    table += squares[None]
+    np.maximum(table, 0, out=table)
+    np.sqrt(table, out=table)
+    table *= -1 / (FAR_CODES * max(sketches.shape[1], 1) ** 0.5)
+    table += 1
+    return np.maximum(table, 0, out=table)
+
+
 class _Greedy:
     def __init__(
         self, film: Film, moments: Moments, sketches: NDArray[np.float32], scene: dict[int, int], terms: Terms
@@ -64,8 +87,8 @@ class _Greedy:
         self._moments = moments
         self._terms = terms
         self._time_s = film.time_s[moments.position]
-        self._sketches = sketches
-        self._squares = (sketches * sketches).sum(axis=1)
+        self._sketches = exposed(sketches)
+        self._likeness = likenesses(self._sketches)
         names = np.array([scene.get(int(shot), int(shot)) for shot in moments.shot], np.int64)
         self._scenes, self._scene = np.unique(names, return_inverse=True)
         self._scene_seconds = np.bincount(self._scene, weights=moments.seconds, minlength=len(self._scenes))
@@ -95,20 +118,17 @@ class _Greedy:
                 continue
             first = first or news
             chosen.append(at)
-            self._covered = np.maximum(self._covered, self._likeness(at))
+            self._covered = np.maximum(self._covered, self._likeness[at])
             self._shown[int(self._scene[at])] = int(self._moments.shot[at])
         return chosen
 
     def _first_gains(self) -> NDArray[np.float64]:
-        gains = np.empty(len(self._moments.position))
-        for start in range(0, len(gains), ROWS):
-            rows = slice(start, start + ROWS)
-            gains[rows] = self._likenesses(rows) @ self._weight
+        gains = (self._likeness @ self._weight.astype(np.float32)).astype(np.float64)
         gains += self._bonus(np.arange(len(gains))) + QUALITY * self._moments.quality
         return gains
 
     def _gain(self, at: int) -> float:
-        added = np.maximum(self._likeness(at) - self._covered, 0.0) @ self._weight
+        added = np.maximum(self._likeness[at] - self._covered, 0.0) @ self._weight
         bonus = 0.0 if int(self._scene[at]) in self._shown else float(self._bonus(np.array([at]))[0])
         return float(added + bonus + QUALITY * self._moments.quality[at])
 
@@ -116,17 +136,6 @@ class _Greedy:
         """Showing a scene at all is worth more than anything else, if it lasts a second."""
         bonus: NDArray[np.float64] = 2.0 * np.minimum(self._scene_seconds[self._scene[at]], 1.0)
         return bonus
-
-    def _likenesses(self, rows: slice) -> NDArray[np.float64]:
-        products = self._sketches[rows] @ self._sketches.T
-        squared = np.maximum(self._squares[rows, None] + self._squares[None] - 2 * products, 0.0)
-        difference = np.sqrt(squared / max(self._sketches.shape[1], 1))
-        likeness: NDArray[np.float64] = np.maximum(1.0 - difference.astype(np.float64) / FAR_CODES, 0.0)
-        return likeness
-
-    def _likeness(self, at: int) -> NDArray[np.float64]:
-        row: NDArray[np.float64] = self._likenesses(slice(at, at + 1))[0]
-        return row
 
     def _allowed(self, at: int, chosen: list[int]) -> bool:
         """Whether nothing chosen stands against it; what does is counted for the shortfall."""
@@ -154,7 +163,7 @@ class _Greedy:
         best = np.full(len(self._covered), -1.0)
         owner = np.zeros(len(self._covered), np.int64)
         for number, at in enumerate(chosen):
-            near = self._likeness(at) + (self._moments.shot == self._moments.shot[at])
+            near = self._likeness[at] + (self._moments.shot == self._moments.shot[at])
             better = near > best
             owner[better], best[better] = number, near[better]
         held = best > 0
@@ -177,11 +186,12 @@ class _Greedy:
         scenes = len(self._scenes)
         if self._terms.one_per_scene and chosen == scenes:
             return f"the film has {scenes} different shots with a good frame, and each has its still"
+        one = "the chosen one" if chosen == 1 else f"one of the {chosen} chosen ones"
         parts = []
         if self._refused["alike"] or self._refused["scene"]:
-            parts.append(f"looks like one of the {chosen} chosen ones (select.min_difference)")
+            parts.append(f"looks like {one} (select.min_difference)")
         if self._refused["gap"]:
-            parts.append(f"is less than {self._terms.min_gap_seconds:g} s away from one (select.min_gap_seconds)")
+            parts.append(f"is less than {self._terms.min_gap_seconds:g} s away from {one} (select.min_gap_seconds)")
         if not parts:
-            return f"there are no more than {chosen} good moments"
+            return f"the film has no more than {chosen} good moments"
         return f"every other good frame {' or '.join(parts)}"

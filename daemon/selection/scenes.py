@@ -6,9 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 ROWS = 512
-"""Rows of the table of likenesses that are held at once."""
-MOST_SHOTS = 12_000
-"""With more shots the table of who is seen where would be too large; each is then a scene of its own."""
+"""Moments whose likenesses to all others are held at once, or those of one shot where these are more."""
 
 
 def scenes(shot: NDArray[np.int64], views: NDArray[np.float32], *, alike: float, share: float) -> dict[int, int]:
@@ -17,16 +15,10 @@ def scenes(shot: NDArray[np.int64], views: NDArray[np.float32], *, alike: float,
     ``views`` are ``features.view`` of moments evenly through every shot, ``shot`` (rising) says of which. Two
     moments are alike from a correlation of ``alike`` on. Scenes are named by their first shot.
     """
-    names, starts, number = np.unique(shot, return_index=True, return_inverse=True)
-    if not 0 < len(names) <= MOST_SHOTS:
-        return {int(name): int(name) for name in names}
-    size = np.bincount(number)
-    seen = np.zeros((len(names), len(names)), np.uint16)
-    for first in range(0, len(shot), ROWS):
-        found = np.logical_or.reduceat(views[first : first + ROWS] @ views.T >= alike, starts, axis=1)
-        own = number[first : first + ROWS]
-        breaks = np.flatnonzero(np.append(True, own[1:] != own[:-1]))
-        seen[own[breaks]] += np.add.reduceat(found.astype(np.uint16), breaks, axis=0)
+    if len(shot) == 0:
+        return {}
+    names, starts = np.unique(shot, return_index=True)
+    sizes = np.diff(np.append(starts, len(shot)))
     parent = list(range(len(names)))
 
     def root(one: int) -> int:
@@ -35,7 +27,14 @@ def scenes(shot: NDArray[np.int64], views: NDArray[np.float32], *, alike: float,
             one = parent[one]
         return one
 
-    for one, other in zip(*np.nonzero(seen >= share * size[:, None]), strict=True):
-        first_root, second_root = sorted((root(int(one)), root(int(other))))
-        parent[second_root] = first_root
+    first = 0
+    while first < len(names):
+        after = max(int(np.searchsorted(starts, starts[first] + ROWS, side="right")) - 1, first + 1)
+        rows = views[starts[first] : starts[after - 1] + sizes[after - 1]]
+        found = np.logical_or.reduceat(rows @ views.T >= alike, starts, axis=1)
+        seen = np.add.reduceat(found.astype(np.int32), starts[first:after] - starts[first], axis=0)
+        for one, other in zip(*np.nonzero(seen >= share * sizes[first:after, None]), strict=True):
+            first_root, second_root = sorted((root(first + int(one)), root(int(other))))
+            parent[second_root] = first_root
+        first = after
     return {int(name): int(names[root(at)]) for at, name in enumerate(names)}
