@@ -27,11 +27,11 @@ CHUNK = 4096
 """Thumbnails looked at together."""
 REACHES = (4, 8, 16, 32, 64)
 """Half the lengths, in frames, of the windows in which mixes are looked for."""
-SAME_VIEW = 0.65
-"""The rank correlation of two pictures from which only the light has changed."""
+SAME_VIEW, SAME_VIEW_CLIPPED = 0.65, 0.5
+"""The rank correlation of two pictures from which only the light has changed; less will do where much is clipped."""
 CLIPPED = 8
 """Values of a thumbnail so near to black or white say nothing of what is seen there."""
-FEWEST_VALUES = 60
+FEWEST_VALUES = 50
 """Values of two thumbnails that must not be clipped, so that they can be compared."""
 FIRST_MIX = 0.08
 """Weights nearer to 0 or 1 are the pictures themselves."""
@@ -192,7 +192,8 @@ def same_view(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.bo
         seen = (first > CLIPPED) & (first < 255 - CLIPPED) & (second > CLIPPED) & (second < 255 - CLIPPED)
         if seen.sum() >= FEWEST_VALUES:
             ranks = [np.argsort(np.argsort(cells[seen], kind="stable"), kind="stable") for cells in (first, second)]
-            result[row] = np.corrcoef(ranks[0], ranks[1])[0, 1] >= SAME_VIEW
+            least = SAME_VIEW if 4 * seen.sum() > 3 * seen.size else SAME_VIEW_CLIPPED
+            result[row] = np.corrcoef(ranks[0], ranks[1])[0, 1] >= least
         if first.std() < EMPTY_CODES and second.std() < EMPTY_CODES:
             result[row] = True
     return result
