@@ -14,11 +14,11 @@ from typing import Any
 from daemon import after, metrics, web
 from daemon.board import Board
 from daemon.config import Config
+from daemon.facts import current
 from daemon.hooks import Hooks
 from daemon.logs import get
 from daemon.metrics import Metrics
 from daemon.news import News, Observer, to_all
-from daemon.show import current
 from daemon.store import Store
 
 log = get(__name__)

@@ -104,7 +104,8 @@ def once(
 ) -> None:
     """Take files through the same pipeline now, then exit: 0 all done, 1 any failed."""
     from daemon import logs, once
-    from daemon.show import Bars, print_stills, summary
+    from daemon.facts import summary
+    from daemon.show import Bars, print_stills
 
     loaded = _load(config)
     logs.configure(loaded.log.format, "warning" if sys.stderr.isatty() else loaded.log.level)
@@ -138,7 +139,8 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", "-w", help="again every second, until Ctrl-C")] = False,
 ) -> None:
     """What the daemon is doing."""
-    from daemon.show import Screen, current, print_status
+    from daemon.facts import current
+    from daemon.show import Screen, print_status
 
     loaded = _load(config)
     if not watch:
@@ -176,7 +178,8 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """One video: what it is, how it was scored, what was chosen and why."""
-    from daemon.show import detail, print_detail
+    from daemon.facts import detail
+    from daemon.show import print_detail
 
     found = _with_store(_load(config), lambda store: detail(store, video))
     _print_json(found) if as_json else print_detail(found)
@@ -185,23 +188,27 @@ def show(
 @app.command()
 def select(
     video: Annotated[str, typer.Argument(help="id, path, file name or start of the fingerprint")],
-    count: Annotated[int | None, typer.Option(help="stills to choose", min=1)] = None,
+    count: Annotated[str | None, typer.Option(help="stills to choose: a number, or auto")] = None,
     min_gap_seconds: Annotated[
         float | None, typer.Option("--min-gap", help="seconds between two stills", min=0)
     ] = None,
+    strategy: Annotated[str | None, typer.Option(help="representative | best | per-shot")] = None,
+    start: Annotated[float | None, typer.Option(help="choose from this second on")] = None,
+    end: Annotated[float | None, typer.Option(help="and before this one")] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Choose and export again from the stored scores, without scoring again."""
     from daemon import logs
+    from daemon.config import changed
+    from daemon.facts import summary
     from daemon.reselect import reselect
-    from daemon.show import print_stills, summary
+    from daemon.show import print_stills
 
     loaded = _load(config)
     logs.configure(loaded.log.format, "warning" if sys.stderr.isatty() else loaded.log.level)
-    changes: dict[str, Any] = {"count": count, "min_gap_seconds": min_gap_seconds}
-    wanted = loaded.select.model_copy(update={k: v for k, v in changes.items() if v is not None})
-    chosen = loaded.model_copy(update={"select": wanted})
+    changes = {"count": count, "min_gap_seconds": min_gap_seconds, "strategy": strategy, "start": start, "end": end}
+    chosen = changed(loaded, "select", {key: value for key, value in changes.items() if value is not None})
 
     async def work(store: Store) -> list[dict[str, Any]]:
         record: VideoRecord = await reselect(chosen, store, video)

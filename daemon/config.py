@@ -9,10 +9,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
-from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -20,6 +19,13 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from daemon.config_choice import GatesConfig as GatesConfig
+from daemon.config_choice import Section as _Section
+from daemon.config_choice import SelectConfig as SelectConfig
+from daemon.config_choice import ShotsConfig as ShotsConfig
+from daemon.config_service import LogConfig as LogConfig
+from daemon.config_service import NotifyConfig as NotifyConfig
+from daemon.config_service import ServiceConfig as ServiceConfig
 from daemon.errors import ConfigError
 
 ENV_PREFIX = "STILLWATCH_"
@@ -57,10 +63,6 @@ EXCLUDED_NAMES = [
     "System Volume Information",
     "lost+found",
 ]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, validate_default=True, allow_inf_nan=False)
 
 
 class WatchConfig(_Section):
@@ -149,13 +151,6 @@ class ScoreConfig(_Section):
     )
 
 
-class SelectConfig(_Section):
-    """What is chosen."""
-
-    count: int = Field(10, ge=1, le=100_000, description="stills per video")
-    min_gap_seconds: float = Field(1.0, ge=0.0, description="two stills are at least so many seconds apart")
-
-
 class ExportConfig(_Section):
     """How stills are cut out of the source."""
 
@@ -168,71 +163,6 @@ class ExportConfig(_Section):
     )
     disk_margin_bytes: int = Field(512 * MIB, ge=0, description="free space that an export leaves on the output disk")
     timeout_seconds: float = Field(3600.0, gt=0.0, description="an FFmpeg run that takes longer is stopped")
-
-
-class LogConfig(_Section):
-    """What the daemon says."""
-
-    format: Literal["auto", "json", "console"] = Field(
-        "auto", description="auto: colours in a terminal, JSON lines elsewhere"
-    )
-    level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level shown")
-    progress_seconds: float = Field(5.0, ge=0.1, le=3600.0, description="seconds between two video.progress events")
-
-
-class NotifyConfig(_Section):
-    """Who is told when a video has come to its end."""
-
-    command: list[str] = Field(
-        [], description="program and arguments, run without a shell; the news is JSON on its standard input"
-    )
-    url: SecretStr = Field(SecretStr(""), description="http(s) address that the JSON is posted to; never logged")
-    # Not "on": YAML reads that as the word for true.
-    when: list[Literal["done", "failed", "rejected", "missing"]] = Field(
-        ["done", "failed"], description="which ends are told: done, failed, rejected, missing"
-    )
-    timeout_seconds: float = Field(10.0, gt=0.0, le=300.0, description="a delivery that takes longer has failed")
-    attempts: int = Field(3, ge=1, le=10, description="so many tries, with a growing pause between them")
-
-    @field_validator("url")
-    @classmethod
-    def _is_http(cls, value: SecretStr) -> SecretStr:
-        parts = urlsplit(value.get_secret_value())
-        if value.get_secret_value() and (
-            parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc
-        ):
-            raise ValueError("must be an http:// or https:// address without user name and password")
-        return value
-
-
-class ServiceConfig(_Section):
-    """The daemon's own life."""
-
-    stop_seconds: float = Field(8.0, gt=0.0, le=300.0, description="a stop waits so long for the work in flight")
-    poll_seconds: float = Field(
-        1.0, gt=0.0, le=60.0, description="look into the queue so often for what other commands put there"
-    )
-    max_attempts: int = Field(
-        3, ge=1, le=100, description="a video whose work ended or hung the process so many times is set aside"
-    )
-    max_retries: int = Field(
-        8, ge=0, le=1000, description="a video is tried again so often when the cause may pass by itself"
-    )
-    retry_seconds: float = Field(
-        15.0, gt=0.0, le=3600.0, description="wait before the first of these tries; twice as long before each next"
-    )
-    pause_seconds: float = Field(
-        5.0, gt=0.0, le=600.0, description="while a disk is full or the database is held: try again so often"
-    )
-    stuck_seconds: float = Field(
-        300.0,
-        ge=1.0,
-        le=86400.0,
-        description="a decoder or scorer that gives nothing for so long hangs",
-    )
-    http: Annotated[str, Field(pattern=r"^$|^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]*):[0-9]{1,5}$")] = Field(
-        "", description="host:port for /metrics, /healthz and /status.json, such as 127.0.0.1:9464; empty: off"
-    )
 
 
 class Config(BaseSettings):
@@ -251,6 +181,8 @@ class Config(BaseSettings):
     database: DatabaseConfig = DatabaseConfig()
     decode: DecodeConfig = DecodeConfig()
     score: ScoreConfig = ScoreConfig()
+    shots: ShotsConfig = ShotsConfig()
+    gates: GatesConfig = GatesConfig()
     select: SelectConfig = SelectConfig()
     export: ExportConfig = ExportConfig()
     log: LogConfig = LogConfig()
@@ -306,6 +238,18 @@ def load(explicit: Path | None = None) -> Config:
     except SettingsError as error:
         raise ConfigError(f'the environment: {error}; lists are written as JSON: ["mp4", "mkv"]') from error
     return _absolute(config)
+
+
+def changed(config: Config, section: str, changes: dict[str, Any]) -> Config:
+    """The configuration with some keys of a section changed, checked as in the file. Raises ConfigError."""
+    part: BaseModel = getattr(config, section)
+    try:
+        wanted = type(part).model_validate({**part.model_dump(), **changes})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        message = first["msg"][0].lower() + first["msg"][1:]
+        raise ConfigError(f"{section}.{first['loc'][0]} = {first['input']!r}: {message}") from error
+    return config.model_copy(update={section: wanted})
 
 
 def _read(file: Path) -> dict[str, Any]:

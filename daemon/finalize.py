@@ -5,18 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from daemon import decode, export, selection
-from daemon.config import Config, SelectConfig
+from daemon import decode, export
+from daemon.choosing import Chooser
+from daemon.config import Config
 from daemon.decode import DecodeReport
 from daemon.errors import ExportError, Kind, VideoError
 from daemon.export import workshop
 from daemon.export.commands import Capabilities
+from daemon.export.reuse import Published
 from daemon.logs import get
-from daemon.model import Pick, Scored, Selection, Still, VideoRecord
+from daemon.model import Method, Selection, Still, VideoRecord
 from daemon.pipeline import unchanged
-from daemon.store import ScoreTable, Store
+from daemon.store import Store
 
 log = get(__name__)
 
@@ -55,10 +55,11 @@ class Finalizer:
                 keep_hdr=image.keep_hdr,
             ),
         )
-        table = await self._store.score_table(record.id)
-        exporter.preflight(min(self._config.select.count, len(table.frame)))
+        chooser = Chooser(self._config, self._store, record)
+        first = await chooser.choose()
+        exporter.preflight(len(first.picks))
         with workshop.workshop(self._config.output.path, record.id) as place:
-            chosen, proven, dropped = await self._prove(record, exporter, table, place)
+            chosen, proven, dropped = await self._prove(record, exporter, chooser, first, place)
             stills = await exporter.publish(chosen, proven, dropped, place)
         unchanged(record.file)
         await self._store.finish(record.id, chosen, stills, after if stills else None)
@@ -72,13 +73,13 @@ class Finalizer:
         return stills
 
     async def _prove(
-        self, record: VideoRecord, exporter: export.Exporter, table: ScoreTable, place: Path
+        self, record: VideoRecord, exporter: export.Exporter, chooser: Chooser, chosen: Selection, place: Path
     ) -> tuple[Selection, dict[int, export.Proven], dict[int, str]]:
         """Choose and prove; a pick that cannot be proven makes room for the next best."""
-        proven: dict[int, export.Proven] = {}
+        published = {row["frame"]: _published(row) for row in await self._store.published(record.id)}
+        proven = await exporter.reuse(chosen.picks, published, place)
         dropped: dict[int, str] = {}
         while True:
-            chosen = await self._choose(record, table, dropped)
             log.info(
                 "video.selected",
                 video=str(record.file.path),
@@ -99,34 +100,11 @@ class Finalizer:
                     f"{len(dropped)} chosen frames could not be proven to be the scored ones, first:"
                     f" {next(iter(dropped.values()))}; check whether the file was changed, then retry",
                 )
-
-    async def _choose(self, record: VideoRecord, table: ScoreTable, banned: dict[int, str]) -> Selection:
-        config = self._config.select
-        usable = ~table.noted
-        if banned:
-            usable &= ~np.isin(table.frame, np.fromiter(banned, np.int64))
-        choice = selection.choose(
-            frame=table.frame,
-            time_s=table.time_s,
-            score=table.score,
-            usable=usable,
-            lower_better=bool(record.lower_better),
-            count=config.count,
-            min_gap_seconds=config.min_gap_seconds,
-        )
-        rows = await self._store.rows_of(record.id, choice.frames)
-        picks = tuple(_pick(rank, rows[frame]) for rank, frame in enumerate(choice.frames, start=1))
-        return Selection(picks, config.count, choice.shortfall, selection_params(config, record.scorer))
+            chosen = await chooser.choose(dropped)
 
 
-def selection_params(config: SelectConfig, scorer: str | None) -> dict[str, Any]:
-    """What decides a selection, as it is stored: the same parameters give the same picks."""
-    return {**config.model_dump(mode="json"), "scorer": scorer}
-
-
-def _pick(rank: int, row: Scored) -> Pick:
-    assert row.score is not None
-    return Pick(rank, row.frame, row.pts, row.time_s, row.score, row.hash)
+def _published(row: dict[str, Any]) -> Published:
+    return Published(row["frame"], row["path"], row["sha256"], row["image"], Method(row["method"]))
 
 
 def _source(record: VideoRecord) -> export.Source:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
@@ -101,7 +101,8 @@ class Frame:
 
     ``frame`` is the 0-based decode ordinal. ``hash`` is the hex SHA-1 of the unpadded planes in the
     native pixel format. ``picture`` is None when the frame's stored score is to be kept.
-    ``corrupt`` is the decoder's own word that parts of the frame are made up.
+    ``corrupt`` is the decoder's own word that parts of the frame are made up. ``features`` is the record that
+    was measured of the picture.
     """
 
     frame: int
@@ -110,6 +111,7 @@ class Frame:
     hash: str
     picture: Picture | None
     corrupt: bool = False
+    features: bytes | None = None
 
     @property
     def nbytes(self) -> int:
@@ -127,7 +129,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """One row of ``frames``."""
+    """One row of ``frames``, and the record of its features when it is about to be written."""
 
     frame: int
     pts: int | None
@@ -135,6 +137,41 @@ class Scored:
     score: float | None
     note: str | None
     hash: str
+    features: bytes | None = None
+
+
+class ShotKind(StrEnum):
+    """What a span of frames is; the words in ``shots.kind``. All but ``shot`` are transitions."""
+
+    SHOT = "shot"
+    CUT = "cut"
+    FADE = "fade"
+    DISSOLVE = "dissolve"
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """A span of frames, both ends included: what one camera saw without a break, or a transition."""
+
+    kind: ShotKind
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a frame was chosen.
+
+    ``shot`` is its number in ``shots``. ``percentile`` is the share of its shot's frames, 0 to 100, that are
+    no better by the metric. It stands for ``frames`` frames and ``seconds``, in its own shot and in others
+    that look alike. ``refined`` is the second metric's score. All None where nothing is known of it.
+    """
+
+    shot: int | None = None
+    percentile: float | None = None
+    frames: int | None = None
+    seconds: float | None = None
+    refined: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,16 +184,22 @@ class Pick:
     time_s: float
     score: float
     hash: str
+    reason: Reason = Reason()
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What was chosen, with what parameters, and what stopped it when it fell short."""
+    """What was chosen, with what parameters, and what stopped it when it fell short.
+
+    ``requested`` is 0 where the count was left to the selection. ``reasons`` says what there was to choose
+    from: frames, good ones, shots, the verdicts on the others.
+    """
 
     picks: tuple[Pick, ...]
     requested: int
     shortfall: str | None
     params: dict[str, Any]
+    reasons: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +216,8 @@ class Still:
     bytes: int
     sha256: str
     method: Method
+    reason: Reason = Reason()
+    image: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from daemon import admit
+from daemon.choosing import selection_params
 from daemon.config import Config
 from daemon.errors import Kind, VideoError
 from daemon.export import workshop
-from daemon.finalize import selection_params
 from daemon.intake import enter, refuse
 from daemon.model import FileIdentity, Status, VideoRecord
 from daemon.news import Observer, ignore
@@ -88,7 +88,7 @@ async def _reopen(config: Config, store: Store, crew: Workers, record: VideoReco
     latest = await store.latest_selection(record.id)
     if (
         latest is None
-        or latest.params != selection_params(config.select, crew.desk.scorer.identity)
+        or latest.params != selection_params(config, crew.desk.scorer.identity)
         or not await asyncio.to_thread(_all_there, latest.paths)
     ):
         await store.set_status(record.id, Status.SCORED)

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from daemon import decode, picture
@@ -15,6 +16,7 @@ from daemon.config import Config
 from daemon.decode import DamageError, DecodeReport
 from daemon.errors import Kind, ScorerError, VideoError
 from daemon.logs import get
+from daemon.measure import measure
 from daemon.model import (
     FileIdentity,
     Frame,
@@ -245,10 +247,12 @@ def status_after(error: Exception) -> Status:
 
 
 def _produce(frames: Iterator[Frame], channel: Channel[Frame]) -> None:
-    """The decode thread: frames into the channel, and always an end."""
+    """The decode thread: frames and their features into the channel, and always an end."""
     error: BaseException | None = None
     try:
         for frame in frames:
+            if frame.picture is not None:
+                frame = replace(frame, features=measure(frame.picture))
             channel.put(frame, frame.nbytes)
     except ChannelStopped:
         pass
@@ -263,7 +267,7 @@ def _produce(frames: Iterator[Frame], channel: Channel[Frame]) -> None:
 
 def _row(frame: Frame, outcome: Outcome) -> Scored:
     note = "corrupt" if frame.corrupt and outcome.note is None else outcome.note
-    return Scored(frame.frame, frame.pts, frame.time_s, outcome.score, note, frame.hash)
+    return Scored(frame.frame, frame.pts, frame.time_s, outcome.score, note, frame.hash, frame.features)
 
 
 class _Meter:

@@ -1,8 +1,7 @@
-"""What the commands print: facts gathered from the store, and tables drawn of them."""
+"""What the commands print: tables drawn of facts."""
 
 from __future__ import annotations
 
-import fcntl
 import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -16,102 +15,13 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 from rich.text import Text
 
-from daemon import board, news
-from daemon.model import Status, VideoRecord
-from daemon.store import Store
+from daemon import news
 
-ERRORS_SHOWN = 5
 WIDTH = 10_000
 SILENT_SECONDS = 30.0
 """A video in work that was not heard of for so long is shown with its age: slow is not stuck."""
 
 _COLOURS = {"done": "green", "failed": "red", "rejected": "yellow", "missing": "yellow"}
-
-
-# Facts
-
-
-async def summary(store: Store, records: Sequence[VideoRecord]) -> list[dict[str, Any]]:
-    """Per video: status, error, shortfall, and the stills of its newest selection."""
-    return [await _summary_of(store, record) for record in records]
-
-
-async def _summary_of(store: Store, record: VideoRecord) -> dict[str, Any]:
-    selections = await store.rows("selections", (record.id,))
-    latest = selections[-1] if selections and record.status is Status.DONE else None
-    return {
-        "id": record.id,
-        "video": str(record.file.path),
-        "status": record.status.value,
-        "ok": record.status is Status.DONE or record.error_kind == "duplicate",
-        "metric": record.metric,
-        "frames": record.frames_decoded,
-        "error_kind": record.error_kind,
-        "error": record.error,
-        "shortfall": latest["shortfall"] if latest else None,
-        "stills": await store.rows("stills", (latest["id"],)) if latest else [],
-    }
-
-
-async def current(store: Store, database: Path) -> dict[str, Any]:
-    """Whether a daemon runs, how many videos stand where, what is in work and how far, the last errors.
-
-    ``frames`` of a video in work are those that are committed; ``progress`` is the daemon's own word
-    (``frame``, ``fps``, ``eta_s`` and so on), None when no daemon runs or it has not spoken of that video.
-    """
-    working = await store.rows("working")
-    running = is_locked(database)
-    said = board.read(database) if running else {}
-    progress = {(one["video_id"], one["status"]): one for one in said.get("working", [])}
-    for row in working:
-        info = json.loads(row.pop("info") or "{}")
-        row["frames_total"] = info.get("frames_estimate") or None
-        row["progress"] = progress.get((row["id"], row["status"]))
-    return {
-        "running": running,
-        "started_at": said.get("started_at"),
-        "pid": said.get("pid"),
-        "version": said.get("version"),
-        "videos": await store.counts(),
-        "working": working,
-        "errors": await store.rows("errors", (ERRORS_SHOWN,)),
-    }
-
-
-def is_locked(database: Path) -> bool:
-    """Whether a daemon or a foreground run holds the lock beside the database."""
-    path = database.with_name(database.name + ".lock")
-    if not path.exists():
-        return False
-    with path.open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
-    return False
-
-
-async def detail(store: Store, key: str) -> dict[str, Any]:
-    """Everything that is known of one video, without its frames."""
-    record = await store.find(key)
-    (video,) = await store.rows("video", (record.id,))
-    video["info"] = json.loads(video["info"]) if video["info"] else None
-    selections = await store.rows("selections", (record.id,))
-    for selection in selections:
-        selection["params"] = json.loads(selection["params"])
-        selection["stills"] = await store.rows("stills", (selection["id"],))
-    (scores,) = await store.rows("range", (record.id,))
-    source = await store.rows("source", (record.id,))
-    return {
-        **video,
-        "source": source[0] if source else None,
-        "scores": scores,
-        "notes": {row["note"]: row["frames"] for row in await store.rows("notes", (record.id,))},
-        "selections": selections,
-    }
-
-
-# Drawing
 
 
 def print_stills(shown: Sequence[dict[str, Any]]) -> None:
@@ -128,7 +38,7 @@ def print_stills(shown: Sequence[dict[str, Any]]) -> None:
 
 def _still_table(stills: Sequence[dict[str, Any]], metric: str | None) -> Table:
     table = Table(box=None, pad_edge=True)
-    for column in ("rank", "frame", "time s", metric or "score"):
+    for column in ("rank", "frame", "time s", metric or "score", "shot", "of shot", "stands for"):
         table.add_column(column, justify="right")
     table.add_column("still")
     for still in stills:
@@ -137,9 +47,21 @@ def _still_table(stills: Sequence[dict[str, Any]], metric: str | None) -> Table:
             str(still["frame"]),
             f"{still['time_s']:.3f}",
             f"{still['score']:.4f}",
+            *_why(still["reason"] or {}),
             escape(_short(still["path"])),
         )
     return table
+
+
+def _why(reason: dict[str, Any]) -> tuple[str, str, str]:
+    """Shot, percentile in it, and what the still stands for; empty where nothing is known."""
+    if reason.get("shot") is None:
+        return "", "", ""
+    return (
+        str(reason["shot"]),
+        f"{reason['percentile']:.0f} %",
+        f"{reason['frames']} frames, {reason['seconds']:.1f} s",
+    )
 
 
 def print_status(state: dict[str, Any]) -> None:
@@ -243,11 +165,35 @@ def print_detail(found: dict[str, Any]) -> None:
             console.print(f"  {frames} frames without a usable score: {escape(note)}")
     if (source := found["source"]) is not None:
         console.print(f"  source {source['state']} {source['at']}{_because(source['reason'])}")
+    if found["shots"]:
+        console.print(_shot_table(found["shots"]))
+    if found["verdicts"]:
+        told = ", ".join(f"{frames} {escape(word)}" for word, frames in found["verdicts"].items())
+        console.print(f"  verdicts: {told}")
     for selection in found["selections"]:
-        console.print(f"selection {selection['id']}: {selection['chosen']} of {selection['requested']} asked for")
-        if selection["shortfall"]:
-            console.print(f"  {escape(selection['shortfall'])}")
+        asked = selection["requested"] or "as many as are worth it"
+        console.print(f"selection {selection['id']}: {selection['chosen']} of {asked} asked for")
+        for line in (selection["shortfall"], (selection["reasons"] or {}).get("because")):
+            if line:
+                console.print(f"  {escape(line)}")
         console.print(_still_table(selection["stills"], found["metric"]))
+
+
+def _shot_table(shots: Sequence[dict[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=True)
+    for column in ("shot", "from s", "to s", "frames", "good"):
+        table.add_column(column, justify="right")
+    table.add_column("kind")
+    for shot in shots:
+        table.add_row(
+            str(shot["shot"]),
+            f"{shot['start_s']:.3f}",
+            f"{shot['last_s']:.3f}",
+            str(shot["last"] - shot["first"] + 1),
+            str(shot["good"]),
+            shot["kind"],
+        )
+    return table
 
 
 def print_metrics(rows: Sequence[dict[str, Any]]) -> None:

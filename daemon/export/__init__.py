@@ -25,6 +25,7 @@ from daemon.config import ExportConfig, OutputConfig
 from daemon.export import commands, disk, embed, ffmpeg, manifest, names, proof, workshop
 from daemon.export.commands import Capabilities, ImageFormat
 from daemon.export.proof import Evidence, ProofError
+from daemon.export.reuse import Published, take
 from daemon.logs import get
 from daemon.model import FileIdentity, Frame, Method, Pick, Selection, Still, VideoInfo
 
@@ -117,6 +118,22 @@ class Exporter:
             jpeg=self._image.suffix == "jpg",
         )
         disk.require(self._output.path, need, self._config.disk_margin_bytes)
+
+    async def reuse(self, picks: Sequence[Pick], published: dict[int, Published], place: Path) -> dict[int, Proven]:
+        """Of picks that an earlier selection has published, the images that need not be made again."""
+        folder = place / "reused"
+        folder.mkdir()
+
+        def work() -> dict[int, Proven]:
+            found: dict[int, Proven] = {}
+            for pick in picks:
+                old = published.get(pick.frame)
+                path = self._file(folder, pick.frame)
+                if old and (evidence := take(old, pick, self._image, *self._size, path)):
+                    found[pick.frame] = Proven(path, evidence, old.method, *self._size)
+            return found
+
+        return await asyncio.to_thread(work)
 
     async def prove(self, picks: Sequence[Pick], place: Path) -> tuple[dict[int, Proven], dict[int, str]]:
         """Make an image per pick under ``place``; returns the proven ones and the reasons of the rest.
@@ -314,6 +331,8 @@ class Exporter:
             bytes=target.stat().st_size,
             sha256=proof.sha256_of(target),
             method=made.method,
+            reason=pick.reason,
+            image=self._image.name,
         )
 
 

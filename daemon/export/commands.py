@@ -42,6 +42,12 @@ class ImageFormat:
     jpeg_quality: int = 2
     keep_hdr: bool = False
 
+    @property
+    def name(self) -> str:
+        """Everything that decides the file of a picture, in a word or two."""
+        kind = f"jpg q{self.jpeg_quality}" if self.suffix == "jpg" else f"png{self.depth}"
+        return f"{kind} hdr" if self.keep_hdr else kind
+
 
 def select_expression(ordinals: Sequence[int]) -> str:
     """A ``select`` expression that is true for these frame numbers.

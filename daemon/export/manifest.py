@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -108,6 +109,7 @@ def document(
             "requested": selection.requested,
             "chosen": len(stills),
             "shortfall": selection.shortfall,
+            "reasons": selection.reasons,
             "dropped": [{"frame": frame, "reason": reason} for frame, reason in sorted(dropped.items())],
         },
         "stills": [
@@ -124,6 +126,7 @@ def document(
                 "bytes": still.bytes,
                 "sha256": still.sha256,
                 "method": still.method,
+                "reason": asdict(pick.reason),
                 "evidence": {
                     "algorithm": "sha1 of the unpadded planes in pix_fmt",
                     "scored": evidence.scored_hash,

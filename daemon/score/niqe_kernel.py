@@ -4,23 +4,20 @@ Two functions are for others, ``to_gray`` and ``score_gray``. A picture is worke
 its scratch space stay in the processor's own cache, and no block needs another one's result, so that a score
 has the same bits wherever and beside whatever it is computed. The window's moments are summed in float64, as a
 variance is the small difference of two large numbers; what is divided, multiplied and counted is float32.
-
-Compiled code is kept in ``NUMBA_CACHE_DIR``, else in ``numba`` below ``$XDG_CACHE_HOME/stillwatch`` (or
-``~/.cache/stillwatch``), else where numba itself would; where nothing may be written it is compiled anew.
 """
 
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
 import numpy as np
 from numba.extending import intrinsic
 from numpy.typing import NDArray
+
+from daemon.compiled import Compiled
 
 # Side of a block in pixels; half of it in the half-size image.
 BLOCK, FEATURES = 96, 36
@@ -41,7 +38,6 @@ _ROWS = 24
 
 Array = NDArray[Any]
 F = TypeVar("F", bound=Callable[..., Any])
-_settings: Any = numba.config
 # Sums may be reordered, so that they vectorise; not-a-number and infinity keep their meaning.
 _SUMMING = {"reassoc", "contract", "nsz"}
 
@@ -50,46 +46,6 @@ def _part(*, exact: bool = False) -> Callable[[F], F]:
     """A piece of compiled code; ``exact`` keeps every rounding where it is written."""
     decorate: Any = numba.njit(nogil=True, error_model="numpy", fastmath=False if exact else _SUMMING)
     return lambda function: decorate(function)
-
-
-class _Entry:
-    """Compiled code that Python calls, kept on disk where that is possible."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self._function = function
-        self._cached = True
-        before = _settings.CACHE_DIR
-        _settings.CACHE_DIR = before or _cache_folder()
-        try:
-            self._run: Any = numba.njit(nogil=True, error_model="numpy", cache=True)(function)
-        except RuntimeError:  # no folder that may be written
-            self._uncache()
-        finally:
-            _settings.CACHE_DIR = before
-
-    def __call__(self, *arguments: Any) -> Any:
-        try:
-            return self._run(*arguments)
-        except Exception:
-            # A full disk, a damaged file: nothing here needs the cache.
-            if not self._cached:
-                raise
-        self._uncache()
-        return self._run(*arguments)
-
-    def _uncache(self) -> None:
-        self._cached = False
-        self._run = numba.njit(nogil=True, error_model="numpy")(self._function)
-
-
-def _cache_folder() -> str:
-    """The folder for compiled code when NUMBA_CACHE_DIR is not set, or "" when there is no home."""
-    folder = os.environ.get("XDG_CACHE_HOME", "")
-    try:
-        base = Path(folder) if Path(folder).is_absolute() else Path.home() / ".cache"
-    except RuntimeError:
-        return ""
-    return str(base / "stillwatch" / "numba")
 
 
 def _fma_code(_context: Any, a: Any, b: Any, c: Any) -> Any:
@@ -386,12 +342,12 @@ def _score_gray(gray: Array, half: Array, features: Array, shapes: Array, mean: 
     return _length(mean - own_mean, (covariance + own_covariance) / 2)
 
 
-to_gray = _Entry(_to_gray)
+to_gray = Compiled(_to_gray)
 """``to_gray(picture, white, gray)``: the Y of YIQ, rounded to 0-255, into ``gray`` (uint8, whole blocks).
 
 ``picture`` is ``(height, 3 * width or more)``, uint8 or uint16, C order; ``white`` its brightest code as float32.
 """
-score_gray = _Entry(_score_gray)
+score_gray = Compiled(_score_gray)
 """``score_gray(gray, half, features, shapes, mean, covariance)``: the score of a gray picture of whole blocks.
 
 ``half`` (float32, half the size) and ``features`` (float64, one row of 36 per block) are filled on the way;

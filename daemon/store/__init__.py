@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from daemon.errors import Kind, StillwatchError, StoreError
 from daemon.model import Scored, Selection, Status, Still, VideoInfo, VideoRecord
 from daemon.store.connection import SCHEMA_VERSION
+from daemon.store.judgement import Judgement
 from daemon.store.queue import LONGEST_RETRY_SECONDS, Queue
 from daemon.store.rows import info_json, path_of, path_value, plain
 from daemon.store.sources import Sources
@@ -31,13 +32,14 @@ class ScoreTable:
     """A video's rows as columns, by ascending frame.
 
     ``frame`` int64, ``time_s`` float64, ``score`` float64 with NaN where there is none, ``noted`` bool:
-    the row carries a note.
+    the row carries a note, ``good`` bool: no gate refuses it.
     """
 
     frame: NDArray[np.int64]
     time_s: NDArray[np.float64]
     score: NDArray[np.float64]
     noted: NDArray[np.bool_]
+    good: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +51,13 @@ class PastSelection:
     paths: tuple[Path, ...]
 
 
-class Store(Queue, Sources):
+class Store(Queue, Judgement, Sources):
     """Videos, scores, selections and stills, on one open database."""
 
     # Scores
 
     async def add_frames(self, video_id: int, rows: Sequence[Scored]) -> None:
-        """Write rows, replacing those that are there; committed within ``commit_seconds``.
+        """Write rows and their features, replacing those that are there; committed within ``commit_seconds``.
 
         Raises StoreError, also when rows that were written before could not be committed.
         """
@@ -64,8 +66,12 @@ class Store(Queue, Sources):
             await db.executemany(
                 "INSERT INTO frames (video_id, frame, pts, time_s, score, note, hash) VALUES (?,?,?,?,?,?,?)"
                 " ON CONFLICT (video_id, frame) DO UPDATE SET pts = excluded.pts, time_s = excluded.time_s,"
-                " score = excluded.score, note = excluded.note, hash = excluded.hash",
+                " score = excluded.score, note = excluded.note, hash = excluded.hash, verdict = NULL",
                 values,
+            )
+            await db.executemany(
+                "INSERT OR REPLACE INTO features (video_id, frame, record) VALUES (?, ?, ?)",
+                [(video_id, row.frame, row.features) for row in rows if row.features is not None],
             )
 
     # One video's way
@@ -84,8 +90,8 @@ class Store(Queue, Sources):
                 (video_id, video_id, scorer),
             )
             await db.execute(
-                "UPDATE videos SET metric = ?, lower_better = ?, scorer = ?, width = ?, height = ?, pix_fmt = ?,"
-                " bit_depth = ?, codec = ?, stream_index = ?, time_base = ?, info = ? WHERE id = ?",
+                "UPDATE videos SET judged = NULL, metric = ?, lower_better = ?, scorer = ?, width = ?, height = ?,"
+                " pix_fmt = ?, bit_depth = ?, codec = ?, stream_index = ?, time_base = ?, info = ? WHERE id = ?",
                 (
                     metric, lower_better, scorer, info.width, info.height, info.pix_fmt, info.bit_depth,
                     info.codec, info.stream_index, str(info.time_base), info_json(info), video_id,
@@ -110,7 +116,8 @@ class Store(Queue, Sources):
         """Every frame is in: drop rows beyond the last, count, and go on to ``scored``."""
         async with self._writing() as db:
             self._require_kept(video_id)
-            await db.execute("DELETE FROM frames WHERE video_id = ? AND frame >= ?", (video_id, frames_decoded))
+            for table in ("frames", "features"):
+                await db.execute(f"DELETE FROM {table} WHERE video_id = ? AND frame >= ?", (video_id, frames_decoded))
             cursor = await db.execute(
                 "UPDATE videos SET status = 'scored', attempts = 0, retries = 0, retry_at = NULL,"
                 " error_kind = NULL, error = NULL, scored_at = ?, frames_decoded = ?,"
@@ -124,7 +131,8 @@ class Store(Queue, Sources):
     async def score_table(self, video_id: int) -> ScoreTable:
         """All rows of a video as columns."""
         async with self._db.execute(
-            "SELECT frame, time_s, score, note IS NOT NULL FROM frames WHERE video_id = ? ORDER BY frame",
+            "SELECT frame, time_s, score, note IS NOT NULL, verdict IS 'good' FROM frames WHERE video_id = ?"
+            " ORDER BY frame",
             (video_id,),
         ) as cursor:
             rows = await cursor.fetchall()
@@ -132,7 +140,8 @@ class Store(Queue, Sources):
             frame=np.fromiter((row[0] for row in rows), np.int64),
             time_s=np.fromiter((row[1] for row in rows), np.float64),
             score=np.fromiter((np.nan if row[2] is None else row[2] for row in rows), np.float64),
-            noted=np.fromiter((bool(row[3]) for row in rows), np.bool_),
+            noted=np.fromiter((row[3] for row in rows), np.bool_),
+            good=np.fromiter((row[4] for row in rows), np.bool_),
         )
 
     async def rows_of(self, video_id: int, frames: Sequence[int]) -> dict[int, Scored]:
@@ -158,21 +167,21 @@ class Store(Queue, Sources):
         now = self._clock()
         async with self._writing() as db:
             cursor = await db.execute(
-                "INSERT INTO selections (video_id, params, requested, chosen, shortfall, created_at)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO selections (video_id, params, requested, chosen, shortfall, reasons, created_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
                     video_id, json.dumps(selection.params, sort_keys=True), selection.requested, len(stills),
-                    selection.shortfall, now,
+                    selection.shortfall, json.dumps(selection.reasons, sort_keys=True), now,
                 ),
             )  # fmt: skip
             selection_id = int(cursor.lastrowid or 0)
             await db.executemany(
                 "INSERT INTO stills (selection_id, video_id, rank, frame, time_s, score, path, width, height,"
-                " bytes, sha256, method, created_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                " bytes, sha256, method, reason, image, created_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
                 [
                     (
                         selection_id, video_id, s.rank, s.frame, s.time_s, s.score, path_value(s.path), s.width,
-                        s.height, s.bytes, s.sha256, s.method, now,
+                        s.height, s.bytes, s.sha256, s.method, json.dumps(asdict(s.reason)), s.image, now,
                     )
                     for s in stills
                 ],

@@ -20,21 +20,8 @@ from daemon.config import DatabaseConfig
 from daemon.errors import Kind, StillwatchError, StoreError
 
 SCHEMA_VERSION = 2
-MIGRATIONS: dict[int, str] = {
-    1: """
-        ALTER TABLE videos ADD COLUMN retries INTEGER NOT NULL DEFAULT 0;
-        ALTER TABLE videos ADD COLUMN retry_at TEXT;
-        CREATE TABLE sources (
-            video_id INTEGER PRIMARY KEY REFERENCES videos (id) ON DELETE CASCADE,
-            action   TEXT    NOT NULL CHECK (action IN ('move', 'delete')),
-            state    TEXT    NOT NULL CHECK (state IN ('due', 'moved', 'deleted', 'kept')),
-            target   TEXT,
-            reason   TEXT,
-            at       TEXT    NOT NULL
-        );
-    """,
-}
-"""SQL that lifts a database from the key's version to the next."""
+SCRIPTS = {0: "schema.sql", 1: "schema_2.sql"}
+"""The file of SQL that lifts a database from the key's version to the next."""
 
 T = TypeVar("T")
 
@@ -260,11 +247,10 @@ async def migrate(db: aiosqlite.Connection, path: Path) -> None:
                 Kind.DATABASE,
                 f"{path} was written by a newer stillwatch (schema {version}, not {SCHEMA_VERSION}): update this one",
             )
-        steps = [MIGRATIONS[step] for step in range(max(version, 1), SCHEMA_VERSION)]
-        if version == 0:
-            steps = [(files("daemon.store") / "schema.sql").read_text(encoding="utf-8")]
-        for statement in (one for script in steps for one in _statements(script)):
-            await db.execute(statement)
+        for step in range(version, SCHEMA_VERSION):
+            script = (files("daemon.store") / SCRIPTS[step]).read_text(encoding="utf-8")
+            for statement in _statements(script):
+                await db.execute(statement)
         await db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     except BaseException:
         await db.execute("ROLLBACK")

@@ -1,4 +1,4 @@
--- The newest version; connection.py has the migrations to it, by user_version.
+-- Version 1. Later versions are files of their own, applied in turn by user_version (see connection.py).
 
 CREATE TABLE videos (
     id             INTEGER PRIMARY KEY,
@@ -30,9 +30,7 @@ CREATE TABLE videos (
     queued_at      TEXT    NOT NULL,
     started_at     TEXT,
     scored_at      TEXT,
-    finished_at    TEXT,
-    retries        INTEGER NOT NULL DEFAULT 0,  -- postponed so often for a cause that may pass
-    retry_at       TEXT                         -- not taken before
+    finished_at    TEXT
 );
 CREATE INDEX videos_by_path ON videos (path);
 CREATE INDEX videos_by_fingerprint ON videos (fingerprint);
@@ -77,12 +75,3 @@ CREATE TABLE stills (
     PRIMARY KEY (selection_id, rank)
 );
 CREATE INDEX stills_by_video ON stills (video_id);
-
-CREATE TABLE sources (
-    video_id INTEGER PRIMARY KEY REFERENCES videos (id) ON DELETE CASCADE,
-    action   TEXT    NOT NULL CHECK (action IN ('move', 'delete')),
-    state    TEXT    NOT NULL CHECK (state IN ('due', 'moved', 'deleted', 'kept')),
-    target   TEXT,                              -- where it is being moved to; its own path: it is being deleted
-    reason   TEXT,                              -- why it was kept
-    at       TEXT    NOT NULL
-);

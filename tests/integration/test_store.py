@@ -110,7 +110,7 @@ def look(other: sqlite3.Connection) -> Look:
 
 async def test_a_new_database_has_the_schema_its_version_and_wal(store: Store, look: Look, config: Any) -> None:
     tables = {row[0] for row in look("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    assert tables == {"videos", "frames", "selections", "stills", "sources"}
+    assert tables == {"videos", "frames", "features", "shots", "refined", "selections", "stills", "sources"}
     assert look("PRAGMA user_version") == [(SCHEMA_VERSION,)]
     assert look("PRAGMA journal_mode") == [("wal",)]
     assert config.path.parent.is_dir()
@@ -124,7 +124,7 @@ async def test_a_new_database_has_the_schema_its_version_and_wal(store: Store, l
             "id path fingerprint size_bytes mtime_ns status metric lower_better scorer width height pix_fmt bit_depth"
             " codec stream_index time_base frames_decoded frames_scored damaged error_kind error attempts",
         ),
-        ("frames", "video_id frame pts time_s score note hash"),
+        ("frames", "video_id frame pts time_s score note hash verdict"),
         ("selections", "id video_id params requested chosen shortfall"),
         (
             "stills",
@@ -162,7 +162,7 @@ async def test_a_missing_database_is_not_made_for_somebody_who_only_looks(config
 async def test_a_database_of_an_older_version_is_lifted_to_what_a_new_one_has(tmp_path: Path, config: Any) -> None:
     older = tmp_path / "older.db"
     with sqlite3.connect(older) as db:
-        db.executescript((Path(__file__).parents[1] / "schemas" / "1.sql").read_text(encoding="utf-8"))
+        db.executescript((ROOT / "daemon" / "store" / "schema.sql").read_text(encoding="utf-8"))
         db.execute(
             "INSERT INTO videos (path, fingerprint, size_bytes, mtime_ns, status, queued_at)"
             " VALUES ('a.mp4', 'f', 1, 1, 'done', 't')"

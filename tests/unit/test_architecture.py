@@ -17,22 +17,27 @@ MAX_LINES = 400
 
 # A room is a module or subpackage right under daemon/. Each layer knows only those before it.
 LAYERS: dict[str, set[str]] = {
-    "ground": {"errors", "model"},
-    "base": {"config", "logs", "bridge", "picture", "tone", "notify", "news", "heartbeat"},
-    "stages": {"watch", "admit", "decode", "damage", "frames", "batching", "score", "store", "selection", "export"},
-    "pipeline": {
-        *("scoring", "pipeline", "finalize", "intake", "patience", "workers"),
-        *("board", "metrics", "web", "hooks", "after", "headline"),
-    },
-    "commands": {
-        *("deadline", "reload", "service", "attendants", "once", "reselect", "show", "doctor", "demo", "verify"),
-        "bench",
-    },
-    "entry": {"cli", "__main__"},
+    layer: set(rooms.split())
+    for layer, rooms in {
+        "ground": "errors model",
+        "base": "config config_choice config_service logs bridge picture tone notify news heartbeat"
+        " compiled features measure",
+        "stages": "watch admit decode damage frames batching score store shots gates selection export",
+        "pipeline": "scoring pipeline judge choosing refine finalize intake patience workers"
+        " board metrics web hooks after headline",
+        "commands": "deadline reload service attendants facts once reselect show doctor demo verify bench",
+        "entry": "cli __main__",
+    }.items()
 }
 # Rooms of these layers may not even know their neighbours, but for the parts that a room was split into.
 APART = {"ground", "base", "stages"}
-NEIGHBOURS = {("score", "batching"), ("picture", "tone"), ("decode", "damage"), ("decode", "frames")}
+NEIGHBOURS = {("score", "batching"), ("picture", "tone"), ("decode", "damage"), ("decode", "frames")} | {
+    ("config", "config_choice"),
+    ("config", "config_service"),
+    ("config_service", "config_choice"),
+    ("measure", "compiled"),
+    ("measure", "features"),
+}
 
 # Packages that are known in one room only.
 OWNED = {
@@ -49,7 +54,10 @@ OWNED = {
     "PIL": {"export"},
     "imageio_ffmpeg": {"export"},
     "prometheus_client": {"metrics"},
-    "pydantic": {"config"},
+    "numba": {"compiled", "measure", "score"},
+    "scenedetect": {"shots"},
+    "cv2": {"shots"},
+    "pydantic": {"config", "config_choice", "config_service"},
     "pydantic_settings": {"config"},
 }
 # What a room may not know, from the design's table of rooms.

@@ -72,7 +72,20 @@ def test_without_a_file_every_key_has_its_documented_default(here: Path) -> None
 
 
 def test_the_sections_are_the_documented_ones() -> None:
-    sections = ["watch", "output", "database", "decode", "score", "select", "export", "log", "service", "notify"]
+    sections = [
+        "watch",
+        "output",
+        "database",
+        "decode",
+        "score",
+        "shots",
+        "gates",
+        "select",
+        "export",
+        "log",
+        "service",
+    ]
+    sections.append("notify")
     assert list(Config.model_fields) == sections
 
 

@@ -11,7 +11,9 @@ import pytest
 @pytest.mark.parametrize(
     "module",
     [
-        "daemon.selection",
+        "daemon.selection.best",
+        "daemon.selection.quality",
+        "daemon.shots",
         "daemon.picture",
         "daemon.tone",
         "daemon.headline",

@@ -237,38 +237,3 @@ def test_refuses_a_model_of_another_metric() -> None:
 
 def test_a_model_without_an_inverse_gives_no_score() -> None:
     assert math.isnan(FusedNiqe(np.zeros(36), np.zeros((36, 36))).score(photo(96, 96)))
-
-
-def _doubled(value: int) -> int:
-    return 2 * value
-
-
-def test_compiled_code_goes_to_the_users_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(niqe_kernel._settings, "CACHE_DIR", "")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert niqe_kernel._Entry(_doubled)(4) == 8
-    assert list((tmp_path / "stillwatch" / "numba").rglob("*.nbc"))
-    assert niqe_kernel._settings.CACHE_DIR == ""
-
-
-def test_the_administrators_cache_folder_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(niqe_kernel._settings, "CACHE_DIR", str(tmp_path / "own"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    assert niqe_kernel._Entry(_doubled)(4) == 8
-    assert list((tmp_path / "own").rglob("*.nbc"))
-    assert not (tmp_path / "cache").exists()
-
-
-def test_compiles_where_nothing_may_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    from numba.core import caching
-
-    monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])
-    assert niqe_kernel._Entry(_doubled)(4) == 8
-
-
-def test_a_damaged_cache_does_not_stop_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(niqe_kernel._settings, "CACHE_DIR", str(tmp_path))
-    assert niqe_kernel._Entry(_doubled)(4) == 8
-    for file in tmp_path.rglob("*.nb*"):
-        file.write_bytes(b"")
-    assert niqe_kernel._Entry(_doubled)(4) == 8

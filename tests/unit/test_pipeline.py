@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from daemon.config import SelectConfig
+from daemon.choosing import selection_params
+from daemon.config import Config, GatesConfig, SelectConfig, ShotsConfig
 from daemon.errors import ExportError, Kind, StoreError, VideoError
-from daemon.finalize import selection_params
 from daemon.model import FileIdentity, Status
 from daemon.news import Progress
 from daemon.pipeline import _Meter, status_after, unchanged
@@ -105,15 +105,16 @@ def test_an_error_that_nobody_foresaw_is_a_failure() -> None:
 
 
 def test_a_selections_parameters_are_the_settings_and_the_scorer() -> None:
-    assert selection_params(SelectConfig(count=3, min_gap_seconds=2.5), "niqe pyiqa-0.1.16") == {
-        "count": 3,
-        "min_gap_seconds": 2.5,
-        "scorer": "niqe pyiqa-0.1.16",
-    }
+    chosen = Config(select=SelectConfig(strategy="best", count=3, min_gap_seconds=2.5))
+    params = selection_params(chosen, "niqe pyiqa-0.1.16")
+    assert (params["count"], params["min_gap_seconds"], params["scorer"]) == (3, 2.5, "niqe pyiqa-0.1.16")
 
 
 def test_every_setting_that_decides_a_selection_is_among_its_parameters() -> None:
-    assert set(selection_params(SelectConfig(), None)) == {*SelectConfig.model_fields, "scorer"}
+    params = selection_params(Config(), None)
+    assert set(params) == {*SelectConfig.model_fields, "judged", "scorer"}
+    assert set(params["judged"]["gates"]) == set(GatesConfig.model_fields)
+    assert set(params["judged"]["shots"]) == set(ShotsConfig.model_fields)
 
 
 # Speed and progress

@@ -1,4 +1,4 @@
-"""Which frames to keep: pure functions, scores in, picks and reasons out."""
+"""The best frames by score and gap alone."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.model import Reason
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Frames by rank, the best first, and why there are fewer than asked for."""
+    """Frames by rank, the best first, why there are fewer than asked for, and per frame the reason for it."""
 
     frames: tuple[int, ...]
     shortfall: str | None
+    reasons: tuple[Reason, ...] = ()
 
 
 def ranked(score: NDArray[np.float64], usable: NDArray[np.bool_], *, lower_better: bool) -> NDArray[np.int64]:

@@ -1,0 +1,45 @@
+"""Stills that an earlier selection proved and published, taken again instead of being cut out again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from daemon.export import embed, proof
+from daemon.export.commands import ImageFormat
+from daemon.export.proof import Evidence, ProofError
+from daemon.model import Method, Pick
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A row of ``stills`` of an earlier selection; ``image`` is how it was written."""
+
+    frame: int
+    path: Path
+    sha256: str
+    image: str | None
+    method: Method
+
+
+def take(old: Published, pick: Pick, image: ImageFormat, width: int, height: int, target: Path) -> Evidence | None:
+    """Copy the bare image of an earlier still to ``target``; its evidence, or None where it will not do.
+
+    It does when the file is byte for byte the one that was published, says that it is this very frame, and was
+    written the way that is wanted now.
+    """
+    if old.image != image.name:
+        return None
+    try:
+        if proof.sha256_of(old.path) != old.sha256:
+            return None
+        facts = embed.read(old.path)
+        if facts.get("hash") != pick.hash or facts.get("frame") != str(pick.frame):
+            return None
+        target.write_bytes(embed.remove(old.path.read_bytes()))
+        proof.check_image(target, width, height, image)
+    except (OSError, ValueError, ProofError):
+        # Cutting it out again mends whatever this was.
+        target.unlink(missing_ok=True)
+        return None
+    return Evidence(pick.hash, facts["hash"])

@@ -1,0 +1,108 @@
+"""A film cut into moments: the stretches that a still can stand for, each with its best frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.selection.quality import Film, quality
+
+MOMENT_SECONDS = 0.7
+MOST_MOMENTS = 4096
+"""Longer films have longer moments, and of more shots the longest are kept: time and memory stay bounded."""
+SAMPLE_SECONDS = 0.2
+"""How often shots are looked at to see whether one comes back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Stretches of shots that hold a usable frame, in order.
+
+    ``position`` is the best usable frame's place in the film, ``quality`` and ``percentile`` are that frame's
+    (0 to 1), ``frames`` and ``seconds`` are what the stretch holds, spoilt frames included, ``shot`` its shot.
+    """
+
+    position: NDArray[np.int64]
+    quality: NDArray[np.float64]
+    percentile: NDArray[np.float64]
+    frames: NDArray[np.int64]
+    seconds: NDArray[np.float64]
+    shot: NDArray[np.int64]
+
+
+def moments(film: Film) -> Moments:
+    """Cut every shot into equal parts of some ``MOMENT_SECONDS`` and find the best frame of each."""
+    inside = np.flatnonzero(film.shot >= 0)
+    usable = np.flatnonzero(film.usable)
+    part = _parts(film, inside, max(MOMENT_SECONDS, float(film.seconds[inside].sum()) / MOST_MOMENTS))
+    good, own = quality(film, usable)
+    number = np.full(len(film.frame), -1, np.int64)
+    number[inside] = part
+    # Parts rise with time, so a part's frames are neighbours; of equally good ones the first is taken.
+    parts = number[usable]
+    starts = np.flatnonzero(np.append(True, parts[1:] != parts[:-1])) if len(parts) else np.zeros(0, np.int64)
+    sizes = np.diff(np.append(starts, len(parts)))
+    best = np.repeat(np.maximum.reduceat(good, starts), sizes) if len(parts) else good
+    tops = np.flatnonzero(good == best)
+    chosen = tops[np.searchsorted(tops, starts)]
+    held = parts[starts]
+    # Parts without a usable frame belong to the nearest part of their shot that has one.
+    owner = _nearest(part, film.shot[inside], held, film.shot[usable[chosen]])
+    known = owner >= 0
+    frames = np.bincount(owner[known], minlength=len(held)).astype(np.int64)
+    lasting = film.seconds[inside][known]
+    seconds = np.bincount(owner[known], weights=lasting, minlength=len(held)).astype(np.float64)
+    kept = _longest(seconds, good[chosen])
+    position = usable[chosen][kept]
+    return Moments(position, good[chosen][kept], own[chosen][kept], frames[kept], seconds[kept], film.shot[position])
+
+
+def _longest(seconds: NDArray[np.float64], good: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Places of the longest moments, the better of equals, when there are too many; in their order."""
+    order = np.lexsort((-good, -seconds))[:MOST_MOMENTS]
+    return np.sort(order)
+
+
+def samples(film: Film, shots: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Places in the film, evenly through every one of some shots, to see by whether a shot comes back."""
+    wanted = np.zeros(int(film.shot.max(initial=0)) + 2, np.bool_)
+    wanted[shots] = True
+    inside = np.flatnonzero(wanted[film.shot])
+    part = _parts(film, inside, max(SAMPLE_SECONDS, float(film.seconds[inside].sum()) / MOST_MOMENTS))
+    first = np.flatnonzero(np.append(True, part[1:] != part[:-1])) if len(part) else np.zeros(0, np.int64)
+    sizes = np.diff(np.append(first, len(part)))
+    middles: NDArray[np.int64] = inside[first + sizes // 2]
+    return middles
+
+
+def _parts(film: Film, inside: NDArray[np.int64], seconds: float) -> NDArray[np.int64]:
+    """Numbers, rising with time, of the parts that the frames ``inside`` belong to."""
+    if len(inside) == 0:
+        return np.zeros(0, np.int64)
+    shot, time_s = film.shot[inside], film.time_s[inside]
+    starts = np.flatnonzero(np.append(True, shot[1:] != shot[:-1]))
+    sizes = np.diff(np.append(starts, len(shot)))
+    length = np.bincount(np.repeat(np.arange(len(starts)), sizes), weights=film.seconds[inside])
+    count = np.maximum(np.round(length / seconds), 1).astype(np.int64)
+    before = np.concatenate([[0], np.cumsum(count)[:-1]])
+    # The middle of a frame decides, so that a film and its reverse are cut at the same places.
+    middle = time_s + film.seconds[inside] / 2 - np.repeat(time_s[starts], sizes)
+    within = np.floor(middle * np.repeat(count / np.maximum(length, 1e-9), sizes)).astype(np.int64)
+    return np.repeat(before, sizes) + np.clip(within, 0, np.repeat(count, sizes) - 1)
+
+
+def _nearest(
+    part: NDArray[np.int64], shot: NDArray[np.int64], held: NDArray[np.int64], held_shot: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Per frame, the place in ``held`` of the nearest part of the same shot; -1 where its shot has none."""
+    if len(held) == 0:
+        return np.full(len(part), -1, np.int64)
+    right = np.minimum(np.searchsorted(held, part), len(held) - 1)
+    left = np.maximum(right - 1, 0)
+    far = np.iinfo(np.int64).max // 2
+    right_gap = np.where(held_shot[right] == shot, np.abs(held[right] - part), far)
+    left_gap = np.where(held_shot[left] == shot, np.abs(held[left] - part), far)
+    owner = np.where(left_gap < right_gap, left, right)
+    return np.where(np.minimum(left_gap, right_gap) < far, owner, -1)

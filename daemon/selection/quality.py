@@ -1,0 +1,71 @@
+"""How good a frame is among its like: ranks instead of scores, so that a metric's scale says nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+OWN_SHOT = 0.75
+"""How much a frame's place in its own shot counts; the rest is its place in the film."""
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """A film's frames as columns, in order.
+
+    ``frame`` int64; ``time_s`` float64, seconds; ``score`` float64, NaN where there is none; ``good`` bool: no
+    gate refuses the frame; ``shot`` int64: its number, -1 in a transition; ``lower_better``: the metric's
+    direction.
+    """
+
+    frame: NDArray[np.int64]
+    time_s: NDArray[np.float64]
+    score: NDArray[np.float64]
+    good: NDArray[np.bool_]
+    shot: NDArray[np.int64]
+    lower_better: bool
+
+    @property
+    def usable(self) -> NDArray[np.bool_]:
+        """Frames that may be chosen."""
+        return self.good & np.isfinite(self.score) & (self.shot >= 0)
+
+    @property
+    def seconds(self) -> NDArray[np.float64]:
+        """How long each frame is shown: to the next one, but at most a second."""
+        if len(self.time_s) < 2:
+            return np.ones(len(self.time_s))
+        gaps = np.clip(np.diff(self.time_s), 0.0, 1.0)
+        return np.append(gaps, np.median(gaps))
+
+
+def percentiles(score: NDArray[np.float64], group: NDArray[np.int64], *, lower_better: bool) -> NDArray[np.float64]:
+    """Per row, the share of its group's rows (itself included) that are no better; 1 for the best.
+
+    >>> percentiles(np.array([3.0, 1.0, 2.0, 9.0]), np.array([0, 0, 0, 1]), lower_better=True).round(2).tolist()
+    [0.33, 1.0, 0.67, 1.0]
+    """
+    if len(score) == 0:
+        return np.zeros(0)
+    order = np.argsort(-score if lower_better else score, kind="stable")
+    order = order[np.argsort(group[order], kind="stable")]
+    sorted_group, sorted_score = group[order], score[order]
+    new_group = sorted_group[1:] != sorted_group[:-1]
+    starts = np.flatnonzero(np.append(True, new_group))
+    sizes = np.diff(np.append(starts, len(order)))
+    # Equal scores share the place of the last of them.
+    ends = np.flatnonzero(np.append(new_group | (sorted_score[1:] != sorted_score[:-1]), True))
+    last = np.repeat(ends, np.diff(np.append(-1, ends)))
+    share = np.empty(len(score))
+    share[order] = (last - np.repeat(starts, sizes) + 1) / np.repeat(sizes, sizes)
+    return share
+
+
+def quality(film: Film, positions: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Of usable frames: how good they are, 0 to 1, and their percentile in their own shot, 0 to 1."""
+    score = film.score[positions]
+    own = percentiles(score, film.shot[positions], lower_better=film.lower_better)
+    whole = percentiles(score, np.zeros(len(positions), np.int64), lower_better=film.lower_better)
+    return OWN_SHOT * own + (1 - OWN_SHOT) * whole, own

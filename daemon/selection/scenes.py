@@ -1,0 +1,40 @@
+"""Which shots show the same: a shot that comes back, the two sides of a conversation."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+ROWS = 512
+"""Moments whose likenesses to all others are held at once, or those of one shot where these are more."""
+
+
+def scenes(shot: NDArray[np.int64], views: NDArray[np.float32], *, alike: float, share: float) -> dict[int, int]:
+    """The scene of each shot: shots of which ``share`` of the moments are seen in another belong together.
+
+    ``views`` are ``features.view`` of moments evenly through every shot, ``shot`` (rising) says of which. Two
+    moments are alike from a correlation of ``alike`` on. Scenes are named by their first shot.
+    """
+    if len(shot) == 0:
+        return {}
+    names, starts = np.unique(shot, return_index=True)
+    sizes = np.diff(np.append(starts, len(shot)))
+    parent = list(range(len(names)))
+
+    def root(one: int) -> int:
+        while parent[one] != one:
+            parent[one] = parent[parent[one]]
+            one = parent[one]
+        return one
+
+    first = 0
+    while first < len(names):
+        after = max(int(np.searchsorted(starts, starts[first] + ROWS, side="right")) - 1, first + 1)
+        rows = views[starts[first] : starts[after - 1] + sizes[after - 1]]
+        found = np.logical_or.reduceat(rows @ views.T >= alike, starts, axis=1)
+        seen = np.add.reduceat(found.astype(np.int32), starts[first:after] - starts[first], axis=0)
+        for one, other in zip(*np.nonzero(seen >= share * sizes[first:after, None]), strict=True):
+            first_root, second_root = sorted((root(first + int(one)), root(int(other))))
+            parent[second_root] = first_root
+        first = after
+    return {int(name): int(names[root(at)]) for at, name in enumerate(names)}
