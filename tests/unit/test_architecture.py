@@ -32,7 +32,7 @@ LAYERS: dict[str, set[str]] = {
     },
     "stages": {"watch", "admit", "decode", "damage", "frames", "batching", "score", "store", "selection", "export"}
     | {"shots", "gates"},
-    "pipeline": {"scoring", "pipeline", "judge", "choosing", "finalize", "intake", "workers"},
+    "pipeline": {"scoring", "pipeline", "judge", "refine", "choosing", "finalize", "intake", "workers"},
     "commands": {"service", "once", "reselect", "show", "doctor", "demo", "verify", "bench"},
     "entry": {"cli", "__main__"},
 }
