@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,11 @@ from daemon.config import Config
 from daemon.judge import judge, settings
 from daemon.logs import get
 from daemon.model import Pick, Reason, Scored, Selection, Shot, ShotKind, VideoRecord
+from daemon.refine import lower_better, refine
 from daemon.selection import Choice, Film, Terms
-from daemon.selection.moments import moments, samples
+from daemon.selection.moments import moments, samples, shortlist
 from daemon.selection.scenes import scenes
-from daemon.store import ScoreTable, Store
+from daemon.store import Store
 
 log = get(__name__)
 
@@ -25,7 +27,8 @@ log = get(__name__)
 def selection_params(config: Config, scorer: str | None) -> dict[str, Any]:
     """What decides a selection, as it is stored: the same parameters give the same picks."""
     judged = {} if config.select.strategy == "best" else {"judged": settings(config)}
-    return {**config.select.model_dump(mode="json"), **judged, "scorer": scorer}
+    refined = {"refine": config.score.refine.model_dump(mode="json")} if config.score.refine.metric else {}
+    return {**config.select.model_dump(mode="json"), **judged, **refined, "scorer": scorer}
 
 
 class Chooser:
@@ -35,79 +38,88 @@ class Chooser:
         self._config = config
         self._store = store
         self._record = record
-        self._table: ScoreTable | None = None
         self._film: Film | None = None
+        self._judged = False
         self._facts: dict[str, Any] = {}
 
     async def choose(self, banned: Collection[int] = ()) -> Selection:
         """The picks, best first, none of them in ``banned``, and what stopped it if they are fewer than asked for."""
         config = self._config.select
-        if self._table is None:
-            await self._prepare()
-        table = self._table
-        assert table is not None
-        inside = self._span(table)
-        if banned:
-            inside &= ~np.isin(table.frame, np.fromiter(banned, np.int64))
         if self._film is None:
-            choice = await asyncio.to_thread(self._best, table, inside)
-        else:
-            choice = await self._represent(self._film, inside)
+            await self._prepare()
+        film = self._film
+        assert film is not None
+        end = np.inf if config.end is None else config.end
+        inside = (film.time_s >= config.start) & (film.time_s < end)
+        if banned:
+            inside &= ~np.isin(film.frame, np.fromiter(banned, np.int64))
+        film, refined = await self._refined(film.where(inside))
+        choice = await self._represent(film) if self._judged else await asyncio.to_thread(self._best, film)
         rows = await self._store.rows_of(self._record.id, choice.frames)
         reasons = choice.reasons or (Reason(),) * len(choice.frames)
         picks = tuple(
-            _pick(rank, rows[frame], reason)
+            _pick(rank, rows[frame], replace(reason, refined=refined.get(frame)))
             for rank, (frame, reason) in enumerate(zip(choice.frames, reasons, strict=True), start=1)
         )
         params = selection_params(self._config, self._record.scorer)
         return Selection(picks, config.limit or 0, choice.shortfall, params, self._facts)
+
+    async def _refined(self, film: Film) -> tuple[Film, dict[int, float]]:
+        """With a second metric: the shortlist alone, ordered by that metric's scores; and these by frame."""
+        wanted = self._config.score.refine
+        if not wanted.metric or not film.usable.any():
+            return film, {}
+        places = await asyncio.to_thread(shortlist, film, wanted.share)
+        frames = film.frame[places].tolist()
+        outcomes = await refine(self._store, self._record, self._config, frames)
+        scores = {frame: one.score for frame, one in outcomes.items() if one.score is not None}
+        score = np.full(len(film.frame), np.nan)
+        score[places] = [scores.get(frame, np.nan) for frame in frames]
+        self._facts = {**self._facts, "refined": {"metric": wanted.metric, "frames": len(scores)}}
+        return replace(film, score=score, lower_better=lower_better(self._config)), scores
 
     async def _prepare(self) -> None:
         """Read the film, and judge it where that was not done yet."""
         strategy = self._config.select.strategy
         self._facts = {"strategy": strategy}
         missing = await judge(self._store, self._record, self._config) if strategy != "best" else 0
-        self._table = await self._store.score_table(self._record.id)
+        table = await self._store.score_table(self._record.id)
+        self._facts["frames"] = len(table.frame)
+        self._judged = strategy != "best" and not missing
+        shots: list[Shot] = []
         if missing:
-            self._facts = {
-                "strategy": "best",
-                "because": f"{missing} of {len(self._table.frame)} frames were scored by a version that kept no"
-                " features: chosen by score and gap alone",
-            }
+            because = f"{missing} of {len(table.frame)} frames were scored by a version that kept no features"
+            self._facts |= {"strategy": "best", "because": f"{because}: chosen by score and gap alone"}
             log.warning("video.features_missing", video=str(self._record.file.path), video_id=self._record.id)
-        if missing or strategy == "best":
-            return
-        shots = await self._store.shots(self._record.id)
-        self._facts |= {
-            "frames": len(self._table.frame),
-            "shots": sum(1 for shot in shots if shot.kind is ShotKind.SHOT),
-            "verdicts": await self._store.verdicts(self._record.id),
-        }
-        self._film = _film(self._table, shots, lower_better=bool(self._record.lower_better))
+        if self._judged:
+            shots = await self._store.shots(self._record.id)
+            self._facts |= {
+                "shots": sum(1 for shot in shots if shot.kind is ShotKind.SHOT),
+                "verdicts": await self._store.verdicts(self._record.id),
+            }
+        self._film = Film(
+            frame=table.frame,
+            time_s=table.time_s,
+            score=table.score,
+            good=~table.noted & (table.good if self._judged else True),
+            shot=_shot_numbers(len(table.frame), shots) if self._judged else np.zeros(len(table.frame), np.int64),
+            lower_better=bool(self._record.lower_better),
+        )
 
-    def _span(self, table: ScoreTable) -> NDArray[np.bool_]:
-        config = self._config.select
-        end = np.inf if config.end is None else config.end
-        return (table.time_s >= config.start) & (table.time_s < end)
-
-    def _best(self, table: ScoreTable, inside: NDArray[np.bool_]) -> Choice:
+    def _best(self, film: Film) -> Choice:
         config = self._config.select
         return selection.choose(
-            frame=table.frame[inside],
-            time_s=table.time_s[inside],
-            score=table.score[inside],
-            usable=~table.noted[inside],
-            lower_better=bool(self._record.lower_better),
+            frame=film.frame,
+            time_s=film.time_s,
+            score=film.score,
+            usable=film.good,
+            lower_better=film.lower_better,
             count=config.limit or selection.AUTO_MOST,
             min_gap_seconds=config.min_gap_seconds,
         )
 
-    async def _represent(self, whole: Film, inside: NDArray[np.bool_]) -> Choice:
+    async def _represent(self, film: Film) -> Choice:
         config = self._config.select
-        film = Film(
-            whole.frame[inside], whole.time_s[inside], whole.score[inside], whole.good[inside], whole.shot[inside],
-            whole.lower_better,
-        )  # fmt: skip
         if not film.usable.any():
             return Choice((), self._nothing(len(film.frame)))
         found = await asyncio.to_thread(moments, film)
@@ -139,12 +151,13 @@ class Chooser:
         return f"none of the {frames} frames is worth keeping: {told or 'none is good'}"
 
 
-def _film(table: ScoreTable, shots: list[Shot], *, lower_better: bool) -> Film:
-    shot = np.full(len(table.frame), -1, np.int64)
-    for number, one in enumerate(shots):
+def _shot_numbers(count: int, shots: list[Shot]) -> NDArray[np.int64]:
+    """Per frame the number of its shot, -1 in a transition."""
+    number = np.full(count, -1, np.int64)
+    for place, one in enumerate(shots):
         if one.kind is ShotKind.SHOT:
-            shot[one.first : one.last + 1] = number
-    return Film(table.frame, table.time_s, table.score, table.good & ~table.noted, shot, lower_better)
+            number[one.first : one.last + 1] = place
+    return number
 
 
 def _pick(rank: int, row: Scored, reason: Reason) -> Pick:

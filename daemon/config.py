@@ -20,6 +20,7 @@ from pydantic_settings import (
 )
 
 from daemon.config_choice import GatesConfig as GatesConfig
+from daemon.config_choice import RefineConfig as RefineConfig
 from daemon.config_choice import Section as _Section
 from daemon.config_choice import SelectConfig as SelectConfig
 from daemon.config_choice import ShotsConfig as ShotsConfig
@@ -148,6 +149,10 @@ class ScoreConfig(_Section):
     weights: Path | None = Field(None, description="local weights file instead of pyiqa's download cache")
     batch_seconds: float = Field(
         1.0, gt=0.0, le=60.0, description="a batch is kept small enough to take about so many seconds"
+    )
+    refine: RefineConfig = Field(
+        RefineConfig(),
+        description="a second, slower metric scores this share of the frames, the best by the first, and orders them",
     )
 
 
@@ -292,6 +297,7 @@ def _refuse_unknown_environment() -> None:
         if not name.startswith(ENV_PREFIX) or name in (ENV_FILE_VARIABLE, *HOOK_VARIABLES):
             continue
         section, separator, key = name.removeprefix(ENV_PREFIX).lower().partition("__")
+        key = key.partition("__")[0]
         if section not in Config.model_fields or (separator and key not in _section(section).model_fields):
             raise ConfigError(f"{name} names no setting: see config.yaml for the sections and keys")
 
@@ -330,6 +336,7 @@ def render_default_file() -> str:
         for key, info in model.model_fields.items():
             default = str(info.default) if isinstance(info.default, Path) else info.default
             default = default.get_secret_value() if isinstance(default, SecretStr) else default
+            default = default.model_dump() if isinstance(default, BaseModel) else default
             text = (
                 yaml.safe_dump(default, default_flow_style=True, width=10_000, allow_unicode=True)
                 .removesuffix("...\n")

@@ -22,6 +22,13 @@ Count = Annotated[int, Field(ge=1, le=100_000), WrapValidator(_auto_or)]
 """A number of stills; may hold AUTO, which ``SelectConfig.limit`` tells apart."""
 
 
+class RefineConfig(Section):
+    """A second metric that scores a shortlist."""
+
+    metric: str = Field("", description="empty: none")
+    share: float = Field(0.05, gt=0.0, le=1.0, description="share of the frames that it scores")
+
+
 class ShotsConfig(Section):
     """Where one shot ends and the next begins."""
 

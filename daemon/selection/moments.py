@@ -65,6 +65,22 @@ def _longest(seconds: NDArray[np.float64], good: NDArray[np.float64]) -> NDArray
     return np.sort(order)
 
 
+def shortlist(film: Film, share: float) -> NDArray[np.int64]:
+    """Places of the best ``share`` of the usable frames of every moment, at least one of each; in order."""
+    inside = np.flatnonzero(film.shot >= 0)
+    usable = np.flatnonzero(film.usable)
+    if len(usable) == 0:
+        return usable
+    number = np.full(len(film.frame), -1, np.int64)
+    number[inside] = _parts(film, inside, MOMENT_SECONDS)
+    parts = number[usable]
+    order = np.lexsort((usable, -quality(film, usable)[0], parts))
+    starts = np.flatnonzero(np.append(True, parts[1:] != parts[:-1]))
+    sizes = np.diff(np.append(starts, len(parts)))
+    place = np.arange(len(parts)) - np.repeat(starts, sizes)
+    return np.sort(usable[order[place < np.repeat(np.ceil(share * sizes - 1e-9), sizes)]])
+
+
 def samples(film: Film, shots: NDArray[np.int64]) -> NDArray[np.int64]:
     """Places in the film, evenly through every one of some shots, to see by whether a shot comes back."""
     wanted = np.zeros(int(film.shot.max(initial=0)) + 2, np.bool_)

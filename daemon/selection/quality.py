@@ -27,6 +27,11 @@ class Film:
     shot: NDArray[np.int64]
     lower_better: bool
 
+    def where(self, mask: NDArray[np.bool_]) -> Film:
+        """Some of the frames."""
+        columns = (self.frame, self.time_s, self.score, self.good, self.shot)
+        return Film(*(column[mask] for column in columns), lower_better=self.lower_better)
+
     @property
     def usable(self) -> NDArray[np.bool_]:
         """Frames that may be chosen."""

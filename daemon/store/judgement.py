@@ -105,17 +105,20 @@ class Judgement(Connection):
         ) as cursor:
             return [{**dict(row), "path": path_of(row["path"])} for row in await cursor.fetchall()]
 
-    async def add_refined(self, video_id: int, scorer: str, outcomes: Mapping[int, Outcome]) -> None:
+    async def add_refined(self, video_id: int, metric: str, scorer: str, outcomes: Mapping[int, Outcome]) -> None:
         """Keep a second scorer's outcomes by frame, beside the first's."""
         async with self._writing() as db:
             await db.executemany(
-                "INSERT OR REPLACE INTO refined (video_id, scorer, frame, score, note) VALUES (?, ?, ?, ?, ?)",
-                [(video_id, scorer, frame, one.score, one.note) for frame, one in outcomes.items()],
+                "INSERT OR REPLACE INTO refined (video_id, metric, scorer, frame, score, note) VALUES (?, ?, ?, ?, ?, ?)",
+                [(video_id, metric, scorer, frame, one.score, one.note) for frame, one in outcomes.items()],
             )
 
-    async def refined(self, video_id: int, scorer: str) -> dict[int, Outcome]:
-        """A second scorer's outcomes by frame."""
+    async def refined(self, video_id: int, metric: str) -> dict[str, dict[int, Outcome]]:
+        """A second metric's outcomes by the identity of its scorer, then by frame."""
+        found: dict[str, dict[int, Outcome]] = {}
         async with self._db.execute(
-            "SELECT frame, score, note FROM refined WHERE video_id = ? AND scorer = ?", (video_id, scorer)
+            "SELECT scorer, frame, score, note FROM refined WHERE video_id = ? AND metric = ?", (video_id, metric)
         ) as cursor:
-            return {row[0]: Outcome(row[1], row[2]) for row in await cursor.fetchall()}
+            for row in await cursor.fetchall():
+                found.setdefault(row[0], {})[row[1]] = Outcome(row[2], row[3])
+        return found

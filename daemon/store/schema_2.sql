@@ -21,6 +21,7 @@ CREATE TABLE shots (
 CREATE TABLE refined (
     video_id INTEGER NOT NULL REFERENCES videos (id) ON DELETE CASCADE,
     scorer   TEXT    NOT NULL,                  -- the whole identity of the second scorer
+    metric   TEXT    NOT NULL,
     frame    INTEGER NOT NULL,
     score    REAL,
     note     TEXT CHECK (score IS NOT NULL OR note IS NOT NULL),
