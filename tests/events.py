@@ -60,6 +60,7 @@ EVENTS: dict[str, str] = {
     "video.queued": "video video_id size_bytes again?",
     "video.started": "video video_id codec width height pix_fmt frames_total frames_stored scorer",
     "video.progress": "video video_id frame frames_total fps eta_s queue_bytes batch",
+    "video.features_missing": "video video_id",
     "video.scored": "video video_id frames scored damaged",
     "video.selected": "video video_id requested chosen shortfall",
     "video.done": "video video_id stills shortfall",

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import structlog
 from structlog.typing import EventDict
@@ -20,6 +21,7 @@ from daemon import admit, decode
 from daemon.config import Config, ScoreConfig
 from daemon.errors import ExportError, Kind, ScorerError, StillwatchError, StoreError
 from daemon.export import disk
+from daemon.measure import measure
 from daemon.model import Outcome, Picture, Status, VideoRecord
 from daemon.store import Store
 from daemon.workers import DEVICE_LOSSES, Workers, wind_down, workers
@@ -74,12 +76,19 @@ def config(tmp_path: Path) -> Config:
                 "poll_seconds": 0.05,
                 "pause_seconds": 0.1,
                 "retry_seconds": 0.05,
-                "stuck_seconds": 1.0,
+                "stuck_seconds": 30.0,
                 "max_attempts": 2,
                 "max_retries": 2,
             },
         }
     )
+
+
+@pytest.fixture
+def impatient(config: Config) -> Config:
+    """One second without a frame is a hang; what is compiled at first use is compiled before."""
+    measure(np.zeros((64, 64, 3), np.uint8))
+    return config.model_copy(update={"service": config.service.model_copy(update={"stuck_seconds": 1.0})})
 
 
 @pytest.fixture
@@ -179,7 +188,7 @@ async def test_the_video_that_costs_the_device_each_time_is_set_aside_and_the_ot
 
 
 async def test_a_file_that_hangs_the_decoder_is_set_aside_and_the_next_is_done(
-    config: Config, store: Store, tmp_path: Path, fragile: type[FragileScorer], monkeypatch: pytest.MonkeyPatch
+    impatient: Config, store: Store, tmp_path: Path, fragile: type[FragileScorer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     awake = threading.Event()
     real = decode.frames
@@ -194,7 +203,7 @@ async def test_a_file_that_hangs_the_decoder_is_set_aside_and_the_next_is_done(
     monkeypatch.setattr("daemon.pipeline.JOIN_SECONDS", 0.1)
     bad, good = await film(store, tmp_path, "hangs.mkv"), await film(store, tmp_path, "good.mkv", frames=30)
     try:
-        async with working(config, store) as (crew, tasks):
+        async with working(impatient, store) as (crew, tasks):
             first, second = await ended(crew, tasks, store, bad, good)
     finally:
         awake.set()
@@ -204,7 +213,7 @@ async def test_a_file_that_hangs_the_decoder_is_set_aside_and_the_next_is_done(
 
 
 async def test_a_decoder_that_is_only_slow_is_waited_for(
-    config: Config, store: Store, tmp_path: Path, fragile: type[FragileScorer], monkeypatch: pytest.MonkeyPatch
+    impatient: Config, store: Store, tmp_path: Path, fragile: type[FragileScorer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = decode.frames
     pause = threading.Event()
@@ -216,20 +225,20 @@ async def test_a_decoder_that_is_only_slow_is_waited_for(
 
     monkeypatch.setattr(decode, "frames", frames)
     one = await film(store, tmp_path, frames=10)
-    async with working(config, store) as (crew, tasks):
+    async with working(impatient, store) as (crew, tasks):
         (row,) = await ended(crew, tasks, store, one)
     assert (row.status, row.frames_scored) == (Status.DONE, 10), "a batch of 8 took three times stuck_seconds"
 
 
 async def test_a_scorer_that_hangs_ends_the_process_and_costs_the_video_an_attempt(
-    config: Config, store: Store, tmp_path: Path, fragile: type[FragileScorer], monkeypatch: pytest.MonkeyPatch
+    impatient: Config, store: Store, tmp_path: Path, fragile: type[FragileScorer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("daemon.workers.CLOSE_SECONDS", 0.1)
     fragile.hang = threading.Event()
     one = await film(store, tmp_path)
     try:
         with pytest.raises(ScorerError, match="the scorer gave nothing"):
-            async with working(config, store) as (crew, tasks):
+            async with working(impatient, store) as (crew, tasks):
                 await ended(crew, tasks, store, one)
     finally:
         fragile.hang.set()
