@@ -90,6 +90,9 @@ class GatesConfig(Section):
         description="dark: mean, contrast and highlights below this share of the shot's",
     )
     blur: float = Field(0.5, ge=0.0, le=1.0, description="blur: sharpness below this share of the shot's best")
+    blur_same_view: float = Field(
+        0.8, ge=0.0, le=1.0, description="blur: or below this share of the frames around that see the same"
+    )
     blocks: float = Field(
         1.25, ge=1.0, description="blocks: the 8-pixel grid is so many times stronger than in the best"
     )

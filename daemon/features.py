@@ -96,3 +96,38 @@ def view(sketches: NDArray[np.float32]) -> NDArray[np.float32]:
     length = np.linalg.norm(whole, axis=1, keepdims=True)
     empty = length < 2.0 * SKETCH**0.5
     return np.where(empty, 0, whole / np.maximum(length, 1e-6)).astype(np.float32)
+
+
+class ViewFinder:
+    """Divides a film into stretches in which one thing is seen, whatever the light: a still camera gives long ones.
+
+    Every frame of a stretch correlates with its first one by ``SAME`` or more.
+    """
+
+    SAME = 0.96
+
+    def __init__(self) -> None:
+        self._first = np.zeros(SKETCH, np.float32)
+        self._number = -1
+        self._numbers: list[NDArray[np.int64]] = []
+
+    def feed(self, sketches: NDArray[np.float32]) -> None:
+        """The next frames."""
+        views = view(sketches)
+        numbers = np.empty(len(views), np.int64)
+        at = 0
+        while at < len(views):
+            other = np.flatnonzero(views[at : at + 256] @ self._first < self.SAME)
+            end = at + int(other[0]) if len(other) else min(at + 256, len(views))
+            numbers[at:end] = self._number
+            if len(other):
+                self._number += 1
+                self._first = views[end]
+                numbers[end] = self._number
+                end += 1
+            at = end
+        self._numbers.append(numbers)
+
+    def found(self) -> NDArray[np.int64]:
+        """Per frame the number of its stretch, rising with time."""
+        return np.concatenate(self._numbers) if self._numbers else np.zeros(0, np.int64)

@@ -42,12 +42,17 @@ ORDER = tuple(Verdict)
 
 
 def judge(
-    records: Records, time_s: NDArray[np.float64], scored: Mask, shots: Sequence[Shot], config: GatesConfig
+    records: Records,
+    time_s: NDArray[np.float64],
+    scored: Mask,
+    shots: Sequence[Shot],
+    views: NDArray[np.int64],
+    config: GatesConfig,
 ) -> NDArray[np.uint8]:
     """Each frame's verdict, as its place in ``ORDER``. The first gate that says no gives the word.
 
     ``records``, ``time_s`` (seconds) and ``scored`` (the metric has a usable score) are by frame; ``shots``
-    cover the frames.
+    cover the frames; ``views`` number the stretches in which one thing is seen.
     """
     count = len(records)
     verdict = np.zeros(count, np.uint8)
@@ -71,7 +76,10 @@ def judge(
     gate(Verdict.DARK, dark(records, window, verdict == 0, config))
     gate(Verdict.BURNT, burnt(records, window, verdict == 0, config))
     gate(Verdict.BLOCKS, blocks(records, window, verdict == 0, config))
-    gate(Verdict.BLUR, blur(records, window, verdict == 0, config))
+    gate(Verdict.BLUR, blur(records, window, verdict == 0, config.blur))
+    # Where the same is seen, sharpness differs by blur alone, and a small loss tells.
+    _, sights = np.unique(np.stack([window, views]), axis=1, return_inverse=True)
+    gate(Verdict.BLUR, blur(records, sights.ravel(), verdict == 0, config.blur_same_view))
     return verdict
 
 
@@ -176,9 +184,7 @@ def blocks(records: Records, window: NDArray[np.int64], among: Mask, config: Gat
     return records["blocks"] > config.blocks * typical(records["blocks"], window, among, 0.2)
 
 
-def blur(records: Records, window: NDArray[np.int64], among: Mask, config: GatesConfig) -> Mask:
-    """Edges across or along are softer than in the sharp frames of the shot: defocus takes both, movement one."""
+def blur(records: Records, window: NDArray[np.int64], among: Mask, least: float) -> Mask:
+    """Edges across or along are softer than in the sharp frames: defocus takes both, movement one."""
     across, along = records["sharp_x"], records["sharp_y"]
-    return (across < config.blur * typical(across, window, among, 0.8)) | (
-        along < config.blur * typical(along, window, among, 0.8)
-    )
+    return (across < least * typical(across, window, among, 0.8)) | (along < least * typical(along, window, among, 0.8))

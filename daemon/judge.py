@@ -55,7 +55,9 @@ async def judge(store: Store, record: VideoRecord, config: Config) -> int:
     if len(table.frame):
         whole = np.concatenate(figures)
         usable = ~table.noted & np.isfinite(table.score)
-        verdicts = await asyncio.to_thread(gates.judge, whole, table.time_s, usable, shots, config.gates)
+        verdicts = await asyncio.to_thread(
+            gates.judge, whole, table.time_s, usable, shots, finder.views(), config.gates
+        )
     else:
         verdicts = np.zeros(0, np.uint8)
     words = [verdict.value for verdict in gates.ORDER]

@@ -20,19 +20,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.config import ShotsConfig
-from daemon.features import GRID, SKETCH, sketch
+from daemon.features import GRID, SKETCH, ViewFinder, sketch
 from daemon.model import Shot, ShotKind
 
 CHUNK = 4096
 """Thumbnails looked at together."""
 REACHES = (4, 8, 16, 32, 64)
 """Half the lengths, in frames, of the windows in which mixes are looked for."""
-SAME_VIEW, SAME_VIEW_CLIPPED = 0.65, 0.5
+SAME_VIEW, SAME_VIEW_CLIPPED = 0.65, 0.47
 """The rank correlation of two pictures from which only the light has changed; less will do where much is clipped."""
 CLIPPED = 8
 """Values of a thumbnail so near to black or white say nothing of what is seen there."""
-FEWEST_VALUES = 50
-"""Values of two thumbnails that must not be clipped, so that they can be compared."""
 FIRST_MIX = 0.08
 """Weights nearer to 0 or 1 are the pictures themselves."""
 STRAIGHT = 0.8
@@ -55,6 +53,7 @@ class ShotFinder:
         self._mixes = _Mixes(config)
         self._count = 0
         self._contrast: list[NDArray[np.float32]] = []
+        self._views = ViewFinder()
 
     def feed(self, thumbnails: NDArray[np.uint8]) -> None:
         """The next frames: RGB, ``(n, 9, 16, 3)``, any n."""
@@ -63,8 +62,13 @@ class ShotFinder:
             sketches = sketch(piece)
             self._cuts.feed(piece)
             self._mixes.feed(piece, sketches)
+            self._views.feed(sketches)
             self._contrast.append(piece.reshape(len(piece), -1).std(axis=1, dtype=np.float32))
             self._count += len(piece)
+
+    def views(self) -> NDArray[np.int64]:
+        """Per frame the number of the stretch in which one thing is seen; see ``ViewFinder``."""
+        return self._views.found()
 
     def found(self) -> list[Shot]:
         """Shots and transitions, in order and without gaps; empty for a film without frames."""
@@ -178,25 +182,40 @@ def _even(thumbnails: NDArray[np.uint8]) -> NDArray[np.uint8]:
     luma = rgb @ np.array([0.299, 0.587, 0.114], np.float32)
     mean = luma.mean(axis=(1, 2))[:, None, None, None]
     contrast = np.maximum(luma.std(axis=(1, 2)), 4.0)[:, None, None, None]
-    return np.clip(128 + (rgb - mean) * (50 / contrast), 0, 255).astype(np.uint8)
+    even: NDArray[np.uint8] = np.clip(128 + (rgb - mean) * (50 / contrast), 0, 255).astype(np.uint8)
+    return even
 
 
 def same_view(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Per pair of thumbnails ``(n, 9, 16, 3)``, whether both show the same but for the light.
 
-    Exposure changes a picture by a rising curve: the order of its values stays, where they are not clipped
-    (Spearman's rank correlation). Two empty pictures are the same.
+    Exposure changes a picture by a rising curve: the order of its values stays (Spearman's rank correlation).
+    Values that are clipped are left out; where that is too many, they count as equal. Two empty pictures are
+    the same.
     """
     result = np.zeros(len(one), np.bool_)
     for row, (first, second) in enumerate(zip(one, other, strict=True)):
+        if first.std() < EMPTY_CODES or second.std() < EMPTY_CODES:
+            result[row] = first.std() < EMPTY_CODES and second.std() < EMPTY_CODES
+            continue
         seen = (first > CLIPPED) & (first < 255 - CLIPPED) & (second > CLIPPED) & (second < 255 - CLIPPED)
-        if seen.sum() >= FEWEST_VALUES:
-            ranks = [np.argsort(np.argsort(cells[seen], kind="stable"), kind="stable") for cells in (first, second)]
-            least = SAME_VIEW if 4 * seen.sum() > 3 * seen.size else SAME_VIEW_CLIPPED
-            result[row] = np.corrcoef(ranks[0], ranks[1])[0, 1] >= least
-        if first.std() < EMPTY_CODES and second.std() < EMPTY_CODES:
-            result[row] = True
+        if 4 * seen.sum() >= 3 * seen.size:
+            result[row] = _rank_correlation(first[seen], second[seen]) >= SAME_VIEW
+        else:
+            result[row] = _rank_correlation(first.ravel(), second.ravel()) >= SAME_VIEW_CLIPPED
     return result
+
+
+def _rank_correlation(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    """Spearman's, of values that are equal beyond ``CLIPPED``; 0 where all of either are."""
+    ranks = []
+    for values in (one, other):
+        clipped = np.clip(values, CLIPPED, 255 - CLIPPED)
+        counts = np.bincount(clipped, minlength=256)
+        ranks.append((np.cumsum(counts) - (counts + 1) / 2)[clipped])
+    centred = [rank - rank.mean() for rank in ranks]
+    size = float(np.sqrt((centred[0] ** 2).sum() * (centred[1] ** 2).sum()))
+    return float(centred[0] @ centred[1]) / size if size > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +261,9 @@ class _Mixes:
         empty = np.zeros(len(frames), np.bool_)
         for column, reach in enumerate(REACHES):
             before, after = np.maximum(frames - reach, 0), np.minimum(frames + reach, last)
-            weight, mixed, fade = _mix(*(self._sketches[at] for at in (before, frames, after)), self._config)
+            weight, mixed, fade = _mix(
+                self._sketches[before], self._sketches[frames], self._sketches[after], self._config
+            )
             doubtful = np.flatnonzero(mixed & ~fade)
             mixed[doubtful] = ~same_view(self._thumbnails[before[doubtful]], self._thumbnails[after[doubtful]])
             weights[mixed, column] = weight[mixed]

@@ -29,8 +29,14 @@ class Film:
 
     def where(self, mask: NDArray[np.bool_]) -> Film:
         """Some of the frames."""
-        columns = (self.frame, self.time_s, self.score, self.good, self.shot)
-        return Film(*(column[mask] for column in columns), lower_better=self.lower_better)
+        return Film(
+            frame=self.frame[mask],
+            time_s=self.time_s[mask],
+            score=self.score[mask],
+            good=self.good[mask],
+            shot=self.shot[mask],
+            lower_better=self.lower_better,
+        )
 
     @property
     def usable(self) -> NDArray[np.bool_]:

@@ -109,7 +109,8 @@ class Judgement(Connection):
         """Keep a second scorer's outcomes by frame, beside the first's."""
         async with self._writing() as db:
             await db.executemany(
-                "INSERT OR REPLACE INTO refined (video_id, metric, scorer, frame, score, note) VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO refined (video_id, metric, scorer, frame, score, note)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
                 [(video_id, metric, scorer, frame, one.score, one.note) for frame, one in outcomes.items()],
             )
 
