@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
@@ -34,7 +34,10 @@ def selection_params(config: Config, scorer: str | None) -> dict[str, Any]:
 class Chooser:
     """Chooses from one scored film, as often as asked; what does not change is read once."""
 
-    def __init__(self, config: Config, store: Store, record: VideoRecord) -> None:
+    def __init__(
+        self, config: Config, store: Store, record: VideoRecord, got_on: Callable[[], None] = lambda: None
+    ) -> None:
+        self._got_on = got_on
         self._config = config
         self._store = store
         self._record = record
@@ -71,7 +74,7 @@ class Chooser:
             return film, {}
         places = await asyncio.to_thread(shortlist, film, wanted.share)
         frames = film.frame[places].tolist()
-        outcomes = await refine(self._store, self._record, self._config, frames)
+        outcomes = await refine(self._store, self._record, self._config, frames, self._got_on)
         scores = {frame: one.score for frame, one in outcomes.items() if one.score is not None}
         score = np.full(len(film.frame), np.nan)
         score[places] = [scores.get(frame, np.nan) for frame in frames]

@@ -14,7 +14,8 @@ from daemon.export import workshop
 from daemon.export.commands import Capabilities
 from daemon.export.reuse import Published
 from daemon.logs import get
-from daemon.model import Method, Selection, Still, VideoRecord
+from daemon.model import Method, Selection, Status, Still, VideoRecord
+from daemon.news import Observer, Step, ignore
 from daemon.pipeline import unchanged
 from daemon.store import Store
 
@@ -27,9 +28,10 @@ MAX_DROPPED = 50
 class Finalizer:
     """Takes scored videos to their published stills."""
 
-    def __init__(self, config: Config, store: Store) -> None:
+    def __init__(self, config: Config, store: Store, observer: Observer = ignore) -> None:
         self._config = config
         self._store = store
+        self._observer = observer
 
     async def finish(self, record: VideoRecord, capabilities: Capabilities, after: str | None = None) -> list[Still]:
         """Select, export, prove and publish the stills of a scored video; marks it done.
@@ -39,6 +41,10 @@ class Finalizer:
         """
         unchanged(record.file)
         source = _source(record)
+
+        def got_on() -> None:
+            self._observer(Step(record.id, Status.EXPORTING))
+
         exporter = export.Exporter(
             source,
             self._config.export,
@@ -54,8 +60,9 @@ class Finalizer:
                 depth=image.depth,
                 keep_hdr=image.keep_hdr,
             ),
+            got_on,
         )
-        chooser = Chooser(self._config, self._store, record)
+        chooser = Chooser(self._config, self._store, record, got_on)
         first = await chooser.choose()
         exporter.preflight(len(first.picks))
         with workshop.workshop(self._config.output.path, record.id) as place:

@@ -45,6 +45,14 @@ class FramesScored:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """An export got on: something was refined, made or proven."""
+
+    video_id: int
+    status: Status
+
+
+@dataclass(frozen=True, slots=True)
 class Left:
     """The work that ``Taken`` announced is over, however it ended."""
 
@@ -60,7 +68,7 @@ class Ended:
     stills: tuple[Still, ...] = ()
 
 
-News = Taken | Progress | FramesScored | Left | Ended
+News = Taken | Progress | FramesScored | Step | Left | Ended
 
 Observer = Callable[[News], None]
 """Must be quick and must not raise: it is called in the middle of the work."""

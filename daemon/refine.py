@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from daemon import decode
@@ -23,11 +23,13 @@ def lower_better(config: Config) -> bool:
     return catalog.find(config.score.refine.metric).lower_better
 
 
-async def refine(store: Store, record: VideoRecord, config: Config, frames: Sequence[int]) -> dict[int, Outcome]:
+async def refine(
+    store: Store, record: VideoRecord, config: Config, frames: Sequence[int], got_on: Callable[[], None] = lambda: None
+) -> dict[int, Outcome]:
     """The second metric's outcomes of some frames: the stored ones, and the others scored now and stored.
 
     Only these frames are decoded into pictures, and nothing is opened when all are stored. A frame whose hash
-    is not the stored one gets no outcome. Raises ScorerError, VideoError.
+    is not the stored one gets no outcome. ``got_on`` is called after every batch. Raises ScorerError, VideoError.
     """
     metric = config.score.refine.metric
     for known in (await store.refined(record.id, metric)).values():
@@ -42,7 +44,7 @@ async def refine(store: Store, record: VideoRecord, config: Config, frames: Sequ
         try:
             known = (await store.refined(record.id, metric)).get(scorer.identity, {})
             missing = frozenset(frames) - known.keys()
-            scored = await _score(store, record, config, scorer, thread, missing)
+            scored = await _score(store, record, config, scorer, thread, missing, got_on)
         finally:
             await asyncio.shield(loop.run_in_executor(thread, scorer.close))
     finally:
@@ -66,6 +68,7 @@ async def _score(
     scorer: Scorer,
     thread: ThreadPoolExecutor,
     missing: frozenset[int],
+    got_on: Callable[[], None],
 ) -> dict[int, Outcome]:
     if not missing or record.info is None:
         return {}
@@ -81,6 +84,7 @@ async def _score(
         await store.add_refined(record.id, scorer.metric, scorer.identity, outcomes)
         scored.update(outcomes)
         batch.clear()
+        got_on()
 
     try:
         while (frame := await asyncio.to_thread(next, decoded, None)) is not None:

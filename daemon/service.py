@@ -20,7 +20,7 @@ from daemon.heartbeat import Heartbeats
 from daemon.intake import Intake
 from daemon.logs import get
 from daemon.model import Status
-from daemon.news import Left, News, Observer, Progress, Taken, ignore, to_all
+from daemon.news import Left, News, Observer, Progress, Step, Taken, ignore, to_all
 from daemon.patience import pauses
 from daemon.reload import reload
 from daemon.store import Store
@@ -191,6 +191,8 @@ def pulse(hearts: Heartbeats) -> Observer:
     def tell(news: News) -> None:
         match news:
             case Taken(video_id, _, status):
+                hearts.beat(f"{status} {video_id}")
+            case Step(video_id, status):
                 hearts.beat(f"{status} {video_id}")
             case Progress(video_id):
                 hearts.beat(f"{Status.SCORING} {video_id}")

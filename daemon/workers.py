@@ -56,7 +56,7 @@ class Workers:
         self._among = among
         self._observer = observer
         self._pipeline = Pipeline(config, store, observer)
-        self._finalizer = Finalizer(config, store)
+        self._finalizer = Finalizer(config, store, observer)
         self._stop = asyncio.Event()
         self._losses = 0
         self._replacing = asyncio.Lock()
@@ -82,7 +82,7 @@ class Workers:
         """Go on with these settings, the export with its next video."""
         self.config = config
         self._pipeline.reconfigure(config)
-        self._finalizer = Finalizer(config, self._store)
+        self._finalizer = Finalizer(config, self._store, self._observer)
 
     def start(self) -> list[asyncio.Task[None]]:
         """The loops as tasks: ``decode.concurrency`` that score, one that selects and exports."""

@@ -62,6 +62,7 @@ EVENTS: dict[str, str] = {
     "video.progress": "video video_id frame frames_total fps eta_s queue_bytes batch",
     "video.features_missing": "video video_id",
     "video.scored": "video video_id frames scored damaged",
+    "video.refined": "video video_id scorer frames scored",
     "video.selected": "video video_id requested chosen shortfall",
     "video.done": "video video_id stills shortfall",
     "video.postponed": "video video_id error_kind error retry again_in_s",

@@ -82,7 +82,8 @@ def image_format(output: OutputConfig, info: VideoInfo) -> ImageFormat:
 class Exporter:
     """Makes the stills of one video in a workshop and publishes them.
 
-    ``redecode`` is the reference decoder; it runs on a worker thread.
+    ``redecode`` is the reference decoder; it runs on a worker thread. ``got_on`` is called whenever something
+    was made and proven.
     """
 
     def __init__(
@@ -93,7 +94,9 @@ class Exporter:
         demuxers: str,
         capabilities: Capabilities,
         redecode: Redecode,
+        got_on: Callable[[], None] = lambda: None,
     ) -> None:
+        self._got_on = got_on
         self._source = source
         self._config = config
         self._output = output
@@ -220,6 +223,7 @@ class Exporter:
         except ProofError:
             await asyncio.to_thread(_empty, folder)
             raise
+        self._got_on()
         self._log.info("export.batch", frames=len(expected), method=method.value)
         return {o: Proven(self._file(folder, o), e, method, *self._size) for o, e in evidence.items()}
 
@@ -249,6 +253,7 @@ class Exporter:
                 try:
                     proven[frame.frame] = await self._encode(frame, folder)
                     del reasons[frame.frame]
+                    self._got_on()
                 except ProofError as error:
                     reasons[frame.frame] = str(error)
         finally:
