@@ -348,12 +348,17 @@ class Verdict(StrEnum):
 
 
 def judge(
-    file: FileIdentity, same_content: Sequence[VideoRecord], still_there: Callable[[VideoRecord], bool]
+    file: FileIdentity,
+    same_content: Sequence[VideoRecord],
+    still_there: Callable[[VideoRecord], bool],
+    *,
+    copies: bool = False,
 ) -> tuple[Verdict, VideoRecord | None]:
     """Decide by content: known here, moved here, a copy of one that is known, or new.
 
     ``same_content`` are the rows with the file's fingerprint, oldest first; ``still_there`` says
-    whether a row's own file is where the row says. A copy of a file that failed or was refused is new.
+    whether a row's own file is where the row says. A copy of a file that failed or was refused is new, and with
+    ``copies`` every copy whose name, without the suffix, is another: stills of the same name would collide.
     """
     for record in same_content:
         if record.file.path == file.path:
@@ -363,6 +368,7 @@ def judge(
         if not still_there(record):
             return Verdict.MOVED, record
     for record in originals:
-        if record.status not in (Status.FAILED, Status.REJECTED):
+        welcome = copies and record.file.path.stem != file.path.stem
+        if record.status not in (Status.FAILED, Status.REJECTED) and not welcome:
             return Verdict.DUPLICATE, record
     return Verdict.NEW, None

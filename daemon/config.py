@@ -89,6 +89,7 @@ class WatchConfig(_Section):
     )
     extensions: list[str] = Field(VIDEO_EXTENSIONS, description="names that are taken for videos, by their ending")
     exclude: list[str] = Field(EXCLUDED_NAMES, description="file and folder names that are left alone (shell patterns)")
+    copies: bool = Field(False, description="score a copy under another name too, instead of noting it as a duplicate")
     follow_outside: bool = Field(False, description="take symbolic links that lead out of the folder")
     after: Literal["keep", "move", "delete"] = Field(
         "keep", description="what becomes of a video in the folder once its stills are proven and published"

@@ -135,16 +135,16 @@ class Intake:
         file = await asyncio.to_thread(admit.fingerprint, path)
         if (file.size_bytes, file.mtime_ns) != (size_bytes, mtime_ns):
             raise VideoError(Kind.CHANGED, f"{path} changed again before it could be taken")
-        record = await enter(self._store, file)
+        record = await enter(self._store, file, copies=self._config.copies)
         if record.error_kind == Kind.DUPLICATE:
             self._observer(Ended(record))
         self._on_queued()
 
 
-async def enter(store: Store, file: FileIdentity) -> VideoRecord:
+async def enter(store: Store, file: FileIdentity, *, copies: bool) -> VideoRecord:
     """Queue a file unless its content is known; returns the row that stands for it."""
     same = await store.same_content(file.fingerprint)
-    verdict, record = await asyncio.to_thread(admit.judge, file, same, _still_there)
+    verdict, record = await asyncio.to_thread(admit.judge, file, same, _still_there, copies=copies)
     if record is None:
         video_id = await store.enqueue(file)
         log.info("video.queued", video=str(file.path), video_id=video_id, size_bytes=file.size_bytes)

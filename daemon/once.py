@@ -34,7 +34,7 @@ async def once(config: Config, paths: Sequence[Path], observer: Observer = ignor
         store = await Store.open(config.database)
         try:
             await store.recover(config.service.max_attempts)
-            ids = [(await _submit(store, path)).id for path in paths]
+            ids = [(await _submit(store, path, copies=config.watch.copies)).id for path in paths]
             if any([(await store.video(one)).status not in _HOPELESS for one in ids]):
                 await _work_off(config, store, ids, observer, stop)
             return [await store.video(one) for one in ids], stop.asked.is_set()
@@ -42,14 +42,14 @@ async def once(config: Config, paths: Sequence[Path], observer: Observer = ignor
             await store.close()
 
 
-async def _submit(store: Store, path: Path) -> VideoRecord:
+async def _submit(store: Store, path: Path, *, copies: bool) -> VideoRecord:
     """Admit a file that was named by hand: no settling, and what failed before is tried again."""
     absolute = Path(os.path.abspath(path))
     try:
         file = await asyncio.to_thread(admit.fingerprint, absolute)
     except VideoError as error:
         return await refuse(store, FileIdentity(absolute, "", 0, 0), error)
-    record = await enter(store, file)
+    record = await enter(store, file, copies=copies)
     if record.status in (Status.FAILED, Status.REJECTED) and record.error_kind != Kind.DUPLICATE:
         await store.requeue([record.id])
     return await store.video(record.id)

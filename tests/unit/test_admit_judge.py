@@ -38,8 +38,8 @@ def known(
     )
 
 
-def verdict(records: Iterable[VideoRecord], *, there: bool = True) -> tuple[Verdict, int | None]:
-    found, record = judge(HERE, list(records), lambda _: there)
+def verdict(records: Iterable[VideoRecord], *, there: bool = True, copies: bool = False) -> tuple[Verdict, int | None]:
+    found, record = judge(HERE, list(records), lambda _: there, copies=copies)
     return found, None if record is None else record.id
 
 
@@ -94,3 +94,11 @@ def test_only_the_rows_that_matter_are_looked_for_on_disk() -> None:
 
     judge(HERE, [known(1), known(2, "/in/copy.mp4", Status.REJECTED, Kind.DUPLICATE)], still_there)
     assert looked == [1]
+
+
+def test_copies_that_are_welcome_are_new_unless_their_stills_would_have_the_same_names() -> None:
+    assert verdict([known(1)], copies=True) == (Verdict.NEW, None)
+    assert verdict([known(1, "/in/sub/new.mkv")], copies=True) == (Verdict.DUPLICATE, 1)
+    assert verdict([known(1), known(2, "/in/sub/new.mp4")], copies=True) == (Verdict.DUPLICATE, 2)
+    assert verdict([known(1), known(2, str(HERE.path))], copies=True) == (Verdict.SAME, 2)
+    assert verdict([known(1)], copies=True, there=False) == (Verdict.MOVED, 1)
