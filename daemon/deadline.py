@@ -33,5 +33,7 @@ class Deadline:
     @staticmethod
     def _leave(seconds: float, code: int) -> None:
         late = sorted(one.name for one in threading.enumerate() if one is not threading.current_thread())
-        log.error("service.forced", threads=late, seconds=seconds)
-        os._exit(code)
+        try:
+            log.error("service.forced", threads=late, seconds=seconds)
+        finally:
+            os._exit(code)

@@ -13,8 +13,9 @@ import logging
 import os
 import sys
 import threading
+import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Literal, TextIO
 
 import structlog
@@ -78,6 +79,17 @@ class _Journal(structlog.stdlib.ProcessorFormatter):
         return f"<{priority}>{super().format(record)}"
 
 
+class _Handler(logging.StreamHandler[TextIO]):
+    """Goes on when nobody reads the log any more: a pipe whose other end was closed, a full disk."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, ARG002 - as logging calls it
+        """Say what is wrong with a record to the real standard error; a stream that fails cannot be told so."""
+        if isinstance(sys.exception(), OSError | ValueError):
+            return
+        with suppress(OSError, ValueError):
+            traceback.print_exc(file=sys.__stderr__)
+
+
 def in_journal(stream: TextIO, environ: Mapping[str, str] = os.environ) -> bool:
     """Whether the stream leads straight to journald: JOURNAL_STREAM names its device and inode (systemd.exec(5))."""
     try:
@@ -126,7 +138,7 @@ def configure(
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(out)
+    handler = _Handler(out)
     formatter = _Journal if in_journal(out) else structlog.stdlib.ProcessorFormatter
     handler.setFormatter(
         formatter(

@@ -249,6 +249,20 @@ def test_a_file_that_grows_while_it_is_scored_is_taken_again_once_it_is_still(tm
     until(tmp_path, "SELECT size_bytes FROM videos WHERE status = 'done'", [(path.stat().st_size,)])
 
 
+def test_a_daemon_whose_log_nobody_reads_any_more_goes_on(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    reading, writing = os.pipe()
+    command = [sys.executable, "-m", "daemon", "run", "--config", str(config)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=writing) as process:
+        os.close(writing)
+        with os.fdopen(reading) as log:
+            assert any("service.ready" in line for line in log)
+        film(tmp_path / "inbox")
+        until(tmp_path, "SELECT status FROM videos", [("done",)])
+        process.terminate()
+        assert process.wait(30.0) == 0
+
+
 # A stop in every state
 
 
