@@ -119,7 +119,7 @@ class SelectConfig(Section):
     scene_alike: float = Field(
         0.97, gt=0.0, le=1.0, description="a shot comes back when its moments correlate so much with those of another"
     )
-    scene_share: float = Field(0.6, gt=0.0, le=1.0, description="and such a share of its moments does")
+    scene_share: float = Field(0.5, gt=0.0, le=1.0, description="and such a share of its moments does")
     start: float = Field(0.0, ge=0.0, description="choose from this second on")
     end: float | None = Field(None, ge=0.0, description="and before this one; null: to the end of the film")
 

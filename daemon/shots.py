@@ -33,6 +33,8 @@ CLIPPED = 8
 """Values of a thumbnail so near to black or white say nothing of what is seen there."""
 FIRST_MIX = 0.08
 """Weights nearer to 0 or 1 are the pictures themselves."""
+STEADY, STEADY_FRAMES, LEAST_STEADY_REACH = 0.15, 6, 8
+"""A frame is half of its ends but for this share of their difference, so many are, by windows of this reach."""
 STRAIGHT = 0.8
 """How well the weights lie on a line (correlation with time), at least."""
 LEAST_RISE = 0.35
@@ -220,10 +222,12 @@ def _rank_correlation(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float
 
 @dataclass(frozen=True, slots=True)
 class _Mixed:
-    """A frame that is a mix: its weight by each of ``REACHES``, NaN where it is none; whether one end is empty."""
+    """A frame that is a mix: by each of ``REACHES`` its weight, NaN where it is none, and whether it lies exactly
+    between two frames of the same mix; whether one end is empty."""
 
     frame: int
     weights: NDArray[np.float64]
+    steady: NDArray[np.bool_]
     empty: bool
 
 
@@ -259,24 +263,28 @@ class _Mixes:
         last = len(self._sketches) - 1
         weights = np.full((len(frames), len(REACHES)), np.nan)
         empty = np.zeros(len(frames), np.bool_)
+        steady = np.zeros((len(frames), len(REACHES)), np.bool_)
         for column, reach in enumerate(REACHES):
             before, after = np.maximum(frames - reach, 0), np.minimum(frames + reach, last)
-            weight, mixed, fade = _mix(
+            weight, residual, mixed, fade = _mix(
                 self._sketches[before], self._sketches[frames], self._sketches[after], self._config
             )
             doubtful = np.flatnonzero(mixed & ~fade)
             mixed[doubtful] = ~same_view(self._thumbnails[before[doubtful]], self._thumbnails[after[doubtful]])
             weights[mixed, column] = weight[mixed]
+            if reach >= LEAST_STEADY_REACH:
+                steady[:, column] = mixed & (np.abs(weight - 0.5) < 0.2) & (residual <= STEADY)
             empty |= mixed & fade
         for at in np.flatnonzero(~np.isnan(weights).all(axis=1)):
-            self._mixed.append(_Mixed(int(frames[at]) + self._base, weights[at], bool(empty[at])))
+            self._mixed.append(_Mixed(int(frames[at]) + self._base, weights[at], steady[at], bool(empty[at])))
         self._next = until
 
 
 def _mix(
     before: NDArray[np.float32], middle: NDArray[np.float32], after: NDArray[np.float32], config: ShotsConfig
-) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Per row: the weight of ``after`` in ``middle``, whether it is a mix, whether one of the ends is empty."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Per row: the weight of ``after`` in ``middle``, what is left beside the mix as a share of the difference of
+    the ends, whether it is a mix, whether one of the ends is empty."""
     way = after - before
     length = np.sqrt((way * way).mean(axis=1))
     off = middle - before
@@ -294,7 +302,7 @@ def _mix(
     allowed = np.where(dip, config.mix_residual, config.mix_residual / 2)
     inside = (weight > FIRST_MIX) & (weight < 1 - FIRST_MIX)
     mixed = (length >= config.mix_codes) & (residual <= allowed) & inside
-    return weight.astype(np.float64), mixed, empty
+    return weight.astype(np.float64), residual.astype(np.float64), mixed, empty
 
 
 def _spans(mixed: list[_Mixed], count: int, config: ShotsConfig) -> list[Shot]:
@@ -316,11 +324,15 @@ def _spans(mixed: list[_Mixed], count: int, config: ShotsConfig) -> list[Shot]:
 def _span(run: list[_Mixed], count: int, config: ShotsConfig) -> Shot | None:
     """The transition that a run of mixes belongs to; None where their weight does not rise from end to end.
 
-    Each window is asked by itself: one may be too short to see the rise, another reach into something else.
+    Where a window lies within the transition, every frame is half of its ends: that many in a row are one too,
+    and it reaches as far as their windows. Each window is asked by itself: one may be too short to see the
+    rise, another reach into something else.
     """
     frames = np.array([one.frame for one in run])
     table = np.array([one.weights for one in run])
-    found: Shot | None = None
+    fade = 2 * sum(one.empty for one in run) >= len(run)
+    kind = ShotKind.FADE if fade else ShotKind.DISSOLVE
+    found = _steady_span(run, kind, count)
     best = 0
     for weights in table.T if len(run) else ():
         seen = ~np.isnan(weights)
@@ -334,7 +346,20 @@ def _span(run: list[_Mixed], count: int, config: ShotsConfig) -> Shot | None:
         best = int(seen.sum())
         # What is left of the way at both ends hardly shows.
         more = int(np.ceil(2 * FIRST_MIX * (times[-1] - times[0]))) + 2
-        fade = 2 * sum(one.empty for one in run) >= len(run)
-        first, last = max(int(times[0]) - more, 0), min(int(times[-1]) + more, count - 1)
-        found = Shot(ShotKind.FADE if fade else ShotKind.DISSOLVE, first, last)
+        found = Shot(kind, max(int(times[0]) - more, 0), min(int(times[-1]) + more, count - 1))
+    return found
+
+
+def _steady_span(run: list[_Mixed], kind: ShotKind, count: int) -> Shot | None:
+    """The longest stretch of frames that are half of their ends, with its windows; None where it is short."""
+    found: Shot | None = None
+    for column, reach in enumerate(REACHES):
+        frames = np.array([one.frame for one in run if one.steady[column]], np.int64)
+        pieces = np.split(frames, np.flatnonzero(np.diff(frames) > 2) + 1)
+        longest = max(pieces, key=len)
+        if len(longest) < STEADY_FRAMES:
+            continue
+        first, last = max(int(longest[0]) - reach, 0), min(int(longest[-1]) + reach, count - 1)
+        if found is None or last - first > found.last - found.first:
+            found = Shot(kind, first, last)
     return found
