@@ -7,19 +7,9 @@ import asyncio
 import pytest
 
 from daemon.heartbeat import Beat, Heartbeats, feed, stalled
+from tests.clock import Clock, clock
 
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+__all__ = ["clock"]
 
 
 @pytest.fixture

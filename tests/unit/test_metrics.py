@@ -12,18 +12,9 @@ from daemon.board import Board
 from daemon.metrics import Metrics
 from daemon.model import FileIdentity, Method, Status, Still, VideoRecord
 from daemon.news import Ended, FramesScored, Left, Progress, Taken
+from tests.clock import Clock, clock
 
-
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+__all__ = ["clock"]
 
 
 @pytest.fixture

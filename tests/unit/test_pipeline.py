@@ -13,19 +13,9 @@ from daemon.errors import ExportError, Kind, StoreError, VideoError
 from daemon.model import FileIdentity, Status
 from daemon.news import Progress
 from daemon.pipeline import _Meter, status_after, unchanged
+from tests.clock import Clock, clock
 
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+__all__ = ["clock"]
 
 
 @pytest.fixture
