@@ -117,7 +117,7 @@ class SelectConfig(Section):
         description="two stills differ at least so much, in codes of their thumbnails (root mean square)",
     )
     scene_alike: float = Field(
-        0.97, gt=0.0, le=1.0, description="a shot comes back when its moments correlate so much with those of another"
+        0.9, gt=0.0, le=1.0, description="a shot comes back when its moments correlate so much with those of another"
     )
     scene_share: float = Field(0.5, gt=0.0, le=1.0, description="and such a share of its moments does")
     start: float = Field(0.0, ge=0.0, description="choose from this second on")
