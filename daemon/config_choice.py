@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, ValidatorFunctionWrapHandler, WrapValidator
 
 
 class Section(BaseModel):
@@ -18,7 +18,7 @@ def _auto_or(value: Any, number: ValidatorFunctionWrapHandler) -> Any:
 
 
 AUTO: Literal["auto"] = "auto"
-Count = Annotated[int, Field(ge=1, le=100_000), WrapValidator(_auto_or)]
+Count = Annotated[int, Field(ge=1, le=100_000), WrapValidator(_auto_or), PlainSerializer(lambda count: count)]
 """A number of stills; may hold AUTO, which ``SelectConfig.limit`` tells apart."""
 
 
