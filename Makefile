@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo run bench test test-all lint format config clean
+.PHONY: demo run bench selection-bench test test-all lint format config clean
 
 demo: $(STAMP)        ## the real daemon on a scratch folder with real footage
 	$(BIN)/stillwatch demo
@@ -14,6 +14,10 @@ run: $(STAMP)         ## the daemon with ./config.yaml
 
 bench: $(STAMP)       ## speed on made clips of 720p, 1080p and 4K
 	$(BIN)/stillwatch bench
+
+selection-bench: $(STAMP)   ## strategies of selection on edited films of known truth; SEEDS, CLIPS, CACHE
+	STILLWATCH_LOG__LEVEL=error $(BIN)/python -m tests.selection_bench $(if $(SEEDS),--seeds $(SEEDS)) \
+		$(if $(CLIPS),--clips $(CLIPS)) $(if $(CACHE),--cache $(CACHE))
 
 test: $(STAMP) lint   ## lint, types and the fast tests
 	$(BIN)/python -m pytest -m "not slow"

@@ -264,12 +264,14 @@ class Store(Judgement):
             (video_id,),
         ) as cursor:
             rows = await cursor.fetchall()
+        columns = list(zip(*rows, strict=True)) or [()] * 5
         return ScoreTable(
-            frame=np.fromiter((row[0] for row in rows), np.int64),
-            time_s=np.fromiter((row[1] for row in rows), np.float64),
-            score=np.fromiter((np.nan if row[2] is None else row[2] for row in rows), np.float64),
-            noted=np.fromiter((row[3] for row in rows), np.bool_),
-            good=np.fromiter((row[4] for row in rows), np.bool_),
+            frame=np.array(columns[0], np.int64),
+            time_s=np.array(columns[1], np.float64),
+            # NULL becomes NaN.
+            score=np.array(columns[2], np.float64),
+            noted=np.array(columns[3], np.bool_),
+            good=np.array(columns[4], np.bool_),
         )
 
     async def rows_of(self, video_id: int, frames: Sequence[int]) -> dict[int, Scored]:

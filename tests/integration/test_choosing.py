@@ -360,7 +360,7 @@ async def test_selecting_is_quick_and_small(tmp_path: Path, store: Store, count:
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
-        taken = []
+        taken: list[float] = []
         for _ in range(3):
             started = time.perf_counter()
             chosen = await Chooser(config, store, record).choose()
