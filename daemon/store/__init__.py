@@ -40,6 +40,10 @@ class ScoreTable:
     good: NDArray[np.bool_]
 
 
+TABLE_ROWS = 20_000
+_TABLE_PART: list[NDArray[Any]] = [np.zeros(0, kind) for kind in (np.int64, np.float64, np.float64, np.bool_, np.bool_)]
+
+
 @dataclass(frozen=True, slots=True)
 class PastSelection:
     """A recorded selection and the files of its stills, by rank."""
@@ -263,16 +267,14 @@ class Store(Judgement):
             " ORDER BY frame",
             (video_id,),
         ) as cursor:
-            rows = await cursor.fetchall()
-        columns = list(zip(*rows, strict=True)) or [()] * 5
-        return ScoreTable(
-            frame=np.array(columns[0], np.int64),
-            time_s=np.array(columns[1], np.float64),
-            # NULL becomes NaN.
-            score=np.array(columns[2], np.float64),
-            noted=np.array(columns[3], np.bool_),
-            good=np.array(columns[4], np.bool_),
-        )
+            # Plain tuples, some at a time: a million rows at once would keep the garbage collector busy.
+            cursor.row_factory = None
+            parts = [_TABLE_PART]
+            while rows := await cursor.fetchmany(TABLE_ROWS):
+                columns = zip(*rows, strict=True)
+                # NULL becomes NaN.
+                parts.append([np.array(c, empty.dtype) for c, empty in zip(columns, _TABLE_PART, strict=True)])
+        return ScoreTable(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
     async def rows_of(self, video_id: int, frames: Sequence[int]) -> dict[int, Scored]:
         """The stored rows of some frames."""
