@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo run bench test test-systemd test-all lint format config clean
+.PHONY: demo run bench selection-bench test test-systemd test-all soak lint format config clean
 
 demo: $(STAMP)        ## the real daemon on a scratch folder with real footage
 	$(BIN)/stillwatch demo
@@ -15,6 +15,10 @@ run: $(STAMP)         ## the daemon with ./config.yaml
 bench: $(STAMP)       ## speed on made clips of 720p, 1080p and 4K
 	$(BIN)/stillwatch bench
 
+selection-bench: $(STAMP)   ## strategies of selection on edited films of known truth; SEEDS, CLIPS, CACHE
+	STILLWATCH_LOG__LEVEL=error $(BIN)/python -m tests.selection_bench $(if $(SEEDS),--seeds $(SEEDS)) \
+		$(if $(CLIPS),--clips $(CLIPS)) $(if $(CACHE),--cache $(CACHE))
+
 test: $(STAMP) lint   ## lint, types and the fast tests
 	$(BIN)/python -m pytest -m "not slow and not systemd"
 
@@ -23,6 +27,9 @@ test-systemd: $(STAMP)    ## the unit under a real systemd in a container: needs
 
 test-all: $(STAMP) lint   ## with the long tests
 	$(BIN)/python -m pytest
+
+soak: $(STAMP)        ## kills, storms, idleness: an hour or so
+	$(BIN)/python -m pytest -m slow -s tests/acceptance/test_kill.py tests/acceptance/test_storm.py
 
 lint: $(STAMP)        ## ruff and mypy --strict
 	$(BIN)/ruff check .

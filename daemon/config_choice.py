@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, ValidatorFunctionWrapHandler, WrapValidator
 
 
 class Section(BaseModel):
@@ -18,7 +18,7 @@ def _auto_or(value: Any, number: ValidatorFunctionWrapHandler) -> Any:
 
 
 AUTO: Literal["auto"] = "auto"
-Count = Annotated[int, Field(ge=1, le=100_000), WrapValidator(_auto_or)]
+Count = Annotated[int, Field(ge=1, le=100_000), WrapValidator(_auto_or), PlainSerializer(lambda count: count)]
 """A number of stills; may hold AUTO, which ``SelectConfig.limit`` tells apart."""
 
 
@@ -117,7 +117,7 @@ class SelectConfig(Section):
         description="two stills differ at least so much, in codes of their thumbnails (root mean square)",
     )
     scene_alike: float = Field(
-        0.97, gt=0.0, le=1.0, description="a shot comes back when its moments correlate so much with those of another"
+        0.9, gt=0.0, le=1.0, description="a shot comes back when its moments correlate so much with those of another"
     )
     scene_share: float = Field(0.5, gt=0.0, le=1.0, description="and such a share of its moments does")
     start: float = Field(0.0, ge=0.0, description="choose from this second on")

@@ -89,9 +89,11 @@ def _colours(row: Any, cells: Any, shift: Any) -> None:
             red += np.int32(pixels[3 * x])
             green += np.int32(pixels[3 * x + 1])
             blue += np.int32(pixels[3 * x + 2])
-        cells[cell, 0] += red >> shift
-        cells[cell, 1] += green >> shift
-        cells[cell, 2] += blue >> shift
+        # White is 255 or 65535, which is 257 times as much.
+        unit = 1 if shift == 0 else 257
+        cells[cell, 0] += red // unit
+        cells[cell, 1] += green // unit
+        cells[cell, 2] += blue // unit
         cells[cell, 3] += end - left
 
 

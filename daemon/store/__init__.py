@@ -42,6 +42,10 @@ class ScoreTable:
     good: NDArray[np.bool_]
 
 
+TABLE_ROWS = 20_000
+_TABLE_PART: list[NDArray[Any]] = [np.zeros(0, kind) for kind in (np.int64, np.float64, np.float64, np.bool_, np.bool_)]
+
+
 @dataclass(frozen=True, slots=True)
 class PastSelection:
     """A recorded selection and the files of its stills, by rank."""
@@ -135,14 +139,14 @@ class Store(Queue, Judgement, Sources):
             " ORDER BY frame",
             (video_id,),
         ) as cursor:
-            rows = await cursor.fetchall()
-        return ScoreTable(
-            frame=np.fromiter((row[0] for row in rows), np.int64),
-            time_s=np.fromiter((row[1] for row in rows), np.float64),
-            score=np.fromiter((np.nan if row[2] is None else row[2] for row in rows), np.float64),
-            noted=np.fromiter((row[3] for row in rows), np.bool_),
-            good=np.fromiter((row[4] for row in rows), np.bool_),
-        )
+            # Plain tuples, some at a time: a million rows at once would keep the garbage collector busy.
+            cursor.row_factory = None
+            parts = [_TABLE_PART]
+            while rows := await cursor.fetchmany(TABLE_ROWS):
+                columns = zip(*rows, strict=True)
+                # NULL becomes NaN.
+                parts.append([np.array(c, empty.dtype) for c, empty in zip(columns, _TABLE_PART, strict=True)])
+        return ScoreTable(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
     async def rows_of(self, video_id: int, frames: Sequence[int]) -> dict[int, Scored]:
         """The stored rows of some frames."""

@@ -1,0 +1,166 @@
+"""What holds for every representative choice, whatever the film."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from daemon.features import SKETCH
+from daemon.selection import Choice, Film, Terms, represent
+from daemon.selection.moments import moments, shortlist
+
+RATE = 25
+LOOKS = np.random.default_rng(5).normal(0, 40, (12, SKETCH)).astype(np.float32)
+"""What scenes look like: far from each other."""
+
+
+@dataclass(frozen=True)
+class Case:
+    film: Film
+    sketches: NDArray[np.float32]
+    scene: dict[int, int]
+    terms: Terms
+
+    def choose(self) -> Choice:
+        found = moments(self.film)
+        return represent(self.film, found, self.sketches[found.position], self.scene, self.terms)
+
+    def scenes_of(self, choice: Choice) -> list[int]:
+        places = np.searchsorted(self.film.frame, choice.frames)
+        return [self.scene[int(shot)] for shot in self.film.shot[places]]
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    # Lengths that divide into an odd number of moments: no frame lies on the border of two.
+    lengths = draw(st.lists(st.sampled_from([17, 51, 85]), min_size=1, max_size=8))
+    shot = np.repeat(np.arange(len(lengths)), lengths)
+    total = len(shot)
+    rng = np.random.default_rng(draw(st.integers(0, 10**6)))
+    looks = np.array(draw(st.lists(st.integers(0, 11), min_size=len(lengths), max_size=len(lengths))))
+    drift = np.cumsum(rng.normal(0, 0.4, (total, SKETCH)), axis=0).astype(np.float32)
+    film = Film(
+        frame=np.arange(total),
+        time_s=np.arange(total) / RATE,
+        score=rng.permutation(total) / 8 + 1.0,
+        good=rng.random(total) < draw(st.sampled_from([0.3, 0.7, 1.0])),
+        shot=shot,
+        lower_better=draw(st.booleans()),
+    )
+    scene = {number: int(np.flatnonzero(looks == look)[0]) for number, look in enumerate(looks)}
+    terms = Terms(
+        draw(st.one_of(st.none(), st.integers(1, 12))),
+        draw(st.sampled_from([0.0, 0.5, 1.0])),
+        draw(st.sampled_from([0.0, 9.0])),
+        draw(st.booleans()),
+    )
+    return Case(film, LOOKS[looks][shot] + drift, scene, terms)
+
+
+@settings(deadline=None)
+@given(cases())
+def test_count_gap_difference_and_verdicts_hold(case: Case) -> None:
+    choice = case.choose()
+    assert len(set(choice.frames)) == len(choice.frames) == len(choice.reasons)
+    assert case.film.good[list(choice.frames)].all()
+    times = np.sort(case.film.time_s[list(choice.frames)])
+    assert len(times) < 2 or np.diff(times).min() >= case.terms.min_gap_seconds - 1e-9
+    if case.terms.count is not None:
+        assert len(choice.frames) <= case.terms.count
+        assert (choice.shortfall is None) == (len(choice.frames) == case.terms.count)
+    if case.terms.one_per_scene:
+        shown = case.scenes_of(choice)
+        assert len(set(shown)) == len(shown)
+
+
+@settings(deadline=None)
+@given(cases())
+def test_a_scene_is_shown_from_one_of_its_shots_only(case: Case) -> None:
+    choice = case.choose()
+    shots = {int(shot) for shot in case.film.shot[list(choice.frames)]}
+    assert len({case.scene[shot] for shot in shots}) == len(shots)
+
+
+@settings(deadline=None)
+@given(cases())
+def test_every_scene_is_shown_before_any_is_shown_again(case: Case) -> None:
+    case = replace(case, terms=Terms(12, 0.0, 0.0))
+    shown = case.scenes_of(case.choose())
+    there = {case.scene[int(shot)] for shot in case.film.shot[case.film.usable]}
+    # A second of a scene is worth showing; a moment of 17 frames is less.
+    assert set(shown[: len(there)]) == there or min(np.bincount(case.film.shot)) < RATE
+
+
+@settings(deadline=None)
+@given(cases(), st.sampled_from([0.25, 3.0, 1024.0]), st.integers(-100, 100))
+def test_scaling_the_metric_changes_nothing(case: Case, factor: float, offset: int) -> None:
+    scaled = replace(case, film=replace(case.film, score=case.film.score * factor + offset))
+    assert scaled.choose() == case.choose()
+
+
+@settings(deadline=None)
+@given(cases())
+def test_flipping_the_metrics_direction_changes_nothing(case: Case) -> None:
+    film = replace(case.film, score=-case.film.score, lower_better=not case.film.lower_better)
+    assert replace(case, film=film).choose() == case.choose()
+
+
+@settings(deadline=None)
+@given(cases())
+def test_reversing_a_film_reverses_the_scenes(case: Case) -> None:
+    film = case.film
+    last = int(film.shot.max())
+    reverse = Film(
+        frame=film.frame,
+        time_s=film.time_s,
+        score=film.score[::-1].copy(),
+        good=film.good[::-1].copy(),
+        shot=(last - film.shot[::-1]).copy(),
+        lower_better=film.lower_better,
+    )
+    scene = {last - shot: name for shot, name in case.scene.items()}
+    turned = Case(reverse, case.sketches[::-1].copy(), scene, case.terms)
+    assert sorted(turned.scenes_of(turned.choose())) == sorted(case.scenes_of(case.choose()))
+
+
+@settings(deadline=None)
+@given(cases(), st.data())
+def test_a_bad_frame_is_never_added_by_being_there(case: Case, data: st.DataObject) -> None:
+    at = data.draw(st.integers(0, len(case.film.frame) - 1))
+    assume(case.film.good.sum() > 1)
+    best = case.film.score.min() if case.film.lower_better else case.film.score.max()
+    score, good = case.film.score.copy(), case.film.good.copy()
+    score[at], good[at] = 2 * best if not case.film.lower_better else best / 2, False
+    choice = replace(case, film=replace(case.film, score=score, good=good)).choose()
+    assert at not in choice.frames
+
+
+@settings(deadline=None)
+@given(cases())
+def test_the_same_film_gives_the_same_choice_and_more_begins_with_less(case: Case) -> None:
+    assert case.choose() == case.choose()
+    fewer, more = (replace(case, terms=replace(case.terms, count=count)).choose() for count in (3, 8))
+    assert more.frames[: len(fewer.frames)] == fewer.frames
+
+
+@settings(deadline=None)
+@given(cases())
+def test_what_the_picks_stand_for_is_no_more_than_the_film(case: Case) -> None:
+    reasons = case.choose().reasons
+    assert sum(reason.frames or 0 for reason in reasons) <= len(case.film.frame)
+    assert sum(reason.seconds or 0.0 for reason in reasons) <= len(case.film.frame) / RATE + 0.1
+    assert all(0 < (reason.percentile or 0) <= 100 for reason in reasons)
+
+
+@settings(deadline=None)
+@given(cases(), st.sampled_from([0.05, 0.3, 1.0]))
+def test_a_shortlist_has_the_best_of_every_moment(case: Case, share: float) -> None:
+    places = shortlist(case.film, share)
+    assert set(moments(case.film).position) <= set(places)
+    assert case.film.usable[places].all()
+    if share == 1.0:
+        assert len(places) == case.film.usable.sum()
