@@ -13,6 +13,9 @@ detection", SPIE 4315, 2001). In a pan, the frame in the middle is no mix of the
 from __future__ import annotations
 
 import itertools
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -138,12 +141,24 @@ def assemble(count: int, cuts: list[int], transitions: list[Shot]) -> list[Shot]
     return spans
 
 
+@contextmanager
+def _no_children() -> Iterator[None]:
+    """scenedetect runs ffmpeg when it is imported, on our standard streams, only to see whether there is one."""
+    call = subprocess.call
+    try:
+        subprocess.call = lambda *_, **__: 1
+        yield
+    finally:
+        subprocess.call = call
+
+
 class _Cuts:
     """PySceneDetect's detector, and the check that it is the view that changes."""
 
     def __init__(self, config: ShotsConfig) -> None:
-        from scenedetect.common import FrameTimecode
-        from scenedetect.detectors import AdaptiveDetector
+        with _no_children():
+            from scenedetect.common import FrameTimecode
+            from scenedetect.detectors import AdaptiveDetector
 
         self._timecode: Any = FrameTimecode
         self._detector = AdaptiveDetector(

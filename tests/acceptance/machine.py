@@ -303,7 +303,10 @@ def event_of(entry: dict[str, Any]) -> dict[str, Any] | None:
     """The event that an entry carries; None when systemd wrote it, or when a start was refused."""
     if not by_daemon(entry) or refusal(entry):
         return None
-    said: dict[str, Any] = json.loads(entry["MESSAGE"])
+    try:
+        said: dict[str, Any] = json.loads(entry["MESSAGE"])
+    except ValueError:
+        raise AssertionError(f"no event in the journal: {entry['MESSAGE']!r}") from None
     return said
 
 
