@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from daemon import measure
 from daemon.config import Config
 from daemon.errors import StillwatchError
 from daemon.export import ffmpeg
@@ -76,6 +77,7 @@ async def _ffmpeg(config: Config) -> dict[str, Any]:
 def _scorer(config: Config) -> list[dict[str, Any]]:
     from daemon.score import open_scorer
 
+    measure.warm_up()
     try:
         scorer = open_scorer(config.score)
     except StillwatchError as error:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequ
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
+from daemon import measure
 from daemon.config import Config
 from daemon.errors import Kind, ScorerError, StillwatchError, StoreError, VideoError
 from daemon.export import ffmpeg
@@ -229,6 +230,7 @@ async def workers(
     loop = asyncio.get_running_loop()
     try:
         scorer = await loop.run_in_executor(thread, open_scorer, config.score)
+        await asyncio.to_thread(measure.warm_up)
         desk = SharedScorer(scorer, thread, lambda: open_scorer(config.score))
         try:
             log.info("scorer.ready", scorer=scorer.identity, device=scorer.device, ffmpeg=capabilities.version)
