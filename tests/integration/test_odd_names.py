@@ -39,7 +39,7 @@ async def test_any_name_is_processed_and_its_stills_are_proven(tmp_path: Path, f
         {
             "output": {"path": tmp_path / "100%d out", "format": form},
             "database": {"path": tmp_path / "db.sqlite"},
-            "select": {"count": 2, "min_gap_seconds": 0},
+            "select": {"strategy": "best", "count": 2, "min_gap_seconds": 0},
         }
     )
     records, _ = await once(config, paths)

@@ -33,7 +33,7 @@ async def published(tmp_path: Path, **output: str) -> list[Path]:
         {
             "output": {"path": tmp_path / "out", **output},
             "database": {"path": tmp_path / "db.sqlite"},
-            "select": {"count": 3, "min_gap_seconds": 0},
+            "select": {"strategy": "best", "count": 3, "min_gap_seconds": 0},
         }
     )
     await once(config, [film])
