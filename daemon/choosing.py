@@ -85,12 +85,12 @@ class Chooser:
         """Read the film, and judge it where that was not done yet."""
         strategy = self._config.select.strategy
         self._facts = {"strategy": strategy}
-        missing = await judge(self._store, self._record, self._config) if strategy != "best" else 0
+        missing = await judge(self._store, self._record, self._config)
         table = await self._store.score_table(self._record.id)
         self._facts["frames"] = len(table.frame)
         self._judged = strategy != "best" and not missing
         shots: list[Shot] = []
-        if missing:
+        if missing and strategy != "best":
             because = f"{missing} of {len(table.frame)} frames were scored by a version that kept no features"
             self._facts |= {"strategy": "best", "because": f"{because}: chosen by score and gap alone"}
             log.warning("video.features_missing", video=str(self._record.file.path), video_id=self._record.id)

@@ -288,7 +288,8 @@ class _Mixes:
             mixed[doubtful] = ~same_view(self._thumbnails[before[doubtful]], self._thumbnails[after[doubtful]])
             weights[mixed, column] = weight[mixed]
             if reach >= LEAST_STEADY_REACH:
-                steady[:, column] = mixed & (np.abs(weight - 0.5) < 0.2) & (residual <= STEADY)
+                # Half of an empty picture is one that is darker throughout.
+                steady[:, column] = mixed & ~fade & (np.abs(weight - 0.5) < 0.2) & (residual <= STEADY)
             empty |= mixed & fade
         for at in np.flatnonzero(~np.isnan(weights).all(axis=1)):
             self._mixed.append(_Mixed(int(frames[at]) + self._base, weights[at], steady[at], bool(empty[at])))

@@ -23,7 +23,7 @@ from daemon import admit
 from daemon.choosing import Chooser
 from daemon.config import Config, DatabaseConfig
 from daemon.export.ffmpeg import find_binary
-from daemon.model import Status, VideoRecord
+from daemon.model import Status
 from daemon.pipeline import Pipeline
 from daemon.score import open_scorer
 from daemon.scoring import SharedScorer
@@ -105,14 +105,10 @@ async def ours(film: Path, database: Path, strategy: str, count: int) -> list[in
     store = await Store.open(config.database)
     try:
         (record,) = await store.at_path(film)
-        chosen = await Chooser(config, store, await _fresh(store, record)).choose()
+        chosen = await Chooser(config, store, record).choose()
         return [pick.frame for pick in chosen.picks]
     finally:
         await store.close()
-
-
-async def _fresh(store: Store, record: VideoRecord) -> VideoRecord:
-    return await store.video(record.id)
 
 
 def clips_in(folder: Path | None) -> list[Path]:

@@ -49,11 +49,12 @@ def moments(film: Film) -> Moments:
     chosen = tops[np.searchsorted(tops, starts)]
     held = parts[starts]
     # Parts without a usable frame belong to the nearest part of their shot that has one.
-    owner = _nearest(part, film.shot[inside], held, film.shot[usable[chosen]])
-    known = owner >= 0
-    frames = np.bincount(owner[known], minlength=len(held)).astype(np.int64)
-    lasting = film.seconds[inside][known]
-    seconds = np.bincount(owner[known], weights=lasting, minlength=len(held)).astype(np.float64)
+    left, right = _nearest(part, film.shot[inside], held, film.shot[usable[chosen]])
+    known = left >= 0
+    frames = np.bincount(left[known], minlength=len(held))
+    lasting = film.seconds[inside][known] / 2
+    seconds = np.bincount(left[known], weights=lasting, minlength=len(held)).astype(np.float64)
+    seconds += np.bincount(right[known], weights=lasting, minlength=len(held))
     kept = _longest(seconds, good[chosen])
     position = usable[chosen][kept]
     return Moments(position, good[chosen][kept], own[chosen][kept], frames[kept], seconds[kept], film.shot[position])
@@ -111,14 +112,19 @@ def _parts(film: Film, inside: NDArray[np.int64], seconds: float) -> NDArray[np.
 
 def _nearest(
     part: NDArray[np.int64], shot: NDArray[np.int64], held: NDArray[np.int64], held_shot: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Per frame, the place in ``held`` of the nearest part of the same shot; -1 where its shot has none."""
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Per frame, the place in ``held`` of the nearest part of the same shot; -1 where its shot has none.
+
+    Twice, for the two that may be equally near: each then has its half.
+    """
     if len(held) == 0:
-        return np.full(len(part), -1, np.int64)
+        nothing = np.full(len(part), -1, np.int64)
+        return nothing, nothing
     right = np.minimum(np.searchsorted(held, part), len(held) - 1)
     left = np.maximum(right - 1, 0)
     far = np.iinfo(np.int64).max // 2
     right_gap = np.where(held_shot[right] == shot, np.abs(held[right] - part), far)
     left_gap = np.where(held_shot[left] == shot, np.abs(held[left] - part), far)
-    owner = np.where(left_gap < right_gap, left, right)
-    return np.where(np.minimum(left_gap, right_gap) < far, owner, -1)
+    nowhere = np.minimum(left_gap, right_gap) == far
+    first, second = np.where(left_gap <= right_gap, left, right), np.where(right_gap <= left_gap, right, left)
+    return np.where(nowhere, -1, first), np.where(nowhere, -1, second)

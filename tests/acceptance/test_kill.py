@@ -85,7 +85,7 @@ def check(tmp_path: Path, sources: list[Path], *, kills: int, seed: int) -> None
     peace = outcome(place)
     shutil.rmtree(place)
     config = inbox(place, sources)
-    met = killed_until_done(place, config, len(sources), kills, seed, busy_seconds / max(2.0, kills / 8))
+    met = killed_until_done(place, config, len(sources), kills, seed, 1.5 * busy_seconds / kills)
     assert met > kills / 3, f"only {met} of {kills} kills met it at work"
     assert outcome(place) == peace
     assert not (place / "stills" / ".stillwatch-work").exists()

@@ -76,7 +76,7 @@ async def run(
         {
             "output": {"path": place / "out"},
             "database": {"path": place / "db.sqlite"},
-            "select": {"count": 3, "min_gap_seconds": 0.1},
+            "select": {"strategy": "best", "count": 3, "min_gap_seconds": 0.1},
             "export": {"ffmpeg": binary},
         }
     )

@@ -350,6 +350,28 @@ def test_the_device_may_name_one_gpu(here: Path) -> None:
     assert load().score.device == "cuda:3"
 
 
+def test_a_count_is_a_number_or_auto(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert config.SelectConfig(count="auto").limit is None  # type: ignore[arg-type]
+    assert config.SelectConfig(count=7).limit == 7
+    monkeypatch.setenv("STILLWATCH_SELECT__COUNT", "auto")
+    assert load().select.limit is None
+
+
+def test_a_second_metric_comes_from_the_file_or_the_environment(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "config.yaml").write_text("score: {refine: {metric: piqe, share: 0.1}}")
+    assert load().score.refine == config.RefineConfig(metric="piqe", share=0.1)
+    monkeypatch.setenv("STILLWATCH_SCORE__REFINE__METRIC", "topiq_nr")
+    assert load().score.refine == config.RefineConfig(metric="topiq_nr", share=0.1)
+
+
+def test_changes_from_the_command_line_are_checked_like_the_file() -> None:
+    found = config.changed(Config(), "select", {"count": "12", "strategy": "best"})
+    assert (found.select.limit, found.select.strategy) == (12, "best")
+    for changes, said in (({"count": "none"}, "select.count = 'none'"), ({"strategy": "x"}, "select.strategy = 'x'")):
+        with pytest.raises(ConfigError, match=said):
+            config.changed(Config(), "select", changes)
+
+
 # Hooks
 
 

@@ -144,3 +144,11 @@ def test_opencv_is_not_loaded_before_shots_are_looked_for() -> None:
     code = "import sys, daemon.reselect, daemon.show, daemon.cli; print({'cv2', 'scenedetect'} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert found.stdout.strip() == "set()"
+
+
+def test_dark_frames_after_a_fade_are_no_part_of_it() -> None:
+    scene, empty = footage(1, 140, drift=0.0), np.zeros((20, *GRID, 3))
+    film = np.concatenate([empty, mix(empty, scene[:20]), scene[20:]])
+    film[70:100] *= 0.4
+    assert [kind for kind, _, _ in find(film)] == ["shot", "fade", "shot"]
+    assert find(film)[1][2] < 50
