@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -118,4 +119,6 @@ def test_a_daemon_with_nothing_to_do_costs_nothing(tmp_path: Path, videos: int) 
         assert daemon.stop() == 0
     assert used / 600 < 0.01
     assert after[0] <= before[0] + 4 * MIB
-    assert after[1:] <= before[1:]
+    assert after[1] <= before[1]
+    # asyncio's pool starts a thread when two things happen at once, up to its bound.
+    assert after[2] <= before[2] + (os.cpu_count() or 1) + 4
