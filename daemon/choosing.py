@@ -85,7 +85,7 @@ class Chooser:
         """Read the film, and judge it where that was not done yet."""
         strategy = self._config.select.strategy
         self._facts = {"strategy": strategy}
-        missing = await judge(self._store, self._record, self._config)
+        missing = await judge(self._store, self._record, self._config, self._got_on)
         table = await self._store.score_table(self._record.id)
         self._facts["frames"] = len(table.frame)
         self._judged = strategy != "best" and not missing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -30,11 +31,11 @@ def settings(config: Config) -> dict[str, Any]:
     }
 
 
-async def judge(store: Store, record: VideoRecord, config: Config) -> int:
+async def judge(store: Store, record: VideoRecord, config: Config, got_on: Callable[[], None] = lambda: None) -> int:
     """See to it that shots and verdicts are stored; returns the number of frames without features.
 
     When there are any, the film was scored by an older version, and nothing can be judged. The records are
-    read some thousand at a time, and only their figures are kept.
+    read some thousand at a time, and only their figures are kept; ``got_on`` is called each time.
     """
     wanted = settings(config)
     if await store.judged(record.id) == wanted:
@@ -43,6 +44,7 @@ async def judge(store: Store, record: VideoRecord, config: Config) -> int:
     figures: list[NDArray[np.void]] = []
     missing = 0
     async for blobs in store.feature_records(record.id):
+        got_on()
         records = features.unpack(blobs)
         missing += int((records["version"] == 0).sum())
         figures.append(recfunctions.repack_fields(records[_FIGURES]))

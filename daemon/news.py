@@ -46,7 +46,7 @@ class FramesScored:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """An export got on: something was refined, made or proven."""
+    """Work got on: something was judged, refined, made or proven, or it waits on purpose."""
 
     video_id: int
     status: Status

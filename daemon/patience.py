@@ -49,6 +49,8 @@ class Patience:
         self._pause_seconds = pause_seconds
         self._monotonic = monotonic
         self._since: float | None = None
+        self.on_wait: Callable[[], None] = nothing
+        """Called before every wait: who waits on purpose is not stuck."""
 
     async def wait(self, error: StillwatchError) -> None:
         """Return when it is time to try again, or to stop."""
@@ -61,6 +63,7 @@ class Patience:
                 error=error.sentence,
                 again_every_s=self._pause_seconds,
             )
+        self.on_wait()
         try:
             async with asyncio.timeout(self._pause_seconds):
                 await self._stop.wait()
@@ -84,3 +87,8 @@ class Patience:
                 await self.wait(error)
             else:
                 return done
+
+
+def nothing() -> None:
+    """Nobody has to be told."""
+    return

@@ -108,7 +108,7 @@ async def run(config: Config, observer: Observer = ignore, read_config: Callable
                 )
                 notify.tell("READY=1")
                 with _hangup(read_config, crew):
-                    await _serve(config, intake, crew, stop, side, _reporters(store, hearts))
+                    await _serve(config, intake, crew, stop, side, hearts, _reporters(store, hearts))
         finally:
             await _close(store, stop)
         log.info("service.stopped")
@@ -129,12 +129,13 @@ async def _serve(
     crew: Workers,
     stop: Stop,
     side: Attendants,
+    hearts: Heartbeats,
     reporters: Sequence[asyncio.Task[None]],
 ) -> None:
     arrival = asyncio.create_task(intake.run(), name="intake")
     working = crew.start()
     asked = asyncio.create_task(stop.asked.wait(), name="signals")
-    side.unwell = lambda: _unwell([arrival, *working], stop)
+    side.unwell = lambda: _unwell([arrival, *working], stop, hearts)
     try:
         await asyncio.wait([arrival, asked, *working, *reporters], return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -178,11 +179,14 @@ def _hangup(read_config: Callable[[], Config] | None, crew: Workers) -> Iterator
         loop.remove_signal_handler(signal.SIGHUP)
 
 
-def _unwell(tasks: Sequence[asyncio.Task[None]], stop: Stop) -> str:
+def _unwell(tasks: Sequence[asyncio.Task[None]], stop: Stop, hearts: Heartbeats) -> str:
     if stop.asked.is_set():
         return "stopping"
     ended = sorted({task.get_name() for task in tasks if task.done()})
-    return f"ended: {', '.join(ended)}" if ended else ""
+    if ended:
+        return f"ended: {', '.join(ended)}"
+    stuck = hearts.stalled()
+    return f"stuck: {', '.join(stuck)}" if stuck else ""
 
 
 def pulse(hearts: Heartbeats) -> Observer:

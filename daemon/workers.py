@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 
 from daemon import measure
 from daemon.config import Config
@@ -15,8 +16,8 @@ from daemon.export.commands import Capabilities
 from daemon.finalize import Finalizer
 from daemon.logs import get
 from daemon.model import Status, VideoRecord
-from daemon.news import Ended, Left, Observer, Taken
-from daemon.patience import Patience, pauses, retry_delay_seconds
+from daemon.news import Ended, Left, Observer, Step, Taken
+from daemon.patience import Patience, nothing, pauses, retry_delay_seconds
 from daemon.pipeline import Pipeline, status_after
 from daemon.score import Scorer, open_scorer
 from daemon.scoring import SharedScorer
@@ -104,9 +105,11 @@ class Workers:
                 seen = await self._idle(waiting, seen)
                 continue
             self._observer(Taken(record.id, str(record.file.path), working))
+            patience.on_wait = partial(self._observer, Step(record.id, working))
             try:
                 await self._one(record, waiting, work, patience)
             finally:
+                patience.on_wait = nothing
                 self._observer(Left(record.id, working))
             self.changed.set()
 
