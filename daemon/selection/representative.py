@@ -193,5 +193,5 @@ class _Greedy:
         if self._refused["gap"]:
             parts.append(f"is less than {self._terms.min_gap_seconds:g} s away from {one} (select.min_gap_seconds)")
         if not parts:
-            return f"the film has no more than {chosen} good moments"
+            return f"the film has only {chosen} good moment{'' if chosen == 1 else 's'}"
         return f"every other good frame {' or '.join(parts)}"
