@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,17 @@ def storm(folder: Path, count: int) -> None:
         (folder / f"{number:05}.mkv").write_bytes(clip + number.to_bytes(4, "big"))
 
 
+def wait_for_schema(folder: Path) -> None:
+    """The daemon has begun: its database can be asked."""
+    deadline = time.monotonic() + 60.0
+    while True:
+        with suppress(sqlite3.OperationalError):
+            query(folder, "SELECT 1 FROM videos")
+            return
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def accounted_for(folder: Path, count: int, seconds: float, daemon: Daemon, memory: list[int]) -> None:
     process = psutil.Process(daemon.process.pid)
     deadline = time.monotonic() + seconds
@@ -61,10 +73,7 @@ def run_storm(tmp_path: Path, count: int, events: int, seconds: float) -> list[i
     memory: list[int] = []
     with small_event_queue(events), Daemon(config) as daemon:
         storm(tmp_path / "inbox", count // 2)
-        deadline = time.monotonic() + 60.0
-        while not (tmp_path / "stillwatch.db").exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_for_schema(tmp_path)
         for path in sorted((tmp_path / "inbox").iterdir()):
             number = int(path.stem) + count // 2
             (tmp_path / "inbox" / f"{number:05}.mkv").write_bytes(path.read_bytes()[:-4] + number.to_bytes(4, "big"))
@@ -104,10 +113,7 @@ def test_a_daemon_with_nothing_to_do_costs_nothing(tmp_path: Path, videos: int) 
         tmp_path, log={"level": "warning"}, service={"poll_seconds": 1.0}, watch={"rescan_seconds": 60.0}
     )
     with Daemon(config) as daemon:
-        deadline = time.monotonic() + 60.0
-        while not (tmp_path / "stillwatch.db").exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_for_schema(tmp_path)
         storm(tmp_path / "inbox", videos)
         accounted_for(tmp_path, videos, 600.0, daemon, [])
         process = psutil.Process(daemon.process.pid)
