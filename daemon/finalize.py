@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ class Finalizer:
         ``after``, move or delete, becomes due for the source if there is a still.
         Raises ExportError, VideoError.
         """
-        unchanged(record.file)
+        await asyncio.to_thread(unchanged, record.file)
         source = _source(record)
 
         def got_on() -> None:
@@ -68,7 +69,7 @@ class Finalizer:
         with workshop.workshop(self._config.output.path, record.id) as place:
             chosen, proven, dropped = await self._prove(record, exporter, chooser, first, place)
             stills = await exporter.publish(chosen, proven, dropped, place)
-        unchanged(record.file)
+        await asyncio.to_thread(unchanged, record.file)
         await self._store.finish(record.id, chosen, stills, after if stills else None)
         log.info(
             "video.done",

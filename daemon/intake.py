@@ -40,7 +40,7 @@ class Intake:
         observer: Observer = ignore,
     ) -> None:
         # A cancellation ends this room, not a word.
-        self._patience = Patience("watching", asyncio.Event(), pause_seconds, monotonic)
+        self._patience = Patience("watching", asyncio.Event(), pause_seconds, monotonic=monotonic)
         self._rescan_at = monotonic()
         self._config = config
         self._store = store

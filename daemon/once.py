@@ -28,6 +28,8 @@ async def once(config: Config, paths: Sequence[Path], observer: Observer = ignor
     Returns their rows as they stand at the end, and whether a signal stopped it early. Files that are
     done with the same settings are not done again.
     """
+    # Whoever waits in the foreground is told what is wrong instead of waiting for it to pass.
+    config = config.model_copy(update={"service": config.service.model_copy(update={"max_retries": 0})})
     with only_one(config.database.path), Stop(config.service) as stop:
         config.output.path.mkdir(parents=True, exist_ok=True)
         await asyncio.to_thread(workshop.clean, config.output.path)

@@ -34,7 +34,8 @@ def retry_delay_seconds(retries: int, first_seconds: float, longest_seconds: flo
 class Patience:
     """Lets one stage wait for room on a disk or for the database, and says so once.
 
-    Every wait ends early when ``stop`` is set.
+    Every wait ends early when ``stop`` is set. Without ``forever`` there is no second try: whoever waits in the
+    foreground is told instead.
     """
 
     def __init__(
@@ -42,11 +43,14 @@ class Patience:
         stage: str,
         stop: asyncio.Event,
         pause_seconds: float,
+        *,
+        forever: bool = True,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stage = stage
         self._stop = stop
         self._pause_seconds = pause_seconds
+        self._forever = forever
         self._monotonic = monotonic
         self._since: float | None = None
         self.on_wait: Callable[[], None] = nothing
@@ -82,7 +86,7 @@ class Patience:
             try:
                 done = await work()
             except StillwatchError as error:
-                if not pauses(error) or self._stop.is_set():
+                if not pauses(error) or self._stop.is_set() or not self._forever:
                     raise
                 await self.wait(error)
             else:

@@ -28,6 +28,7 @@ from daemon.model import (
     VideoRecord,
 )
 from daemon.news import FramesScored, Observer, Progress
+from daemon.score import Scorer
 from daemon.scoring import SharedScorer
 from daemon.store import Store
 
@@ -72,7 +73,7 @@ class Pipeline:
 
         Frames that are stored already with the same hash are not scored again. Raises VideoError.
         """
-        unchanged(record.file)
+        await asyncio.to_thread(unchanged, record.file)
         scorer = desk.scorer
         info = await self._probe(record.file.path)
         known = await self._store.begin_scoring(record.id, info, scorer.metric, scorer.lower_better, scorer.identity)
@@ -89,15 +90,15 @@ class Pipeline:
         )
         single = record.damaged
         try:
-            report = await self._pass(record, info, known, desk, single_thread=single)
+            report = await self._pass(record, info, known, desk, scorer, single_thread=single)
         except DamageError as damage:
             bound.warning("video.damaged", reason=str(damage), action="decoding again with one thread")
             known = await self._committed(record.id)
-            report = await self._pass(record, info, known, desk, single_thread=True)
+            report = await self._pass(record, info, known, desk, scorer, single_thread=True)
         if report is None:
             await self._store.flush()
             return False
-        unchanged(record.file)
+        await asyncio.to_thread(unchanged, record.file)
         if report.frames == 0:
             raise VideoError(Kind.NO_FRAMES, "the video stream holds no frame that can be decoded")
         scored = await self._store.end_scoring(
@@ -136,6 +137,7 @@ class Pipeline:
         info: VideoInfo,
         known: list[str],
         desk: SharedScorer,
+        scorer: Scorer,
         *,
         single_thread: bool,
     ) -> DecodeReport | None:
@@ -157,7 +159,7 @@ class Pipeline:
         try:
             size = desk.scorer.batch_size(height, width, itemsize)
             while batch := await self._next_batch(channel, size):
-                outstanding.append(asyncio.create_task(self._score_batch(record.id, batch, desk)))
+                outstanding.append(asyncio.create_task(self._score_batch(record.id, batch, desk, scorer)))
                 if len(outstanding) >= depth:
                     await outstanding[0]
                     outstanding.popleft()
@@ -185,17 +187,21 @@ class Pipeline:
                 log.error("decode.stuck", video=str(record.file.path), video_id=record.id)
         return None if self._stopping else report
 
-    async def _score_batch(self, video_id: int, batch: Sequence[Frame], desk: SharedScorer) -> None:
+    async def _score_batch(self, video_id: int, batch: Sequence[Frame], desk: SharedScorer, scorer: Scorer) -> None:
         """Score the frames that need it and write their rows."""
         fresh = [frame for frame in batch if frame.picture is not None]
-        outcomes = await self._outcomes([frame.picture for frame in fresh if frame.picture is not None], desk)
+        pictures = [frame.picture for frame in fresh if frame.picture is not None]
+        outcomes = await self._outcomes(pictures, desk, scorer)
         await self._store.add_frames(video_id, [_row(f, o) for f, o in zip(fresh, outcomes, strict=True)])
         self._observer(FramesScored(len(fresh)))
 
-    async def _outcomes(self, pictures: Sequence[Picture], desk: SharedScorer) -> list[Outcome]:
+    async def _outcomes(self, pictures: Sequence[Picture], desk: SharedScorer, scorer: Scorer) -> list[Outcome]:
         seconds = self._config.service.stuck_seconds
         try:
             async with asyncio.timeout(seconds):
+                if desk.scorer is not scorer:
+                    # Its rows must not be mixed with those of another scorer.
+                    raise ScorerError(Kind.DEVICE, "the scorer was opened again in mid-video")
                 return await desk.score(pictures)
         except TimeoutError as error:
             # Its thread cannot be ended: only a new process gets a scorer that works.

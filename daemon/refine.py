@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from daemon import decode
 from daemon.config import Config
@@ -28,14 +29,11 @@ async def refine(
 ) -> dict[int, Outcome]:
     """The second metric's outcomes of some frames: the stored ones, and the others scored now and stored.
 
-    Only these frames are decoded into pictures, and nothing is opened when all are stored. A frame whose hash
+    Only these frames are decoded into pictures, and none when all are stored by this very scorer. A frame whose hash
     is not the stored one gets no outcome. ``got_on`` is called after every batch. Raises ScorerError, VideoError.
     """
     metric = config.score.refine.metric
-    for known in (await store.refined(record.id, metric)).values():
-        if all(frame in known for frame in frames):
-            return {frame: known[frame] for frame in frames}
-    unchanged(record.file)
+    await asyncio.to_thread(unchanged, record.file)
     settings = config.score.model_copy(update={"metric": metric, "weights": None, "implementation": "auto"})
     loop = asyncio.get_running_loop()
     thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="refine")
@@ -104,4 +102,6 @@ async def _score(
 def _close(decoded: Iterator[Frame]) -> None:
     close = getattr(decoded, "close", None)
     if close is not None:
-        close()
+        # A cancelled step still runs on its thread; the generator ends with it.
+        with suppress(ValueError):
+            close()

@@ -21,8 +21,6 @@ LIVE = (
     "service.max_attempts",
     "service.max_retries",
     "service.retry_seconds",
-    "service.pause_seconds",
-    "service.stuck_seconds",
 )
 """Sections and keys that a reload takes over; everything else is read at the start only."""
 

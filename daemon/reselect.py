@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from daemon.config import Config
-from daemon.errors import Kind, StillwatchError, VideoError
+from daemon.errors import Kind, VideoError
 from daemon.export import ffmpeg
 from daemon.finalize import Finalizer
 from daemon.model import Status, VideoRecord
@@ -30,9 +30,5 @@ async def reselect(config: Config, store: Store, key: str) -> VideoRecord:
             " to choose anew",
         )
     capabilities = await ffmpeg.probe_binary(ffmpeg.find_binary(config.export.ffmpeg))
-    try:
-        await Finalizer(config, store).finish(record, capabilities)
-    except StillwatchError:
-        await store.set_status(record.id, Status.DONE)
-        raise
+    await Finalizer(config, store).finish(record, capabilities)
     return await store.video(record.id)

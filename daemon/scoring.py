@@ -29,6 +29,7 @@ class SharedScorer:
     def __init__(self, scorer: Scorer, thread: Executor, opened: Callable[[], Scorer] | None = None) -> None:
         self.scorer = scorer
         self._opened = opened
+        self._gone: str | None = None
         self._thread = thread
         self._waiting: deque[tuple[Sequence[Picture], asyncio.Future[list[Outcome]]]] = deque()
         self._running: asyncio.Task[None] | None = None
@@ -37,6 +38,8 @@ class SharedScorer:
         """One outcome per picture, in order. Raises what the scorer raises."""
         if not pictures:
             return []
+        if self._gone is not None:
+            raise ScorerError(Kind.DEVICE, self._gone)
         future: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
         self._waiting.append((pictures, future))
         if self._running is None or self._running.done():
@@ -48,11 +51,17 @@ class SharedScorer:
         if self._opened is None:
             raise ScorerError(Kind.DEVICE, "the device was lost: start again")
         loop = asyncio.get_running_loop()
+        self._gone = "the scorer has lost its device and is being opened again"
+        while self._waiting:
+            _, future = self._waiting.popleft()
+            if not future.done():
+                future.set_exception(ScorerError(Kind.DEVICE, self._gone))
         try:
             await loop.run_in_executor(self._thread, lost.close)
         except Exception:
             log.warning("scorer.close_failed", scorer=lost.identity, exc_info=True)
         self.scorer = await loop.run_in_executor(self._thread, self._opened)
+        self._gone = None
 
     async def _work_off(self) -> None:
         """Submit the next batch before the last one's outcomes are asked for, while any is waiting."""

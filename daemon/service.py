@@ -92,7 +92,7 @@ async def run(config: Config, observer: Observer = ignore, read_config: Callable
             resumed, aside = await store.recover(config.service.max_attempts)
             async with (
                 attended(config, store) as side,
-                workers(config, store, to_all(observer, side.tell, pulse(hearts)), after=True) as crew,
+                workers(config, store, to_all(observer, side.tell, pulse(hearts, config)), after=True) as crew,
             ):
                 pause_seconds = config.service.pause_seconds
                 intake = Intake(config.watch, store, crew.wake, pause_seconds, observer=side.tell)
@@ -189,17 +189,22 @@ def _unwell(tasks: Sequence[asyncio.Task[None]], stop: Stop, hearts: Heartbeats)
     return f"stuck: {', '.join(stuck)}" if stuck else ""
 
 
-def pulse(hearts: Heartbeats) -> Observer:
-    """An observer that hears in the news which videos get on."""
+def pulse(hearts: Heartbeats, config: Config) -> Observer:
+    """An observer that hears in the news which videos get on.
+
+    An FFmpeg run is silent until it ends, and has its own limit.
+    """
+    scoring = PATIENT * config.service.stuck_seconds
+    allowed = {Status.SCORING: scoring, Status.EXPORTING: scoring + config.export.timeout_seconds}
 
     def tell(news: News) -> None:
         match news:
             case Taken(video_id, _, status):
-                hearts.beat(f"{status} {video_id}")
+                hearts.beat(f"{status} {video_id}", allowed[status])
             case Step(video_id, status):
-                hearts.beat(f"{status} {video_id}")
+                hearts.beat(f"{status} {video_id}", allowed[status])
             case Progress(video_id):
-                hearts.beat(f"{Status.SCORING} {video_id}")
+                hearts.beat(f"{Status.SCORING} {video_id}", scoring)
             case Left(video_id, status):
                 hearts.rest(f"{status} {video_id}")
 

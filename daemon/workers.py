@@ -19,7 +19,7 @@ from daemon.model import Status, VideoRecord
 from daemon.news import Ended, Left, Observer, Step, Taken
 from daemon.patience import Patience, nothing, pauses, retry_delay_seconds
 from daemon.pipeline import Pipeline, status_after
-from daemon.score import Scorer, open_scorer
+from daemon.score import Scorer, check, open_scorer
 from daemon.scoring import SharedScorer
 from daemon.store import LONGEST_RETRY_SECONDS, Store
 
@@ -96,7 +96,8 @@ class Workers:
         return [*tasks, asyncio.create_task(finishing, name="finish")]
 
     async def _loop(self, waiting: Status, working: Status, work: Work) -> None:
-        patience = Patience(working.value, self._stop, self.config.service.pause_seconds)
+        forever = self._among is None
+        patience = Patience(working.value, self._stop, self.config.service.pause_seconds, forever=forever)
         seen = -1
         while not self._stop.is_set():
             self._wakes[waiting].clear()
@@ -134,17 +135,18 @@ class Workers:
             await asyncio.shield(self._store.release(record.id, waiting))
             raise
         except StillwatchError as error:
+            await self._release_if_cancelled(record, waiting)
             failure = error
             if pauses(error):
-                await patience.through(lambda: self._store.release(record.id, waiting))
-                await patience.wait(error)
+                await self._pause(record, waiting, error, patience)
                 return
             if isinstance(error, StoreError):
                 raise
             await patience.through(lambda: self._after(record, waiting, failure))
-            if isinstance(error, ScorerError):
+            if isinstance(error, ScorerError) and waiting is Status.QUEUED:
                 await self._scorer_failed(scorer, error)
         except Exception as error:
+            await self._release_if_cancelled(record, waiting)
             log.exception("video.crashed", video=str(record.file.path), video_id=record.id)
             reason = f"an unexpected {type(error).__name__}: {error}; please report it with the log"
             failure = VideoError(Kind.INTERNAL, reason)
@@ -153,6 +155,24 @@ class Workers:
         else:
             self._losses = 0
             patience.went_well()
+
+    async def _release_if_cancelled(self, record: VideoRecord, waiting: Status) -> None:
+        """What is raised while a cancellation winds up is no failure of the video."""
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            await asyncio.shield(self._store.release(record.id, waiting))
+            raise asyncio.CancelledError
+
+    async def _pause(self, record: VideoRecord, waiting: Status, error: StillwatchError, patience: Patience) -> None:
+        """Wait for room or for the database; a video that needs more room than others lets them go first."""
+        if self._among is not None:
+            await self._store.release(record.id, waiting)
+            raise error
+        delay = 2 * self.config.service.pause_seconds
+        await patience.through(
+            lambda: self._store.postpone(record.id, waiting, error, delay, attempt_counts=False, retry_counts=False)
+        )
+        await patience.wait(error)
 
     async def _after(self, record: VideoRecord, waiting: Status, error: StillwatchError) -> None:
         """Try again later what may pass by itself, as often as the settings allow; everything else has ended."""
@@ -232,6 +252,8 @@ async def workers(
     thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="score")
     loop = asyncio.get_running_loop()
     try:
+        if config.score.refine.metric:
+            await loop.run_in_executor(thread, check, config.score.refine.metric)
         scorer = await loop.run_in_executor(thread, open_scorer, config.score)
         await asyncio.to_thread(measure.warm_up)
         desk = SharedScorer(scorer, thread, lambda: open_scorer(config.score))

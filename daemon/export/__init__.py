@@ -15,6 +15,7 @@ import asyncio
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -350,4 +351,6 @@ def _empty(folder: Path) -> None:
 def _close(decoded: Iterator[Frame]) -> None:
     close = getattr(decoded, "close", None)
     if close is not None:
-        close()
+        # A cancelled step still runs on its thread; the generator ends with it.
+        with suppress(ValueError):
+            close()

@@ -15,7 +15,7 @@ from daemon.config import ScoreConfig
 from daemon.errors import Kind, ScorerError
 from daemon.model import Outcome, Picture
 
-__all__ = ["Scorer", "Ticket", "open_scorer"]
+__all__ = ["Scorer", "Ticket", "check", "open_scorer"]
 
 Ticket = Callable[[], list[Outcome]]
 """What ``Scorer.submit`` gives: call it once, on the scorer's thread, for the outcomes."""
@@ -103,6 +103,13 @@ def open_scorer(config: ScoreConfig) -> Scorer:
 
     logs.adopt("torch")
     return PyiqaScorer.open(metric, config, online=online)
+
+
+def check(metric: str) -> None:
+    """Raise ScorerError when a metric cannot score single frames or its weights are not to be had."""
+    from daemon.score import catalog, weights
+
+    weights.require(catalog.find(metric), None)
 
 
 def _fits_fused(config: ScoreConfig) -> bool:

@@ -89,6 +89,7 @@ class Store(Queue, Judgement, Sources):
         """
         async with self._writing() as db:
             self._lost.pop(video_id, None)
+            await db.execute("DELETE FROM refined WHERE video_id = ?", (video_id,))
             await db.execute(
                 "DELETE FROM frames WHERE video_id = ? AND (SELECT scorer FROM videos WHERE id = ?) IS NOT ?",
                 (video_id, video_id, scorer),

@@ -153,11 +153,14 @@ class Connection:
                     yield self._db
                     await self._db.execute("RELEASE piece")
             except BaseException as error:
-                await to_the_end(self._undo(*(("ROLLBACK",) if started else ("ROLLBACK TO piece", "RELEASE piece"))))
-                if started:
-                    self._group_ended()
-                elif isinstance(error, StoreError):
-                    self._group_failed(error)
+                try:
+                    undo = ("ROLLBACK",) if started else ("ROLLBACK TO piece", "RELEASE piece")
+                    await to_the_end(self._undo(*undo))
+                finally:
+                    if started:
+                        self._group_ended()
+                    elif isinstance(error, StoreError):
+                        self._group_failed(error)
                 raise
             self._pending.add(video_id)
             due = (self._pending_since or 0.0) + self._commit_seconds

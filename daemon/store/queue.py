@@ -97,6 +97,8 @@ class Queue(Connection):
                 " WHERE status IN ('scoring', 'exporting') AND attempts >= ?",
                 (Kind.ATTEMPTS, self._clock(), max_attempts),
             )
+            # A new start may find what was missing.
+            await db.execute("UPDATE videos SET retry_at = NULL WHERE retry_at IS NOT NULL")
             scoring = await db.execute("UPDATE videos SET status = 'queued' WHERE status = 'scoring'")
             exporting = await db.execute("UPDATE videos SET status = 'scored' WHERE status = 'exporting'")
             return scoring.rowcount + exporting.rowcount, aside.rowcount
@@ -133,16 +135,24 @@ class Queue(Connection):
             )
 
     async def postpone(
-        self, video_id: int, status: Status, error: StillwatchError, delay_seconds: float, *, attempt_counts: bool
+        self,
+        video_id: int,
+        status: Status,
+        error: StillwatchError,
+        delay_seconds: float,
+        *,
+        attempt_counts: bool,
+        retry_counts: bool = True,
     ) -> None:
         """Give a claimed video back, to be taken again after a while; the row keeps the reason."""
         async with self._writing() as db:
             await db.execute(
-                "UPDATE videos SET status = ?, attempts = MAX(attempts - ?, 0), retries = retries + 1, retry_at = ?,"
+                "UPDATE videos SET status = ?, attempts = MAX(attempts - ?, 0), retries = retries + ?, retry_at = ?,"
                 " error_kind = ?, error = ? WHERE id = ?",
                 (
                     status,
                     0 if attempt_counts else 1,
+                    int(retry_counts),
                     later(self._clock(), delay_seconds),
                     error.kind,
                     error.sentence,
@@ -158,14 +168,17 @@ class Queue(Connection):
             return await cursor.fetchone() is not None
 
     async def requeue(self, video_ids: Iterable[int]) -> int:
-        """Queue failed, rejected or missing videos again; scored rows are kept. Returns how many."""
+        """Queue failed, rejected or missing videos again, and hurry those that wait for their next try.
+
+        Scored rows are kept. Returns how many.
+        """
         changed = 0
         async with self._writing() as db:
             for video_id in video_ids:
                 cursor = await db.execute(
-                    "UPDATE videos SET status = 'queued', attempts = 0, retries = 0, retry_at = NULL,"
-                    " error_kind = NULL, error = NULL, finished_at = NULL WHERE id = ?"
-                    " AND status IN ('failed', 'rejected', 'missing')",
+                    "UPDATE videos SET status = CASE status WHEN 'scored' THEN status ELSE 'queued' END, attempts = 0,"
+                    " retries = 0, retry_at = NULL, error_kind = NULL, error = NULL, finished_at = NULL WHERE id = ?"
+                    " AND (status IN ('failed', 'rejected', 'missing') OR retry_at IS NOT NULL)",
                     (video_id,),
                 )
                 changed += cursor.rowcount

@@ -288,9 +288,12 @@ async def test_a_second_metric_orders_the_shortlist(
     rows = await store.rows_of(record.id, [pick.frame for pick in chosen.picks])
     assert all(rows[pick.frame].score == pick.score for pick in chosen.picks)
     assert opened[0].metric == "piqe"
-    # All of it is stored: choosing again opens nothing and gives the same.
+    # All of it is stored by this very scorer: choosing again scores nothing and gives the same.
     assert await Chooser(second, store, record).choose() == chosen
-    assert len(opened) == 1
+    assert sum(pictures) == len(stored)
+    Second.identity = "second|2"
+    await Chooser(second, store, record).choose()
+    assert sum(pictures) == 2 * len(stored), "scores of another identity are never used"
 
 
 @pytest.mark.model

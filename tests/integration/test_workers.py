@@ -23,6 +23,7 @@ from daemon.errors import ExportError, Kind, ScorerError, StillwatchError, Store
 from daemon.export import disk
 from daemon.measure import measure
 from daemon.model import Outcome, Picture, Status, VideoRecord
+from daemon.news import ignore
 from daemon.store import Store
 from daemon.workers import DEVICE_LOSSES, Workers, wind_down, workers
 from tests import films
@@ -330,6 +331,97 @@ async def test_a_full_output_disk_pauses_the_export_and_goes_on_when_there_is_ro
     assert [(row.status, row.attempts, row.retries) for row in rows] == [(Status.DONE, 0, 0)] * 2
     assert [event["event"] for event in logged].count("service.paused") == 1, "said once"
     assert "service.resumed" in [event["event"] for event in logged]
+
+
+async def test_a_video_that_needs_more_room_than_there_is_lets_the_others_go_first(
+    config: Config,
+    store: Store,
+    tmp_path: Path,
+    fragile: type[FragileScorer],
+    logged: list[EventDict],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = disk.require
+
+    def require(folder: Path, need: disk.Need, margin_bytes: int) -> None:
+        if need.final_bytes > 500_000:
+            raise ExportError(Kind.DISK_FULL, "this one does not fit: make room")
+        real(folder, need, margin_bytes)
+
+    monkeypatch.setattr(disk, "require", require)
+    large = await film(store, tmp_path, "large.mkv", width=640, height=480)
+    small = await film(store, tmp_path, "small.mkv", frames=30)
+    async with working(config, store) as (crew, tasks):
+        (row,) = await ended(crew, tasks, store, small)
+        waiting = await store.video(large)
+    assert row.status is Status.DONE
+    assert (waiting.status.final, waiting.retries) == (False, 0)
+
+
+async def test_whoever_waits_in_the_foreground_is_told_instead(
+    config: Config, store: Store, tmp_path: Path, fragile: type[FragileScorer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail_times(monkeypatch, 99, ExportError(Kind.DISK_FULL, "the disk is full: make room"))
+    one = await film(store, tmp_path)
+    async with workers(config, store, ignore, among=[one]) as crew:
+        tasks = crew.start()
+        with pytest.raises(ExportError, match="make room"):
+            await ended(crew, tasks, store, one)
+        crew.stop()
+        await wind_down(tasks, 10.0)
+    row = await store.video(one)
+    assert (row.status, row.attempts, row.retries) == (Status.SCORED, 0, 0)
+
+
+async def test_a_new_start_and_a_retry_do_not_wait_for_the_next_try(
+    config: Config, store: Store, tmp_path: Path
+) -> None:
+    one = await film(store, tmp_path)
+    for hurry in (lambda: store.requeue([one]), lambda: store.recover(3)):
+        record = await store.claim(Status.QUEUED, Status.SCORING)
+        assert record is not None
+        await store.postpone(one, Status.QUEUED, ExportError(Kind.EXPORT, "no"), 3000.0, attempt_counts=False)
+        assert await store.claim(Status.QUEUED, Status.SCORING) is None
+        await hurry()
+        assert await store.claim(Status.QUEUED, Status.SCORING) is not None
+        await store.release(one, Status.QUEUED)
+
+
+async def test_a_stop_in_the_middle_of_a_slow_decode_gives_the_video_back(
+    config: Config, store: Store, tmp_path: Path, fragile: type[FragileScorer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cancelled step still runs on its thread when the generator is to be closed."""
+    held, going = threading.Event(), threading.Event()
+    real = decode.frames
+
+    def frames(*arguments: Any, **options: Any) -> Iterator[Any]:
+        if options.get("wanted") is not None:
+            going.set()
+            held.wait(PATIENCE_SECONDS)
+        yield from real(*arguments, **options)
+
+    monkeypatch.setattr(decode, "frames", frames)
+    monkeypatch.setattr("daemon.export._ALIKE", set())
+    one = await film(store, tmp_path)
+    try:
+        async with workers(config, store, ignore) as crew:
+            tasks = crew.start()
+            await asyncio.to_thread(going.wait, PATIENCE_SECONDS)
+            crew.stop()
+            await wind_down(tasks, 0.1)
+    finally:
+        held.set()
+    row = await store.video(one)
+    assert (row.status, row.error, row.attempts) == (Status.SCORED, None, 0)
+
+
+async def test_a_second_metric_that_does_not_exist_stops_the_start(
+    config: Config, store: Store, fragile: type[FragileScorer]
+) -> None:
+    score = config.score.model_copy(update={"refine": config.score.refine.model_copy(update={"metric": "nosuch"})})
+    with pytest.raises(ScorerError, match="nosuch"):
+        async with workers(config.model_copy(update={"score": score}), store, ignore):
+            pass
 
 
 async def test_a_full_database_disk_pauses_the_scoring_and_loses_nothing(
