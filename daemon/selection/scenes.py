@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 ROWS = 512
-"""Moments whose likenesses to all others are held at once, or those of one shot where these are more."""
+"""Moments whose likenesses to all others are held at once."""
 
 
 def scenes(shot: NDArray[np.int64], views: NDArray[np.float32], *, alike: float, share: float) -> dict[int, int]:
@@ -19,6 +19,7 @@ def scenes(shot: NDArray[np.int64], views: NDArray[np.float32], *, alike: float,
         return {}
     names, starts = np.unique(shot, return_index=True)
     sizes = np.diff(np.append(starts, len(shot)))
+    owner = np.repeat(np.arange(len(names)), sizes)
     parent = list(range(len(names)))
 
     def root(one: int) -> int:
@@ -30,9 +31,12 @@ def scenes(shot: NDArray[np.int64], views: NDArray[np.float32], *, alike: float,
     first = 0
     while first < len(names):
         after = max(int(np.searchsorted(starts, starts[first] + ROWS, side="right")) - 1, first + 1)
-        rows = views[starts[first] : starts[after - 1] + sizes[after - 1]]
-        found = np.logical_or.reduceat(rows @ views.T >= alike, starts, axis=1)
-        seen = np.add.reduceat(found.astype(np.int32), starts[first:after] - starts[first], axis=0)
+        begin, end = int(starts[first]), int(starts[after - 1] + sizes[after - 1])
+        seen = np.zeros((after - first, len(names)), np.int32)
+        for row in range(begin, end, ROWS):
+            rows = views[row : min(row + ROWS, end)]
+            found = np.logical_or.reduceat(rows @ views.T >= alike, starts, axis=1)
+            np.add.at(seen, owner[row : row + len(rows)] - first, found)
         for one, other in zip(*np.nonzero(seen >= share * sizes[first:after, None]), strict=True):
             first_root, second_root = sorted((root(first + int(one)), root(int(other))))
             parent[second_root] = first_root
