@@ -26,7 +26,7 @@ from daemon.config import ShotsConfig
 from daemon.features import GRID, SKETCH, ViewFinder, sketch
 from daemon.model import Shot, ShotKind
 
-CHUNK = 4096
+CHUNK = 1024
 """Thumbnails looked at together."""
 REACHES = (4, 8, 16, 32, 64)
 """Half the lengths, in frames, of the windows in which mixes are looked for."""
