@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import time
 from pathlib import Path
@@ -45,7 +46,7 @@ def all_done(folder: Path, count: int) -> bool:
         return False
     try:
         return query(folder, "SELECT COUNT(*) FROM videos WHERE status = 'done'") == [(count,)]
-    except Exception:  # the schema is not there yet
+    except sqlite3.OperationalError:  # the schema is not there yet
         return False
 
 
