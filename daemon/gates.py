@@ -138,9 +138,11 @@ def windows(time_s: NDArray[np.float64], shots: Sequence[Shot], seconds: float) 
         times = time_s[shot.first : shot.last + 1]
         if len(times) == 0:
             continue
-        length = float(times[-1] - times[0])
-        parts = max(int(np.ceil(length / seconds)), 1)
-        within = np.minimum((times - times[0]) * (parts / max(length, 1e-9)), parts - 1)
+        # In a damaged file times may run backwards, or far away.
+        start = float(times.min())
+        length = float(times.max()) - start
+        parts = min(max(int(np.ceil(length / seconds)), 1), len(times))
+        within = np.minimum((times - start) * (parts / max(length, 1e-9)), parts - 1)
         window[shot.first : shot.last + 1] = first + within.astype(np.int64)
         first += parts
     return window

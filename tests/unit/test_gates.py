@@ -124,3 +124,9 @@ def test_windows_divide_shots_into_equal_parts() -> None:
     assert np.bincount(window).tolist()[-1] == 20
     assert np.ptp(np.bincount(window)[:-1]) <= 1
     assert len(np.bincount(window)) == 4
+
+
+def test_times_of_a_damaged_file_may_run_backwards_or_far_away() -> None:
+    times = np.array([0.0, 0.04, -25.0, 0.12, 1e9])
+    found = gates.windows(times, [Shot(ShotKind.SHOT, 0, 4)], 10.0)
+    assert 0 <= found.min() <= found.max() < len(times)
