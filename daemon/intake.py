@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +23,8 @@ from daemon.watch import Watcher
 log = get(__name__)
 
 STOP_SECONDS = 3.0
+OVERFLOW_SECONDS = 1.0
+"""After lost events the folder is listed anew, but not more often than this."""
 
 
 class Intake:
@@ -41,14 +44,14 @@ class Intake:
     ) -> None:
         # A cancellation ends this room, not a word.
         self._patience = Patience("watching", asyncio.Event(), pause_seconds, monotonic=monotonic)
-        self._rescan_at = monotonic()
+        self._rescan_at = self._rescanned_at = monotonic()
         self._config = config
         self._store = store
         self._on_queued = on_queued
         self._monotonic = monotonic
         self._observer = observer
         self._settler = Settler(config.settle_seconds, clock=monotonic)
-        self._watcher = Watcher(config, self._found)
+        self._watcher = Watcher(config, self._found, self._lost)
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._closed = threading.Event()
@@ -88,8 +91,11 @@ class Intake:
 
     async def _step(self) -> None:
         if self._monotonic() >= self._rescan_at:
+            self._rescanned_at = self._monotonic()
+            # Events that are lost from here on ask for another one.
+            self._rescan_at = math.inf
             await self._rescan()
-            self._rescan_at = self._monotonic() + self._config.rescan_seconds
+            self._rescan_at = min(self._rescan_at, self._monotonic() + self._config.rescan_seconds)
         await self._admit(await asyncio.to_thread(self._settler.poll, self._monotonic()))
 
     async def stop(self) -> None:
@@ -103,6 +109,23 @@ class Intake:
         self._settler.noticed(path)
         if not self._closed.is_set():
             self._loop.call_soon_threadsafe(self._wake.set)
+
+    def _lost(self) -> None:
+        """Called on watchdog's threads."""
+        if not self._closed.is_set():
+            self._loop.call_soon_threadsafe(self._rescan_soon)
+
+    def _rescan_soon(self) -> None:
+        soon = max(self._monotonic(), self._rescanned_at + OVERFLOW_SECONDS)
+        if soon < self._rescan_at:
+            self._rescan_at = soon
+            log.warning(
+                "watch.overflow",
+                path=str(self._config.path),
+                reason="the kernel dropped events: the folder is listed anew",
+                fix="raise fs.inotify.max_queued_events with sysctl if this comes often",
+            )
+            self._wake.set()
 
     async def _rescan(self) -> None:
         """Notice everything on the disk that no row describes; mend a watcher that has died."""

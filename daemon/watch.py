@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import errno
 import fnmatch
-import logging
 import os
 import re
 import stat
 import threading
-import time
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -23,10 +20,9 @@ from typing import Literal
 import psutil
 from watchdog import events
 from watchdog.observers.api import BaseObserver
-from watchdog.observers.inotify import InotifyObserver
 from watchdog.observers.polling import PollingObserverVFS
 
-from daemon import logs
+from daemon import logs, observer
 from daemon.config import WatchConfig
 from daemon.errors import ConfigError
 
@@ -123,17 +119,37 @@ def mode_for(kind: str) -> Mode:
     return "polling" if kind in _SHARED_FILE_SYSTEMS or kind.startswith("fuse.") else "native"
 
 
+def way(config: WatchConfig) -> tuple[Mode, str]:
+    """How the watch folder is to be watched, and the type of the file system that it is on."""
+    kind = file_system(Path(os.path.realpath(config.path)), _mounts())
+    return (mode_for(kind) if config.mode == "auto" else config.mode), kind
+
+
+def count_folders(config: WatchConfig) -> int:
+    """How many folders a native watch covers, each of which takes one of the kernel's watches."""
+    descends = PathFilter(config).descends
+    count = 0
+    for root, folders, _ in os.walk(config.path):
+        count += 1
+        folders[:] = [folder for folder in folders if descends(Path(root, folder))]
+    return count
+
+
 class Watcher:
     """Reports paths that may be videos: from events while it runs, and from ``scan`` at any time.
 
     ``found`` is called on a thread of watchdog's with paths below ``config.path``, spelled like it;
-    the same path any number of times, and paths that are gone again or are no regular file. It
-    must be quick. ``start`` and ``stop`` belong to one thread at a time.
+    the same path any number of times, and paths that are gone again or are no regular file. ``lost``
+    is called there when the kernel dropped events: only ``scan`` finds what they were about. Both must
+    be quick. ``start`` and ``stop`` belong to one thread at a time.
     """
 
-    def __init__(self, config: WatchConfig, found: Callable[[Path], None]) -> None:
+    def __init__(
+        self, config: WatchConfig, found: Callable[[Path], None], lost: Callable[[], None] = lambda: None
+    ) -> None:
         self._config = config
         self._found = found
+        self._lost = lost
         self._filter = PathFilter(config)
         self._mode: Mode = "polling" if config.mode == "polling" else "native"
         self._observer: BaseObserver | None = None
@@ -168,13 +184,11 @@ class Watcher:
         """
         if self._observer is not None:
             raise RuntimeError("the watcher was started already: stop it first")
-        _calm_watchdog()
         try:
             self._entries(str(self._config.path))
             self._real = os.path.realpath(self._config.path)
             self._identity = _identity(self._config.path)
-            kind = file_system(Path(self._real), _mounts())
-            self._mode = mode_for(kind) if self._config.mode == "auto" else self._config.mode
+            self._mode, kind = way(self._config)
             self._launch_or_poll()
         except OSError as error:
             raise self._folder_error(error) from error
@@ -182,8 +196,8 @@ class Watcher:
 
     def stop(self, timeout_seconds: float) -> bool:
         """End every thread; False when one did not end in time (a read that a dead share blocks)."""
-        observer, self._observer = self._observer, None
-        return observer is None or _end(observer, self._threads, timeout_seconds)
+        watching, self._observer = self._observer, None
+        return watching is None or observer.end(watching, self._threads, timeout_seconds)
 
     def scan(self) -> Iterator[Path]:
         """Walk the folder and yield every path that is accepted, in the order of names.
@@ -216,24 +230,32 @@ class Watcher:
     def _launch(self) -> None:
         """Start an observer for ``self._mode``; leaves nothing behind when it raises OSError."""
         native = self._mode == "native"
-        observer = InotifyObserver() if native else self._polling_observer()
+        watching = observer.FolderObserver(self._watches, self._lost) if native else self._polling_observer()
         handler = _Handler(self._on_event)
         try:
             # The resolved path: watchdog would watch a symbolic link itself, not what it leads to.
-            observer.schedule(
+            watching.schedule(
                 handler,
                 self._real,
                 recursive=self._config.recursive,
                 event_filter=_NATIVE_EVENTS if native else _POLLING_EVENTS,
             )
-            observer.start()
-            self._threads = _threads(observer)
+            watching.start()
+            self._threads = observer.threads(watching)
             if native and self._config.recursive:
-                _require_spare_watch(observer, handler)
+                observer.require_spare_watch(watching, handler)
         except BaseException:
-            _end(observer, _threads(observer), _ABORT_SECONDS)
+            observer.end(watching, observer.threads(watching), _ABORT_SECONDS)
             raise
-        self._observer = observer
+        self._observer = watching
+
+    def _watches(self, folder: str) -> bool:
+        """Whether a folder of the real tree is watched."""
+        return self._filter.descends(self._spelled(folder))
+
+    def _spelled(self, real: str) -> Path:
+        """A path of the real tree as it is reported: below ``watch.path``."""
+        return self._config.path / os.path.relpath(real, self._real)
 
     def _polling_observer(self) -> BaseObserver:
         interval = min(self._config.rescan_seconds, max(self._config.settle_seconds, 1.0))
@@ -250,7 +272,7 @@ class Watcher:
         # Synthetic events repeat what the walk of a new folder finds.
         if not raw or event.is_synthetic:
             return
-        path = self._config.path / os.path.relpath(raw, self._real)
+        path = self._spelled(raw)
         if self._filter.accepts(path):
             self._found(path)
         if event.event_type not in ("created", "moved") or not self._filter.descends(path):
@@ -326,52 +348,6 @@ class _Handler(events.FileSystemEventHandler):
             self._handle(event)
         except Exception as error:
             log.warning("watch.event_lost", path=os.fsdecode(event.src_path), reason=str(error))
-
-
-def _calm_watchdog() -> None:
-    """Keep two harmless races of watchdog 7 out of the log; the first would be an error in tests.
-
-    A folder that is copied in with its subfolders is registered twice, and an event that arrives
-    while an emitter is being stopped is reported as an error.
-    """
-    warnings.filterwarnings("ignore", message="Callback with id", category=RuntimeWarning)
-    logging.getLogger("watchdog.observers.inotify").addFilter(_is_no_race)
-
-
-def _is_no_race(record: logging.LogRecord) -> bool:
-    return "called when the thread is inactive" not in str(record.msg)
-
-
-def _require_spare_watch(observer: BaseObserver, handler: events.FileSystemEventHandler) -> None:
-    """Raise OSError when the kernel's limit was hit while the subfolders were being watched.
-
-    watchdog keeps that to itself for everything but the scheduled folder, so one more folder that
-    no inbox lies in is scheduled and taken back.
-    """
-    watch = observer.schedule(handler, "/", recursive=False, event_filter=[events.DirMovedEvent])
-    observer.unschedule(watch)
-
-
-def _threads(observer: BaseObserver) -> list[threading.Thread]:
-    """Every running thread of an observer: itself, its emitters, and the reader behind them.
-
-    The reader sits in a private attribute of one or the other, depending on watchdog's version, and
-    its death is what silences a watch unnoticed.
-    """
-    owners: list[threading.Thread] = [observer, *observer.emitters]
-    inner = [value for owner in owners for value in vars(owner).values()]
-    threads = [thread for thread in [*owners, *inner] if isinstance(thread, threading.Thread)]
-    return [thread for thread in dict.fromkeys(threads) if thread.is_alive()]
-
-
-def _end(observer: BaseObserver, threads: list[threading.Thread], timeout_seconds: float) -> bool:
-    # observer.stop() joins its emitters without a timeout.
-    stopper = threading.Thread(target=observer.stop, name="watch-stop", daemon=True)
-    stopper.start()
-    deadline = time.monotonic() + timeout_seconds
-    for thread in (stopper, *threads):
-        thread.join(max(0.0, deadline - time.monotonic()))
-    return not any(thread.is_alive() for thread in (stopper, *threads))
 
 
 def _identity(folder: str | Path) -> tuple[int, int]:

@@ -76,6 +76,7 @@ EVENTS: dict[str, str] = {
     "export.verified": "video video_id stills folder",
     "watch.started": "path mode file_system",
     "watch.limit": "path reason fix",
+    "watch.overflow": "path reason fix",
     "watch.unreadable": "path reason",
     "watch.unavailable": "path reason",
     "watch.event_lost": "path reason",

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,23 +14,9 @@ from numpy.typing import NDArray
 
 from tests import films
 from tests.acceptance.harness import Daemon, query, write_config
+from tests.kernel import small_event_queue
 
-QUEUED_EVENTS = Path("/proc/sys/fs/inotify/max_queued_events")
 MIB = 1024 * 1024
-
-
-@contextmanager
-def small_event_queue(events: int) -> Iterator[None]:
-    """The kernel drops what does not fit; only root can make that likely."""
-    before = QUEUED_EVENTS.read_text()
-    try:
-        QUEUED_EVENTS.write_text(str(events))
-    except OSError:
-        pytest.skip("the kernel's event queue cannot be made small here")
-    try:
-        yield
-    finally:
-        QUEUED_EVENTS.write_text(before)
 
 
 def gray(number: int, width: int, height: int) -> NDArray[np.uint8]:
@@ -68,7 +53,8 @@ def accounted_for(folder: Path, count: int, seconds: float, daemon: Daemon, memo
 
 
 def run_storm(tmp_path: Path, count: int, events: int, seconds: float) -> list[int]:
-    config = write_config(tmp_path, log={"level": "warning"}, watch={"rescan_seconds": 2.0})
+    # Nothing but the overflow itself makes the daemon list the folder again.
+    config = write_config(tmp_path, log={"level": "warning"}, watch={"rescan_seconds": 3600.0})
     memory: list[int] = []
     with small_event_queue(events), Daemon(config) as daemon:
         storm(tmp_path / "inbox", count // 2)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,10 +20,12 @@ from typing import Any
 import pytest
 import structlog
 
+import daemon.observer
 import daemon.watch
 from daemon.config import WatchConfig
 from daemon.errors import Kind, StillwatchError
 from daemon.watch import Watcher
+from tests.kernel import small_event_queue, watched
 
 WAIT_SECONDS = 10.0
 MODES = ["native", "polling"]
@@ -369,7 +372,7 @@ def test_without_kernel_watches_left_it_polls_and_says_so(
         raise OSError(code, "inotify limit reached")
 
     # The check comes last: everything that the native start had built must be gone again.
-    monkeypatch.setattr(daemon.watch, "_require_spare_watch", limit)
+    monkeypatch.setattr(daemon.observer, "require_spare_watch", limit)
     with structlog.testing.capture_logs() as events, watching(inbox, mode="auto") as found:
         assert found.watcher.mode == "polling"
         assert not [thread for thread in threading.enumerate() if "Inotify" in type(thread).__name__]
@@ -381,10 +384,10 @@ def test_without_kernel_watches_left_it_polls_and_says_so(
 
 
 def test_without_an_inotify_instance_it_polls(inbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse() -> None:
+    def refuse(*_: object) -> None:
         raise OSError(errno.EMFILE, "inotify instance limit reached")
 
-    monkeypatch.setattr(daemon.watch, "InotifyObserver", refuse)
+    monkeypatch.setattr(daemon.observer, "FolderObserver", refuse)
     with watching(inbox, mode="native") as found:
         assert found.watcher.mode == "polling"
 
@@ -393,7 +396,7 @@ def test_any_other_failure_of_the_start_is_an_error(inbox: Path, monkeypatch: py
     def fail(*_: object) -> None:
         raise OSError(errno.EIO, "input/output error")
 
-    monkeypatch.setattr(daemon.watch, "_require_spare_watch", fail)
+    monkeypatch.setattr(daemon.observer, "require_spare_watch", fail)
     watcher = Watcher(config(inbox, mode="native"), lambda _: None)
     with pytest.raises(StillwatchError, match="input/output error"):
         watcher.start()
@@ -416,6 +419,36 @@ def test_a_stop_that_takes_too_long_is_given_up(inbox: Path) -> None:
     release.set()
     for thread in [*threads, *(thread for thread in threading.enumerate() if thread.name == "watch-stop")]:
         thread.join(WAIT_SECONDS)
+
+
+def test_what_is_left_alone_is_not_watched_at_all(inbox: Path, elsewhere: Path) -> None:
+    """A folder of a NAS or of a version control may hold more folders than the kernel has watches."""
+    for folder in ("a/b", "a/@eaDir/b", ".hidden/b"):
+        (inbox / folder).mkdir(parents=True)
+    put(elsewhere / "later/c/@eaDir/x")
+    with watching(inbox, mode="native") as found:
+        shutil.move(elsewhere / "later", inbox)
+        found.wait_for(put(inbox / "later/c/clip.mp4"))
+        (inbox / "a/@eaDir").rename(inbox / "a/photos")
+        found.wait_for(put(inbox / "a/photos/b/clip.mp4"))
+        folders = {path for path in inbox.rglob("*") if path.is_dir()}
+        excluded = {".hidden", ".hidden/b", "later/c/@eaDir"}
+        assert watched(folders) == folders - {inbox / name for name in excluded}
+
+
+def test_lost_events_are_told(inbox: Path) -> None:
+    lost = threading.Event()
+    with small_event_queue(4):
+        watcher = Watcher(config(inbox, mode="native"), lambda _: None, lost.set)
+        watcher.start()
+        try:
+            deadline = time.monotonic() + WAIT_SECONDS
+            while not lost.is_set():
+                assert time.monotonic() < deadline
+                subprocess.run(["touch", *(str(inbox / f"{number}.mp4") for number in range(2000))], check=True)
+            assert watcher.alive
+        finally:
+            assert watcher.stop(WAIT_SECONDS)
 
 
 # --- the walk --------------------------------------------------------------------------------------

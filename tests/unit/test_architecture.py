@@ -22,7 +22,7 @@ LAYERS: dict[str, set[str]] = {
         "ground": "errors model",
         "base": "config config_choice config_service logs bridge picture tone notify news heartbeat"
         " compiled features measure",
-        "stages": "watch admit decode damage frames batching score store shots gates selection export",
+        "stages": "watch observer admit decode damage frames batching score store shots gates selection export",
         "pipeline": "scoring pipeline judge choosing refine finalize intake patience workers"
         " board metrics web hooks after headline",
         "commands": "deadline reload service attendants facts once reselect show doctor demo verify bench",
@@ -32,6 +32,7 @@ LAYERS: dict[str, set[str]] = {
 # Rooms of these layers may not even know their neighbours, but for the parts that a room was split into.
 APART = {"ground", "base", "stages"}
 NEIGHBOURS = {("score", "batching"), ("picture", "tone"), ("decode", "damage"), ("decode", "frames")} | {
+    ("watch", "observer"),
     ("config", "config_choice"),
     ("config", "config_service"),
     ("config_service", "config_choice"),
@@ -47,7 +48,7 @@ OWNED = {
     "pyiqa": {"score"},
     "aiosqlite": {"store"},
     "sqlite3": {"store"},
-    "watchdog": {"watch"},
+    "watchdog": {"watch", "observer"},
     "structlog": {"logs"},
     "typer": {"cli"},
     "rich": {"show", "demo"},
