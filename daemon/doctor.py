@@ -7,13 +7,15 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from daemon import measure
+from daemon import measure, watch
 from daemon.config import Config
 from daemon.errors import StillwatchError
 from daemon.export import ffmpeg
 
-INOTIFY_WATCHES_FEW = 8192
-_INOTIFY = Path("/proc/sys/fs/inotify/max_user_watches")
+SPARE_WATCHES = 1024
+"""Watches of the kernel that other programs of the same user may need, and new folders."""
+FEW_EVENTS = 1024
+_INOTIFY = Path("/proc/sys/fs/inotify")
 
 
 async def examine(config: Config) -> list[dict[str, Any]]:
@@ -23,7 +25,7 @@ async def examine(config: Config) -> list[dict[str, Any]]:
         _folder("output folder", config.output.path, write=True),
         _folder("database folder", config.database.path.parent, write=True),
         _disk(config),
-        _inotify(config),
+        *_inotify(config),
         await _ffmpeg(config),
     ]
     checks += _scorer(config)
@@ -54,16 +56,36 @@ def _disk(config: Config) -> dict[str, Any]:
     return _result("disk", free > margin, found, f"make room: {margin / 1024**3:.1f} GiB must stay free")
 
 
-def _inotify(config: Config) -> dict[str, Any]:
-    if config.watch.mode == "polling" or not _INOTIFY.exists():
-        return _result("inotify", True, "not used")
-    limit = int(_INOTIFY.read_text())
-    return _result(
-        "inotify",
-        limit >= INOTIFY_WATCHES_FEW,
-        f"fs.inotify.max_user_watches = {limit}",
-        "one is needed per watched folder: `sysctl fs.inotify.max_user_watches=524288`, or watch.mode: polling",
+def _inotify(config: Config) -> list[dict[str, Any]]:
+    """The kernel's limits, with what this watch folder takes of them; nothing to check where it is polled."""
+    mode, kind = watch.way(config.watch)
+    if mode == "polling" or not _INOTIFY.exists():
+        return [_result("inotify", True, f"not used: {config.watch.path} is polled ({kind or 'unknown file system'})")]
+    watches, instances, events = (
+        int((_INOTIFY / name).read_text()) for name in ("max_user_watches", "max_user_instances", "max_queued_events")
     )
+    folders = watch.count_folders(config.watch)
+    return [
+        _result(
+            "inotify watches",
+            folders + SPARE_WATCHES <= watches,
+            f"{folders} folders, each takes one of fs.inotify.max_user_watches = {watches}",
+            f"`sysctl fs.inotify.max_user_watches={max(2 * folders, 524_288)}`, exclude folders (watch.exclude), or"
+            " watch.mode: polling; without a watch left the folder is polled",
+        ),
+        _result(
+            "inotify instances",
+            instances >= 2,
+            f"one of fs.inotify.max_user_instances = {instances} for each user",
+            "`sysctl fs.inotify.max_user_instances=1024`; without one left the folder is polled",
+        ),
+        _result(
+            "inotify events",
+            events >= FEW_EVENTS,
+            f"up to fs.inotify.max_queued_events = {events} wait; when more come at once the folder is listed anew",
+            "`sysctl fs.inotify.max_queued_events=16384` and a new start; nothing is lost, but listing takes time",
+        ),
+    ]
 
 
 async def _ffmpeg(config: Config) -> dict[str, Any]:
