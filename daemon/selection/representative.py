@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,8 @@ QUALITY = 0.5
 AUTO_GAIN = 0.1
 """With ``auto``: the last pick adds at least this share of what the first one showed."""
 AUTO_MOST = 100
+ROWS = 256
+"""Moments whose likenesses to all others are held at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +69,12 @@ def exposed(sketches: NDArray[np.float32]) -> NDArray[np.float32]:
     return sketches * np.float32(np.clip(USUAL_SPREAD / max(spread, 1e-6), 1.0, MOST_GAIN))
 
 
-def likenesses(sketches: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How alike any two are: 1 for the same, 0 from ``FAR_CODES`` on. At most ``MOST_MOMENTS`` of them: 64 MiB."""
-    squares = (sketches * sketches).sum(axis=1)
-    table: NDArray[np.float32] = sketches @ sketches.T
+def likenesses(some: NDArray[np.float32], sketches: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How alike each of ``some`` is to each of ``sketches``: 1 for the same, 0 from ``FAR_CODES`` on."""
+    table: NDArray[np.float32] = some @ sketches.T
     table *= -2
-    table += squares[:, None]
-    table += squares[None]
+    table += (some * some).sum(axis=1)[:, None]
+    table += (sketches * sketches).sum(axis=1)
     np.maximum(table, 0, out=table)
     np.sqrt(table, out=table)
     table *= -1 / (FAR_CODES * max(sketches.shape[1], 1) ** 0.5)
@@ -88,7 +90,8 @@ class _Greedy:
         self._terms = terms
         self._time_s = film.time_s[moments.position]
         self._sketches = exposed(sketches)
-        self._likeness = likenesses(self._sketches)
+        # Most moments are never looked at again: a long film must not need a table of all pairs.
+        self._likeness = lru_cache(ROWS)(self._likenesses_of)
         names = np.array([scene.get(int(shot), int(shot)) for shot in moments.shot], np.int64)
         self._scenes, self._scene = np.unique(names, return_inverse=True)
         self._scene_seconds = np.bincount(self._scene, weights=moments.seconds, minlength=len(self._scenes))
@@ -118,17 +121,24 @@ class _Greedy:
                 continue
             first = first or news
             chosen.append(at)
-            self._covered = np.maximum(self._covered, self._likeness[at])
+            self._covered = np.maximum(self._covered, self._likeness(at))
             self._shown[int(self._scene[at])] = int(self._moments.shot[at])
         return chosen
 
     def _first_gains(self) -> NDArray[np.float64]:
-        gains = (self._likeness @ self._weight.astype(np.float32)).astype(np.float64)
+        weight = self._weight.astype(np.float32)
+        gains = np.zeros(len(weight))
+        for start in range(0, len(gains), ROWS):
+            gains[start : start + ROWS] = likenesses(self._sketches[start : start + ROWS], self._sketches) @ weight
         gains += self._bonus(np.arange(len(gains))) + QUALITY * self._moments.quality
         return gains
 
+    def _likenesses_of(self, at: int) -> NDArray[np.float32]:
+        row: NDArray[np.float32] = likenesses(self._sketches[at : at + 1], self._sketches)[0]
+        return row
+
     def _gain(self, at: int) -> float:
-        added = np.maximum(self._likeness[at] - self._covered, 0.0) @ self._weight
+        added = np.maximum(self._likeness(at) - self._covered, 0.0) @ self._weight
         bonus = 0.0 if int(self._scene[at]) in self._shown else float(self._bonus(np.array([at]))[0])
         return float(added + bonus + QUALITY * self._moments.quality[at])
 
@@ -163,7 +173,7 @@ class _Greedy:
         best = np.full(len(self._covered), -1.0)
         owner = np.zeros(len(self._covered), np.int64)
         for number, at in enumerate(chosen):
-            near = self._likeness[at] + (self._moments.shot == self._moments.shot[at])
+            near = self._likeness(at) + (self._moments.shot == self._moments.shot[at])
             better = near > best
             owner[better], best[better] = number, near[better]
         held = best > 0
