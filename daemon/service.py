@@ -6,7 +6,9 @@ import asyncio
 import fcntl
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,6 +32,8 @@ log = get(__name__)
 
 FEEDS_PER_WATCHDOG = 3
 """Two may be late before the watchdog bites."""
+POOL_THREADS = 6
+"""They wait for disks and shares: as many as the stages keep waiting at once."""
 PATIENT = 2.0
 """Times ``service.stuck_seconds``: what hangs is given up by its own stage first."""
 
@@ -84,6 +88,7 @@ async def run(config: Config, observer: Observer = ignore, read_config: Callable
     HUP reads the configuration again with ``read_config`` and takes over what can change.
     """
     hearts = Heartbeats(PATIENT * config.service.stuck_seconds)
+    asyncio.get_running_loop().set_default_executor(_pool())
     with only_one(config.database.path), Stop(config.service) as stop:
         _make_folders(config)
         removed = await asyncio.to_thread(workshop.clean, config.output.path)
@@ -112,6 +117,15 @@ async def run(config: Config, observer: Observer = ignore, read_config: Callable
         finally:
             await _close(store, stop)
         log.info("service.stopped")
+
+
+def _pool() -> ThreadPoolExecutor:
+    """The threads of ``asyncio.to_thread``, all started: what an idle daemon holds does not grow with its work."""
+    pool = ThreadPoolExecutor(POOL_THREADS, thread_name_prefix="disk")
+    together = threading.Barrier(POOL_THREADS)
+    for _ in range(POOL_THREADS):
+        pool.submit(together.wait)
+    return pool
 
 
 async def _close(store: Store, stop: Stop) -> None:
