@@ -1,8 +1,7 @@
-"""Where shots begin and end: cuts, fades and dissolves, found in the thumbnails alone. The only scenedetect.
+"""Where shots begin and end: cuts, fades and dissolves, found in the thumbnails alone.
 
-Cuts come from PySceneDetect's AdaptiveDetector: a cut stands out from its neighbourhood, so fast movement is no
-cut. It sees the thumbnails with their light made even, and where both sides of a cut show the same but for the
-light, it is none: a flash, or a camera that sets its exposure.
+Cuts are looked for (see ``cuts``) in the thumbnails with their light made even, and where both sides of a cut
+show the same but for the light, it is none: a flash, or a camera that sets its exposure.
 
 Fades and dissolves are what they are made as: every frame of one is a linear mix of a frame before and a frame
 after it, by a weight that runs from 0 to 1; one end of a fade is empty (Fernando, Canagarajah, Bull, "Fade and
@@ -13,16 +12,13 @@ detection", SPIE 4315, 2001). In a pan, the frame in the middle is no mix of the
 from __future__ import annotations
 
 import itertools
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from daemon.config import ShotsConfig
+from daemon.cuts import REACH, Changes, stand_out
 from daemon.features import GRID, SKETCH, ViewFinder, sketch
 from daemon.model import Shot, ShotKind
 
@@ -141,54 +137,35 @@ def assemble(count: int, cuts: list[int], transitions: list[Shot]) -> list[Shot]
     return spans
 
 
-@contextmanager
-def _no_children() -> Iterator[None]:
-    """scenedetect runs ffmpeg when it is imported, on our standard streams, only to see whether there is one."""
-    call = subprocess.call
-    try:
-        subprocess.call = lambda *_, **__: 1
-        yield
-    finally:
-        subprocess.call = call
-
-
 class _Cuts:
-    """PySceneDetect's detector, and the check that it is the view that changes."""
+    """Changes that stand out, and the check that it is the view that changes."""
 
     def __init__(self, config: ShotsConfig) -> None:
-        with _no_children():
-            from scenedetect.common import FrameTimecode
-            from scenedetect.detectors import AdaptiveDetector
-
-        self._timecode: Any = FrameTimecode
-        self._detector = AdaptiveDetector(
-            adaptive_threshold=config.adaptive_threshold,
-            min_content_val=config.min_content,
-            # Checked below: a step in exposure must not keep the cut beside it out.
-            min_scene_len=1,
-        )
-        self._shortest = config.min_frames
-        self._frame = 0
+        self._config = config
+        self._changes = Changes()
         self._last = np.zeros((0, *GRID, 3), np.uint8)
+        self._last_changes = np.zeros(0)
+        self._count = 0
         self._found: list[int] = []
 
     def feed(self, thumbnails: NDArray[np.uint8]) -> None:
-        # The detector speaks of a frame some frames later.
+        # A change is judged once what comes after it is known.
         known = np.concatenate([self._last, thumbnails])
-        base = self._frame - len(self._last)
-        for picture in np.ascontiguousarray(_even(thumbnails)[..., ::-1]):
-            for cut in self._detector.process_frame(self._timecode(self._frame, fps=25.0), picture):
-                at = int(cut.frame_num) - base
-                if at > 0 and not same_view(known[at - 1 : at], known[at : at + 1])[0]:
-                    self._found.append(int(cut.frame_num))
-            self._frame += 1
-        self._last = known[-16:]
+        changes = np.append(self._last_changes, self._changes.feed(_even(thumbnails)))
+        config = self._config
+        base = self._count - len(self._last)
+        for at in stand_out(changes, adaptive_threshold=config.adaptive_threshold, min_content=config.min_content):
+            # Every cut is kept here: a step in exposure must not keep the cut beside it out.
+            if not same_view(known[at - 1 : at], known[at : at + 1])[0]:
+                self._found.append(base + int(at))
+        self._count += len(thumbnails)
+        self._last, self._last_changes = known[-2 * REACH :], changes[-2 * REACH :]
 
     def found(self) -> list[int]:
         """The first frame of every shot but the first."""
         kept: list[int] = []
         for cut in self._found:
-            if not kept or cut - kept[-1] >= self._shortest:
+            if not kept or cut - kept[-1] >= self._config.min_frames:
                 kept.append(cut)
         return kept
 

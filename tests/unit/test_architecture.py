@@ -22,7 +22,7 @@ LAYERS: dict[str, set[str]] = {
         "ground": "errors model",
         "base": "config config_choice config_service logs bridge picture tone notify news heartbeat"
         " compiled features measure",
-        "stages": "watch observer admit decode damage frames batching score store shots gates selection export",
+        "stages": "watch observer admit decode damage frames batching score store shots cuts gates selection export",
         "pipeline": "scoring pipeline judge choosing refine finalize intake patience workers"
         " board metrics web hooks after headline",
         "commands": "deadline reload service attendants facts once reselect show doctor demo verify bench",
@@ -33,6 +33,7 @@ LAYERS: dict[str, set[str]] = {
 APART = {"ground", "base", "stages"}
 NEIGHBOURS = {("score", "batching"), ("picture", "tone"), ("decode", "damage"), ("decode", "frames")} | {
     ("watch", "observer"),
+    ("shots", "cuts"),
     ("config", "config_choice"),
     ("config", "config_service"),
     ("config_service", "config_choice"),
@@ -56,8 +57,6 @@ OWNED = {
     "imageio_ffmpeg": {"export"},
     "prometheus_client": {"metrics"},
     "numba": {"compiled", "measure", "score"},
-    "scenedetect": {"shots"},
-    "cv2": {"shots"},
     "pydantic": {"config", "config_choice", "config_service"},
     "pydantic_settings": {"config"},
 }
