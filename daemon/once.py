@@ -9,14 +9,14 @@ from pathlib import Path
 
 from daemon import admit
 from daemon.choosing import selection_params
-from daemon.config import Config
+from daemon.config import Config, OutputConfig
 from daemon.errors import Kind, VideoError
-from daemon.export import workshop
+from daemon.export import image_format, workshop
 from daemon.intake import enter, refuse
 from daemon.model import FileIdentity, Status, VideoRecord
 from daemon.news import Observer, ignore
 from daemon.service import Stop, only_one
-from daemon.store import Store
+from daemon.store import PastSelection, Store
 from daemon.workers import Workers, wind_down, workers
 
 _HOPELESS = (Status.FAILED, Status.REJECTED, Status.MISSING)
@@ -91,13 +91,19 @@ async def _reopen(config: Config, store: Store, crew: Workers, record: VideoReco
     if (
         latest is None
         or latest.params != selection_params(config, crew.desk.scorer.identity)
-        or not await asyncio.to_thread(_all_there, latest.paths)
+        or not await asyncio.to_thread(_as_wanted, config.output, record, latest)
     ):
         await store.set_status(record.id, Status.SCORED)
 
 
-def _all_there(paths: Sequence[Path]) -> bool:
-    return all(path.is_file() for path in paths)
+def _as_wanted(output: OutputConfig, record: VideoRecord, latest: PastSelection) -> bool:
+    """Whether its stills are all there, where and as they would be written now."""
+    if record.info is None:
+        return False
+    wanted = image_format(output, record.info).name
+    return all(image == wanted for image in latest.images) and all(
+        path.is_relative_to(output.path) and path.is_file() for path in latest.paths
+    )
 
 
 async def _all_final(store: Store, ids: Sequence[int]) -> bool:

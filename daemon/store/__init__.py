@@ -48,11 +48,12 @@ _TABLE_PART: list[NDArray[Any]] = [np.zeros(0, kind) for kind in (np.int64, np.f
 
 @dataclass(frozen=True, slots=True)
 class PastSelection:
-    """A recorded selection and the files of its stills, by rank."""
+    """A recorded selection, and by rank the files of its stills and how each was written (None: not known)."""
 
     id: int
     params: dict[str, Any]
     paths: tuple[Path, ...]
+    images: tuple[str | None, ...]
 
 
 class Store(Queue, Judgement, Sources):
@@ -220,10 +221,11 @@ class Store(Queue, Judgement, Sources):
         if row is None:
             return None
         async with self._db.execute(
-            "SELECT path FROM stills WHERE selection_id = ? ORDER BY rank", (row[0],)
+            "SELECT path, image FROM stills WHERE selection_id = ? ORDER BY rank", (row[0],)
         ) as cursor:
-            paths = tuple(path_of(still[0]) for still in await cursor.fetchall())
-        return PastSelection(row[0], json.loads(row[1]), paths)
+            stills = list(await cursor.fetchall())
+        paths, images = tuple(path_of(still[0]) for still in stills), tuple(still[1] for still in stills)
+        return PastSelection(row[0], json.loads(row[1]), paths, images)
 
     # Looking
 

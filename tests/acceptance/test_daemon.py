@@ -166,6 +166,22 @@ def test_once_prints_stills_whose_names_parse_back(tmp_path: Path) -> None:
     assert cli("once").returncode == 2
 
 
+def test_once_writes_the_stills_again_when_they_are_wanted_otherwise(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    film = films.make(tmp_path / "film.mp4", frames=30)
+    assert cli("once", str(film), "--config", str(config)).returncode == 0
+    rows = frame_rows(tmp_path)
+    for output in ({"format": "jpeg"}, {"path": str(tmp_path / "elsewhere"), "format": "jpeg"}):
+        config = write_config(tmp_path, output=output)
+        assert cli("once", str(film), "--config", str(config)).returncode == 0
+    assert frame_rows(tmp_path) == rows
+    for place in ("stills", "elsewhere"):
+        found = list((tmp_path / place).rglob("*.jpg"))
+        assert sorted(films.read_still(path) for path in found) == sorted(parse_name(path.name).frame for path in found)
+        assert len(found) == 3
+    assert query(tmp_path, "SELECT COUNT(*) FROM selections") == [(3,)]
+
+
 def test_flat_frames_have_a_note_instead_of_a_score_and_are_never_stills(tmp_path: Path) -> None:
     def painter(number: int, width: int, height: int) -> films.NDArray[films.np.uint8]:
         if number < 20 or 30 <= number < 33:

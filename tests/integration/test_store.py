@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -727,7 +728,7 @@ async def test_the_end_of_scoring_counts_and_drops_rows_beyond_the_last_frame(st
 async def test_a_finished_video_has_its_selection_and_stills(store: Store, look: Look) -> None:
     video_id = await store.enqueue(identity())
     await store.claim(Status.QUEUED, Status.SCORING)
-    stills = [still(1, 40, "/out/a/r01.png"), still(2, 7, "/out/a/r02.png")]
+    stills = [replace(still(1, 40, "/out/a/r01.png"), image="png8"), still(2, 7, "/out/a/r02.png")]
     selection_id = await store.finish(video_id, chosen(40, 7, shortfall="too short"), stills)
     record = await store.video(video_id)
     assert (record.status, record.attempts, record.error) == (Status.DONE, 0, None)
@@ -743,6 +744,7 @@ async def test_a_finished_video_has_its_selection_and_stills(store: Store, look:
     assert past.id == selection_id
     assert past.params == chosen().params
     assert past.paths == (Path("/out/a/r01.png"), Path("/out/a/r02.png"))
+    assert past.images == ("png8", None)
 
 
 async def test_finishing_is_all_or_nothing(store: Store, look: Look) -> None:
