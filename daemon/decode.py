@@ -9,7 +9,7 @@ of its planes, the form that the command line's ``framehash`` sees.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
@@ -67,18 +67,36 @@ def _opened(path: Path, config: DecodeConfig) -> Iterator[InputContainer]:
     if "\0" in str(path):
         raise VideoError(Kind.UNSAFE_NAME, "the name holds a NUL byte: rename the file")
     try:
-        container = av.open(source_url(path), options=options)
+        container = _open(path, options)
     except FileNotFoundError as error:
         raise VideoError(Kind.MISSING, f"{path} is not there any more") from error
-    except PermissionError as error:
-        raise VideoError(Kind.UNREADABLE, f"{path} may not be read: give this user read permission") from error
     except (av.error.FFmpegError, OSError, ValueError) as error:
+        # Some demuxers answer "not permitted" to what they cannot parse.
+        if isinstance(error, PermissionError) and not os.access(path, os.R_OK):
+            raise VideoError(Kind.UNREADABLE, f"{path} may not be read: give this user read permission") from error
         raise VideoError(
             Kind.NOT_A_VIDEO,
             f"{path.name} is not a video that can be read, or it is cut short: {_reason(error)}",
         ) from error
     with container:
         yield container
+
+
+def _open(path: Path, options: dict[str, str]) -> InputContainer:
+    """Texts in a file may be in any encoding; a row of JPEG pictures is told from a single one by its name."""
+    try:
+        return av.open(source_url(path), options=options, metadata_errors="replace")
+    except av.error.FFmpegError:
+        if not _is_row_of_jpegs(path):
+            raise
+        return av.open(source_url(path), format="mjpeg", options=options, metadata_errors="replace")
+
+
+def _is_row_of_jpegs(path: Path) -> bool:
+    if path.suffix.lower() not in (".mjpeg", ".mjpg"):
+        return False
+    with path.open("rb") as file:
+        return file.read(3) == b"\xff\xd8\xff"
 
 
 def _reason(error: BaseException) -> str:
@@ -184,11 +202,16 @@ def _orientation(frame: VideoFrame) -> tuple[int, bool]:
 
     The matrix maps (x, y) to (a x + c y, b x + d y) in 16.16 fixed point (libavutil/display.h).
     """
-    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+    try:
+        matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:
+        # PyAV does not know every kind of side data, EXIF for one, and then gives none of it.
+        return -round(frame.rotation / 90) * 90 % 360, False
     if matrix is None:
         return 0, False
-    cells = np.frombuffer(matrix, dtype=np.int32)
-    a, b, c, d = (int(np.sign(round(int(cells[at]) / 65536))) for at in (0, 1, 3, 4))
+    cells = np.frombuffer(matrix, dtype=np.int32).astype(np.float64)[[0, 1, 3, 4]]
+    # A matrix may scale as well.
+    a, b, c, d = (int(cell) for cell in np.round(cells / max(float(np.abs(cells).max()), 1.0)))
     turns = {
         (1, 0, 0, 1): (0, False),
         (0, 1, -1, 0): (90, False),
@@ -212,7 +235,7 @@ def frames(
     wanted: frozenset[int] | None = None,
     depth: int | None = None,
     keep_hdr: bool = False,
-) -> Iterator[Frame]:
+) -> Generator[Frame, None, None]:
     """Decode the chosen stream from its beginning and yield its frames in order.
 
     ``known[n]`` is the stored hash of frame n: where it still holds, ``picture`` is None. With

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,11 @@ from daemon.config import Config
 from daemon.decode import DecodeReport
 from daemon.errors import ExportError, Kind, VideoError
 from daemon.export import workshop
-from daemon.export.commands import Capabilities
+from daemon.export.commands import Capabilities, ImageFormat
 from daemon.export.reuse import Published
+from daemon.hang import on_a_thread, unless_stuck
 from daemon.logs import get
-from daemon.model import Method, Selection, Status, Still, VideoRecord
+from daemon.model import Frame, Method, Selection, Status, Still, VideoRecord
 from daemon.news import Observer, Step, ignore
 from daemon.pipeline import unchanged
 from daemon.store import Store
@@ -34,42 +35,31 @@ class Finalizer:
         self._store = store
         self._observer = observer
 
-    async def finish(self, record: VideoRecord, capabilities: Capabilities, after: str | None = None) -> list[Still]:
+    async def finish(
+        self, record: VideoRecord, capabilities: Capabilities, after: str | None = None
+    ) -> list[Still] | None:
         """Select, export, prove and publish the stills of a scored video; marks it done.
 
-        ``after``, move or delete, becomes due for the source if there is a still.
-        Raises ExportError, VideoError.
+        ``after``, move or delete, becomes due for the source if there is a still. None when the film turned out to
+        be damaged: it is queued again, to be scored with one thread. Raises ExportError, VideoError.
         """
-        await asyncio.to_thread(unchanged, record.file)
-        source = _source(record)
+        await self._unchanged(record)
 
         def got_on() -> None:
             self._observer(Step(record.id, Status.EXPORTING))
 
-        exporter = export.Exporter(
-            source,
-            self._config.export,
-            self._config.output,
-            decode.DEMUXERS,
-            capabilities,
-            lambda wanted, image: decode.frames(
-                source.info,
-                self._config.decode,
-                DecodeReport(),
-                single_thread=source.damaged,
-                wanted=wanted,
-                depth=image.depth,
-                keep_hdr=image.keep_hdr,
-            ),
-            got_on,
-        )
+        exporter = self._exporter(record, capabilities, got_on)
         chooser = Chooser(self._config, self._store, record, got_on)
         first = await chooser.choose()
         exporter.preflight(len(first.picks))
         with workshop.workshop(self._config.output.path, record.id) as place:
             chosen, proven, dropped = await self._prove(record, exporter, chooser, first, place)
+            if exporter.unsteady:
+                await self._score_again(record)
+                return None
+            # What is published is proven by its hashes; a source that has changed by now is taken anew anyway.
+            await self._unchanged(record)
             stills = await exporter.publish(chosen, proven, dropped, place)
-        await asyncio.to_thread(unchanged, record.file)
         await self._store.finish(record.id, chosen, stills, after if stills else None)
         log.info(
             "video.done",
@@ -79,6 +69,48 @@ class Finalizer:
             shortfall=chosen.shortfall,
         )
         return stills
+
+    def _exporter(self, record: VideoRecord, capabilities: Capabilities, got_on: Callable[[], None]) -> export.Exporter:
+        source = _source(record)
+        reports: list[DecodeReport] = []
+
+        def redecode(wanted: frozenset[int], image: ImageFormat) -> Iterator[Frame]:
+            reports.append(DecodeReport())
+            return decode.frames(
+                source.info,
+                self._config.decode,
+                reports[-1],
+                single_thread=True,
+                wanted=wanted,
+                depth=image.depth,
+                keep_hdr=image.keep_hdr,
+            )
+
+        return export.Exporter(
+            source,
+            self._config.export,
+            self._config.output,
+            decode.DEMUXERS,
+            capabilities,
+            redecode,
+            got_on,
+            lambda: sum(report.frames for report in reports),
+            self._config.service.stuck_seconds,
+        )
+
+    async def _unchanged(self, record: VideoRecord) -> None:
+        looking = on_a_thread(lambda: unchanged(record.file), "look")
+        await unless_stuck(looking, self._config.service.stuck_seconds, "looking at the file")
+
+    async def _score_again(self, record: VideoRecord) -> None:
+        await self._store.score_again(record.id)
+        log.warning(
+            "video.damaged",
+            video=str(record.file.path),
+            video_id=record.id,
+            reason="decoding again gave other pictures than those that were scored",
+            action="scoring again with one thread",
+        )
 
     async def _prove(
         self, record: VideoRecord, exporter: export.Exporter, chooser: Chooser, chosen: Selection, place: Path
@@ -100,15 +132,22 @@ class Finalizer:
             made, reasons = await exporter.prove(missing, place) if missing else ({}, {})
             proven |= made
             dropped |= reasons
-            if not reasons:
+            if not reasons or exporter.unsteady:
                 return chosen, proven, dropped
             if len(dropped) > MAX_DROPPED or (not proven and len(dropped) >= len(missing) > 3):
-                raise ExportError(
-                    Kind.UNPROVEN,
-                    f"{len(dropped)} chosen frames could not be proven to be the scored ones, first:"
-                    f" {next(iter(dropped.values()))}; check whether the file was changed, then retry",
-                )
+                raise _unproven(dropped)
             chosen = await chooser.choose(dropped)
+            if not chosen.picks:
+                raise _unproven(dropped)
+
+
+def _unproven(dropped: dict[int, str]) -> ExportError:
+    what = "the chosen frame" if len(dropped) == 1 else f"{len(dropped)} chosen frames"
+    return ExportError(
+        Kind.UNPROVEN,
+        f"{what} could not be proven to be what was scored, first: {next(iter(dropped.values()))};"
+        " check whether the file was changed, then retry",
+    )
 
 
 def _published(row: dict[str, Any]) -> Published:

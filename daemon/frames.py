@@ -13,6 +13,9 @@ from av.video.frame import VideoFrame
 from daemon import picture
 from daemon.model import Picture, VideoInfo
 
+_ANY_TIME_BASE = Fraction(1, 1000)
+"""An encoder asks for one; frames that are flushed after a read error have none."""
+
 
 def bit_depth(frame: VideoFrame) -> int:
     """Bits of the widest component."""
@@ -28,15 +31,15 @@ class Packer:
 
     def __init__(self) -> None:
         self._encoder: Any = None
-        self._key: tuple[int, int, str, Fraction | None] | None = None
+        self._key: tuple[int, int, str] | None = None
 
     def sha1(self, raw: VideoFrame) -> str:
         """Hex SHA-1 of the unpadded planes in the frame's own pixel format."""
-        key = (raw.width, raw.height, raw.format.name, raw.time_base)
+        key = (raw.width, raw.height, raw.format.name)
         if key != self._key:
             self._encoder = av.CodecContext.create("rawvideo", "w")
-            self._encoder.width, self._encoder.height, self._encoder.pix_fmt = key[:3]
-            self._encoder.time_base = raw.time_base
+            self._encoder.width, self._encoder.height, self._encoder.pix_fmt = key
+            self._encoder.time_base = _ANY_TIME_BASE
             self._key = key
         digest = hashlib.sha1(usedforsecurity=False)
         for packet in self._encoder.encode(raw):

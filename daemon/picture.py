@@ -118,7 +118,12 @@ def chain(info: VideoInfo, layout: Layout, *, depth: int, keep_hdr: bool = False
     """
     working = bits(info, layout)
     hdr = tone.is_hdr(info.colour)
-    filters = [_scale(info, layout), ("format", "rgb48le" if working == 16 else "rgb24")]
+    filters = _plain_input(layout)
+    filters.append(_scale(info, layout))
+    if not is_rgb(layout.pix_fmt) and not is_gray(layout.pix_fmt):
+        # swscale has vector code for planes only: three times as fast as packed, and the same bits.
+        filters.append(("format", "gbrp16le" if working == 16 else "gbrp"))
+    filters.append(("format", "rgb48le" if working == 16 else "rgb24"))
     filters += _levels(info.colour, layout, working)
     if hdr and not keep_hdr:
         filters += tone.tone_filters(info.colour)
@@ -135,6 +140,17 @@ def chain(info: VideoInfo, layout: Layout, *, depth: int, keep_hdr: bool = False
 def to_text(filters: tuple[Filter, ...]) -> str:
     """The chain as the command line wants it."""
     return ",".join(f"{name}={args}" if args else name for name, args in filters)
+
+
+def _plain_input(layout: Layout) -> list[Filter]:
+    """What swscale of some versions trips over is taken out of its way.
+
+    It reads big-endian RGB of 15 and 16 bits as if it were little-endian, and refuses matrix tags that it does
+    not know although the matrix is given.
+    """
+    if layout.pix_fmt.endswith(("555be", "565be")):
+        return [("format", layout.pix_fmt.removesuffix("be") + "le")]
+    return [] if is_rgb(layout.pix_fmt) else [("setparams", "colorspace=unknown")]
 
 
 def _scale(info: VideoInfo, layout: Layout) -> Filter:

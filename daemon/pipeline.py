@@ -6,15 +6,17 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 from daemon import decode, picture
-from daemon.bridge import Channel, ChannelStopped
+from daemon.bridge import Channel
 from daemon.config import Config
 from daemon.decode import DamageError, DecodeReport
 from daemon.errors import Kind, ScorerError, VideoError
+from daemon.hang import on_a_thread, produce, unless_stuck
 from daemon.logs import get
 from daemon.measure import measure
 from daemon.model import (
@@ -73,7 +75,7 @@ class Pipeline:
 
         Frames that are stored already with the same hash are not scored again. Raises VideoError.
         """
-        await asyncio.to_thread(unchanged, record.file)
+        await self._unchanged(record.file)
         scorer = desk.scorer
         info = await self._probe(record.file.path)
         known = await self._store.begin_scoring(record.id, info, scorer.metric, scorer.lower_better, scorer.identity)
@@ -98,34 +100,33 @@ class Pipeline:
         if report is None:
             await self._store.flush()
             return False
-        await asyncio.to_thread(unchanged, record.file)
+        await self._unchanged(record.file)
         if report.frames == 0:
             raise VideoError(Kind.NO_FRAMES, "the video stream holds no frame that can be decoded")
+        # Damage that only the export has shown leaves no sign in a decode with one thread.
+        damaged = report.damaged or record.damaged
         scored = await self._store.end_scoring(
-            record.id, frames_decoded=report.frames, damaged=report.damaged, mixed=report.mixed, damage=report.summary()
+            record.id,
+            frames_decoded=report.frames,
+            damaged=damaged,
+            mixed=report.mixed,
+            damage=report.summary() or ("decoders do not agree about its pictures" if damaged else None),
         )
-        bound.info("video.scored", frames=report.frames, scored=scored, damaged=report.damaged)
+        bound.info("video.scored", frames=report.frames, scored=scored, damaged=damaged)
         return True
 
     async def _probe(self, path: Path) -> VideoInfo:
-        seconds = self._config.service.stuck_seconds
-        try:
-            async with asyncio.timeout(seconds):
-                return await asyncio.to_thread(decode.probe, path, self._config.decode)
-        except TimeoutError as error:
-            raise _stuck("opening the file", seconds) from error
+        opening = on_a_thread(lambda: decode.probe(path, self._config.decode), "probe")
+        return await unless_stuck(opening, self._config.service.stuck_seconds, "opening the file")
+
+    async def _unchanged(self, file: FileIdentity) -> None:
+        looking = on_a_thread(lambda: unchanged(file), "look")
+        await unless_stuck(looking, self._config.service.stuck_seconds, "looking at the file")
 
     async def _next_batch(self, channel: Channel[Frame], size: int) -> Sequence[Frame]:
         """Raises VideoError(STUCK) when not a single frame comes; a slow decoder fills its batch in its own time."""
         seconds = self._config.service.stuck_seconds
-        while True:
-            before = channel.received
-            try:
-                async with asyncio.timeout(seconds):
-                    return await channel.take(size)
-            except TimeoutError as error:
-                if channel.received == before:
-                    raise _stuck("the decoder", seconds) from error
+        return await unless_stuck(channel.take(size), seconds, "the decoder", lambda: channel.received)
 
     async def _committed(self, video_id: int) -> list[str]:
         await self._store.flush()
@@ -149,7 +150,12 @@ class Pipeline:
             # Asked for while the file was being opened.
             channel.stop()
         frames = decode.frames(info, self._config.decode, report, single_thread=single_thread, known=known)
-        decoder = threading.Thread(target=_produce, args=(frames, channel), name=f"decode-{record.id}", daemon=True)
+        decoder = threading.Thread(
+            target=produce,
+            args=(_measured(frames), channel, lambda frame: frame.nbytes),
+            name=f"decode-{record.id}",
+            daemon=True,
+        )
         meter = _Meter(self._config.log.progress_seconds, self._monotonic)
         width, height = picture.picture_size(info)
         itemsize = picture.bits(info, picture.layout_of(info)) // 8
@@ -196,16 +202,16 @@ class Pipeline:
         self._observer(FramesScored(len(fresh)))
 
     async def _outcomes(self, pictures: Sequence[Picture], desk: SharedScorer, scorer: Scorer) -> list[Outcome]:
-        seconds = self._config.service.stuck_seconds
+        if desk.scorer is not scorer:
+            # Its rows must not be mixed with those of another scorer.
+            raise ScorerError(Kind.DEVICE, "the scorer was opened again in mid-video")
         try:
-            async with asyncio.timeout(seconds):
-                if desk.scorer is not scorer:
-                    # Its rows must not be mixed with those of another scorer.
-                    raise ScorerError(Kind.DEVICE, "the scorer was opened again in mid-video")
-                return await desk.score(pictures)
-        except TimeoutError as error:
+            return await unless_stuck(desk.score(pictures), self._config.service.stuck_seconds, "the scorer")
+        except VideoError as error:
+            if error.kind is not Kind.STUCK:
+                raise
             # Its thread cannot be ended: only a new process gets a scorer that works.
-            raise ScorerError(Kind.STUCK, _stuck("the scorer", seconds).sentence) from error
+            raise ScorerError(Kind.STUCK, error.sentence) from error
 
     def _tell(self, progress: Progress, due: bool) -> None:
         self._observer(progress)
@@ -222,12 +228,6 @@ class Pipeline:
                 queue_bytes=progress.queue_bytes,
                 batch=progress.batch,
             )
-
-
-def _stuck(what: str, seconds: float) -> VideoError:
-    return VideoError(
-        Kind.STUCK, f"{what} gave nothing for {seconds:g} s and hangs (service.stuck_seconds): check the disk it is on"
-    )
 
 
 def unchanged(file: FileIdentity) -> None:
@@ -252,23 +252,11 @@ def status_after(error: Exception) -> Status:
     return Status.REJECTED if kind.rejects else Status.FAILED
 
 
-def _produce(frames: Iterator[Frame], channel: Channel[Frame]) -> None:
-    """The decode thread: frames and their features into the channel, and always an end."""
-    error: BaseException | None = None
-    try:
+def _measured(frames: Generator[Frame, None, None]) -> Generator[Frame, None, None]:
+    """The frames with their features; ends the decoding when it is closed."""
+    with closing(frames):
         for frame in frames:
-            if frame.picture is not None:
-                frame = replace(frame, features=measure(frame.picture))
-            channel.put(frame, frame.nbytes)
-    except ChannelStopped:
-        pass
-    except BaseException as caught:
-        error = caught
-    finally:
-        close = getattr(frames, "close", None)
-        if close is not None:
-            close()
-        channel.finish(error)
+            yield frame if frame.picture is None else replace(frame, features=measure(frame.picture))
 
 
 def _row(frame: Frame, outcome: Outcome) -> Scored:

@@ -30,5 +30,9 @@ async def reselect(config: Config, store: Store, key: str) -> VideoRecord:
             " to choose anew",
         )
     capabilities = await ffmpeg.probe_binary(ffmpeg.find_binary(config.export.ffmpeg))
-    await Finalizer(config, store).finish(record, capabilities)
+    if await Finalizer(config, store).finish(record, capabilities) is None:
+        raise VideoError(
+            Kind.UNPROVEN,
+            f"video {record.id} is damaged and was queued to be scored again: choose again once it is done",
+        )
     return await store.video(record.id)

@@ -145,6 +145,11 @@ class Workers:
             await patience.through(lambda: self._after(record, waiting, failure))
             if isinstance(error, ScorerError) and waiting is Status.QUEUED:
                 await self._scorer_failed(scorer, error)
+        except MemoryError as error:
+            await self._release_if_cancelled(record, waiting)
+            short = VideoError(Kind.OUT_OF_MEMORY, f"memory ran out ({error}): free some, or lower decode.queue_bytes")
+            short.__cause__ = error
+            await patience.through(lambda: self._after(record, waiting, short))
         except Exception as error:
             await self._release_if_cancelled(record, waiting)
             log.exception("video.crashed", video=str(record.file.path), video_id=record.id)
@@ -237,6 +242,9 @@ class Workers:
         # A file that was named by hand lies elsewhere and is its owner's business.
         acts = self._acts_after and watch.after != "keep" and record.file.path.is_relative_to(watch.path)
         stills = await self._finalizer.finish(record, self._capabilities, watch.after if acts else None)
+        if stills is None:
+            self._wakes[Status.QUEUED].set()
+            return
         self._observer(Ended(await self._store.video(record.id), tuple(stills)))
 
 

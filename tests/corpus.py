@@ -32,7 +32,7 @@ class Case:
 
     ``build`` makes it in a folder. ``first`` is the number painted on frame 0. ``size`` is that of the
     stills. ``damaged`` is None where the flipped bytes may or may not be noticed. ``by_decode`` names the FFmpegs (``path``, ``bundled``) that cannot cut the stills themselves, so that the
-    reference path has to.
+    reference path has to. ``transfer`` is the curve that the film has to be tagged with for the case to mean anything.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Case:
     damaged: bool | None = False
     mixed: bool = False
     by_decode: tuple[str, ...] = ()
+    transfer: str = ""
 
 
 def encode(
@@ -122,6 +123,57 @@ def turned(degrees: int, flip: bool) -> Build:
         mirror = ["-display_hflip"] if flip else []
         angle = degrees if flip else -degrees
         return films.remux(film, folder / "turned.mp4", "-c", "copy", before=["-display_rotation", str(angle), *mirror])
+
+    return build
+
+
+def scaled_turn(name: str, scale: float) -> Build:
+    """Stored lying on its side, with a display matrix that turns it and scales it as well."""
+
+    def build(folder: Path) -> Path:
+        film = turned(90, False)(folder).read_bytes()
+        unit = (1 << 16).to_bytes(4, "big")
+        at = film.index(b"tkhd")
+        matrix = film.index(unit, at + 4 + 40)
+        cells = [int.from_bytes(film[matrix - 4 + 4 * n : matrix + 4 * n], "big", signed=True) for n in range(5)]
+        assert sorted(map(abs, cells)) == [0, 0, 0, 1 << 16, 1 << 16], cells
+        scaled = b"".join(int(cell * scale).to_bytes(4, "big", signed=True) for cell in cells)
+        (folder / name).write_bytes(film[: matrix - 4] + scaled + film[matrix + 16 :])
+        return folder / name
+
+    return build
+
+
+def with_exif(name: str, orientation: int) -> Build:
+    """A row of JPEG pictures that carry EXIF, as cameras write them."""
+
+    def build(folder: Path) -> Path:
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        whole = folder / "pictures.mjpeg"
+        with whole.open("wb") as file:
+            for number in range(FRAMES):
+                picture = (
+                    films.texture(number, HEIGHT, WIDTH) if orientation == 6 else films.texture(number, WIDTH, HEIGHT)
+                )
+                stored = np.rot90(picture) if orientation == 6 else picture
+                Image.fromarray(np.ascontiguousarray(stored)).save(file, "JPEG", quality=95, exif=exif)
+        if name.endswith(".mjpeg"):
+            return whole.rename(folder / name)
+        return films.remux(whole, folder / name, "-c", "copy", before=("-f", "mjpeg"))
+
+    return build
+
+
+def with_latin_title(build_first: Build, name: str) -> Build:
+    """A film whose title is not UTF-8."""
+
+    def build(folder: Path) -> Path:
+        film = films.remux(build_first(folder), folder / f"plain-{name}", "-c", "copy", "-metadata", "title=cafeQ")
+        data = film.read_bytes()
+        assert b"cafeQ" in data
+        (folder / name).write_bytes(data.replace(b"cafeQ", b"caf\xe9Q"[:5].ljust(5, b"Q")))
+        return folder / name
 
     return build
 

@@ -16,11 +16,14 @@ from tests.corpus import (
     no_frames,
     numbered,
     remuxed,
+    scaled_turn,
     sound,
     timed,
     turned,
     two_streams,
     with_cover,
+    with_exif,
+    with_latin_title,
 )
 
 BFRAMES = (*X264, "-bf", "3", "-g", "6")
@@ -31,8 +34,10 @@ VP9 = ("-c:v", "libvpx-vp9", "-b:v", "1M", "-deadline", "realtime", "-cpu-used",
 AV1 = ("-c:v", "libaom-av1", "-cpu-used", "8", "-usage", "realtime", "-b:v", "1M")
 SVT = ("-c:v", "libsvtav1", "-preset", "12", "-svtav1-params", "lp=1")
 MJPEG = ("-c:v", "mjpeg", "-q:v", "2")
-PQ = ("-color_primaries", "bt2020", "-color_trc", "smpte2084", "-colorspace", "bt2020nc", "-color_range", "tv")
-HLG = ("-color_primaries", "bt2020", "-color_trc", "arib-std-b67", "-colorspace", "bt2020nc", "-color_range", "tv")
+PQ = ("-vf", "setparams=color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc:range=tv")
+HLG = ("-vf", "setparams=color_primaries=bt2020:color_trc=arib-std-b67:colorspace=bt2020nc:range=tv")
+ONLY_PQ = ("-vf", "setparams=color_trc=smpte2084")
+FULL_PQ = ("-vf", "scale=out_range=pc,setparams=color_trc=smpte2084:range=pc")
 DV_SIZE = (720, 576)
 
 FORMATS = [
@@ -41,7 +46,21 @@ FORMATS = [
     *("gray10le", "gray12le", "gray16le", "gbrp10le", "gbrp12le", "gbrp16le", "rgb48le", "rgba64le"),
 ]
 RAW_FORMATS = [
-    *("nv12", "yuyv422", "uyvy422", "rgb565le", "rgb8", "bgr24", "abgr", "monow", "pal8", "ya8"),
+    *(
+        "nv12",
+        "yuyv422",
+        "uyvy422",
+        "rgb565le",
+        "rgb565be",
+        "rgb555be",
+        "bgr555be",
+        "rgb8",
+        "bgr24",
+        "abgr",
+        "monow",
+        "pal8",
+        "ya8",
+    ),
     *("yuvj444p", "yuv420p16be", "gray10be", "rgb48be", "xyz12le"),
 ]
 
@@ -147,11 +166,25 @@ KINDS = [
     Case("ffv1-gbrpf32le", intra("gbrpf32le", "film.mkv", "ffv1", "-strict", "-2"), by_decode=("path",)),
     Case("exr-gray", made("film.mkv", "-c:v", "exr", "-pix_fmt", "grayf32le"), by_decode=("path",)),
     Case("exr", made("film.mkv", "-c:v", "exr", "-pix_fmt", "gbrpf32le")),
-    Case("hdr-pq", made("film.mp4", *X265, "-pix_fmt", "yuv420p10le", *PQ)),
-    Case("hdr-hlg", made("film.mkv", *X265, "-pix_fmt", "yuv420p10le", *HLG)),
-    Case("hdr-pq-8-bit", made("film.mkv", *X264, *PQ)),
-    Case("hdr-pq-broken", made("film.mkv", *X265, "-pix_fmt", "yuv420p10le", "-color_trc", "smpte2084")),
-    Case("hdr-pq-full", intra("yuv444p12le", "film.mkv", "ffv1", "-color_trc", "smpte2084", "-color_range", "pc")),
+    Case("hdr-pq", made("film.mp4", *X265, "-pix_fmt", "yuv420p10le", *PQ), transfer="smpte2084"),
+    Case("hdr-hlg", made("film.mkv", *X265, "-pix_fmt", "yuv420p10le", *HLG), transfer="arib-std-b67"),
+    Case("hdr-pq-8-bit", made("film.mkv", *X264, *PQ), transfer="smpte2084"),
+    Case("hdr-pq-broken", made("film.mkv", *X265, "-pix_fmt", "yuv420p10le", *ONLY_PQ), transfer="smpte2084"),
+    Case("hdr-pq-full", intra("yuv444p12le", "film.mkv", "ffv1", *FULL_PQ), transfer="smpte2084"),
+    Case("ycgco-tag", made("film.mkv", *X264, "-vf", "format=yuv420p,setparams=colorspace=ycgco")),
+    Case("exif-mov", with_exif("film.mov", 1)),
+    Case("exif-turned", with_exif("film.mov", 6), size=(108, 192)),
+    Case("exif-raw-mjpeg", with_exif("film.mjpeg", 1)),
+    Case("latin-title-avi", with_latin_title(made("a.avi", *MJPEG), "film.avi")),
+    Case("latin-title-mkv", with_latin_title(made("a.mkv", *X264), "film.mkv")),
+    Case(
+        "garbage-gxf",
+        hole(made("film.gxf", *MPEG2, "-vf", "scale=720:512,setsar=1"), 0.4, 0.5),
+        frames=None,
+        loses="the demuxer stops at what is missing",
+        damaged=True,
+        size=(720, 512),
+    ),
 ]
 
 SHAPES = [
@@ -162,6 +195,7 @@ SHAPES = [
         for f in (False, True)
         if d or f
     ],
+    Case("turned-and-halved", scaled_turn("film.mp4", 0.5), size=(108, 192)),
     Case("anamorphic-wide", made("film.mp4", *X264, "-vf", "setsar=4/3"), size=(256, 108)),
     Case("anamorphic-narrow", made("film.mkv", *X264, "-vf", "setsar=1/2"), size=(192, 216)),
     Case("anamorphic-mpeg2", made("film.mpg", *MPEG2, "-aspect", "16:9"), size=(192, 108)),

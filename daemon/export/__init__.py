@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,12 +23,14 @@ import numpy as np
 
 from daemon import picture
 from daemon.config import ExportConfig, OutputConfig
+from daemon.errors import ExportError, Kind
 from daemon.export import commands, disk, embed, ffmpeg, manifest, names, proof, workshop
 from daemon.export.commands import Capabilities, ImageFormat
-from daemon.export.proof import Evidence, ProofError
+from daemon.export.proof import Evidence, HashError, ProofError
 from daemon.export.reuse import Published, take
+from daemon.hang import reading
 from daemon.logs import get
-from daemon.model import FileIdentity, Frame, Method, Pick, Selection, Still, VideoInfo
+from daemon.model import FileIdentity, Frame, Method, Pick, Picture, Selection, Still, VideoInfo
 
 log = get(__name__)
 
@@ -38,8 +40,11 @@ CHECK_THREADS = min(4, os.cpu_count() or 1)
 _ALIKE: set[str] = set()
 """Conversions that a binary was seen to do as the scoring does; a flat picture proves none."""
 
+MOST_FAILED_SINGLES = 2
+"""So many runs for one frame each that fail before any works: the binary cannot do it, or not with this video."""
+
 Redecode = Callable[[frozenset[int], ImageFormat], Iterator[Frame]]
-"""Ordinals to those frames, decoded exactly as they were for scoring, as pictures of a format."""
+"""Ordinals to those frames, decoded with one thread, which is deterministic, as pictures of a format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +88,11 @@ def image_format(output: OutputConfig, info: VideoInfo) -> ImageFormat:
 class Exporter:
     """Makes the stills of one video in a workshop and publishes them.
 
-    ``redecode`` is the reference decoder; it runs on a worker thread. ``got_on`` is called whenever something
-    was made and proven.
+    ``redecode`` is the reference decoder; it runs on a thread of its own, ``decoded`` says how far it is, and it is
+    given up when it hangs for ``stuck_seconds``. ``got_on`` is called whenever something was made, proven or decoded.
+
+    ``unsteady`` is set when a frame, decoded with one thread, is not the one that was scored although nothing was
+    wrong with the file: it is damaged in a way that decoders do not tell, and has to be scored with one thread.
     """
 
     def __init__(
@@ -96,7 +104,12 @@ class Exporter:
         capabilities: Capabilities,
         redecode: Redecode,
         got_on: Callable[[], None] = lambda: None,
+        decoded: Callable[[], int] = lambda: 0,
+        stuck_seconds: float = 300.0,
     ) -> None:
+        self.unsteady = False
+        self._decoded = decoded
+        self._stuck_seconds = stuck_seconds
         self._got_on = got_on
         self._source = source
         self._config = config
@@ -126,7 +139,8 @@ class Exporter:
     async def reuse(self, picks: Sequence[Pick], published: dict[int, Published], place: Path) -> dict[int, Proven]:
         """Of picks that an earlier selection has published, the images that need not be made again."""
         folder = place / "reused"
-        folder.mkdir()
+        with disk.writing(self._output.path):
+            folder.mkdir()
 
         def work() -> dict[int, Proven]:
             found: dict[int, Proven] = {}
@@ -156,7 +170,7 @@ class Exporter:
             for start in range(0, len(ordinals), self._config.select_batch):
                 part = {ordinal: expected[ordinal] for ordinal in ordinals[start : start + self._config.select_batch]}
                 made = await self._batch(part, place)
-                if made and not await self._converts_alike(made):
+                if not made or not await self._converts_alike(made):
                     break
                 proven |= made
         left = {ordinal: digest for ordinal, digest in expected.items() if ordinal not in proven}
@@ -169,15 +183,49 @@ class Exporter:
         method = Method.BATCH if len(expected) > 1 else Method.SINGLE
         try:
             return await self._pass(expected, place, method, self._config.hwaccel)
-        except ProofError as error:
+        except HashError as error:
             self._log.warning("export.fallback", to="single", frames=len(expected), reason=str(error))
+            await self._check_steady(error.frame, expected[error.frame])
+        except ProofError as error:
+            to = "decode" if error.hopeless else "single"
+            self._log.warning("export.fallback", to=to, frames=len(expected), reason=str(error))
+            if error.hopeless:
+                return {}
         proven: dict[int, Proven] = {}
+        failed = 0
         for ordinal, digest in expected.items():
             try:
                 proven |= await self._pass({ordinal: digest}, place, Method.SINGLE, "none")
             except ProofError as error:
                 self._log.warning("export.fallback", to="decode", frames=1, frame=ordinal, reason=str(error))
+                failed += 1
+                if not proven and failed >= MOST_FAILED_SINGLES:
+                    break
         return proven
+
+    def _reading(self, wanted: frozenset[int]) -> AbstractAsyncContextManager[AsyncIterator[Frame]]:
+        """The frames from the reference decoder. Raises VideoError(STUCK)."""
+        return reading(
+            self._redecode(wanted, self._image),
+            name=f"decode-again-{self._source.video_id}",
+            seconds=self._stuck_seconds,
+            what="the decoder",
+            progress=self._decoded,
+            got_on=self._got_on,
+        )
+
+    async def _check_steady(self, ordinal: int, digest: str) -> None:
+        """Whether the planes that were scored are those of a decode with one thread."""
+        async with self._reading(frozenset({ordinal})) as decoded:
+            async for frame in decoded:
+                self._judge_steady(frame, digest)
+
+    def _judge_steady(self, frame: Frame, digest: str) -> bool:
+        """Whether the frame is the scored one; where it is not, and the file seemed sound, it is unsteady."""
+        same = frame.hash == digest
+        if not same and not self._source.damaged:
+            self.unsteady = True
+        return same
 
     async def _converts_alike(self, made: dict[int, Proven]) -> bool:
         """Whether this binary makes the same picture of the same planes as the scoring did.
@@ -188,18 +236,15 @@ class Exporter:
         if kind in _ALIKE:
             return True
         ordinal = min(made)
-        decoded = self._redecode(frozenset({ordinal}), self._image)
-        try:
-            frame = await asyncio.to_thread(next, decoded, None)
-            if frame is None or frame.picture is None or frame.hash != made[ordinal].evidence.scored_hash:
-                reason = f"frame {ordinal} could not be decoded again"
-            else:
+        reason = f"frame {ordinal} could not be decoded again"
+        async with self._reading(frozenset({ordinal})) as decoded:
+            async for frame in decoded:
+                if frame.picture is None or not self._judge_steady(frame, made[ordinal].evidence.scored_hash):
+                    continue
                 reason = await asyncio.to_thread(proof.difference, made[ordinal].path, frame.picture)
                 spread = int(frame.picture.max()) - int(frame.picture.min())
                 if not reason and spread > np.iinfo(frame.picture.dtype).max // 2:
                     _ALIKE.add(kind)
-        finally:
-            await asyncio.to_thread(_close, decoded)
         if reason:
             self._log.warning("export.fallback", to="decode", frames=len(made), reason=reason)
             for one in made.values():
@@ -219,7 +264,10 @@ class Exporter:
             ended = await ffmpeg.run(self._capabilities, arguments, folder, self._config.timeout_seconds)
             if ended.code != 0:
                 disk.refuse_full(self._output.path, ended.message)
-                raise ProofError(f"ffmpeg ended with code {ended.code}: {ended.message[-300:] or 'no message'}")
+                if len(expected) == 1:
+                    ffmpeg.refuse_ended(ended)
+                reason = f"ffmpeg ended with code {ended.code}: {ended.message[-300:] or 'no message'}"
+                raise ProofError(reason, hopeless=ended.timed_out)
             evidence = await asyncio.to_thread(self._check, folder, expected)
         except ProofError:
             await asyncio.to_thread(_empty, folder)
@@ -245,34 +293,32 @@ class Exporter:
         folder.mkdir(exist_ok=True)
         proven: dict[int, Proven] = {}
         reasons = dict.fromkeys(left, "the frame could not be decoded again")
-        decoded = self._redecode(frozenset(left), self._image)
-        try:
-            while (frame := await asyncio.to_thread(next, decoded, None)) is not None:
-                if frame.hash != left[frame.frame] or frame.picture is None:
+        async with self._reading(frozenset(left)) as decoded:
+            async for frame in decoded:
+                if frame.picture is None or not self._judge_steady(frame, left[frame.frame]):
                     reasons[frame.frame] = "decoding again gave another picture than the scored one"
                     continue
                 try:
-                    proven[frame.frame] = await self._encode(frame, folder)
+                    proven[frame.frame] = await self._encode(frame, frame.picture, folder)
                     del reasons[frame.frame]
                     self._got_on()
                 except ProofError as error:
                     reasons[frame.frame] = str(error)
-        finally:
-            await asyncio.to_thread(_close, decoded)
         return proven, reasons
 
-    async def _encode(self, frame: Frame, folder: Path) -> Proven:
-        assert frame.picture is not None
-        height, width = frame.picture.shape[:2]
+    async def _encode(self, frame: Frame, pixels: Picture, folder: Path) -> Proven:
+        height, width = pixels.shape[:2]
         path = self._file(folder, frame.frame)
         arguments = commands.encode_arguments(self._image, width, height, path.name)
-        ended = await ffmpeg.run(
-            self._capabilities, arguments, folder, self._config.timeout_seconds, frame.picture.tobytes()
-        )
+        ended = await ffmpeg.run(self._capabilities, arguments, folder, self._config.timeout_seconds, pixels.tobytes())
         if ended.code != 0:
             disk.refuse_full(self._output.path, ended.message)
-            raise ProofError(f"ffmpeg could not encode frame {frame.frame}: {ended.message[-300:]}")
+            ffmpeg.refuse_ended(ended)
+            # The frame was there: what failed is the program, not the proof.
+            raise ExportError(Kind.EXPORT, f"FFmpeg could not encode frame {frame.frame}: {ended.message[-300:]}")
         await asyncio.to_thread(proof.check_image, path, width, height, self._image)
+        if difference := await asyncio.to_thread(proof.difference, path, pixels):
+            raise ProofError(difference)
         return Proven(path, Evidence(frame.hash, frame.hash), Method.DECODE, width, height)
 
     async def publish(
@@ -346,11 +392,3 @@ def _empty(folder: Path) -> None:
     for path in folder.iterdir():
         path.unlink()
     folder.rmdir()
-
-
-def _close(decoded: Iterator[Frame]) -> None:
-    close = getattr(decoded, "close", None)
-    if close is not None:
-        # A cancelled step still runs on its thread; the generator ends with it.
-        with suppress(ValueError):
-            close()

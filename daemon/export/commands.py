@@ -115,6 +115,9 @@ def export_arguments(
     arguments += ["-noautorotate", "-reinit_filter", "0", "-flags", "+unaligned"]
     if capabilities.apply_cropping:
         arguments += ["-apply_cropping", "codec"]
+    if info.container == "mjpeg":
+        # Some rows of JPEG pictures are taken for a single one unless this is said.
+        arguments += ["-f", "mjpeg"]
     arguments += ["-protocol_whitelist", "file", "-format_whitelist", demuxers, "-i", source_url(info.path)]
     if len(graph) > ARGUMENT_LIMIT_BYTES:
         arguments += [capabilities.script_option, SCRIPT]

@@ -6,6 +6,8 @@ import asyncio
 import os
 import resource
 import shutil
+import signal
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +19,33 @@ MEMORY_BYTES = 16 * 1024**3
 """Address space of one run; a decoder that wants more is stopped by the kernel."""
 
 
+REAP_SECONDS = 5.0
+"""What a killed run has to be gone in; a child of a wrapper may hold its pipes for longer."""
+_MEMORY_WORDS = ("Cannot allocate memory", "Out of memory")
+_KILLS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
-    """How an FFmpeg run ended; ``message`` is the end of what it said, on one line."""
+    """How an FFmpeg run ended; ``message`` is the end of what it said, on one line.
+
+    ``code`` is negative where a signal ended it, and ``timed_out`` where that was us.
+    """
 
     code: int
     message: str
+    timed_out: bool = False
+
+
+def refuse_ended(run: Run) -> None:
+    """Raise ExportError where a run says nothing of the video: somebody killed it, or memory ran out."""
+    if run.timed_out:
+        return
+    if -run.code in _KILLS:
+        name = signal.Signals(-run.code).name
+        raise ExportError(Kind.EXPORT, f"FFmpeg was ended by {name}: see who did it (the kernel's log tells of memory)")
+    if run.code != 0 and any(words in run.message for words in _MEMORY_WORDS):
+        raise ExportError(Kind.OUT_OF_MEMORY, "FFmpeg ran out of memory: free some, or lower export.select_batch")
 
 
 def find_binary(configured: str) -> str:
@@ -84,10 +107,16 @@ async def _ask(binary: str, *arguments: str) -> str:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
         )
-        out, _ = await asyncio.wait_for(process.communicate(), 20.0)
-    except (OSError, TimeoutError) as error:
+    except OSError as error:
         raise ExportError(Kind.FFMPEG_MISSING, f"{binary} cannot be run: {error}") from error
+    try:
+        out, _ = await asyncio.wait_for(process.communicate(), 20.0)
+    except TimeoutError as error:
+        raise ExportError(Kind.FFMPEG_MISSING, f"{binary} cannot be run: it does not answer") from error
+    finally:
+        await _reap(process)
     return out.decode("utf-8", "replace")
 
 
@@ -108,6 +137,8 @@ async def _run(command: list[str], folder: Path, timeout_seconds: float, data: b
             stdout=null,
             stderr=pipe,
             env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "HOME": str(folder)},
+            # A group of its own: a signal from the terminal is not meant for it, and a wrapper's child ends with it.
+            start_new_session=True,
         )
     except OSError as error:
         raise ExportError(Kind.FFMPEG_MISSING, f"{command[0]} cannot be run: {error}") from error
@@ -117,12 +148,21 @@ async def _run(command: list[str], folder: Path, timeout_seconds: float, data: b
             message, _ = await asyncio.gather(_tail(process.stderr), _feed(process.stdin, data))
             code = await process.wait()
     except TimeoutError:
-        return Run(-1, f"stopped after {timeout_seconds:g} s (export.timeout_seconds)")
+        return Run(-1, f"stopped after {timeout_seconds:g} s (export.timeout_seconds)", timed_out=True)
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        await _reap(process)
     return Run(code, message)
+
+
+async def _reap(process: asyncio.subprocess.Process) -> None:
+    """End what is still running, with all its children."""
+    if process.returncode is not None:
+        return
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(REAP_SECONDS):
+            await process.wait()
 
 
 def _limit(pid: int) -> None:

@@ -28,7 +28,19 @@ JPEG_TOLERANCE = 4.0
 
 
 class ProofError(Exception):
-    """The evidence does not hold; the message says which part."""
+    """The evidence does not hold; the message says which part. ``hopeless``: nor will it for fewer frames."""
+
+    def __init__(self, reason: str, *, hopeless: bool = False) -> None:
+        super().__init__(reason)
+        self.hopeless = hopeless
+
+
+class HashError(ProofError):
+    """FFmpeg saw other planes than those that were scored; ``frame`` is the first such ordinal."""
+
+    def __init__(self, frame: int, seen: str, scored: str) -> None:
+        super().__init__(f"frame {frame} has hash {seen[:12]}, but {scored[:12]} was scored")
+        self.frame = frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +89,7 @@ def check_batch(folder: Path, expected: dict[int, str], image: ImageFormat) -> d
         raise ProofError("not the asked-for set of hashes")
     for ordinal, scored in expected.items():
         if seen[ordinal] != scored:
-            raise ProofError(f"frame {ordinal} has hash {seen[ordinal][:12]}, but {scored[:12]} was scored")
+            raise HashError(ordinal, seen[ordinal], scored)
     return {ordinal: Evidence(scored, seen[ordinal]) for ordinal, scored in expected.items()}
 
 

@@ -15,7 +15,7 @@ from daemon.batching import frames_in_time, scaled_size, smoothed
 from daemon.config import ScoreConfig
 from daemon.errors import Kind, ScorerError
 from daemon.model import Outcome, Picture
-from daemon.score.flat import is_flat
+from daemon.score.flat import why_not
 from daemon.score.niqe import FusedNiqe
 from daemon.score.table import Metric
 
@@ -59,12 +59,10 @@ class FusedScorer:
         if self._niqe is None:
             raise ScorerError(Kind.SCORE, "the scorer is closed: open another one")
         started = self._clock()
-        flat = [is_flat(picture) for picture in pictures]
-        waiting = [
-            self._large_enough(one) for one, is_one_colour in zip(pictures, flat, strict=True) if not is_one_colour
-        ]
+        notes = [why_not(picture, self._side) for picture in pictures]
+        waiting = [self._large_enough(one) for one, note in zip(pictures, notes, strict=True) if note is None]
         scores = iter(self._niqe.score_all(waiting))
-        outcomes = [Outcome(None, "flat") if one else _outcome(next(scores)) for one in flat]
+        outcomes = [_outcome(next(scores)) if note is None else Outcome(None, note) for note in notes]
         pixels = sum(picture.shape[0] * picture.shape[1] for picture in waiting)
         if pixels:
             self._seconds_per_pixel = smoothed(self._seconds_per_pixel, (self._clock() - started) / pixels)

@@ -26,7 +26,7 @@ from daemon.score.build import build
 from daemon.score.catalog import pyiqa_version
 from daemon.score.devices import find_device, free_memory, use_every_core
 from daemon.score.failures import device_lost, out_of_memory, short
-from daemon.score.flat import is_flat
+from daemon.score.flat import why_not
 from daemon.score.forward import Forward
 from daemon.score.lanes import BUFFERS, CudaLane, HostLane, Landing, Lane
 from daemon.score.precision import name_of, settle
@@ -132,10 +132,10 @@ class PyiqaScorer:
         return lambda: [outcome for land in landings for outcome in land()]
 
     def _launch_alike(self, pictures: list[Picture]) -> Callable[[], list[Outcome]]:
-        """Flat pictures are answered here, the others go through the metric in batches that fit."""
+        """What cannot be scored is answered here, the others go through the metric in batches that fit."""
         height, width, _ = pictures[0].shape
-        flat = [is_flat(picture) for picture in pictures]
-        waiting = [picture for picture, is_one_colour in zip(pictures, flat, strict=True) if not is_one_colour]
+        notes = [why_not(picture, self._spec.side) for picture in pictures]
+        waiting = [picture for picture, note in zip(pictures, notes, strict=True) if note is None]
         itemsize, flights = pictures[0].itemsize, list[_Flight]()
         while waiting:
             size = min(len(waiting), self._fitting(height, width, itemsize))
@@ -143,11 +143,11 @@ class PyiqaScorer:
             if flight is not None:
                 flights.append(flight)
                 waiting = waiting[size:]
-        return functools.partial(self._land_alike, flat, flights)
+        return functools.partial(self._land_alike, notes, flights)
 
-    def _land_alike(self, flat: list[bool], flights: list[_Flight]) -> list[Outcome]:
+    def _land_alike(self, notes: list[str | None], flights: list[_Flight]) -> list[Outcome]:
         scored = (outcome for flight in flights for outcome in self._land(flight))
-        return [Outcome(None, "flat") if is_one_colour else next(scored) for is_one_colour in flat]
+        return [next(scored) if note is None else Outcome(None, note) for note in notes]
 
     def _attempt(self, pictures: list[Picture]) -> _Flight | None:
         """One batch on its way; None when it did not fit into memory and a smaller one should be tried."""

@@ -194,6 +194,11 @@ class Queue(Connection):
                 (status, video_id),
             )
 
+    async def score_again(self, video_id: int) -> None:
+        """Queue a video whose damage showed only at its export: it is decoded with one thread from now on."""
+        async with self._writing() as db:
+            await db.execute("UPDATE videos SET status = 'queued', damaged = 1, attempts = 0 WHERE id = ?", (video_id,))
+
     async def _records(self, where: str, arguments: Sequence[Any]) -> list[VideoRecord]:
         async with self._db.execute(f"SELECT * FROM videos {where}", arguments) as cursor:
             return [record(row) for row in await cursor.fetchall()]

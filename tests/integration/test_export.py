@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from daemon import decode, export
 from daemon.config import DecodeConfig, ExportConfig, OutputConfig
 from daemon.decode import DecodeReport
-from daemon.errors import ExportError, Kind
+from daemon.errors import ExportError, Kind, VideoError
 from daemon.export import Exporter, Proven, commands, embed, ffmpeg, names, proof
 from daemon.model import FileIdentity, Frame, Method, Pick, Selection, Still
 from tests import films
@@ -152,6 +157,104 @@ async def test_an_ffmpeg_that_lies_about_success_is_found_out(film: Path, tmp_pa
     proven, reasons = await Bench(film, tmp_path / "out", str(liar)).prove(tmp_path / "work", 3, 8)
     assert not proven
     assert set(reasons) == {3, 8}
+
+
+@pytest.mark.parametrize(
+    ("script", "kind"),
+    [("kill -9 $$", Kind.EXPORT), ('echo "x: Cannot allocate memory" >&2; exit 1', Kind.OUT_OF_MEMORY)],
+)
+async def test_an_ffmpeg_that_is_ended_says_nothing_of_the_video(
+    film: Path, tmp_path: Path, script: str, kind: Kind
+) -> None:
+    binary = tmp_path / "ffmpeg"
+    binary.write_text(
+        f'#!/bin/sh\ncase "$*" in *-version*|*"-h full"*) echo "ffmpeg version x"; exit 0;; esac\n{script}\n'
+    )
+    binary.chmod(0o755)
+    with pytest.raises(ExportError) as caught:
+        await Bench(film, tmp_path / "out", str(binary)).prove(tmp_path / "work", 3, 8)
+    assert caught.value.kind is kind
+    assert kind.retryable
+
+
+@pytest.mark.parametrize("exact", [False, True])
+async def test_a_picture_that_is_not_the_frames_is_no_still_whoever_made_it(
+    film: Path, tmp_path: Path, exact: bool
+) -> None:
+    """The planes may be right and the picture wrong: every path looks at pixels that the program has written."""
+    gray = tmp_path / "gray.py"
+    gray.write_text(
+        f"#!{sys.executable}\n"
+        "import pathlib, subprocess, sys\nfrom PIL import Image\n"
+        f"code = subprocess.run([{ffmpeg.find_binary('')!r}, *sys.argv[1:]]).returncode\n"
+        "for path in pathlib.Path.cwd().glob('*.png'):\n"
+        "    with Image.open(path) as made:\n        size = made.size\n"
+        "    Image.new('RGB', size, (128, 128, 128)).save(path)\n"
+        "sys.exit(code)\n"
+    )
+    gray.chmod(0o755)
+    proven, reasons = await Bench(film, tmp_path / "out", str(gray), exact=exact).prove(tmp_path / "work", 3, 8)
+    assert not proven
+    assert all("off its frame" in reason for reason in reasons.values())
+    assert set(reasons) == {3, 8}
+
+
+async def test_many_frames_that_ffmpeg_cannot_cut_cost_no_run_each(film: Path, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    binary = tmp_path / "ffmpeg"
+    real = ffmpeg.find_binary("")
+    binary.write_text(f'#!/bin/sh\ncase "$*" in *select=*) echo run >> "{runs}"; exit 1;; esac\nexec "{real}" "$@"\n')
+    binary.chmod(0o755)
+    proven, reasons = await Bench(film, tmp_path / "out", str(binary), select_batch=10).prove(tmp_path / "work")
+    assert not reasons
+    assert {one.method for one in proven.values()} == {Method.DECODE}
+    assert len(runs.read_text().splitlines()) <= 3
+
+
+async def test_a_frame_that_one_thread_does_not_decode_again_makes_the_film_unsteady(
+    film: Path, tmp_path: Path
+) -> None:
+    bench = Bench(film, tmp_path / "out")
+    exporter = await bench.exporter()
+    (tmp_path / "sound").mkdir()
+    await exporter.prove(bench.picks(3, 8), tmp_path / "sound")
+    assert not exporter.unsteady
+    bench.frames[8] = replace(bench.frames[8], hash="0" * 40)
+    (tmp_path / "odd").mkdir()
+    await exporter.prove(bench.picks(3, 8), tmp_path / "odd")
+    assert exporter.unsteady
+
+
+async def test_a_reference_decoder_that_hangs_is_given_up(film: Path, tmp_path: Path) -> None:
+    bench = Bench(film, tmp_path / "out", exact=True)
+    release = threading.Event()
+
+    def hang(wanted: frozenset[int], image: commands.ImageFormat) -> Iterator[Frame]:
+        release.wait(30)
+        yield from ()
+
+    bench.redecode = hang  # type: ignore[method-assign]
+    exporter = await bench.exporter()
+    exporter._stuck_seconds = 0.2
+    (tmp_path / "work").mkdir()
+    with pytest.raises(VideoError) as caught:
+        await exporter.prove(bench.picks(3), tmp_path / "work")
+    release.set()
+    assert caught.value.kind is Kind.STUCK
+
+
+async def test_a_child_of_a_wrapper_ends_with_it(tmp_path: Path) -> None:
+    """Without ``exec`` the wrapper's child would hold the pipes for ten minutes."""
+    wrapper = tmp_path / "ffmpeg"
+    wrapper.write_text(f'#!/bin/sh\nsleep 600 & echo $! > "{tmp_path}/child"\nwait\n')
+    wrapper.chmod(0o755)
+    capabilities = commands.Capabilities(str(wrapper), "slow", apply_cropping=False, script_option="-/filter_complex")
+    started = time.monotonic()
+    ended = await ffmpeg.run(capabilities, [], tmp_path, 0.5)
+    assert ended.timed_out
+    assert time.monotonic() - started < ffmpeg.REAP_SECONDS
+    with suppress(psutil.NoSuchProcess):
+        assert psutil.Process(int((tmp_path / "child").read_text())).status() == psutil.STATUS_ZOMBIE
 
 
 async def test_a_missing_ffmpeg_is_one_clear_error(film: Path, tmp_path: Path) -> None:

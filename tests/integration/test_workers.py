@@ -213,6 +213,45 @@ async def test_a_file_that_hangs_the_decoder_is_set_aside_and_the_next_is_done(
     assert second.status is Status.DONE
 
 
+async def test_damage_that_only_the_export_shows_is_scored_again_with_one_thread(
+    config: Config, store: Store, tmp_path: Path, logged: list[EventDict]
+) -> None:
+    """Frame threads may give other planes than one thread does, without a word: here a stored hash stands for it."""
+    one = await film(store, tmp_path)
+    async with working(config, store) as (crew, tasks):
+        await ended(crew, tasks, store, one)
+    right = await store.hashes(one)
+    picked = (await store.rows("stills", (1,)))[0]["frame"]
+    async with store._writing() as db:
+        await db.execute("UPDATE frames SET hash = 'other' WHERE frame = ?", (picked,))
+        await db.execute("DELETE FROM stills")
+    await store.set_status(one, Status.SCORED)
+    async with working(config, store) as (crew, tasks):
+        (row,) = await ended(crew, tasks, store, one)
+    assert (row.status, row.damaged, row.frames_scored) == (Status.DONE, True, 24)
+    assert await store.hashes(one) == right
+    assert picked in {still["frame"] for still in await store.rows("stills", (2,))}
+    (said_so,) = [event for event in logged if event["event"] == "video.damaged"]
+    assert said_so["action"] == "scoring again with one thread"
+
+
+async def test_a_film_whose_stills_cannot_be_proven_has_failed_and_is_not_done_without_any(
+    config: Config, store: Store, tmp_path: Path
+) -> None:
+    one = await film(store, tmp_path, frames=3)
+    async with working(config, store) as (crew, tasks):
+        await ended(crew, tasks, store, one)
+    async with store._writing() as db:
+        await db.execute("UPDATE frames SET hash = 'other'")
+        await db.execute("DELETE FROM stills")
+        # As for a film that was scored with one thread: nothing more can be tried.
+        await db.execute("UPDATE videos SET damaged = 1")
+    await store.set_status(one, Status.SCORED)
+    async with working(config, store) as (crew, tasks):
+        (row,) = await ended(crew, tasks, store, one)
+    assert (row.status, row.error_kind) == (Status.FAILED, Kind.UNPROVEN)
+
+
 async def test_a_decoder_that_is_only_slow_is_waited_for(
     impatient: Config, store: Store, tmp_path: Path, fragile: type[FragileScorer], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,7 +21,7 @@ LAYERS: dict[str, set[str]] = {
     for layer, rooms in {
         "ground": "errors model",
         "base": "config config_choice config_service logs bridge picture tone notify news heartbeat"
-        " compiled features measure",
+        " compiled features measure hang",
         "stages": "watch observer admit decode damage frames batching score store shots cuts gates selection export",
         "pipeline": "scoring pipeline judge choosing refine finalize intake patience workers"
         " board metrics web hooks after headline",
@@ -34,6 +34,7 @@ APART = {"ground", "base", "stages"}
 NEIGHBOURS = {("score", "batching"), ("picture", "tone"), ("decode", "damage"), ("decode", "frames")} | {
     ("watch", "observer"),
     ("shots", "cuts"),
+    ("hang", "bridge"),
     ("config", "config_choice"),
     ("config", "config_service"),
     ("config_service", "config_choice"),
