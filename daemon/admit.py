@@ -58,6 +58,19 @@ class Look(Protocol):
         """Device number."""
 
 
+class Dated(Protocol):
+    """The part of ``os.stat_result`` that says when a file was written."""
+
+    @property
+    def st_mtime_ns(self) -> int:
+        """Nanoseconds since the epoch."""
+
+
+def mtime_ns(look: Dated) -> int:
+    """A file's mtime as it is stored and compared: what 64 bits hold, the years 1678 to 2262."""
+    return max(-(2**63), min(look.st_mtime_ns, 2**63 - 1))
+
+
 @dataclass(frozen=True, slots=True)
 class Settled:
     """A path that stood still long enough, and what the last look saw.
@@ -171,7 +184,7 @@ class Settler:
                 return error.errno, Settled(path, None, None)
             raise
         seen = (look.st_size, look.st_mtime_ns, look.st_ino, look.st_dev)
-        return seen, Settled(path, look.st_size, look.st_mtime_ns)
+        return seen, Settled(path, look.st_size, mtime_ns(look))
 
     def _after_look(self, tracked: _Tracked, seen: _Seen, now: float) -> bool:
         """Whether the path has settled; it is scheduled for the next look if not."""
@@ -237,7 +250,7 @@ def fingerprint(path: Path) -> FileIdentity:
             _refuse_changed(path, before, path.stat())
         finally:
             os.close(descriptor)
-    return FileIdentity(path, digest, before.st_size, before.st_mtime_ns)
+    return FileIdentity(path, digest, before.st_size, mtime_ns(before))
 
 
 def refuse_outside(path: Path, folder: Path, follow_outside: bool) -> None:
@@ -360,13 +373,16 @@ def judge(
     whether a row's own file is where the row says. A copy of a file that failed or was refused is new, and with
     ``copies`` every copy whose name, without the suffix, is another: stills of the same name would collide.
     """
-    for record in same_content:
-        if record.file.path == file.path:
-            return Verdict.SAME, record
+    own = next((record for record in same_content if record.file.path == file.path), None)
+    if own is not None and own.error_kind != Kind.DUPLICATE:
+        return Verdict.SAME, own
     originals = [record for record in same_content if record.error_kind != Kind.DUPLICATE]
     for record in originals:
         if not still_there(record):
-            return Verdict.MOVED, record
+            # A copy that was noted as one takes the place of an original that was lost before its turn.
+            return Verdict.MOVED, own if own is not None and record.status is Status.MISSING else record
+    if own is not None:
+        return Verdict.SAME, own
     for record in originals:
         welcome = copies and record.file.path.stem != file.path.stem
         if record.status not in (Status.FAILED, Status.REJECTED) and not welcome:

@@ -25,6 +25,7 @@ class Kind(StrEnum):
     SCORE = "score"
     OUT_OF_MEMORY = "out_of_memory"
     DISK_FULL = "disk_full"
+    AWAY = "away"
     FFMPEG_MISSING = "ffmpeg_missing"
     EXPORT = "export"
     UNPROVEN = "unproven"
@@ -70,6 +71,7 @@ _RETRYABLE = frozenset(
         Kind.UNREADABLE,
         Kind.OUT_OF_MEMORY,
         Kind.DISK_FULL,
+        Kind.AWAY,
         Kind.FFMPEG_MISSING,
         Kind.EXPORT,
         Kind.BUSY,

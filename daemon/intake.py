@@ -12,7 +12,8 @@ from pathlib import Path
 from daemon import admit
 from daemon.admit import Settled, Settler, Verdict
 from daemon.config import WatchConfig
-from daemon.errors import ConfigError, Kind, StillwatchError, VideoError
+from daemon.errors import ConfigError, Kind, StillwatchError, StoreError, VideoError
+from daemon.heartbeat import Heartbeats
 from daemon.logs import get
 from daemon.model import FileIdentity, Status, VideoRecord
 from daemon.news import Ended, Observer, ignore
@@ -22,7 +23,13 @@ from daemon.watch import Watcher
 
 log = get(__name__)
 
+STAGE = "watching"
+"""The name of this stage in the log and among the heartbeats."""
 STOP_SECONDS = 3.0
+_TRIED_AGAIN = (Status.MISSING, Status.FAILED, Status.REJECTED)
+"""What is dropped again after such an end is worked on again."""
+ALIVE_SECONDS = 5.0
+"""How often it is looked whether events can still arrive."""
 OVERFLOW_SECONDS = 1.0
 """After lost events the folder is listed anew, but not more often than this."""
 
@@ -41,9 +48,11 @@ class Intake:
         pause_seconds: float,
         monotonic: Callable[[], float] = time.monotonic,
         observer: Observer = ignore,
+        hearts: Heartbeats | None = None,
     ) -> None:
+        self._hearts = hearts or Heartbeats(0.0)
         # A cancellation ends this room, not a word.
-        self._patience = Patience("watching", asyncio.Event(), pause_seconds, monotonic=monotonic)
+        self._patience = Patience(STAGE, asyncio.Event(), pause_seconds, monotonic=monotonic)
         self._rescan_at = self._rescanned_at = monotonic()
         self._config = config
         self._store = store
@@ -70,33 +79,44 @@ class Intake:
         self._rescan_at = self._monotonic()
         while True:
             self._wake.clear()
+            self._beat()
             try:
-                await self._step()
+                if await self._step():
+                    self._patience.went_well()
             except StillwatchError as error:
                 if not pauses(error):
                     raise
                 # What had settled is found again.
                 self._rescan_at = self._monotonic()
+                self._hearts.rest(STAGE)
                 await self._patience.wait(error)
                 continue
-            self._patience.went_well()
+            self._hearts.rest(STAGE)
             now = self._monotonic()
             due = self._settler.next_due(now)
-            pause = self._rescan_at - now if due is None else min(due, self._rescan_at - now)
+            pause = min(self._rescan_at - now, ALIVE_SECONDS, ALIVE_SECONDS if due is None else due)
             try:
                 async with asyncio.timeout(max(pause, 0.01)):
                     await self._wake.wait()
             except TimeoutError:
                 continue
 
-    async def _step(self) -> None:
-        if self._monotonic() >= self._rescan_at:
+    def _beat(self) -> None:
+        """It gets on; called on threads as well."""
+        self._hearts.beat(STAGE)
+
+    async def _step(self) -> bool:
+        """Whether the database was asked for anything."""
+        rescan = self._monotonic() >= self._rescan_at or not await asyncio.to_thread(lambda: self._watcher.alive)
+        if rescan:
             self._rescanned_at = self._monotonic()
             # Events that are lost from here on ask for another one.
             self._rescan_at = math.inf
             await self._rescan()
             self._rescan_at = min(self._rescan_at, self._monotonic() + self._config.rescan_seconds)
-        await self._admit(await asyncio.to_thread(self._settler.poll, self._monotonic()))
+        settled = await asyncio.to_thread(self._settler.poll, self._monotonic())
+        await self._admit(settled)
+        return rescan or bool(settled)
 
     async def stop(self) -> None:
         """End the watcher's threads."""
@@ -130,28 +150,60 @@ class Intake:
     async def _rescan(self) -> None:
         """Notice everything on the disk that no row describes; mend a watcher that has died."""
         try:
-            if not self._watcher.alive:
+            if not await asyncio.to_thread(lambda: self._watcher.alive and self._watcher.complete()):
                 await asyncio.to_thread(self._watcher.stop, STOP_SECONDS)
                 await asyncio.to_thread(self._watcher.start)
-            looks = await asyncio.to_thread(lambda: [look for path in self._watcher.scan() if (look := _look(path))])
+            looks = await asyncio.to_thread(self._looks)
         except ConfigError as error:
             log.warning("watch.unavailable", path=str(self._config.path), reason=error.sentence)
             return
         for path in await self._store.unknown(looks):
             self._settler.noticed(path)
 
+    def _looks(self) -> list[tuple[Path, int, int]]:
+        found = []
+        for path in self._watcher.scan():
+            self._beat()
+            if look := _look(path):
+                found.append(look)
+        return found
+
     async def _admit(self, settled: list[Settled]) -> None:
         looks = [(one.path, one.size_bytes or 0, one.mtime_ns or 0) for one in settled]
         by_path = {look[0]: look for look in looks}
         for path in await self._store.unknown(looks):
+            self._beat()
             try:
                 await self._take(*by_path[path])
+            except StoreError:
+                raise
             except VideoError as error:
-                if error.kind is Kind.CHANGED:
-                    self._settler.noticed(path)
-                elif error.kind is not Kind.MISSING:
-                    refused = await refuse(self._store, FileIdentity(path, "", *by_path[path][1:]), error)
-                    self._observer(Ended(refused))
+                await self._not_taken(by_path[path], error)
+            except Exception as error:
+                # One file that nobody foresaw must not keep all others out.
+                unforeseen = VideoError(
+                    Kind.INTERNAL, f"an unexpected {type(error).__name__}: {error}; please report it"
+                )
+                unforeseen.__cause__ = error
+                await self._not_taken(by_path[path], unforeseen)
+
+    async def _not_taken(self, look: tuple[Path, int, int], error: VideoError) -> None:
+        path, size_bytes, mtime_ns = look
+        if error.kind is Kind.CHANGED:
+            self._settler.noticed(path)
+            return
+        if error.kind is Kind.MISSING:
+            return
+        before = next(iter(await self._store.at_path(path)), None)
+        if (
+            error.kind is Kind.UNREADABLE
+            and before is not None
+            and (before.error_kind, before.file) == (error.kind, FileIdentity(path, "", size_bytes, mtime_ns))
+        ):
+            # Said before; every rescan tries again.
+            return
+        refused = await refuse(self._store, FileIdentity(path, "", size_bytes, mtime_ns), error)
+        self._observer(Ended(refused))
 
     async def _take(self, path: Path, size_bytes: int, mtime_ns: int) -> None:
         await asyncio.to_thread(admit.refuse_outside, path, self._config.path, self._config.follow_outside)
@@ -167,7 +219,7 @@ class Intake:
 async def enter(store: Store, file: FileIdentity, *, copies: bool) -> VideoRecord:
     """Queue a file unless its content is known; returns the row that stands for it."""
     same = await store.same_content(file.fingerprint)
-    verdict, record = await asyncio.to_thread(admit.judge, file, same, _still_there, copies=copies)
+    verdict, record = await asyncio.to_thread(admit.judge, file, same, still_there, copies=copies)
     if record is None:
         video_id = await store.enqueue(file)
         log.info("video.queued", video=str(file.path), video_id=video_id, size_bytes=file.size_bytes)
@@ -179,9 +231,11 @@ async def enter(store: Store, file: FileIdentity, *, copies: bool) -> VideoRecor
         )
         return await refuse(store, file, error)
     await store.relocate(record.id, file)
-    if record.status is Status.MISSING:
+    if record.status in _TRIED_AGAIN and (verdict is Verdict.MOVED or record.error_kind != Kind.DUPLICATE):
         await store.requeue([record.id])
         log.info("video.queued", video=str(file.path), video_id=record.id, size_bytes=file.size_bytes, again=True)
+    else:
+        log.info("video.known", video=str(file.path), video_id=record.id, status=record.status.value)
     return await store.video(record.id)
 
 
@@ -195,6 +249,7 @@ async def refuse(store: Store, file: FileIdentity, error: VideoError) -> VideoRe
         video_id=video_id,
         error_kind=error.kind.value,
         error=error.sentence,
+        exc_info=error.__cause__ if error.kind is Kind.INTERNAL else False,
     )
     return await store.video(video_id)
 
@@ -207,8 +262,9 @@ def _look(path: Path) -> tuple[Path, int, int] | None:
     except OSError:
         # Noticed all the same: settling says why it cannot be looked at.
         return path, 0, 0
-    return path, found.st_size, found.st_mtime_ns
+    return path, found.st_size, admit.mtime_ns(found)
 
 
-def _still_there(record: VideoRecord) -> bool:
+def still_there(record: VideoRecord) -> bool:
+    """Whether a video's file is where its row says, as it was."""
     return _look(record.file.path) == (record.file.path, record.file.size_bytes, record.file.mtime_ns)

@@ -14,11 +14,11 @@ T = TypeVar("T")
 
 log = get(__name__)
 
-_EVERYBODY = frozenset({Kind.DISK_FULL, Kind.BUSY})
+_EVERYBODY = frozenset({Kind.DISK_FULL, Kind.AWAY, Kind.BUSY})
 
 
 def pauses(error: BaseException) -> bool:
-    """Whether the cause would meet every video: a full disk, a database that somebody else holds."""
+    """Whether the cause would meet every video: a disk that is full or away, a database that somebody else holds."""
     return isinstance(error, StillwatchError) and error.kind in _EVERYBODY
 
 

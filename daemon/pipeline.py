@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from daemon import decode, picture
+from daemon import admit, decode, picture
 from daemon.bridge import Channel
 from daemon.config import Config
 from daemon.decode import DamageError, DecodeReport
@@ -58,6 +58,7 @@ class Pipeline:
         self._observer = observer
         self._monotonic = monotonic
         self._channels: set[Channel[Frame]] = set()
+        self._suspects: set[int] = set()
         self._stopping = False
 
     def stop(self) -> None:
@@ -75,6 +76,15 @@ class Pipeline:
 
         Frames that are stored already with the same hash are not scored again. Raises VideoError.
         """
+        try:
+            return await self._score(record, desk)
+        except VideoError as error:
+            if error.kind.rejects:
+                # A refusal is final: a disk or share that fails in the middle must not look like a bad file.
+                await self._require_readable(record.file)
+            raise
+
+    async def _score(self, record: VideoRecord, desk: SharedScorer) -> bool:
         await self._unchanged(record.file)
         scorer = desk.scorer
         info = await self._probe(record.file.path)
@@ -90,6 +100,8 @@ class Pipeline:
             frames_stored=len(known),
             scorer=scorer.identity,
         )
+        if record.attempts > 1:
+            self._suspects.add(record.id)
         single = record.damaged
         try:
             report = await self._pass(record, info, known, desk, scorer, single_thread=single)
@@ -122,6 +134,13 @@ class Pipeline:
     async def _unchanged(self, file: FileIdentity) -> None:
         looking = on_a_thread(lambda: unchanged(file), "look")
         await unless_stuck(looking, self._config.service.stuck_seconds, "looking at the file")
+
+    async def _require_readable(self, file: FileIdentity) -> None:
+        """Raise VideoError(UNREADABLE, MISSING or CHANGED) when the content cannot be read as it was admitted."""
+        reading = on_a_thread(lambda: admit.fingerprint(file.path), "look")
+        found = await unless_stuck(reading, self._config.service.stuck_seconds, "reading the file")
+        if found.fingerprint != file.fingerprint:
+            raise _changed()
 
     async def _next_batch(self, channel: Channel[Frame], size: int) -> Sequence[Frame]:
         """Raises VideoError(STUCK) when not a single frame comes; a slow decoder fills its batch in its own time."""
@@ -199,6 +218,10 @@ class Pipeline:
         pictures = [frame.picture for frame in fresh if frame.picture is not None]
         outcomes = await self._outcomes(pictures, desk, scorer)
         await self._store.add_frames(video_id, [_row(f, o) for f, o in zip(fresh, outcomes, strict=True)])
+        if fresh and video_id in self._suspects:
+            # It gets further than the last time: what ended that was not this film.
+            self._suspects.discard(video_id)
+            await self._store.forgive(video_id)
         self._observer(FramesScored(len(fresh)))
 
     async def _outcomes(self, pictures: Sequence[Picture], desk: SharedScorer, scorer: Scorer) -> list[Outcome]:
@@ -238,10 +261,12 @@ def unchanged(file: FileIdentity) -> None:
         raise VideoError(Kind.MISSING, "the file is not there any more: drop it again") from error
     except OSError as error:
         raise VideoError(Kind.UNREADABLE, f"the file cannot be read: {error.strerror}") from error
-    if (found.st_size, found.st_mtime_ns) != (file.size_bytes, file.mtime_ns):
-        raise VideoError(
-            Kind.CHANGED, "the file was changed while it was worked on: it is taken again once it is still"
-        )
+    if (found.st_size, admit.mtime_ns(found)) != (file.size_bytes, file.mtime_ns):
+        raise _changed()
+
+
+def _changed() -> VideoError:
+    return VideoError(Kind.CHANGED, "the file was changed while it was worked on: it is taken again once it is still")
 
 
 def status_after(error: Exception) -> Status:

@@ -23,7 +23,7 @@ from daemon.intake import Intake
 from daemon.logs import get
 from daemon.model import Status
 from daemon.news import Left, News, Observer, Progress, Step, Taken, ignore, to_all
-from daemon.patience import pauses
+from daemon.patience import Patience, pauses
 from daemon.reload import reload
 from daemon.store import Store
 from daemon.workers import Workers, cancel, wind_down, workers
@@ -92,7 +92,9 @@ async def run(config: Config, observer: Observer = ignore, read_config: Callable
     with only_one(config.database.path), Stop(config.service) as stop:
         _make_folders(config)
         removed = await asyncio.to_thread(workshop.clean, config.output.path)
-        store = await Store.open(config.database)
+        store = await _opened(config, stop)
+        if store is None:
+            return
         try:
             resumed, aside = await store.recover(config.service.max_attempts)
             async with (
@@ -100,7 +102,7 @@ async def run(config: Config, observer: Observer = ignore, read_config: Callable
                 workers(config, store, to_all(observer, side.tell, pulse(hearts, config)), after=True) as crew,
             ):
                 pause_seconds = config.service.pause_seconds
-                intake = Intake(config.watch, store, crew.wake, pause_seconds, observer=side.tell)
+                intake = Intake(config.watch, store, crew.wake, pause_seconds, observer=side.tell, hearts=hearts)
                 await intake.start()
                 log.info(
                     "service.ready",
@@ -126,6 +128,19 @@ def _pool() -> ThreadPoolExecutor:
     for _ in range(POOL_THREADS):
         pool.submit(together.wait)
     return pool
+
+
+async def _opened(config: Config, stop: Stop) -> Store | None:
+    """The database, once nobody else holds it; None when a stop was asked for in the meantime."""
+    patience = Patience("start", stop.asked, config.service.pause_seconds)
+    try:
+        store = await patience.through(lambda: Store.open(config.database))
+    except StoreError as error:
+        if stop.asked.is_set() and pauses(error):
+            return None
+        raise
+    patience.went_well()
+    return store
 
 
 async def _close(store: Store, stop: Stop) -> None:

@@ -175,6 +175,16 @@ class Watcher:
         # Polling goes by the path and notices itself; a share must not be able to block this.
         return self._mode == "polling" or _identity(self._config.path) == self._identity
 
+    def complete(self) -> bool:
+        """Whether the kernel still has a watch for a new subfolder; ``stop`` and ``start`` then poll, and say so."""
+        if self._observer is None or self._mode == "polling" or not self._config.recursive:
+            return True
+        try:
+            observer.require_spare_watch(self._observer, _Handler(self._on_event))
+        except OSError as error:
+            return error.errno not in _INOTIFY_LIMITS
+        return True
+
     def start(self) -> None:
         """Begin to watch; takes as long as one walk through the folder.
 

@@ -8,12 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 
-from daemon import measure
+from daemon import folders, measure
 from daemon.config import Config
 from daemon.errors import Kind, ScorerError, StillwatchError, StoreError, VideoError
 from daemon.export import ffmpeg
 from daemon.export.commands import Capabilities
 from daemon.finalize import Finalizer
+from daemon.hang import on_a_thread
+from daemon.intake import still_there
 from daemon.logs import get
 from daemon.model import Status, VideoRecord
 from daemon.news import Ended, Left, Observer, Step, Taken
@@ -136,9 +138,9 @@ class Workers:
             raise
         except StillwatchError as error:
             await self._release_if_cancelled(record, waiting)
-            failure = error
-            if pauses(error):
-                await self._pause(record, waiting, error, patience)
+            failure = await self._of_the_folder(record, error)
+            if pauses(failure):
+                await self._pause(record, waiting, failure, patience)
                 return
             if isinstance(error, StoreError):
                 raise
@@ -158,8 +160,22 @@ class Workers:
             failure.__cause__ = error
             await patience.through(lambda: self._ended(record, failure))
         else:
-            self._losses = 0
+            if waiting is Status.QUEUED:
+                self._losses = 0
             patience.went_well()
+
+    async def _of_the_folder(self, record: VideoRecord, error: StillwatchError) -> StillwatchError:
+        """The same error, or that a whole folder is away, which would meet every video."""
+        if self._among is not None or error.kind not in (Kind.UNREADABLE, Kind.EXPORT):
+            return error
+        watch, output = self.config.watch.path, self.config.output.path
+        inbox = watch if record.file.path.is_relative_to(watch) else record.file.path.parent
+        try:
+            await on_a_thread(lambda: folders.require(inbox, None if error.kind is Kind.UNREADABLE else output), "look")
+        except StillwatchError as away:
+            away.__cause__ = error
+            return away
+        return error
 
     async def _release_if_cancelled(self, record: VideoRecord, waiting: Status) -> None:
         """What is raised while a cancellation winds up is no failure of the video."""
@@ -230,6 +246,23 @@ class Workers:
             exc_info=(error.__cause__ or False) if status is Status.FAILED else False,
         )
         self._observer(Ended(await self._store.video(record.id)))
+        if status is Status.MISSING:
+            await self._pass_on(record)
+
+    async def _pass_on(self, record: VideoRecord) -> None:
+        """A copy that was noted as a duplicate takes the place of a video that is not to be had any more."""
+        for copy in await self._store.same_content(record.file.fingerprint):
+            if copy.error_kind == Kind.DUPLICATE and await asyncio.to_thread(still_there, copy):
+                await self._store.requeue([copy.id])
+                log.info(
+                    "video.queued",
+                    video=str(copy.file.path),
+                    video_id=copy.id,
+                    size_bytes=copy.file.size_bytes,
+                    again=True,
+                )
+                self.wake()
+                return
 
     async def _score(self, record: VideoRecord) -> None:
         if await self._pipeline.score(record, self.desk):

@@ -33,18 +33,28 @@ def workshop(output: Path, video_id: int) -> Iterator[Path]:
 
 
 def clean(output: Path) -> int:
-    """Remove what killed runs left; folders of living processes stay. Returns how many went."""
+    """Remove what killed runs left; folders of living processes stay. Returns how many went.
+
+    Numbers come again: a process that began after a folder was last changed is not its owner.
+    """
     root = output / FOLDER
     removed = 0
     if root.is_dir():
         for place in root.iterdir():
             pid = place.name.partition("-")[0]
-            if pid.isdecimal() and int(pid) != os.getpid() and psutil.pid_exists(int(pid)):
+            if pid.isdecimal() and int(pid) != os.getpid() and _works_in(int(pid), place):
                 continue
             shutil.rmtree(place, ignore_errors=True)
             removed += 1
         remove_if_empty(root)
     return removed
+
+
+def _works_in(pid: int, place: Path) -> bool:
+    try:
+        return psutil.Process(pid).create_time() <= place.stat().st_ctime
+    except (psutil.Error, OSError):
+        return False
 
 
 def remove_if_empty(folder: Path) -> None:

@@ -267,6 +267,7 @@ class Store(Queue, Judgement, Sources):
 
     async def data_version(self) -> int:
         """A number that changes when another connection has written."""
+        await self.require_file()
         async with self._db.execute("PRAGMA data_version") as cursor:
             row = await cursor.fetchone()
         return int(row[0]) if row is not None else 0

@@ -37,9 +37,11 @@ class Connection:
     """An open database with grouped and immediate transactions. Made by ``open``; must be closed."""
 
     def __init__(
-        self, connection: aiosqlite.Connection, commit_seconds: float, clock: Callable[[], str] = utc_now
+        self, connection: aiosqlite.Connection, path: Path, commit_seconds: float, clock: Callable[[], str] = utc_now
     ) -> None:
         self._db = connection
+        self._path = path
+        self._file = _identity(path)
         self._commit_seconds = commit_seconds
         self._clock = clock
         self._lock = asyncio.Lock()
@@ -65,7 +67,8 @@ class Connection:
             await asyncio.to_thread(_try_out, config)
             db = await aiosqlite.connect(config.path, timeout=config.busy_seconds, isolation_level=None)
         except (OSError, sqlite3.OperationalError) as error:
-            raise StoreError(Kind.DATABASE, f"{config.path} cannot be opened: {error}") from error
+            kind = Kind.BUSY if "locked" in str(error) else Kind.DATABASE
+            raise StoreError(kind, f"{config.path} cannot be opened: {error}") from error
         except sqlite3.Error as error:
             raise StoreError(Kind.DATABASE, f"{config.path} is not usable: {error}") from error
         try:
@@ -77,11 +80,12 @@ class Connection:
             await migrate(db, config.path)
         except sqlite3.Error as error:
             await db.close()
-            raise StoreError(Kind.DATABASE, f"{config.path} is not usable: {error}") from error
+            kind = Kind.BUSY if "locked" in str(error) else Kind.DATABASE
+            raise StoreError(kind, f"{config.path} is not usable: {error}") from error
         except StillwatchError:
             await db.close()
             raise
-        return cls(db, config.commit_seconds, clock)
+        return cls(db, config.path, config.commit_seconds, clock)
 
     async def close(self) -> None:
         """Commit what is pending and close the connection."""
@@ -91,6 +95,13 @@ class Connection:
             if self._flusher is not None:
                 self._flusher.cancel()
             await self._db.close()
+
+    async def require_file(self) -> None:
+        """Raise StoreError(DATABASE) when the file was deleted or replaced: what is written would be lost."""
+        if await asyncio.to_thread(_identity, self._path) != self._file:
+            raise StoreError(
+                Kind.DATABASE, f"{self._path} was deleted or replaced while it was in use: put it back, or start again"
+            )
 
     async def hurry(self, busy_seconds: float) -> None:
         """Wait no longer than this for another writer from now on."""
@@ -224,6 +235,15 @@ def as_store_error() -> Iterator[None]:
         raise StoreError(Kind.DATABASE, f"the database cannot be used: {error}") from error
     except sqlite3.Error as error:
         raise StoreError(Kind.DATABASE, f"the database refuses this: {error}") from error
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Device and inode; None for a file that is not there."""
+    try:
+        look = path.stat()
+    except OSError:
+        return None
+    return look.st_dev, look.st_ino
 
 
 def _try_out(config: DatabaseConfig) -> None:

@@ -29,7 +29,9 @@ class Queue(Connection):
             async with self._db.execute(
                 f"WITH c (path, size_bytes, mtime_ns) AS (VALUES {values}) SELECT c.path FROM c WHERE EXISTS"
                 " (SELECT 1 FROM videos v WHERE v.path = c.path AND v.size_bytes = c.size_bytes"
-                " AND v.mtime_ns = c.mtime_ns AND v.status != 'missing')",
+                " AND v.mtime_ns = c.mtime_ns AND v.status != 'missing'"
+                # A file that could not be read is looked at again until it can.
+                " AND NOT (v.fingerprint = '' AND v.error_kind = 'unreadable'))",
                 arguments,
             ) as cursor:
                 known = {path_of(row[0]) for row in await cursor.fetchall()}
@@ -45,8 +47,15 @@ class Queue(Connection):
         return await self._records("WHERE path = ? ORDER BY id DESC", (path_value(path),))
 
     async def enqueue(self, file: FileIdentity) -> int:
-        """Add a video to the queue and return its id."""
+        """Add a video to the queue and return its id; the row of a file that could not be read so far becomes its."""
         async with self._writing() as db:
+            cursor = await db.execute(
+                "UPDATE videos SET fingerprint = ?, size_bytes = ?, mtime_ns = ?, status = 'queued', error_kind = NULL,"
+                " error = NULL, finished_at = NULL, queued_at = ? WHERE path = ? AND fingerprint = '' RETURNING id",
+                (file.fingerprint, file.size_bytes, file.mtime_ns, self._clock(), path_value(file.path)),
+            )
+            if taken := list(await cursor.fetchall()):
+                return int(taken[0][0])
             cursor = await db.execute(
                 "INSERT INTO videos (path, fingerprint, size_bytes, mtime_ns, status, queued_at)"
                 " VALUES (?, ?, ?, ?, 'queued', ?)",
@@ -108,6 +117,7 @@ class Queue(Connection):
 
         With ``among`` only those ids are taken.
         """
+        await self.require_file()
         limit = "" if among is None else f" AND id IN ({','.join(str(int(one)) for one in among)})"
         now = self._clock()
         # A time beyond every delay was noted before the clock was set back.
@@ -170,14 +180,15 @@ class Queue(Connection):
     async def requeue(self, video_ids: Iterable[int]) -> int:
         """Queue failed, rejected or missing videos again, and hurry those that wait for their next try.
 
-        Scored rows are kept. Returns how many.
+        Scored rows are kept. A file that was never read is to be taken anew, by whoever watches. Returns how many.
         """
         changed = 0
         async with self._writing() as db:
             for video_id in video_ids:
                 cursor = await db.execute(
-                    "UPDATE videos SET status = CASE status WHEN 'scored' THEN status ELSE 'queued' END, attempts = 0,"
-                    " retries = 0, retry_at = NULL, error_kind = NULL, error = NULL, finished_at = NULL WHERE id = ?"
+                    "UPDATE videos SET status = CASE WHEN status = 'scored' THEN status"
+                    " WHEN fingerprint = '' THEN 'missing' ELSE 'queued' END, attempts = 0, retries = 0,"
+                    " retry_at = NULL, error_kind = NULL, error = NULL, finished_at = NULL WHERE id = ?"
                     " AND (status IN ('failed', 'rejected', 'missing') OR retry_at IS NOT NULL)",
                     (video_id,),
                 )
@@ -193,6 +204,11 @@ class Queue(Connection):
                 " WHERE id = ?",
                 (status, video_id),
             )
+
+    async def forgive(self, video_id: int) -> None:
+        """Starts that have not come to an end are forgotten but for this one."""
+        async with self._writing() as db:
+            await db.execute("UPDATE videos SET attempts = 1 WHERE id = ? AND attempts > 1", (video_id,))
 
     async def score_again(self, video_id: int) -> None:
         """Queue a video whose damage showed only at its export: it is decoded with one thread from now on."""

@@ -222,16 +222,88 @@ def test_permissions_that_are_taken_away_and_given_back(tmp_path: Path) -> None:
     with Daemon(config, command).ready() as daemon:
         (tmp_path / "stills").chmod(0o500)
         film(tmp_path / "inbox")
-        postponed = daemon.event("video.postponed")
-        assert (postponed["error_kind"], "write permission" in postponed["error"]) == ("export", True)
+        paused = daemon.event("service.paused")
+        assert (paused["error_kind"], "permission to write" in paused["error"]) == ("away", True)
         (tmp_path / "stills").chmod(0o700)
         daemon.event("video.done")
         secret = film(tmp_path, "secret.mkv", frames=30)
         secret.chmod(0)
-        secret.rename(tmp_path / "inbox" / "secret.mkv")
+        secret = secret.rename(tmp_path / "inbox" / "secret.mkv")
         failed = daemon.wait_for(lambda e: e["event"] in ("video.failed", "video.rejected", "video.postponed"))
         assert (failed["error_kind"], "may not be read" in failed["error"]) == ("unreadable", True)
+        secret.chmod(0o600)
+        daemon.event("video.done", "secret.mkv")
         assert daemon.stop() == 0
+    assert query(tmp_path, "SELECT status, COUNT(*) FROM videos GROUP BY 1") == [("done", 2)]
+
+
+def test_a_share_that_is_away_for_longer_than_any_retry_costs_nothing(tmp_path: Path) -> None:
+    config = write_config(tmp_path, service={**QUICK, "max_retries": 1})
+    command = [sys.executable, "-m", "daemon", "run", "--config", str(config)]
+    if os.geteuid() == 0:
+        if not shutil.which("setpriv"):
+            pytest.skip("root may read everything without setpriv")
+        command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
+    inbox = tmp_path / "inbox"
+    with Daemon(config, command).ready() as daemon:
+        long_film(inbox)
+        daemon.event("video.progress")
+        film(inbox, "next.mkv")
+        daemon.event("video.queued", "next.mkv")
+        inbox.chmod(0)
+        assert daemon.event("service.paused")["error_kind"] == "away"
+        for _ in range(4):
+            daemon.event("watch.unavailable")
+        inbox.chmod(0o700)
+        daemon.event("video.done", "film.mkv")
+        daemon.event("video.done", "next.mkv")
+        assert daemon.stop() == 0
+    assert query(tmp_path, "SELECT status, retries, COUNT(*) FROM videos GROUP BY 1, 2") == [("done", 0, 2)]
+
+
+def test_a_copy_takes_the_place_of_an_original_that_goes_away(tmp_path: Path) -> None:
+    config = write_config(tmp_path, service=QUICK)
+    inbox = tmp_path / "inbox"
+    with Daemon(config).ready() as daemon:
+        long_film(inbox)
+        daemon.event("video.progress")
+        film(inbox, "a.mkv")
+        daemon.event("video.queued", "a.mkv")
+        shutil.copy(inbox / "a.mkv", tmp_path / "b.mkv")
+        (tmp_path / "b.mkv").rename(inbox / "b.mkv")
+        daemon.event("video.rejected", "b.mkv")
+        (inbox / "a.mkv").unlink()
+        assert daemon.event("video.queued", "b.mkv")["again"] is True
+        daemon.event("video.done", "b.mkv")
+        assert daemon.stop() == 0
+
+
+def test_a_database_that_is_deleted_under_the_daemon_ends_it_with_a_reason(tmp_path: Path) -> None:
+    config = write_config(tmp_path, service=QUICK)
+    with Daemon(config).ready() as daemon:
+        (tmp_path / "stillwatch.db").unlink()
+        failed = daemon.event("service.failed")
+        assert (failed["error_kind"], "deleted or replaced" in failed["error"]) == ("database", True)
+        assert daemon.process.wait(30) == 1
+
+
+def test_a_database_that_is_held_at_the_start_is_waited_for(tmp_path: Path) -> None:
+    config = write_config(tmp_path, service=QUICK, database={"busy_seconds": 0.1})
+    with Daemon(config).ready() as daemon:
+        assert daemon.stop() == 0
+    holder = sqlite3.connect(tmp_path / "stillwatch.db", isolation_level=None)
+    holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+    holder.execute("BEGIN EXCLUSIVE")
+    try:
+        with Daemon(config) as daemon:
+            assert daemon.event("service.paused")["error_kind"] == "busy"
+            holder.execute("ROLLBACK")
+            holder.close()
+            daemon.event("service.resumed")
+            daemon.ready()
+            assert daemon.stop() == 0
+    finally:
+        holder.close()
 
 
 def test_a_file_that_grows_while_it_is_scored_is_taken_again_once_it_is_still(tmp_path: Path) -> None:

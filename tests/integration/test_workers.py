@@ -24,6 +24,7 @@ from daemon.export import disk
 from daemon.measure import measure
 from daemon.model import Outcome, Picture, Status, VideoRecord
 from daemon.news import ignore
+from daemon.patience import Patience
 from daemon.store import Store
 from daemon.workers import DEVICE_LOSSES, Workers, wind_down, workers
 from tests import films
@@ -173,6 +174,22 @@ async def test_a_device_that_is_lost_again_and_again_ends_the_process(
     assert {row.status for row in rows} <= {Status.QUEUED, Status.FAILED}
 
 
+async def test_an_export_in_between_does_not_hide_that_the_device_is_lost_again_and_again(
+    config: Config, store: Store, tmp_path: Path, fragile: type[FragileScorer]
+) -> None:
+    exported = await film(store, tmp_path, "exported.mkv", numbers=range(7, 31))
+    async with working(config, store) as (crew, _):
+        record = await store.claim(Status.QUEUED, Status.SCORING, [exported])
+        assert record is not None
+        await crew._score(record)
+        crew._losses = 2
+        scored = await store.claim(Status.SCORED, Status.EXPORTING, [exported])
+        assert scored is not None
+        await crew._one(scored, Status.SCORED, crew._finish, Patience("exporting", crew._stop, 0.1))
+        assert (await store.video(exported)).status is Status.DONE
+        assert crew._losses == 2
+
+
 async def test_the_video_that_costs_the_device_each_time_is_set_aside_and_the_others_go_on(
     config: Config, store: Store, tmp_path: Path, fragile: type[FragileScorer]
 ) -> None:
@@ -211,6 +228,29 @@ async def test_a_file_that_hangs_the_decoder_is_set_aside_and_the_next_is_done(
     assert (first.status, first.error_kind) == (Status.FAILED, Kind.STUCK)
     assert "service.stuck_seconds" in str(first.error)
     assert second.status is Status.DONE
+
+
+async def test_a_film_that_gets_further_than_the_last_time_is_no_suspect(
+    config: Config, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three power failures, or another film that kills the process, must not set a long one aside."""
+    one = await film(store, tmp_path)
+    other = await film(store, tmp_path, "other.mkv", numbers=range(1, 25))
+    for _ in range(2):
+        await store.claim(Status.QUEUED, Status.SCORING, [one])
+        await store.recover(max_attempts=9)
+    forgiven: list[tuple[int, int]] = []
+    forgive = store.forgive
+
+    async def noted(video_id: int) -> None:
+        before = (await store.video(video_id)).attempts
+        await forgive(video_id)
+        forgiven.append((before, (await store.video(video_id)).attempts))
+
+    monkeypatch.setattr(store, "forgive", noted)
+    async with working(config, store) as (crew, tasks):
+        await ended(crew, tasks, store, one, other)
+    assert forgiven == [(3, 1)], "once, and not for a film that was never under suspicion"
 
 
 async def test_damage_that_only_the_export_shows_is_scored_again_with_one_thread(

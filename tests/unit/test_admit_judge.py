@@ -81,6 +81,13 @@ def test_a_duplicates_own_row_is_no_original() -> None:
     assert verdict([known(1), copy]) == (Verdict.DUPLICATE, 1)
 
 
+def test_a_duplicate_takes_the_place_of_an_original_that_was_lost_before_its_turn() -> None:
+    own = known(2, str(HERE.path), Status.REJECTED, Kind.DUPLICATE)
+    assert verdict([known(1), own]) == (Verdict.SAME, 2)
+    assert verdict([known(1, status=Status.MISSING), own], there=False) == (Verdict.MOVED, 2)
+    assert verdict([known(1, status=Status.DONE), own], there=False) == (Verdict.MOVED, 1)
+
+
 def test_a_failed_original_does_not_hide_a_good_one() -> None:
     assert verdict([known(1, status=Status.FAILED, error_kind=Kind.DECODE), known(2)]) == (Verdict.DUPLICATE, 2)
 

@@ -21,7 +21,7 @@ LAYERS: dict[str, set[str]] = {
     for layer, rooms in {
         "ground": "errors model",
         "base": "config config_choice config_service logs bridge picture tone notify news heartbeat"
-        " compiled features measure hang",
+        " compiled features measure hang folders",
         "stages": "watch observer admit decode damage frames batching score store shots cuts gates selection export",
         "pipeline": "scoring pipeline judge choosing refine finalize intake patience workers"
         " board metrics web hooks after headline",

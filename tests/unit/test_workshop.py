@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from daemon.errors import ExportError, Kind
@@ -109,6 +111,19 @@ def test_folders_of_dead_processes_go_and_those_of_living_ones_stay(tmp_path: Pa
         (tmp_path / FOLDER / name / "1.png").touch()
     assert clean(tmp_path) == 2
     assert names(tmp_path / FOLDER) == [f"{ALIVE}-3"]
+
+
+def test_a_number_that_came_again_is_not_the_owner(tmp_path: Path) -> None:
+    """After a restart of the machine, some process or other has the number of the one that was killed."""
+    (tmp_path / FOLDER).mkdir()
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as later:
+        place = tmp_path / FOLDER / f"{later.pid}-1"
+        place.mkdir()
+        assert clean(tmp_path) == 0
+        began = psutil.Process(later.pid).create_time()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(psutil.Process, "create_time", lambda _: began + 3600.0)
+            assert clean(tmp_path) == 1
 
 
 def test_a_folder_with_our_own_number_is_from_a_process_before_us(tmp_path: Path) -> None:
