@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import shutil
+import sqlite3
 import threading
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,7 @@ import pytest
 from daemon import admit, after
 from daemon.after import After
 from daemon.config import DatabaseConfig, OutputConfig, WatchConfig
-from daemon.errors import ConfigError
+from daemon.errors import ConfigError, Kind, StoreError
 from daemon.model import Method, Selection, Status, Still
 from daemon.store import Store
 
@@ -182,6 +185,77 @@ async def test_a_full_disk_is_tried_again_and_leaves_nothing_behind(
     assert (place.inbox / "film.mp4").exists()
     assert not await one._round()
     assert await place.state(video_id) == "moved"
+
+
+# Durable before anything is touched
+
+
+async def test_sources_are_moved_while_others_read_the_same_connection(place: Place) -> None:
+    ids = [await place.done(name) for name in ("one.mp4", "two.mp4", "three.mp4")]
+    async with place.store._db.execute("SELECT * FROM videos") as reader:
+        assert await reader.fetchone() is not None
+        assert not await place.after()._round()
+    assert [await place.state(video_id) for video_id in ids] == ["moved"] * 3
+
+
+async def test_an_aim_is_in_the_log_that_is_synced_before_the_source_is_touched(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await place.done()
+    synced: list[tuple[bytes, bool]] = []
+    log = tmp_path / "stillwatch.db-wal"
+    fsync = os.fsync
+
+    def seen(handle: int) -> None:
+        if os.path.samestat(os.fstat(handle), log.stat()):
+            copy = tmp_path / f"power-failure-{len(synced)}.db"
+            shutil.copy(tmp_path / "stillwatch.db", copy)
+            Path(f"{copy}-wal").write_bytes(os.pread(handle, log.stat().st_size, 0))
+            with closing(sqlite3.connect(copy)) as db:
+                (target,) = db.execute("SELECT target FROM sources").fetchone()
+            synced.append((target, (place.inbox / "film.mp4").exists()))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", seen)
+    # The log lies beside the database, not beside a link to it.
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "link.db").symlink_to(tmp_path / "stillwatch.db")
+    other = await Store.open(DatabaseConfig(path=tmp_path / "elsewhere" / "link.db"))
+    try:
+        place.store, mine = other, place.store
+        assert not await place.after()._round()
+        place.store = mine
+    finally:
+        await other.close()
+    assert synced == [(str(place.archive / "film.mp4"), True)]
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"), [(errno.EIO, Kind.DATABASE), (errno.ENOSPC, Kind.DISK_FULL), (errno.EDQUOT, Kind.DISK_FULL)]
+)
+async def test_a_log_that_cannot_be_synced_leaves_the_source_alone(
+    place: Place, monkeypatch: pytest.MonkeyPatch, code: int, kind: Kind
+) -> None:
+    video_id = await place.done()
+
+    def refuse(_: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", refuse)
+        with pytest.raises(StoreError, match=r"stillwatch\.db-wal cannot be synced") as caught:
+            await place.store.make_durable()
+        assert caught.value.kind is kind
+        assert await place.after()._round()
+    assert (place.inbox / "film.mp4").exists()
+    assert await place.state(video_id) == "due"
+
+
+async def test_what_the_database_says_about_reading_is_a_store_error(place: Place) -> None:
+    await place.done()
+    await place.store._db.execute("ALTER TABLE stills RENAME TO gone")
+    with pytest.raises(StoreError, match="no such table"):
+        await place.store.due_sources()
 
 
 # Delete
