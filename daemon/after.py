@@ -22,10 +22,11 @@ from typing import TypeVar
 
 from daemon import admit
 from daemon.config import OutputConfig, WatchConfig
-from daemon.errors import ConfigError, Kind, StoreError, VideoError
+from daemon.errors import ConfigError, Kind, StillwatchError, StoreError, VideoError
 from daemon.logs import get
 from daemon.model import FileIdentity, Status
 from daemon.news import Ended, News
+from daemon.patience import pauses
 from daemon.store import Store
 from daemon.store.sources import DueSource
 
@@ -99,10 +100,26 @@ class After:
         except StoreError as error:
             log.warning("source.waiting", reason=error.sentence)
             return True
+        except Exception as error:
+            # An attendant that ends is not started again.
+            log.error("source.waiting", reason=_sentence(error), exc_info=error)
+            return True
         return waiting
 
     async def _one(self, due: DueSource) -> bool:
-        """One source; False when it has to be tried again."""
+        """One source; False when it has to be tried again. Raises StoreError for what would meet every source."""
+        try:
+            await self._settle(due)
+        except (OSError, VideoError) as error:
+            return self._failed(due, str(error))
+        except Exception as error:
+            if isinstance(error, StoreError) and pauses(error):
+                raise
+            return self._failed(due, _sentence(error), error)
+        self._said.pop(due.video_id, None)
+        return True
+
+    async def _settle(self, due: DueSource) -> None:
         bound = log.bind(video=str(due.file.path), video_id=due.video_id)
         try:
             if due.action != self._config.after:
@@ -117,14 +134,17 @@ class After:
         except _Kept as kept:
             await self._store.source_kept(due.video_id, str(kept))
             bound.warning("source.kept", reason=str(kept))
-        except (OSError, VideoError) as error:
-            reason = str(error)
-            if self._said.get(due.video_id) != reason:
+
+    def _failed(self, due: DueSource, reason: str, unforeseen: Exception | None = None) -> bool:
+        """Say once why a source has to wait; always False."""
+        if self._said.get(due.video_id) != reason:
+            bound = log.bind(video=str(due.file.path), video_id=due.video_id)
+            if unforeseen is None:
                 bound.warning("source.failed", reason=reason)
-            self._said[due.video_id] = reason
-            return False
-        self._said.pop(due.video_id, None)
-        return True
+            else:
+                bound.error("source.failed", reason=reason, exc_info=unforeseen)
+        self._said[due.video_id] = reason
+        return False
 
     async def _delete(self, due: DueSource) -> None:
         # A target that is the source itself says that the deletion had begun: what is gone then, we deleted.
@@ -164,6 +184,11 @@ class After:
             for one in done:
                 one.exception()
             raise
+
+
+def _sentence(error: Exception) -> str:
+    """What nobody foresaw, in one line; the traceback is kept beside it."""
+    return error.sentence if isinstance(error, StillwatchError) else f"{type(error).__name__}: {error}"
 
 
 def _candidates(wanted: Path) -> Iterator[Path]:

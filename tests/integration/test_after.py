@@ -71,7 +71,7 @@ async def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         def info(self, event: str, **facts: Any) -> None:
             place.said.append((event, facts))
 
-        warning = info
+        warning = error = info
 
     monkeypatch.setattr(after, "log", Log())
     yield place
@@ -446,6 +446,76 @@ async def test_a_deletion_that_was_killed_is_ended_by_the_next_start(
     await place.after("delete")._round()
     assert not (place.inbox / "film.mp4").exists()
     assert await place.state(video_id) == "deleted"
+
+
+# One that fails
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (RuntimeError("nobody thought of it"), "RuntimeError: nobody thought of it"),
+        (StoreError(Kind.DATABASE, "the database refuses this: no"), "the database refuses this: no"),
+    ],
+    ids=["any", "of the store"],
+)
+async def test_what_nobody_foresaw_about_one_source_is_said_once_and_the_others_go_on(
+    place: Place, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
+) -> None:
+    ids = [await place.done(name) for name in ("one.mp4", "two.mp4", "three.mp4")]
+    one = place.after()
+    aim = place.store.aim
+
+    async def aim_or_fail(video_id: int, target: Path) -> None:
+        if video_id == ids[1]:
+            raise error
+        await aim(video_id, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(place.store, "aim", aim_or_fail)
+        assert await one._round()
+        assert await one._round()
+    assert [await place.state(video_id) for video_id in ids] == ["moved", "due", "moved"]
+    failed = [facts for event, facts in place.said if event == "source.failed"]
+    assert failed == [{"reason": reason, "exc_info": error}]
+    assert not await one._round()
+    assert await place.state(ids[1]) == "moved"
+
+
+async def test_a_held_database_is_waited_for_and_not_asked_for_every_source(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [await place.done(name) for name in ("one.mp4", "two.mp4")]
+    asked: list[int] = []
+
+    async def held(video_id: int, _: Path) -> None:
+        asked.append(video_id)
+        raise StoreError(Kind.BUSY, "another program holds the database")
+
+    monkeypatch.setattr(place.store, "aim", held)
+    assert await place.after()._round()
+    assert asked == ids[:1]
+    assert place.said == [("source.waiting", {"reason": "another program holds the database"})]
+
+
+async def test_what_nobody_foresaw_about_the_list_does_not_end_the_attendant(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video_id = await place.done()
+    error = RuntimeError("nobody thought of it")
+
+    async def broken() -> None:
+        raise error
+
+    one = place.after()
+    with monkeypatch.context() as patch:
+        patch.setattr(place.store, "due_sources", broken)
+        assert await one._round()
+    assert place.said == [
+        ("source.waiting", {"reason": "RuntimeError: nobody thought of it", "exc_info": error}),
+    ]
+    assert not await one._round()
+    assert await place.state(video_id) == "moved"
 
 
 # Running
