@@ -43,6 +43,14 @@ class _Kept(Exception):  # noqa: N818 - a decision, not a failure
     """The source stays where it is; the message says why."""
 
 
+class _NotNow(Exception):  # noqa: N818 - a decision, not a failure
+    """Nothing can be done yet; the message says why."""
+
+
+class _Taken(Exception):  # noqa: N818 - another name is tried
+    """The name belongs to somebody else."""
+
+
 class _Stopped(Exception):  # noqa: N818 - the daemon stops, the next start goes on
     pass
 
@@ -110,7 +118,7 @@ class After:
         """One source; False when it has to be tried again. Raises StoreError for what would meet every source."""
         try:
             await self._settle(due)
-        except (OSError, VideoError) as error:
+        except (OSError, VideoError, _NotNow) as error:
             return self._failed(due, str(error))
         except Exception as error:
             if isinstance(error, StoreError) and pauses(error):
@@ -161,7 +169,9 @@ class After:
         if due.target is not None and (there := await self._to_the_end(lambda: _arrived(due))) is not None:
             return there
         await asyncio.to_thread(_require, due, self._config.path)
-        for target in _candidates(self._config.after_path / due.file.path.relative_to(self._config.path)):
+        wanted = self._config.after_path / due.file.path.relative_to(self._config.path)
+        await asyncio.to_thread(_make_folder, wanted.parent)
+        for target in _candidates(wanted):
             ours = target == due.target
             if not ours and await asyncio.to_thread(os.path.lexists, target):
                 continue
@@ -169,7 +179,7 @@ class After:
             await self._store.make_durable()
             try:
                 return await self._to_the_end(partial(_move_file, due, target, self._stopping, begun=ours))
-            except FileExistsError:
+            except _Taken:
                 continue
         raise AssertionError("there is always another name")
 
@@ -234,35 +244,56 @@ def _delete_file(file: FileIdentity) -> None:
     _sync(file.path.parent)
 
 
+def _look(path: Path) -> os.stat_result | None:
+    """What is there, None for nothing. What cannot be known is raised: a disk that fails holds what it holds."""
+    try:
+        return path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
 def _arrived(due: DueSource) -> FileIdentity | None:
     """Where the source is, when an earlier try had brought it there; what it left behind is removed."""
     assert due.target is not None
-    try:
-        if due.target.lstat().st_size == 0:
-            return None
-        _require_content(due.target, due.file)
-    except (FileNotFoundError, _Kept):
+    there = _look(due.target)
+    if there is None or not stat.S_ISREG(there.st_mode) or there.st_size == 0:
         return None
-    with suppress(FileNotFoundError):
-        _require_unchanged(due.file, due.file.path.lstat())
+    try:
+        _require_content(due.target, due.file)
+    except _Kept:
+        return None
+    if (left := _look(due.file.path)) is not None:
+        _require_unchanged(due.file, left)
         due.file.path.unlink()
         _sync(due.file.path.parent)
     return _identity(due.target, due.file)
 
 
-def _move_file(due: DueSource, target: Path, stopping: threading.Event, *, begun: bool) -> FileIdentity:
-    """Move without ever replacing a file of somebody else's. Raises FileExistsError when the name was taken.
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        stands = next((one for one in (folder, *folder.parents) if os.path.lexists(one) and not one.is_dir()), folder)
+        raise _NotNow(f"{stands} is no folder, but stands where one is needed: move it away") from error
 
-    The name is claimed with an empty file first, which the rename then replaces; ``begun`` says that
-    one that is there is ours.
-    """
-    source = due.file.path
-    target.parent.mkdir(parents=True, exist_ok=True)
+
+def _claim(target: Path, *, begun: bool) -> None:
+    """Take a name with an empty file; ``begun`` says that one that is there is ours. Raises _Taken."""
     try:
         os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC))
-    except FileExistsError:
-        if not begun or target.lstat().st_size:
-            raise
+    except FileExistsError as error:
+        look = _look(target)
+        if not begun or look is None or not stat.S_ISREG(look.st_mode) or look.st_size:
+            raise _Taken from error
+
+
+def _move_file(due: DueSource, target: Path, stopping: threading.Event, *, begun: bool) -> FileIdentity:
+    """Move without ever replacing a file of somebody else's. Raises _Taken when the name was taken.
+
+    The name is claimed with an empty file first, which the rename then replaces.
+    """
+    source = due.file.path
+    _claim(target, begun=begun)
     try:
         try:
             source.rename(target)

@@ -187,6 +187,45 @@ async def test_a_full_disk_is_tried_again_and_leaves_nothing_behind(
     assert await place.state(video_id) == "moved"
 
 
+@pytest.mark.parametrize("looped", [False, True], ids=["first try", "other names were tried before"])
+@pytest.mark.parametrize("below", ["holiday", "holiday/beach"])
+async def test_a_file_where_a_folder_is_needed_is_said_once_and_waited_for(
+    place: Place, monkeypatch: pytest.MonkeyPatch, below: str, looped: bool
+) -> None:
+    video_id = await place.done(f"{below}/film.mp4")
+    stands = place.archive / "holiday"
+    stands.write_bytes(b"a file")
+    if looped:
+        await place.store.aim(video_id, place.archive / below / "film-2797.mp4")
+    aimed: list[Path] = []
+    aim = place.store.aim
+
+    async def count(video_id: int, target: Path) -> None:
+        aimed.append(target)
+        # The attendant must not go on for ever here.
+        assert len(aimed) < 3
+        await aim(video_id, target)
+
+    monkeypatch.setattr(place.store, "aim", count)
+    one = place.after()
+    for _ in range(2):
+        assert await one._round()
+    reason = f"{stands} is no folder, but stands where one is needed: move it away"
+    assert (aimed, place.said) == ([], [("source.failed", {"reason": reason})])
+    assert await place.state(video_id) == "due"
+    stands.rename(stands.with_suffix(".txt"))
+    assert not await one._round()
+    assert (await place.store.video(video_id)).file.path == place.archive / below / "film.mp4"
+
+
+async def test_a_folder_of_the_wanted_name_is_not_the_place_of_the_file(place: Place) -> None:
+    video_id = await place.done()
+    (place.archive / "film.mp4").mkdir()
+    await place.store.aim(video_id, place.archive / "film.mp4")
+    assert not await place.after()._round()
+    assert (await place.store.video(video_id)).file.path == place.archive / "film-2.mp4"
+
+
 # Durable before anything is touched
 
 
