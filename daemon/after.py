@@ -169,6 +169,9 @@ class After:
         if due.target is not None and (there := await self._to_the_end(lambda: _arrived(due))) is not None:
             return there
         await asyncio.to_thread(_require, due, self._config.path)
+        if not due.file.path.is_relative_to(self._config.path):
+            # watch.path was a link to where it leads now: what would be the subfolder under after_path?
+            raise _Kept(f"its path does not begin with watch.path = {self._config.path} any more")
         wanted = self._config.after_path / due.file.path.relative_to(self._config.path)
         await asyncio.to_thread(_make_folder, wanted.parent)
         for target in _candidates(wanted):

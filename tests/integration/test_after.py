@@ -367,6 +367,33 @@ async def test_what_lies_behind_a_link_to_another_folder_stays(place: Place, tmp
     assert (tmp_path / "elsewhere" / "film.mp4").exists()
 
 
+async def test_a_source_that_was_taken_by_another_path_of_the_watch_folder_is_not_moved(
+    place: Place, tmp_path: Path
+) -> None:
+    real = place.inbox
+    (tmp_path / "link").symlink_to(real)
+    place.inbox = tmp_path / "link"
+    by_link = await place.done()
+    place.inbox = real
+    below = await place.done("other.mp4")
+    assert not await place.after()._round()
+    assert (real / "film.mp4").exists()
+    assert [await place.state(video_id) for video_id in (by_link, below)] == ["kept", "moved"]
+    reason = f"its path does not begin with watch.path = {real} any more"
+    assert place.said[0] == ("source.kept", {"reason": reason})
+
+
+@pytest.mark.parametrize("action", ["move", "delete"])
+async def test_a_source_outside_of_the_watch_folder_of_now_stays(place: Place, tmp_path: Path, action: str) -> None:
+    video_id = await place.done(action=action)
+    source = place.inbox / "film.mp4"
+    place.inbox = tmp_path / "another"
+    place.inbox.mkdir()
+    assert not await place.after(action)._round()
+    assert source.exists()
+    assert await place.state(video_id) == "kept"
+
+
 @pytest.mark.parametrize("now", ["keep", "move"])
 async def test_a_wish_of_an_earlier_configuration_is_not_carried_out(place: Place, now: str) -> None:
     video_id = await place.done(action="delete")
