@@ -13,16 +13,18 @@ import os
 import shutil
 import stat
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from daemon import admit
 from daemon.config import OutputConfig, WatchConfig
-from daemon.errors import ConfigError, Kind, StillwatchError, StoreError, VideoError
+from daemon.errors import ConfigError, Kind, StoreError, VideoError
 from daemon.logs import get
 from daemon.model import FileIdentity, Status
 from daemon.news import Ended, News
@@ -37,6 +39,8 @@ T = TypeVar("T")
 RETRY_SECONDS = 60.0
 STOP_SECONDS = 2.0
 CHUNK_BYTES = 8 * 1024 * 1024
+CLOCK_SECONDS = 2.0
+"""Times of folders lag by so much, on FAT most."""
 
 
 class _Kept(Exception):  # noqa: N818 - a decision, not a failure
@@ -78,12 +82,14 @@ def check(watch: WatchConfig, output: OutputConfig) -> None:
 class After:
     """Does what is due, one source after the other: ``tell`` it the news, ``run`` it."""
 
-    def __init__(self, config: WatchConfig, store: Store) -> None:
+    def __init__(self, config: WatchConfig, store: Store, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._config = config
         self._store = store
+        self._monotonic = monotonic
         self._wake = asyncio.Event()
         self._stopping = threading.Event()
         self._said: dict[int, str] = {}
+        self._missed_at: dict[int, float] = {}
 
     def tell(self, news: News) -> None:
         """A video that is done may have something due; an Observer."""
@@ -110,7 +116,7 @@ class After:
             return True
         except Exception as error:
             # An attendant that ends is not started again.
-            log.error("source.waiting", reason=_sentence(error), exc_info=error)
+            log.error("source.waiting", reason=repr(error), exc_info=error)
             return True
         return waiting
 
@@ -123,7 +129,7 @@ class After:
         except Exception as error:
             if isinstance(error, StoreError) and pauses(error):
                 raise
-            return self._failed(due, _sentence(error), error)
+            return self._failed(due, repr(error), error)
         self._said.pop(due.video_id, None)
         return True
 
@@ -157,8 +163,8 @@ class After:
     async def _delete(self, due: DueSource) -> None:
         # A target that is the source itself says that the deletion had begun: what is gone then, we deleted.
         begun = due.target == due.file.path
-        if not (begun and not await asyncio.to_thread(os.path.lexists, due.file.path)):
-            await asyncio.to_thread(_require, due, self._config.path)
+        if not (begun and await asyncio.to_thread(_gone, due, self._config.path)):
+            await self._require(due)
             await self._store.aim(due.video_id, due.file.path)
             await self._store.make_durable()
             await self._to_the_end(lambda: _delete_file(due.file))
@@ -168,7 +174,7 @@ class After:
         assert self._config.after_path is not None
         if due.target is not None and (there := await self._to_the_end(lambda: _arrived(due))) is not None:
             return there
-        await asyncio.to_thread(_require, due, self._config.path)
+        await self._require(due)
         if not due.file.path.is_relative_to(self._config.path):
             # watch.path was a link to where it leads now: what would be the subfolder under after_path?
             raise _Kept(f"its path does not begin with watch.path = {self._config.path} any more")
@@ -186,6 +192,19 @@ class After:
                 continue
         raise AssertionError("there is always another name")
 
+    async def _require(self, due: DueSource) -> None:
+        """Raise _Kept unless everything is as expected, _NotNow while it may still come to be."""
+        if await asyncio.to_thread(_gone, due, self._config.path):
+            # One that was moved within the watch folder is found there by the next listing, and its path follows.
+            patience_s = self._config.rescan_seconds + self._config.settle_seconds
+            missed_at = self._missed_at.setdefault(due.video_id, self._monotonic())
+            if self._monotonic() - missed_at <= patience_s:
+                raise _NotNow("it is not there")
+            del self._missed_at[due.video_id]
+            raise _Kept("it is not there any more")
+        self._missed_at.pop(due.video_id, None)
+        await asyncio.to_thread(_require, due, self._config.path)
+
     async def _to_the_end(self, work: Callable[[], T]) -> T:
         """Work in a thread; at the stop it is asked to end, and waited for a short time."""
         task = asyncio.ensure_future(asyncio.to_thread(work))
@@ -197,11 +216,6 @@ class After:
             for one in done:
                 one.exception()
             raise
-
-
-def _sentence(error: Exception) -> str:
-    """What nobody foresaw, in one line; the traceback is kept beside it."""
-    return error.sentence if isinstance(error, StillwatchError) else f"{type(error).__name__}: {error}"
 
 
 def _candidates(wanted: Path) -> Iterator[Path]:
@@ -222,6 +236,24 @@ def _require(due: DueSource, watched: Path) -> None:
     if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(watched)):
         raise _Kept("it lies outside of the watch folder")
     _require_unchanged(due.file, look)
+
+
+def _gone(due: DueSource, watched: Path) -> bool:
+    """Whether the source is not there although the folders that it can be in are; _NotNow while those are away.
+
+    A folder changes when it loses a file; the empty place that a disk leaves behind does not.
+    """
+    if _look(due.file.path) is not None:
+        return False
+    since_s = datetime.fromisoformat(due.queued_at).timestamp() - CLOCK_SECONDS
+    places = [(due.file.path.parent, watched)] if due.file.path.is_relative_to(watched) else []
+    if due.action == "move" and due.target is not None:
+        places.append((due.target.parent, due.target.parent))
+    for folder, top in places:
+        left = next((one for one in (folder, *folder.parents) if one.is_relative_to(top) and one.is_dir()), None)
+        if left is None or left.stat().st_mtime < since_s:
+            raise _NotNow(f"it is not there: the disk of {folder} may be away")
+    return True
 
 
 def _require_unchanged(file: FileIdentity, look: os.stat_result) -> None:

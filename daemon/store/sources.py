@@ -19,12 +19,13 @@ from daemon.store.rows import path_of, path_value
 class DueSource:
     """A source that is to be moved or deleted.
 
-    ``target`` is where an earlier try was moving it to, ``stills`` are the files of the video's newest
-    selection and their sizes in bytes.
+    ``queued_at`` is when the video was taken (ISO 8601), ``target`` where an earlier try was moving it to, ``stills``
+    are the files of the video's newest selection and their sizes in bytes.
     """
 
     video_id: int
     file: FileIdentity
+    queued_at: str
     action: str
     target: Path | None
     stills: Sequence[tuple[Path, int]]
@@ -37,7 +38,7 @@ class Sources(Connection):
         """Everything that is due, oldest first. Raises StoreError."""
         with as_store_error():
             async with self._db.execute(
-                "SELECT v.id, v.path, v.fingerprint, v.size_bytes, v.mtime_ns, s.action, s.target"
+                "SELECT v.id, v.path, v.fingerprint, v.size_bytes, v.mtime_ns, v.queued_at, s.action, s.target"
                 " FROM sources s JOIN videos v ON v.id = s.video_id"
                 " WHERE s.state = 'due' AND v.status = 'done' ORDER BY s.at, v.id"
             ) as cursor:
@@ -46,6 +47,7 @@ class Sources(Connection):
                 DueSource(
                     video_id=row["id"],
                     file=FileIdentity(path_of(row["path"]), row["fingerprint"], row["size_bytes"], row["mtime_ns"]),
+                    queued_at=row["queued_at"],
                     action=row["action"],
                     target=None if row["target"] is None else path_of(row["target"]),
                     stills=await self._newest_stills(row["id"]),

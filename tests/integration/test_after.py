@@ -8,7 +8,8 @@ import os
 import shutil
 import sqlite3
 import threading
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from daemon.config import DatabaseConfig, OutputConfig, WatchConfig
 from daemon.errors import ConfigError, Kind, StoreError
 from daemon.model import Method, Selection, Status, Still
 from daemon.store import Store
+from tests.clock import Clock
 
 CONTENT = b"a film " * 1000
 
@@ -50,9 +52,9 @@ class Place:
         await self.store.finish(video_id, Selection((), stills, None, {}), made, action)
         return video_id
 
-    def after(self, action: str = "move") -> After:
+    def after(self, action: str = "move", monotonic: Callable[[], float] = time.monotonic) -> After:
         config = WatchConfig.model_validate({"path": self.inbox, "after": action, "after_path": self.archive})
-        return After(config, self.store)
+        return After(config, self.store, monotonic)
 
     async def state(self, video_id: int) -> str:
         (row,) = await self.store.rows("source", (video_id,))
@@ -106,8 +108,9 @@ async def test_a_name_that_is_taken_gets_a_number_and_nothing_is_replaced(place:
     assert (place.archive / "film.mp4").read_bytes() == (place.archive / "film-2.mp4").read_bytes() == b"another"
 
 
+@pytest.mark.parametrize("content", [b"another", b""])
 async def test_a_name_that_is_taken_in_the_last_moment_is_not_replaced(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    place: Place, monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:
     video_id = await place.done()
     one = place.after()
@@ -116,12 +119,12 @@ async def test_a_name_that_is_taken_in_the_last_moment_is_not_replaced(
     async def aim_and_lose(video_id: int, target: Path) -> None:
         await aim(video_id, target)
         if target.name == "film.mp4":
-            target.write_bytes(b"another")
+            target.write_bytes(content)
 
     monkeypatch.setattr(one._store, "aim", aim_and_lose)
     await one._round()
     assert (await place.store.video(video_id)).file.path.name == "film-2.mp4"
-    assert (place.archive / "film.mp4").read_bytes() == b"another"
+    assert (place.archive / "film.mp4").read_bytes() == content
 
 
 def other_device(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,9 +221,12 @@ async def test_a_file_where_a_folder_is_needed_is_said_once_and_waited_for(
     assert (await place.store.video(video_id)).file.path == place.archive / below / "film.mp4"
 
 
-async def test_a_folder_of_the_wanted_name_is_not_the_place_of_the_file(place: Place) -> None:
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+async def test_a_folder_or_a_pipe_of_the_wanted_name_is_not_what_had_been_moved(
+    place: Place, make: Callable[[Path], None]
+) -> None:
     video_id = await place.done()
-    (place.archive / "film.mp4").mkdir()
+    make(place.archive / "film.mp4")
     await place.store.aim(video_id, place.archive / "film.mp4")
     assert not await place.after()._round()
     assert (await place.store.video(video_id)).file.path == place.archive / "film-2.mp4"
@@ -419,6 +425,127 @@ async def test_a_folder_that_is_away_is_waited_for(place: Place) -> None:
     assert await place.state(video_id) == "deleted"
 
 
+def unmount(folder: Path) -> Path:
+    """Take a folder away as a disk goes: the empty place that was there before it is left; returns where it is now."""
+    away = folder.rename(folder.with_name(f"{folder.name}-unmounted"))
+    folder.mkdir()
+    os.utime(folder, (1_000_000_000, 1_000_000_000))
+    return away
+
+
+def mount(away: Path, folder: Path) -> None:
+    folder.rmdir()
+    away.rename(folder)
+
+
+@pytest.mark.parametrize("action", ["move", "delete"])
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("film.mp4", "the file"),
+        ("camera/film.mp4", "the file"),
+        ("camera/film.mp4", "its folder"),
+        ("camera/film.mp4", "its folder, and a file is in its place"),
+    ],
+)
+async def test_a_source_that_its_owner_removed_is_missed_for_a_while_and_settled(
+    place: Place, action: str, name: str, what: str
+) -> None:
+    video_id = await place.done(name, action=action)
+    source = place.inbox / name
+    source.unlink()
+    if what != "the file":
+        source.parent.rmdir()
+        if what != "its folder":
+            source.parent.write_bytes(b"a file")
+    clock = Clock()
+    one = place.after(action, clock)
+    assert await one._round()
+    clock.now += 65.0
+    assert await one._round()
+    assert await place.state(video_id) == "due"
+    clock.now += 0.1
+    assert not await one._round()
+    assert await place.state(video_id) == "kept"
+    assert place.said == [
+        ("source.failed", {"reason": "it is not there"}),
+        ("source.kept", {"reason": "it is not there any more"}),
+    ]
+
+
+async def test_a_source_that_its_owner_removed_after_a_try_that_failed_is_settled(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video_id = await place.done()
+    clock = Clock()
+    one = place.after(monotonic=clock)
+    with monkeypatch.context() as patch:
+        other_device(patch)
+        patch.setattr(after.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10}))
+        assert await one._round()
+    (place.inbox / "film.mp4").unlink()
+    assert await one._round()
+    clock.now += 1000.0
+    assert not await one._round()
+    assert await place.state(video_id) == "kept"
+
+
+async def test_a_source_that_was_moved_within_the_watch_folder_is_waited_for(place: Place) -> None:
+    video_id = await place.done()
+    (place.inbox / "camera").mkdir()
+    moved = (place.inbox / "film.mp4").rename(place.inbox / "camera" / "film.mp4")
+    clock = Clock()
+    one = place.after(monotonic=clock)
+    assert await one._round()
+    # As the next listing of the folder does.
+    await place.store.relocate(video_id, admit.fingerprint(moved))
+    clock.now += 1000.0
+    assert not await one._round()
+    assert (await place.store.video(video_id)).file.path == place.archive / "camera" / "film.mp4"
+
+
+@pytest.mark.parametrize("action", ["move", "delete"])
+@pytest.mark.parametrize("begun", [False, True])
+async def test_a_disk_that_is_away_is_waited_for(place: Place, action: str, begun: bool) -> None:
+    video_id = await place.done("camera/film.mp4", action=action)
+    if begun:
+        target = {"move": place.archive / "camera" / "film.mp4", "delete": place.inbox / "camera" / "film.mp4"}
+        (place.archive / "camera").mkdir()
+        await place.store.aim(video_id, target[action])
+    clock = Clock()
+    one = place.after(action, clock)
+    away = unmount(place.inbox)
+    for _ in range(3):
+        assert await one._round()
+        clock.now += 1000.0
+    assert await place.state(video_id) == "due"
+    reason = f"it is not there: the disk of {place.inbox / 'camera'} may be away"
+    assert place.said == [("source.failed", {"reason": reason})]
+    mount(away, place.inbox)
+    assert not await one._round()
+    assert await place.state(video_id) == {"move": "moved", "delete": "deleted"}[action]
+
+
+async def test_a_move_that_was_killed_waits_for_the_disk_that_it_went_to(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video_id = await place.done()
+    with monkeypatch.context() as patch:
+        die_at(patch, 5)
+        with pytest.raises(Killed):
+            await place.after()._round()
+    away = unmount(place.archive)
+    clock = Clock()
+    one = place.after(monotonic=clock)
+    for _ in range(3):
+        assert await one._round()
+        clock.now += 1000.0
+    assert place.said == [("source.failed", {"reason": f"it is not there: the disk of {place.archive} may be away"})]
+    mount(away, place.archive)
+    assert not await one._round()
+    assert (await place.store.video(video_id)).file.path == place.archive / "film.mp4"
+
+
 # A kill at every step
 
 
@@ -520,8 +647,8 @@ async def test_a_deletion_that_was_killed_is_ended_by_the_next_start(
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
-        (RuntimeError("nobody thought of it"), "RuntimeError: nobody thought of it"),
-        (StoreError(Kind.DATABASE, "the database refuses this: no"), "the database refuses this: no"),
+        (RuntimeError("nobody thought of it"), "RuntimeError('nobody thought of it')"),
+        (StoreError(Kind.DATABASE, "the database refuses this: no"), "StoreError('the database refuses this: no')"),
     ],
     ids=["any", "of the store"],
 )
@@ -578,7 +705,7 @@ async def test_what_nobody_foresaw_about_the_list_does_not_end_the_attendant(
         patch.setattr(place.store, "due_sources", broken)
         assert await one._round()
     assert place.said == [
-        ("source.waiting", {"reason": "RuntimeError: nobody thought of it", "exc_info": error}),
+        ("source.waiting", {"reason": "RuntimeError('nobody thought of it')", "exc_info": error}),
     ]
     assert not await one._round()
     assert await place.state(video_id) == "moved"
