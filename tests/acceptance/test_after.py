@@ -6,6 +6,7 @@ import json
 import shutil
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -97,3 +98,25 @@ def test_a_target_inside_the_watch_folder_stops_the_start_with_one_line(tmp_path
     ended = cli("run", "--config", str(config))
     assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
     assert "watch.after_path" in ended.stderr
+
+
+def test_every_source_of_a_busy_folder_is_moved(tmp_path: Path) -> None:
+    """The aims are made durable while other tasks read the same database."""
+    config = write_config(tmp_path, watch={"after": "move", "after_path": "archive"}, service={"poll_seconds": 1.0})
+    names = [f"clip{number:02}.mp4" for number in range(25)]
+    for number, name in enumerate(names):
+        films.make(tmp_path / "inbox" / name, numbers=range(number * 3, number * 3 + 3))
+    moved: list[str] = []
+
+    def all_moved(event: dict[str, Any]) -> bool:
+        assert event["event"] != "attendant.crashed", event
+        if event["event"] == "source.moved":
+            moved.append(event["to"])
+        return len(moved) == len(names)
+
+    with Daemon(config).ready() as daemon:
+        daemon.wait_for(all_moved)
+        assert daemon.stop() == 0
+    assert not {"source.failed", "source.waiting", "source.kept"} & {event["event"] for event in daemon.events}
+    assert sorted(path.name for path in (tmp_path / "archive").iterdir()) == names
+    assert query(tmp_path, "SELECT state, COUNT(*) FROM sources GROUP BY state") == [("moved", 25)]

@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import shutil
+import sqlite3
 import threading
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +19,10 @@ import pytest
 from daemon import admit, after
 from daemon.after import After
 from daemon.config import DatabaseConfig, OutputConfig, WatchConfig
-from daemon.errors import ConfigError
+from daemon.errors import ConfigError, Kind, StoreError
 from daemon.model import Method, Selection, Status, Still
 from daemon.store import Store
+from tests.clock import Clock
 
 CONTENT = b"a film " * 1000
 
@@ -47,9 +52,9 @@ class Place:
         await self.store.finish(video_id, Selection((), stills, None, {}), made, action)
         return video_id
 
-    def after(self, action: str = "move") -> After:
+    def after(self, action: str = "move", monotonic: Callable[[], float] = time.monotonic) -> After:
         config = WatchConfig.model_validate({"path": self.inbox, "after": action, "after_path": self.archive})
-        return After(config, self.store)
+        return After(config, self.store, monotonic)
 
     async def state(self, video_id: int) -> str:
         (row,) = await self.store.rows("source", (video_id,))
@@ -68,7 +73,7 @@ async def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         def info(self, event: str, **facts: Any) -> None:
             place.said.append((event, facts))
 
-        warning = info
+        warning = error = info
 
     monkeypatch.setattr(after, "log", Log())
     yield place
@@ -103,8 +108,9 @@ async def test_a_name_that_is_taken_gets_a_number_and_nothing_is_replaced(place:
     assert (place.archive / "film.mp4").read_bytes() == (place.archive / "film-2.mp4").read_bytes() == b"another"
 
 
+@pytest.mark.parametrize("content", [b"another", b""])
 async def test_a_name_that_is_taken_in_the_last_moment_is_not_replaced(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    place: Place, monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:
     video_id = await place.done()
     one = place.after()
@@ -113,12 +119,12 @@ async def test_a_name_that_is_taken_in_the_last_moment_is_not_replaced(
     async def aim_and_lose(video_id: int, target: Path) -> None:
         await aim(video_id, target)
         if target.name == "film.mp4":
-            target.write_bytes(b"another")
+            target.write_bytes(content)
 
     monkeypatch.setattr(one._store, "aim", aim_and_lose)
     await one._round()
     assert (await place.store.video(video_id)).file.path.name == "film-2.mp4"
-    assert (place.archive / "film.mp4").read_bytes() == b"another"
+    assert (place.archive / "film.mp4").read_bytes() == content
 
 
 def other_device(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,6 +188,119 @@ async def test_a_full_disk_is_tried_again_and_leaves_nothing_behind(
     assert (place.inbox / "film.mp4").exists()
     assert not await one._round()
     assert await place.state(video_id) == "moved"
+
+
+@pytest.mark.parametrize("looped", [False, True], ids=["first try", "other names were tried before"])
+@pytest.mark.parametrize("below", ["holiday", "holiday/beach"])
+async def test_a_file_where_a_folder_is_needed_is_said_once_and_waited_for(
+    place: Place, monkeypatch: pytest.MonkeyPatch, below: str, looped: bool
+) -> None:
+    video_id = await place.done(f"{below}/film.mp4")
+    stands = place.archive / "holiday"
+    stands.write_bytes(b"a file")
+    if looped:
+        await place.store.aim(video_id, place.archive / below / "film-2797.mp4")
+    aimed: list[Path] = []
+    aim = place.store.aim
+
+    async def count(video_id: int, target: Path) -> None:
+        aimed.append(target)
+        # The attendant must not go on for ever here.
+        assert len(aimed) < 3
+        await aim(video_id, target)
+
+    monkeypatch.setattr(place.store, "aim", count)
+    one = place.after()
+    for _ in range(2):
+        assert await one._round()
+    reason = f"{stands} is no folder, but stands where one is needed: move it away"
+    assert (aimed, place.said) == ([], [("source.failed", {"reason": reason})])
+    assert await place.state(video_id) == "due"
+    stands.rename(stands.with_suffix(".txt"))
+    assert not await one._round()
+    assert (await place.store.video(video_id)).file.path == place.archive / below / "film.mp4"
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+async def test_a_folder_or_a_pipe_of_the_wanted_name_is_not_what_had_been_moved(
+    place: Place, make: Callable[[Path], None]
+) -> None:
+    video_id = await place.done()
+    make(place.archive / "film.mp4")
+    await place.store.aim(video_id, place.archive / "film.mp4")
+    assert not await place.after()._round()
+    assert (await place.store.video(video_id)).file.path == place.archive / "film-2.mp4"
+
+
+# Durable before anything is touched
+
+
+async def test_sources_are_moved_while_others_read_the_same_connection(place: Place) -> None:
+    ids = [await place.done(name) for name in ("one.mp4", "two.mp4", "three.mp4")]
+    async with place.store._db.execute("SELECT * FROM videos") as reader:
+        assert await reader.fetchone() is not None
+        assert not await place.after()._round()
+    assert [await place.state(video_id) for video_id in ids] == ["moved"] * 3
+
+
+async def test_an_aim_is_in_the_log_that_is_synced_before_the_source_is_touched(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await place.done()
+    synced: list[tuple[bytes, bool]] = []
+    log = tmp_path / "stillwatch.db-wal"
+    fsync = os.fsync
+
+    def seen(handle: int) -> None:
+        if os.path.samestat(os.fstat(handle), log.stat()):
+            copy = tmp_path / f"power-failure-{len(synced)}.db"
+            shutil.copy(tmp_path / "stillwatch.db", copy)
+            Path(f"{copy}-wal").write_bytes(os.pread(handle, log.stat().st_size, 0))
+            with closing(sqlite3.connect(copy)) as db:
+                (target,) = db.execute("SELECT target FROM sources").fetchone()
+            synced.append((target, (place.inbox / "film.mp4").exists()))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", seen)
+    # The log lies beside the database, not beside a link to it.
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "link.db").symlink_to(tmp_path / "stillwatch.db")
+    other = await Store.open(DatabaseConfig(path=tmp_path / "elsewhere" / "link.db"))
+    try:
+        place.store, mine = other, place.store
+        assert not await place.after()._round()
+        place.store = mine
+    finally:
+        await other.close()
+    assert synced == [(str(place.archive / "film.mp4"), True)]
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"), [(errno.EIO, Kind.DATABASE), (errno.ENOSPC, Kind.DISK_FULL), (errno.EDQUOT, Kind.DISK_FULL)]
+)
+async def test_a_log_that_cannot_be_synced_leaves_the_source_alone(
+    place: Place, monkeypatch: pytest.MonkeyPatch, code: int, kind: Kind
+) -> None:
+    video_id = await place.done()
+
+    def refuse(_: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", refuse)
+        with pytest.raises(StoreError, match=r"stillwatch\.db-wal cannot be synced") as caught:
+            await place.store.make_durable()
+        assert caught.value.kind is kind
+        assert await place.after()._round()
+    assert (place.inbox / "film.mp4").exists()
+    assert await place.state(video_id) == "due"
+
+
+async def test_what_the_database_says_about_reading_is_a_store_error(place: Place) -> None:
+    await place.done()
+    await place.store._db.execute("ALTER TABLE stills RENAME TO gone")
+    with pytest.raises(StoreError, match="no such table"):
+        await place.store.due_sources()
 
 
 # Delete
@@ -254,6 +373,33 @@ async def test_what_lies_behind_a_link_to_another_folder_stays(place: Place, tmp
     assert (tmp_path / "elsewhere" / "film.mp4").exists()
 
 
+async def test_a_source_that_was_taken_by_another_path_of_the_watch_folder_is_not_moved(
+    place: Place, tmp_path: Path
+) -> None:
+    real = place.inbox
+    (tmp_path / "link").symlink_to(real)
+    place.inbox = tmp_path / "link"
+    by_link = await place.done()
+    place.inbox = real
+    below = await place.done("other.mp4")
+    assert not await place.after()._round()
+    assert (real / "film.mp4").exists()
+    assert [await place.state(video_id) for video_id in (by_link, below)] == ["kept", "moved"]
+    reason = f"its path does not begin with watch.path = {real} any more"
+    assert place.said[0] == ("source.kept", {"reason": reason})
+
+
+@pytest.mark.parametrize("action", ["move", "delete"])
+async def test_a_source_outside_of_the_watch_folder_of_now_stays(place: Place, tmp_path: Path, action: str) -> None:
+    video_id = await place.done(action=action)
+    source = place.inbox / "film.mp4"
+    place.inbox = tmp_path / "another"
+    place.inbox.mkdir()
+    assert not await place.after(action)._round()
+    assert source.exists()
+    assert await place.state(video_id) == "kept"
+
+
 @pytest.mark.parametrize("now", ["keep", "move"])
 async def test_a_wish_of_an_earlier_configuration_is_not_carried_out(place: Place, now: str) -> None:
     video_id = await place.done(action="delete")
@@ -277,6 +423,127 @@ async def test_a_folder_that_is_away_is_waited_for(place: Place) -> None:
     place.inbox.with_name("unmounted").rename(place.inbox)
     assert not await one._round()
     assert await place.state(video_id) == "deleted"
+
+
+def unmount(folder: Path) -> Path:
+    """Take a folder away as a disk goes: the empty place that was there before it is left; returns where it is now."""
+    away = folder.rename(folder.with_name(f"{folder.name}-unmounted"))
+    folder.mkdir()
+    os.utime(folder, (1_000_000_000, 1_000_000_000))
+    return away
+
+
+def mount(away: Path, folder: Path) -> None:
+    folder.rmdir()
+    away.rename(folder)
+
+
+@pytest.mark.parametrize("action", ["move", "delete"])
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("film.mp4", "the file"),
+        ("camera/film.mp4", "the file"),
+        ("camera/film.mp4", "its folder"),
+        ("camera/film.mp4", "its folder, and a file is in its place"),
+    ],
+)
+async def test_a_source_that_its_owner_removed_is_missed_for_a_while_and_settled(
+    place: Place, action: str, name: str, what: str
+) -> None:
+    video_id = await place.done(name, action=action)
+    source = place.inbox / name
+    source.unlink()
+    if what != "the file":
+        source.parent.rmdir()
+        if what != "its folder":
+            source.parent.write_bytes(b"a file")
+    clock = Clock()
+    one = place.after(action, clock)
+    assert await one._round()
+    clock.now += 65.0
+    assert await one._round()
+    assert await place.state(video_id) == "due"
+    clock.now += 0.1
+    assert not await one._round()
+    assert await place.state(video_id) == "kept"
+    assert place.said == [
+        ("source.failed", {"reason": "it is not there"}),
+        ("source.kept", {"reason": "it is not there any more"}),
+    ]
+
+
+async def test_a_source_that_its_owner_removed_after_a_try_that_failed_is_settled(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video_id = await place.done()
+    clock = Clock()
+    one = place.after(monotonic=clock)
+    with monkeypatch.context() as patch:
+        other_device(patch)
+        patch.setattr(after.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10}))
+        assert await one._round()
+    (place.inbox / "film.mp4").unlink()
+    assert await one._round()
+    clock.now += 1000.0
+    assert not await one._round()
+    assert await place.state(video_id) == "kept"
+
+
+async def test_a_source_that_was_moved_within_the_watch_folder_is_waited_for(place: Place) -> None:
+    video_id = await place.done()
+    (place.inbox / "camera").mkdir()
+    moved = (place.inbox / "film.mp4").rename(place.inbox / "camera" / "film.mp4")
+    clock = Clock()
+    one = place.after(monotonic=clock)
+    assert await one._round()
+    # As the next listing of the folder does.
+    await place.store.relocate(video_id, admit.fingerprint(moved))
+    clock.now += 1000.0
+    assert not await one._round()
+    assert (await place.store.video(video_id)).file.path == place.archive / "camera" / "film.mp4"
+
+
+@pytest.mark.parametrize("action", ["move", "delete"])
+@pytest.mark.parametrize("begun", [False, True])
+async def test_a_disk_that_is_away_is_waited_for(place: Place, action: str, begun: bool) -> None:
+    video_id = await place.done("camera/film.mp4", action=action)
+    if begun:
+        target = {"move": place.archive / "camera" / "film.mp4", "delete": place.inbox / "camera" / "film.mp4"}
+        (place.archive / "camera").mkdir()
+        await place.store.aim(video_id, target[action])
+    clock = Clock()
+    one = place.after(action, clock)
+    away = unmount(place.inbox)
+    for _ in range(3):
+        assert await one._round()
+        clock.now += 1000.0
+    assert await place.state(video_id) == "due"
+    reason = f"it is not there: the disk of {place.inbox / 'camera'} may be away"
+    assert place.said == [("source.failed", {"reason": reason})]
+    mount(away, place.inbox)
+    assert not await one._round()
+    assert await place.state(video_id) == {"move": "moved", "delete": "deleted"}[action]
+
+
+async def test_a_move_that_was_killed_waits_for_the_disk_that_it_went_to(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video_id = await place.done()
+    with monkeypatch.context() as patch:
+        die_at(patch, 5)
+        with pytest.raises(Killed):
+            await place.after()._round()
+    away = unmount(place.archive)
+    clock = Clock()
+    one = place.after(monotonic=clock)
+    for _ in range(3):
+        assert await one._round()
+        clock.now += 1000.0
+    assert place.said == [("source.failed", {"reason": f"it is not there: the disk of {place.archive} may be away"})]
+    mount(away, place.archive)
+    assert not await one._round()
+    assert (await place.store.video(video_id)).file.path == place.archive / "film.mp4"
 
 
 # A kill at every step
@@ -372,6 +639,76 @@ async def test_a_deletion_that_was_killed_is_ended_by_the_next_start(
     await place.after("delete")._round()
     assert not (place.inbox / "film.mp4").exists()
     assert await place.state(video_id) == "deleted"
+
+
+# One that fails
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (RuntimeError("nobody thought of it"), "RuntimeError('nobody thought of it')"),
+        (StoreError(Kind.DATABASE, "the database refuses this: no"), "StoreError('the database refuses this: no')"),
+    ],
+    ids=["any", "of the store"],
+)
+async def test_what_nobody_foresaw_about_one_source_is_said_once_and_the_others_go_on(
+    place: Place, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
+) -> None:
+    ids = [await place.done(name) for name in ("one.mp4", "two.mp4", "three.mp4")]
+    one = place.after()
+    aim = place.store.aim
+
+    async def aim_or_fail(video_id: int, target: Path) -> None:
+        if video_id == ids[1]:
+            raise error
+        await aim(video_id, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(place.store, "aim", aim_or_fail)
+        assert await one._round()
+        assert await one._round()
+    assert [await place.state(video_id) for video_id in ids] == ["moved", "due", "moved"]
+    failed = [facts for event, facts in place.said if event == "source.failed"]
+    assert failed == [{"reason": reason, "exc_info": error}]
+    assert not await one._round()
+    assert await place.state(ids[1]) == "moved"
+
+
+async def test_a_held_database_is_waited_for_and_not_asked_for_every_source(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [await place.done(name) for name in ("one.mp4", "two.mp4")]
+    asked: list[int] = []
+
+    async def held(video_id: int, _: Path) -> None:
+        asked.append(video_id)
+        raise StoreError(Kind.BUSY, "another program holds the database")
+
+    monkeypatch.setattr(place.store, "aim", held)
+    assert await place.after()._round()
+    assert asked == ids[:1]
+    assert place.said == [("source.waiting", {"reason": "another program holds the database"})]
+
+
+async def test_what_nobody_foresaw_about_the_list_does_not_end_the_attendant(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video_id = await place.done()
+    error = RuntimeError("nobody thought of it")
+
+    async def broken() -> None:
+        raise error
+
+    one = place.after()
+    with monkeypatch.context() as patch:
+        patch.setattr(place.store, "due_sources", broken)
+        assert await one._round()
+    assert place.said == [
+        ("source.waiting", {"reason": "RuntimeError('nobody thought of it')", "exc_info": error}),
+    ]
+    assert not await one._round()
+    assert await place.state(video_id) == "moved"
 
 
 # Running
