@@ -257,7 +257,7 @@ def _gone(due: DueSource, watched: Path) -> bool:
 
 
 def _require_unchanged(file: FileIdentity, look: os.stat_result) -> None:
-    if not stat.S_ISREG(look.st_mode) or (look.st_size, look.st_mtime_ns) != (file.size_bytes, file.mtime_ns):
+    if not stat.S_ISREG(look.st_mode) or (look.st_size, admit.mtime_ns(look)) != (file.size_bytes, file.mtime_ns):
         raise _Kept("it was changed after it was scored")
 
 
@@ -385,7 +385,7 @@ def _copy_file(due: DueSource, target: Path, stopping: threading.Event) -> None:
 
 def _identity(path: Path, file: FileIdentity) -> FileIdentity:
     look = path.stat()
-    return replace(file, path=path, size_bytes=look.st_size, mtime_ns=look.st_mtime_ns)
+    return replace(file, path=path, size_bytes=look.st_size, mtime_ns=admit.mtime_ns(look))
 
 
 def _sync(folder: Path) -> None:

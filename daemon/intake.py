@@ -26,6 +26,7 @@ log = get(__name__)
 STAGE = "watching"
 """The name of this stage in the log and among the heartbeats."""
 STOP_SECONDS = 3.0
+DROPPED_AGAIN = "it was dropped again after it was deleted"
 _TRIED_AGAIN = (Status.MISSING, Status.FAILED, Status.REJECTED)
 """What is dropped again after such an end is worked on again."""
 ALIVE_SECONDS = 5.0
@@ -213,6 +214,8 @@ class Intake:
         record = await enter(self._store, file, copies=self._config.copies)
         if record.error_kind == Kind.DUPLICATE:
             self._observer(Ended(record))
+        if record.status is Status.DONE and await self._store.source_back(record.id, DROPPED_AGAIN):
+            log.info("source.kept", video=str(path), video_id=record.id, reason=DROPPED_AGAIN)
         self._on_queued()
 
 

@@ -31,7 +31,9 @@ class Queue(Connection):
                 " (SELECT 1 FROM videos v WHERE v.path = c.path AND v.size_bytes = c.size_bytes"
                 " AND v.mtime_ns = c.mtime_ns AND v.status != 'missing'"
                 # A file that could not be read is looked at again until it can.
-                " AND NOT (v.fingerprint = '' AND v.error_kind = 'unreadable'))",
+                " AND NOT (v.fingerprint = '' AND v.error_kind = 'unreadable')"
+                # One that watch.after deleted is there again.
+                " AND NOT EXISTS (SELECT 1 FROM sources s WHERE s.video_id = v.id AND s.state = 'deleted'))",
                 arguments,
             ) as cursor:
                 known = {path_of(row[0]) for row in await cursor.fetchall()}

@@ -55,6 +55,15 @@ class Sources(Connection):
                 for row in rows
             ]
 
+    async def source_back(self, video_id: int, reason: str) -> bool:
+        """A source that was deleted is there again, and stays; whether there was one."""
+        async with self._writing() as db:
+            cursor = await db.execute(
+                "UPDATE sources SET state = 'kept', reason = ?, at = ? WHERE video_id = ? AND state = 'deleted'",
+                (reason, self._clock(), video_id),
+            )
+            return cursor.rowcount > 0
+
     async def aim(self, video_id: int, target: Path) -> None:
         """Note where a source is about to be moved to, for the start after a kill."""
         async with self._writing() as db:

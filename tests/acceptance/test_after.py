@@ -63,8 +63,14 @@ def test_a_deleted_source_is_said_to_be_deleted_wherever_it_is_missed(tmp_path: 
     assert chosen.returncode == 1
     assert "was deleted after its stills were published" in chosen.stderr
     assert query(tmp_path, "SELECT status FROM videos WHERE path LIKE '%film.mp4'") == [("done",)]
-    shutil.copy(tmp_path / "film.mp4", tmp_path / "inbox")
+    shutil.copy2(tmp_path / "film.mp4", tmp_path / "inbox")
     assert verdicts(tmp_path, config) == [(True, "")] * 3
+    with Daemon(config).ready() as daemon:
+        assert daemon.event("video.known")["status"] == "done"
+        assert "dropped again" in daemon.event("source.kept")["reason"]
+        assert cli("select", "film.mp4", "--count", "2", "--config", str(config)).returncode == 0
+        assert daemon.stop() == 0
+    assert (tmp_path / "inbox" / "film.mp4").exists()
 
 
 def test_a_kill_right_after_done_is_made_up_for_at_the_next_start(tmp_path: Path) -> None:
