@@ -65,20 +65,23 @@ class SharedScorer:
 
     async def _work_off(self) -> None:
         """Submit the next batch before the last one's outcomes are asked for, while any is waiting."""
-        loop = asyncio.get_running_loop()
         last: tuple[_Group, Ticket] | None = None
         while self._waiting or last is not None:
-            following: tuple[_Group, Ticket] | None = None
-            if self._waiting:
-                group = self._next_group()
-                joined = [picture for pictures, _ in group for picture in pictures]
-                try:
-                    following = group, await loop.run_in_executor(self._thread, self.scorer.submit, joined)
-                except Exception as error:
-                    await self._one_by_one(group, error)
+            following = await self._submit() if self._waiting else None
             if last is not None:
                 await self._collect(*last)
             last = following
+
+    async def _submit(self) -> tuple[_Group, Ticket] | None:
+        group: _Group = [self._waiting.popleft()]
+        try:
+            self._join(group)
+            joined = [picture for pictures, _ in group for picture in pictures]
+            loop = asyncio.get_running_loop()
+            return group, await loop.run_in_executor(self._thread, self.scorer.submit, joined)
+        except Exception as error:
+            await self._one_by_one(group, error)
+        return None
 
     async def _collect(self, group: _Group, ticket: Ticket) -> None:
         try:
@@ -88,19 +91,18 @@ class SharedScorer:
         else:
             _hand_out(group, outcomes)
 
-    def _next_group(self) -> _Group:
-        first = self._waiting.popleft()
-        group = [first]
-        height, width = first[0][0].shape[:2]
-        kind = (first[0][0].shape, first[0][0].dtype)
-        room = self.scorer.batch_size(height, width, first[0][0].itemsize) - len(first[0])
+    def _join(self, group: _Group) -> None:
+        """Add what waits and is alike, as far as the scorer takes it at once."""
+        first = group[0][0]
+        height, width = first[0].shape[:2]
+        kind = (first[0].shape, first[0].dtype)
+        room = self.scorer.batch_size(height, width, first[0].itemsize) - len(first)
         while self._waiting:
             pictures, _ = self._waiting[0]
             if len(pictures) > room or any((one.shape, one.dtype) != kind for one in pictures):
                 break
             room -= len(pictures)
             group.append(self._waiting.popleft())
-        return group
 
     async def _one_by_one(self, group: _Group, error: Exception) -> None:
         """One video's trouble is not its batch mates': each is tried alone, and keeps its own error."""

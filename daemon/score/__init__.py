@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Protocol
 
 from daemon import logs
@@ -79,6 +78,16 @@ def open_scorer(config: ScoreConfig) -> Scorer:
     from daemon.score import catalog, weights
 
     metric = catalog.find(config.metric)
+    if config.implementation == "fused" and not _fits_fused(config):
+        raise ScorerError(
+            Kind.METRIC,
+            "score.implementation: fused is for niqe on the CPU with the shipped model: choose auto or pyiqa",
+        )
+    if config.implementation != "pyiqa" and _fits_fused(config):
+        # Also beside a GPU: the work is in the decoding then, and nothing has to be copied there and back.
+        from daemon.score.fused_scorer import FusedScorer
+
+        return FusedScorer(metric, config)
     if not metric.deep:
         # MKL picks its code by processor, and niqe's third decimal with it. Set before torch loads MKL,
         # this makes the same picture give the same number on every x86 machine, and costs nothing measurable.
@@ -87,16 +96,6 @@ def open_scorer(config: ScoreConfig) -> Scorer:
     # Threads of torch that wait for each other would keep the core that the decoder, or another thread of
     # torch, is waiting for: on a busy host networks run four times as fast when they sleep instead.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-    if config.implementation == "fused" and not _fits_fused(config):
-        raise ScorerError(
-            Kind.METRIC,
-            "score.implementation: fused is for niqe on the CPU with the shipped model: choose auto or pyiqa",
-        )
-    if config.implementation != "pyiqa" and _fits_fused(config) and not _on_cuda(config.device):
-        from daemon.score.fused_scorer import FusedScorer
-
-        return FusedScorer(metric, config)
     online = weights.require(metric, config.weights)
 
     from daemon.score.pyiqa_scorer import PyiqaScorer
@@ -114,8 +113,3 @@ def check(metric: str) -> None:
 
 def _fits_fused(config: ScoreConfig) -> bool:
     return config.metric == "niqe" and config.weights is None and not config.device.startswith("cuda")
-
-
-def _on_cuda(device: str) -> bool:
-    """Whether ``auto`` finds a CUDA device; asked of the driver's files, which costs no import of torch."""
-    return device == "auto" and Path("/proc/driver/nvidia/version").exists()

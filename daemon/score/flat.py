@@ -9,7 +9,7 @@ from daemon.model import Picture
 
 FLAT_CODES = 3
 """A picture is flat when no channel spans more than so many codes of 8 bits."""
-MOST_GROWN_PIXELS = 1 << 24
+MOST_GROWN_PIXELS = 1 << 22
 """A picture that is so thin that it would have more pixels at the metric's least size is not scored."""
 _STRIDE = 16
 
@@ -30,7 +30,7 @@ def is_flat(picture: Picture) -> bool:
     """
     span = FLAT_CODES * (257 if picture.dtype == np.uint16 else 1)
     for part in (picture[::_STRIDE, ::_STRIDE], picture):
-        darkest, brightest = part.min(axis=(0, 1)).astype(np.int64), part.max(axis=(0, 1)).astype(np.int64)
-        if bool((brightest - darkest > span).any()):
+        # A channel at a time: over two axes at once numpy takes seven times as long.
+        if any(int(part[..., at].max()) - int(part[..., at].min()) > span for at in range(3)):
             return False
     return True

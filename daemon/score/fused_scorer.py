@@ -47,7 +47,7 @@ class FusedScorer:
         """Pictures for the next ``score``: a few per core, bounded by bytes, ``score.batch_seconds`` and settings."""
         fitting = max(self._threads, BATCH_BYTES // (height * width * 3 * itemsize))
         pace = self._seconds_per_pixel
-        seconds = None if pace is None else pace * height * width
+        seconds = None if pace is None else pace * self._scored_pixels(height, width)
         return frames_in_time(seconds, self._batch_seconds, ceiling=min(fitting, self._max_batch))
 
     def submit(self, pictures: Sequence[Picture]) -> Callable[[], list[Outcome]]:
@@ -60,10 +60,10 @@ class FusedScorer:
             raise ScorerError(Kind.SCORE, "the scorer is closed: open another one")
         started = self._clock()
         notes = [why_not(picture, self._side) for picture in pictures]
-        waiting = [self._large_enough(one) for one, note in zip(pictures, notes, strict=True) if note is None]
-        scores = iter(self._niqe.score_all(waiting))
+        waiting = [picture for picture, note in zip(pictures, notes, strict=True) if note is None]
+        scores = iter(self._niqe.score_all(waiting, self._large_enough))
         outcomes = [_outcome(next(scores)) if note is None else Outcome(None, note) for note in notes]
-        pixels = sum(picture.shape[0] * picture.shape[1] for picture in waiting)
+        pixels = sum(self._scored_pixels(picture.shape[0], picture.shape[1]) for picture in waiting)
         if pixels:
             self._seconds_per_pixel = smoothed(self._seconds_per_pixel, (self._clock() - started) / pixels)
         return outcomes
@@ -73,6 +73,10 @@ class FusedScorer:
         if self._niqe is not None:
             self._niqe.close()
             self._niqe = None
+
+    def _scored_pixels(self, height: int, width: int) -> int:
+        rows, columns = scaled_size(height, width, self._side)
+        return rows * columns
 
     def _large_enough(self, picture: Picture) -> Picture:
         """Pictures below the least size are enlarged as the torch scorer enlarges them."""

@@ -41,7 +41,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib import resources
@@ -92,15 +92,20 @@ class FusedNiqe:
         """
         return self._workers[0].score(picture)
 
-    def score_all(self, pictures: Sequence[Picture]) -> list[float]:
-        """The scores of ``pictures``, in their order; sizes and depths may be mixed."""
+    def score_all(
+        self, pictures: Sequence[Picture], prepared: Callable[[Picture], Picture] = lambda picture: picture
+    ) -> list[float]:
+        """The scores of ``pictures``, in their order; sizes and depths may be mixed.
+
+        Each is ``prepared`` on its thread just before, so that what that makes is there for few of them at once.
+        """
         scores = [math.nan] * len(pictures)
         waiting = itertools.count()
 
         def work(worker: _Worker) -> None:
             # next() of a count is one step for the interpreter: no picture is taken twice.
             while (index := next(waiting)) < len(pictures):
-                scores[index] = worker.score(pictures[index])
+                scores[index] = worker.score(prepared(pictures[index]))
 
         own, *others = self._workers[: max(len(pictures), 1)]
         helpers = [self._pool.submit(work, other) for other in others] if self._pool else []

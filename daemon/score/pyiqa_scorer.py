@@ -100,7 +100,9 @@ class PyiqaScorer:
         """Pictures for the next ``score``: bounded by memory, by ``score.batch_seconds`` and by the settings."""
         pace = self._seconds_per_pixel
         seconds = None if pace is None else pace * height * width
-        return frames_in_time(seconds, self._batch_seconds, ceiling=self._fitting(height, width, itemsize))
+        with self._watched():
+            fitting = self._fitting(height, width, itemsize)
+        return frames_in_time(seconds, self._batch_seconds, ceiling=fitting)
 
     def submit(self, pictures: Sequence[Picture]) -> Callable[[], list[Outcome]]:
         """Start to score on a GPU; on the CPU the work is done when the outcomes are asked for."""
@@ -138,7 +140,8 @@ class PyiqaScorer:
         waiting = [picture for picture, note in zip(pictures, notes, strict=True) if note is None]
         itemsize, flights = pictures[0].itemsize, list[_Flight]()
         while waiting:
-            size = min(len(waiting), self._fitting(height, width, itemsize))
+            with self._watched():
+                size = min(len(waiting), self._fitting(height, width, itemsize))
             flight = self._attempt(waiting[:size])
             if flight is not None:
                 flights.append(flight)
@@ -162,7 +165,8 @@ class PyiqaScorer:
             self._resize(self._limit.after_clean(len(pictures)), "full batches fit")
             return flight
         # Past the handler, as the traceback holds on to the tensors of the failed call.
-        self._shrink(pictures, reason)
+        with self._watched():
+            self._shrink(pictures, reason)
         return None
 
     def _start(self, pictures: list[Picture], step: int) -> _Flight:

@@ -256,6 +256,24 @@ def test_a_device_that_is_lost_in_mid_run_surfaces(moment: str) -> None:
         scorer.close()
 
 
+def test_a_device_that_is_lost_is_noticed_wherever_it_is_asked_first() -> None:
+    """While the next batch is measured out, or by the outcomes of the one before."""
+    with FarGpu() as gpu:
+        scorer = scorer_of(Mean())
+        work = batches(2)
+        scorer.score(work[0])
+        behind = scorer.submit(work[1])
+        gpu.lost = "wait"
+        with pytest.raises(ScorerError) as caught:
+            behind()
+        assert caught.value.kind is Kind.DEVICE
+        gpu.lost = "launch"
+        with pytest.raises(ScorerError) as caught:
+            scorer.batch_size(8, 8, 1)
+        assert caught.value.kind is Kind.DEVICE
+        scorer.close()
+
+
 def test_what_torch_raises_for_a_lost_device_is_known() -> None:
     error = getattr(torch, "AcceleratorError", RuntimeError)
     assert device_lost(error("CUDA error: unspecified launch failure"))

@@ -23,7 +23,8 @@ aten: Any = torch.ops.aten
 CUDA = torch.device("cuda", 0)
 MOVES = (aten.to, aten._to_copy)
 # What makes the host wait for a result on the device.
-SYNCHRONISING = (aten._local_scalar_dense, aten.item, aten.nonzero, aten.masked_select, aten.equal)
+SYNCHRONISING = (aten._local_scalar_dense, aten.item, aten.nonzero, aten.masked_select, aten.equal, aten.is_nonzero)
+SYNCHRONISING += (aten._unique2, aten.allclose, aten.bincount, aten.repeat_interleave, aten.linalg_inv_ex)
 
 
 class Far(torch.Tensor):
@@ -136,7 +137,7 @@ class FarGpu(TorchDispatchMode):
             "manual_seed_all": lambda _: None,
             "empty_cache": self.alive,
             "synchronize": lambda *_: self.blocking.append("synchronize"),
-            "mem_get_info": lambda *_: (self.limit - self.live, self.limit),
+            "mem_get_info": lambda *_: self.memory(),
             "memory_reserved": lambda *_: 0,
             "memory_allocated": lambda *_: 0,
             "current_stream": lambda *_: self.stream,
@@ -168,6 +169,10 @@ class FarGpu(TorchDispatchMode):
             for name, tensor in module._buffers.items():
                 module._buffers[name] = None if tensor is None else self._far(tensor)
         return net
+
+    def memory(self) -> tuple[int, int]:
+        self.alive()
+        return self.limit - self.live, self.limit
 
     def alive(self, moment: str = "launch") -> None:
         if self.lost == moment:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from daemon.config import ScoreConfig
 from daemon.errors import ScorerError
@@ -70,3 +72,28 @@ def test_a_closed_scorer_says_so() -> None:
     made.close()
     with pytest.raises(ScorerError, match="closed"):
         made.score([noise()])
+
+
+def test_what_is_too_thin_has_no_score_and_takes_no_memory(scorer: FusedScorer) -> None:
+    """A strip of 3000 x 4 would be a hundred times as large at the least size that NIQE takes."""
+    rng = np.random.default_rng(0)
+    strip, wide = rng.integers(0, 256, (4, 3000, 3), np.uint8), rng.integers(0, 256, (40, 900, 3), np.uint8)
+    found = scorer.score([strip, wide, strip.swapaxes(0, 1)])
+    assert [outcome.note for outcome in found] == ["thin", None, "thin"]
+
+
+def test_pictures_are_enlarged_one_at_a_time_on_each_thread(scorer: FusedScorer) -> None:
+    niqe = scorer._niqe
+    assert niqe is not None
+    alive: list[int] = []
+    held: list[weakref.ref[NDArray[np.uint8]]] = []
+
+    def grown(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        made = np.ascontiguousarray(np.tile(picture, (4, 4, 1)))
+        held.append(weakref.ref(made))
+        alive.append(sum(one() is not None for one in held))
+        return made
+
+    small = np.random.default_rng(0).integers(0, 256, (50, 50, 3), np.uint8)
+    niqe.score_all([small] * 40, grown)
+    assert max(alive) <= 2 * len(niqe._workers)

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from daemon.errors import Kind, VideoError
+from daemon.errors import Kind, ScorerError, VideoError
 from daemon.model import Outcome, Picture
 from daemon.scoring import SharedScorer
 
@@ -117,3 +117,55 @@ async def test_no_pictures_cost_no_call(thread: ThreadPoolExecutor) -> None:
     scorer = Recorder()
     assert await SharedScorer(scorer, thread).score([]) == []
     assert scorer.batches == []
+
+
+async def test_outcomes_are_fetched_one_batch_behind(thread: ThreadPoolExecutor) -> None:
+    """A GPU copies the next batch while it computes the last: so the next goes in before the last is asked for."""
+    order: list[str] = []
+
+    class InOrder(Recorder):
+        def submit(self, pictures: Sequence[Picture]) -> Callable[[], list[Outcome]]:
+            values = [int(one[0, 0, 0]) for one in pictures]
+            order.append(f"submit {values[0]}")
+
+            def ticket() -> list[Outcome]:
+                order.append(f"fetch {values[0]}")
+                return [Outcome(float(value)) for value in values]
+
+            return ticket
+
+    desk = SharedScorer(InOrder(size=1), thread)
+    await asyncio.gather(*(desk.score([picture(value)]) for value in (1, 2, 3)))
+    assert order == ["submit 1", "submit 2", "fetch 1", "submit 3", "fetch 2", "fetch 3"]
+
+
+async def test_a_scorer_that_cannot_even_measure_out_a_batch_keeps_nobody_waiting(thread: ThreadPoolExecutor) -> None:
+    class Lost(Recorder):
+        def batch_size(self, height: int, width: int, itemsize: int) -> int:
+            raise ScorerError(Kind.DEVICE, "the device has gone")
+
+    desk = SharedScorer(Lost(), thread)
+    async with asyncio.timeout(10):
+        ended = await asyncio.gather(*(desk.score([picture(n)]) for n in (1, 2, 3)), return_exceptions=True)
+    assert [getattr(one, "kind", None) for one in ended] == [Kind.DEVICE] * 3
+
+
+async def test_another_scorer_in_mid_video_ends_the_videos_of_the_first(thread: ThreadPoolExecutor) -> None:
+    lost = Recorder()
+    lost.gate.clear()
+    desk = SharedScorer(lost, thread, lambda: Recorder())
+    first = asyncio.create_task(desk.score([picture(1)]))
+    waiting = [asyncio.create_task(desk.score([picture(n, side=n)])) for n in (5, 6, 7)]
+    while not lost.batches:
+        await asyncio.sleep(0)
+    replacing = asyncio.create_task(desk.replace(lost))
+    await asyncio.sleep(0)
+    with pytest.raises(ScorerError, match="opened again"):
+        await desk.score([picture(9)])
+    lost.gate.set()
+    await replacing
+    await first
+    ended = await asyncio.gather(*waiting, return_exceptions=True)
+    assert any(getattr(one, "kind", None) is Kind.DEVICE for one in ended)
+    assert desk.scorer is not lost
+    assert await desk.score([picture(9)]) == [Outcome(9.0)]
