@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import platform
 import resource
 import subprocess
 import tempfile
@@ -15,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -63,15 +64,16 @@ class Stage:
 class Result:
     """One file's figures.
 
-    ``decode`` is decoding and the one RGB conversion; ``efficiency`` is the ideal wall time of the whole, CPU
-    seconds of decoding and of scoring over the cores, as a share of the real one. ``hash_share`` and
-    ``store_share`` are shares of all CPU seconds of the whole.
+    ``machine`` is the processor's name. ``decode`` is decoding and the one RGB conversion; ``efficiency`` is the
+    ideal wall time of the whole, CPU seconds of decoding and of scoring over the cores, as a share of the real one.
+    ``hash_share`` and ``store_share`` are shares of all CPU seconds of the whole.
     """
 
     video: str
     width: int
     height: int
     frames: int
+    machine: str
     cores: int
     scorer: str
     decode_fps: float
@@ -109,6 +111,7 @@ def bench(path: Path, config: Config) -> Result:
         width=info.width,
         height=info.height,
         frames=whole.frames,
+        machine=machine(),
         cores=cores,
         scorer=scorer.identity,
         decode_fps=decoded.fps,
@@ -121,6 +124,16 @@ def bench(path: Path, config: Config) -> Result:
         pyiqa_fps=plain.fps if plain else None,
         times_pyiqa=scored.fps / plain.fps if plain else None,
     )
+
+
+def machine() -> str:
+    """The processor, as far as the system tells."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() in ("model name", "Model", "Hardware"):
+                return value.strip()
+    return platform.processor() or platform.machine()
 
 
 def run(file: Path | None, config: Config) -> Iterator[Result]:
@@ -218,7 +231,8 @@ async def _whole(path: Path, config: Config, scorer: Scorer) -> tuple[Stage, flo
                 before, started = _cpu_seconds(), time.perf_counter()
                 await pipeline.score(record, SharedScorer(scorer, thread))
                 stage = Stage(0, time.perf_counter() - started, _cpu_seconds() - before)
-            rows = list((await store.rows_of(record.id, list(range(100_000)))).values())
+            frames = (await store.video(record.id)).frames_decoded or 0
+            rows = list((await store.rows_of(record.id, range(frames))).values())
             stored = await _store_cost(store, rows)
             return Stage(len(rows), stage.wall_s, stage.cpu_s), stored, peak[0]
         finally:

@@ -36,6 +36,7 @@ class Channel(Generic[T]):
         self._items: deque[tuple[T, int]] = deque()
         self._bytes = 0
         self._received = 0
+        self._wanted = 1
         self._blocked = False
         self._ended = False
         self._stopped = False
@@ -64,7 +65,10 @@ class Channel(Generic[T]):
             self._items.append((item, nbytes))
             self._bytes += nbytes
             self._received += 1
-        self._wake_reader()
+            enough = len(self._items) >= self._wanted
+        if enough:
+            # Waking it for every item would cost the producer more than the queue itself.
+            self._wake_reader()
 
     def finish(self, error: BaseException | None = None) -> None:
         """Mark the end; an error is raised by ``take`` after the items before it."""
@@ -82,6 +86,7 @@ class Channel(Generic[T]):
         while True:
             self._readable.clear()
             with self._room:
+                self._wanted = max_items
                 if self._stopped:
                     return []
                 if len(self._items) >= max_items or self._ended or self._blocked:

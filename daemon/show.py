@@ -230,7 +230,7 @@ def print_bench(results: Iterable[dict[str, Any]]) -> None:
             f" | {one['hash_share']:.1%} | {one['store_share']:.1%} | {one['peak_mib']:.0f} MiB | {plain} | {times} |",
             flush=True,
         )
-        measured = f"\n{one['cores']} cores; {one['scorer']}"
+        measured = f"\n{one['cores']} cores of {one['machine']}; {one['scorer']}"
     print(measured)
 
 
