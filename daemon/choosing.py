@@ -24,6 +24,10 @@ from daemon.store import Store
 log = get(__name__)
 
 
+TOGETHER = 500
+"""Frames whose records are read at once."""
+
+
 def selection_params(config: Config, scorer: str | None) -> dict[str, Any]:
     """What decides a selection, as it is stored: the same parameters give the same picks."""
     judged = {} if config.select.strategy == "best" else {"judged": settings(config)}
@@ -128,7 +132,7 @@ class Chooser:
         found = await asyncio.to_thread(moments, film)
         places = await asyncio.to_thread(samples, film, found.shot)
         best = await self._sketches(film.frame[found.position])
-        views = features.view(await self._sketches(film.frame[places]))
+        views = await self._sketches(film.frame[places], features.view)
         terms = Terms(config.limit, config.min_gap_seconds, config.min_difference, config.strategy == "per-shot")
 
         def work() -> Choice:
@@ -137,9 +141,18 @@ class Chooser:
 
         return await asyncio.to_thread(work)
 
-    async def _sketches(self, frames: NDArray[np.int64]) -> NDArray[np.float32]:
-        blobs = await self._store.records_of(self._record.id, frames.tolist())
-        return features.sketch(features.unpack(blobs)["thumbnail"])
+    async def _sketches(
+        self,
+        frames: NDArray[np.int64],
+        seen: Callable[[NDArray[np.float32]], NDArray[np.float32]] = lambda sketches: sketches,
+    ) -> NDArray[np.float32]:
+        """Sketches of frames, or what is ``seen`` of them; some hundred at a time, as a long film has thousands."""
+        found = np.empty((len(frames), features.SKETCH), np.float32)
+        for start in range(0, len(frames), TOGETHER):
+            part = frames[start : start + TOGETHER]
+            blobs = await self._store.records_of(self._record.id, part.tolist())
+            found[start : start + TOGETHER] = seen(features.sketch(features.unpack(blobs)["thumbnail"]))
+        return found
 
     def _nothing(self, frames: int) -> str:
         """Why there is no pick at all."""

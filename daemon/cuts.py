@@ -21,19 +21,19 @@ _LEAST = 0.00001
 _HIGHEST = 255.0
 
 
-def _division(scale: float) -> NDArray[np.int64]:
+def _division(scale: float) -> NDArray[np.int32]:
     """Per whole number, ``scale`` divided by it in 4096ths; 0 for 0."""
     numbers = np.arange(1, 256)
-    return np.append(0, np.rint((scale * (1 << _SHIFT)) / numbers)).astype(np.int64)
+    return np.append(0, np.rint((scale * (1 << _SHIFT)) / numbers)).astype(np.int32)
 
 
 _BY_VALUE, _BY_SPREAD = _division(255.0), _division(_HALF_TURN / 6.0)
 
 
-def hsv(pictures: NDArray[np.uint8]) -> NDArray[np.int64]:
+def hsv(pictures: NDArray[np.uint8]) -> NDArray[np.int32]:
     """Hue (0 to 179), saturation and value (0 to 255) of RGB, ``(..., 3)``, as OpenCV's 8-bit conversion has them."""
-    red, green, blue = (pictures[..., at].astype(np.int64) for at in range(3))
-    value = pictures.max(axis=-1).astype(np.int64)
+    red, green, blue = (pictures[..., at].astype(np.int32) for at in range(3))
+    value = pictures.max(axis=-1).astype(np.int32)
     spread = value - pictures.min(axis=-1)
     half = 1 << (_SHIFT - 1)
     saturation = (spread * _BY_VALUE[value] + half) >> _SHIFT
@@ -47,7 +47,7 @@ class Changes:
     """How much every frame differs from the one before, in codes of 0 to 255; 0 for the first one."""
 
     def __init__(self) -> None:
-        self._last: NDArray[np.int64] | None = None
+        self._last: NDArray[np.int32] | None = None
 
     def feed(self, pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Of the next pictures, ``(n, height, width, 3)`` RGB."""

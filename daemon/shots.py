@@ -22,7 +22,7 @@ from daemon.cuts import REACH, Changes, stand_out
 from daemon.features import GRID, SKETCH, ViewFinder, sketch
 from daemon.model import Shot, ShotKind
 
-CHUNK = 1024
+CHUNK = 256
 """Thumbnails looked at together."""
 REACHES = (4, 8, 16, 32, 64)
 """Half the lengths, in frames, of the windows in which mixes are looked for."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-ROWS = 512
+ROWS = 128
 """Moments whose likenesses to all others are held at once."""
 
 

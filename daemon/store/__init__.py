@@ -42,7 +42,7 @@ class ScoreTable:
     good: NDArray[np.bool_]
 
 
-TABLE_ROWS = 20_000
+TABLE_ROWS = 1_000
 _TABLE_PART: list[NDArray[Any]] = [np.zeros(0, kind) for kind in (np.int64, np.float64, np.float64, np.bool_, np.bool_)]
 
 

@@ -13,7 +13,7 @@ from daemon.model import Outcome, Shot, ShotKind
 from daemon.store.connection import Connection
 from daemon.store.rows import path_of
 
-STREAMED = 1024
+STREAMED = 256
 """Records that are read together."""
 
 
@@ -21,7 +21,7 @@ class Judgement(Connection):
     """The tables that selection reads and writes."""
 
     async def feature_records(self, video_id: int) -> AsyncIterator[list[bytes | None]]:
-        """Every frame's record, None where it has none, in order, a thousand or so at a time."""
+        """Every frame's record, None where it has none, in order, some hundred at a time."""
         after = -1
         while True:
             async with self._db.execute(

@@ -77,8 +77,5 @@ def test_scoring_a_film_of_twenty_minutes_takes_no_more_than_one_of_a_minute(pea
     assert peaks[20][0] <= peaks[1][0] * 1.05
 
 
-@pytest.mark.xfail(
-    reason="choosing from a long film compares more moments: some 12 % more, up to a bound", strict=False
-)
 def test_a_film_of_twenty_minutes_takes_no_more_than_one_of_a_minute(peaks: dict[int, tuple[int, int]]) -> None:
     assert peaks[20][1] <= peaks[1][1] * 1.05
