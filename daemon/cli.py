@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
@@ -67,6 +68,8 @@ def _root(
 @app.command()
 def run(config: ConfigOption = None) -> None:
     """Watch the folder until a signal stops it."""
+    # HUP asks for a reload and never ends the daemon, also before it listens. No SIG_IGN: its children would get it.
+    signal.signal(signal.SIGHUP, lambda *_: None)
     from daemon import logs, service
 
     loaded = _load(config)
@@ -94,6 +97,8 @@ async def _to_the_end(work: Awaitable[None]) -> None:
         code = 0
     finally:
         Deadline(EXIT_SECONDS, code).start()
+        # The interpreter takes handlers back before it ends; this one stays.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 @app.command()

@@ -260,16 +260,37 @@ def changed(config: Config, section: str, changes: dict[str, Any]) -> Config:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} cannot be read: {error}") from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"{file} is not valid YAML: {' '.join(str(error).split())}") from error
+    try:
+        values = yaml.safe_load(text)
+    except Exception as error:  # a value that does not fit its tag raises anything
+        line, problem = _fault(error, text)
+        where = f"{file}, line {line}" if line else str(file)
+        raise ConfigError(f"{where}: not valid YAML: {' '.join(problem.split())}") from error
     if values is None:
         return {}
     if not isinstance(values, dict):
         raise ConfigError(f"{file} must hold sections such as `watch:`, not a {type(values).__name__}")
     return {str(key): {} if value is None else value for key, value in values.items()}
+
+
+def _fault(error: Exception, text: str) -> tuple[int, str]:
+    """The line of a text that is no YAML, 0 where that is unknown, and what is wrong with it."""
+    match error:
+        case yaml.MarkedYAMLError(problem_mark=yaml.Mark() as mark):
+            begun = error.context_mark
+            since = f" (line {begun.line + 1})" if begun is not None and begun.line != mark.line else ""
+            context = f"{error.context}{since}, " if error.context else ""
+            return mark.line + 1, f"{context}{error.problem}"
+        case yaml.reader.ReaderError():
+            return text.count("\n", 0, error.position) + 1, f"{text[error.position]!r}: {error.reason}"
+        case RecursionError():
+            return 0, "nested too deeply"
+        case ValueError():
+            return 0, str(error)
+    return 0, f"{type(error).__name__}: {error}"
 
 
 def _anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:

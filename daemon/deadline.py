@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 
-from daemon.logs import get
+from daemon.log_writer import THREAD
+from daemon.logs import flush, get
 
 log = get(__name__)
 
@@ -32,8 +33,10 @@ class Deadline:
 
     @staticmethod
     def _leave(seconds: float, code: int) -> None:
-        late = sorted(one.name for one in threading.enumerate() if one is not threading.current_thread())
+        others = (one for one in threading.enumerate() if one is not threading.current_thread())
+        late = sorted(one.name for one in others if one.name != THREAD)
         try:
             log.error("service.forced", threads=late, seconds=seconds)
+            flush()
         finally:
             os._exit(code)

@@ -15,15 +15,19 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, Literal, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from daemon.log_writer import LogWriter, past_the_buffer
+
 LINE_BYTES = 40_000
 """Longer lines are shortened: journald cuts at 48 KiB (LineMax=), and half a line is no JSON."""
 _SHORT = 1000
+FLUSH_SECONDS = 1.0
+"""How long an end waits for the last lines: ample for a reader that reads."""
 
 _PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
 """Levels and syslog's priorities; below them all is 7, debug."""
@@ -79,15 +83,47 @@ class _Journal(structlog.stdlib.ProcessorFormatter):
         return f"<{priority}>{super().format(record)}"
 
 
-class _Handler(logging.StreamHandler[TextIO]):
-    """Goes on when nobody reads the log any more: a pipe whose other end was closed, a full disk."""
+class _Handler(logging.Handler):
+    """Renders a record where it is logged, and leaves the writing to a thread: nobody waits for the log's reader."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._encoding = stream.encoding
+        self._writer = LogWriter(past_the_buffer(stream), _tell_dropped)
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Without the handler's lock: a flush holds it, and what the writer has to tell meanwhile must get through."""
+        if passed := bool(self.filter(record)):
+            self.emit(record)
+        return passed
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Called by ``handle``."""
+        try:
+            self._put(self.format(record))
+        except Exception:
+            self.handleError(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, ARG002 - as logging calls it
-        """Say what is wrong with a record to the real standard error; a stream that fails cannot be told so."""
-        if isinstance(sys.exception(), OSError | ValueError):
-            return
-        with suppress(OSError, ValueError):
-            traceback.print_exc(file=sys.__stderr__)
+        """Say what is wrong with a record that cannot be rendered."""
+        self._put(traceback.format_exc().rstrip())
+
+    def flush(self) -> None:
+        """Wait until all is written, FLUSH_SECONDS at most: its reader may be stuck."""
+        self._writer.flush(FLUSH_SECONDS)
+
+    def close(self) -> None:
+        """Called by logging at the end, after ``flush``."""
+        self._writer.close()
+        super().close()
+
+    def _put(self, line: str) -> None:
+        self._writer.put(f"{line}\n".encode(self._encoding, "backslashreplace"))
+
+
+def _tell_dropped(lines: int) -> None:
+    # An error, so that it is told on every level: lines of every level are missing.
+    get().error("log.dropped", lines=lines)
 
 
 def in_journal(stream: TextIO, environ: Mapping[str, str] = os.environ) -> bool:
@@ -147,6 +183,9 @@ def configure(
         )
     )
     root = logging.getLogger()
+    for former in root.handlers:
+        if isinstance(former, _Handler):
+            former.close()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     _calm_libraries(level)
@@ -158,6 +197,12 @@ def set_level(level: str) -> None:
     """Change the level of what ``configure`` has set up."""
     logging.getLogger().setLevel(level.upper())
     _calm_libraries(level)
+
+
+def flush() -> None:
+    """Wait for the lines that are not written yet, within reason; for those who end the process the hard way."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
 
 
 def adopt(library: str) -> None:
@@ -222,7 +267,8 @@ def captured_prints(*, errors: bool = False) -> Iterator[None]:
 
     Prints are chatter (``debug``, logger ``stdout``); what C code writes to descriptor 1 comes out on
     standard error. With ``errors`` the same is done to ``sys.stderr`` (``warning``, logger
-    ``stderr``), and a thread that dies of an exception becomes the event ``thread.crashed``.
+    ``stderr``), and a thread that dies of an exception becomes the event ``thread.crashed``. Without it
+    the log is written before what the command prints next, on the same terminal.
     """
     before = sys.stdout, sys.stderr, threading.excepthook
     sys.stdout.flush()
@@ -238,6 +284,8 @@ def captured_prints(*, errors: bool = False) -> Iterator[None]:
         sys.stdout, sys.stderr, threading.excepthook = before
         os.dup2(descriptor, 1)
         os.close(descriptor)
+        if not errors:
+            flush()
 
 
 def _thread_crashed(crash: threading.ExceptHookArgs) -> None:

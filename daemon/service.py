@@ -75,6 +75,7 @@ class Stop:
     def _signalled(self, number: signal.Signals) -> None:
         if self.asked.is_set():
             # Committed scores are safe: this is what kill -9 would do, and that loses nothing.
+            logs.flush()
             os._exit(128 + number)
         log.info("service.stopping", signal=signal.Signals(number).name)
         notify.tell("STOPPING=1", "STATUS=stopping")
@@ -186,7 +187,10 @@ async def _serve(
 
 @contextmanager
 def _hangup(read_config: Callable[[], Config] | None, crew: Workers) -> Iterator[None]:
-    """Reload on HUP while the block runs; without ``read_config`` the signal is ignored."""
+    """Reload on HUP while the block runs; without ``read_config`` the signal is ignored.
+
+    Whatever is wrong with the configuration, the one that it has stays.
+    """
 
     def signalled() -> None:
         if read_config is None:
@@ -196,16 +200,21 @@ def _hangup(read_config: Callable[[], Config] | None, crew: Workers) -> Iterator
         except StillwatchError as error:
             log.error("service.reload_failed", error=error.sentence)
             return
+        except Exception as error:
+            cause = f"{type(error).__name__}: {error}"
+            log.exception("service.reload_failed", error=f"the configuration cannot be read: {cause}")
+            return
         crew.reconfigure(found.config)
         logs.set_level(found.config.log.level)
         log.info("service.reloaded", changed=list(found.taken), needs_restart=list(found.refused))
 
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGHUP, signalled)
+    # Not the loop's own handlers: taking one away leaves a moment in which the signal kills.
+    before = signal.signal(signal.SIGHUP, lambda *_: loop.call_soon_threadsafe(signalled))
     try:
         yield
     finally:
-        loop.remove_signal_handler(signal.SIGHUP)
+        signal.signal(signal.SIGHUP, before)
 
 
 def _unwell(tasks: Sequence[asyncio.Task[None]], stop: Stop, hearts: Heartbeats) -> str:

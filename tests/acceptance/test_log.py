@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
 from tests import films
-from tests.acceptance.harness import Daemon, cli, write_config
+from tests.acceptance.harness import PATIENCE_SECONDS, Daemon, cli, query, write_config
 from tests.events import check_line
 
 pytestmark = pytest.mark.model
@@ -81,8 +88,8 @@ def test_standard_output_of_once_is_the_json_alone(tmp_path: Path, metric: str) 
     assert ended.returncode == 0, ended.stderr
     (video,) = json.loads(ended.stdout)
     assert video["status"] == "done"
-    for line in ended.stderr.splitlines():
-        check_line(line)
+    events = [check_line(line)["event"] for line in ended.stderr.splitlines()]
+    assert events[-1] == "video.done"
 
 
 def test_a_start_that_fails_says_why_in_one_event(tmp_path: Path) -> None:
@@ -92,3 +99,100 @@ def test_a_start_that_fails_says_why_in_one_event(tmp_path: Path) -> None:
     event = check_line(ended.stderr.removesuffix("\n"))
     assert (event["event"], event["error_kind"]) == ("service.failed", "metric")
     assert "no-such-metric" in event["error"]
+
+
+# A reader that is stuck
+
+
+@contextmanager
+def stuck(command: list[str]) -> Iterator[tuple[subprocess.Popen[bytes], BinaryIO]]:
+    """A process whose standard error is a pipe that is full from the start, and the end to read it from."""
+    reading, writing = os.pipe()
+    size = fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    os.write(writing, b"\n" * size)
+    with (
+        os.fdopen(reading, "rb") as log,
+        subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL, stderr=writing) as process,
+    ):
+        os.close(writing)
+        try:
+            yield process, log
+        finally:
+            process.kill()
+
+
+def until_done(folder: Path) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    # Until the daemon has made its tables there is nothing to ask.
+    found: list[tuple[Any, ...]] = []
+    while found != [("done",)]:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+        with suppress(sqlite3.OperationalError):
+            found = query(folder, "SELECT status FROM videos")
+
+
+@pytest.mark.parametrize("reads_again", [True, False])
+def test_a_log_that_nobody_reads_holds_up_neither_the_work_nor_the_stop(tmp_path: Path, reads_again: bool) -> None:
+    config = write_config(tmp_path)
+    films.make(tmp_path / "inbox" / "film.mp4", frames=12)
+    with stuck(["-m", "daemon", "run", "--config", str(config)]) as (process, log):
+        until_done(tmp_path)
+        process.terminate()
+        if not reads_again:
+            assert process.wait(30.0) == 0
+            return
+        events = [check_line(line.decode()) for line in log if line.strip()]
+        assert process.wait(30.0) == 0
+    names = [event["event"] for event in events]
+    assert [name for name in names if name in ("service.ready", "video.queued", "video.done")] == [
+        "service.ready",
+        "video.queued",
+        "video.done",
+    ]
+    assert names[-1] == "service.stopped"
+
+
+BY_FORCE = """
+import asyncio, os, signal, sys
+from daemon import logs
+from daemon.config import ServiceConfig
+from daemon.deadline import Deadline
+from daemon.service import Stop
+
+def say():
+    for number in range(500):
+        logs.get().info("source.deleted", video="/in/film.mp4", video_id=number)
+
+async def main():
+    with Stop(ServiceConfig()) as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await stop.asked.wait()
+        say()
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.Event().wait()
+
+logs.configure("json", "info")
+if sys.argv[1] == "signal":
+    asyncio.run(main())
+say()
+Deadline(0.0, 143).start()
+signal.pause()
+"""
+
+
+@pytest.mark.parametrize("way", ["signal", "deadline"])
+def test_an_end_by_force_still_writes_what_was_said(way: str) -> None:
+    ended = subprocess.run([sys.executable, "-c", BY_FORCE, way], stderr=subprocess.PIPE, timeout=60, check=False)
+    assert ended.returncode == 143
+    events = [check_line(line) for line in ended.stderr.decode().splitlines()]
+    assert [event["video_id"] for event in events if event["event"] == "source.deleted"] == list(range(500))
+    if way == "deadline":
+        assert events[-1]["event"] == "service.forced"
+        assert events[-1]["threads"] == ["MainThread"]
+
+
+@pytest.mark.parametrize("way", ["signal", "deadline"])
+def test_an_end_by_force_does_not_wait_for_a_reader_that_is_stuck(way: str) -> None:
+    with stuck(["-c", BY_FORCE, way]) as (process, _):
+        assert process.wait(30.0) == 143

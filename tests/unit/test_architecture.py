@@ -20,8 +20,8 @@ LAYERS: dict[str, set[str]] = {
     layer: set(rooms.split())
     for layer, rooms in {
         "ground": "errors model",
-        "base": "config config_choice config_service logs bridge picture tone notify news heartbeat"
-        " compiled features measure hang folders",
+        "base": "config config_choice config_service logs log_writer bridge picture tone notify news"
+        " heartbeat compiled features measure hang folders",
         "stages": "watch observer admit decode damage frames batching score store shots cuts gates selection export",
         "pipeline": "scoring pipeline judge choosing refine finalize intake patience workers"
         " board metrics web hooks after headline",
@@ -38,6 +38,7 @@ NEIGHBOURS = {("score", "batching"), ("picture", "tone"), ("decode", "damage"), 
     ("config", "config_choice"),
     ("config", "config_service"),
     ("config_service", "config_choice"),
+    ("logs", "log_writer"),
     ("measure", "compiled"),
     ("measure", "features"),
 }

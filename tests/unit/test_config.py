@@ -310,15 +310,44 @@ def test_one_of_several_mistakes_is_named_and_the_rest_counted(here: Path) -> No
     assert "(2 more)" in said
 
 
-@pytest.mark.parametrize("text", ["a: [", "\t", "'", "a: b: c", "x: !!python/object:os.system {}"])
-def test_a_file_that_is_not_yaml_is_said_in_one_line(text: str, here: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "line", "problem"),
+    [
+        ("a: [", 1, "expected the node content, but found '<stream end>'"),
+        ("\t", 1, "found character '\\t' that cannot start any token"),
+        ("watch:\n  path: in\n  mode polling\n", 4, "could not find expected ':'"),
+        ("a: b: c", 1, "mapping values are not allowed here"),
+        (
+            "watch: {\n\n  path: in}\n}\n",
+            4,
+            "while parsing a block mapping (line 1), expected <block end>, but found '}'",
+        ),
+        ("watch:\n  path: 'in\n  mode: polling\n", 4, "while scanning a quoted scalar (line 2), found unexpected end"),
+        ("a: 1\nb: *c", 2, "found undefined alias 'c'"),
+        ("x: !!python/object:os.system {}", 1, "could not determine a constructor"),
+        ("# a bell\nwatch: {path: \a}", 2, r"'\x07': special characters are not allowed"),
+    ],
+)
+def test_a_file_that_is_not_yaml_is_said_in_one_line_with_file_line_and_reason(
+    text: str, line: int, problem: str, here: Path
+) -> None:
     said = complaint(text, here)
-    assert "config.yaml" in said
-    assert "not valid YAML" in said
+    assert said.startswith(f"config.yaml, line {line}: not valid YAML: ")
+    assert problem in said
+    assert "<unicode string>" not in said
 
 
-def test_a_date_that_is_none_is_said_in_one_line(here: Path) -> None:
-    assert "config.yaml" in complaint("watch: {path: 2024-99-99}", here)
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("watch: {path: 2024-99-99}", "month must be in 1..12"),
+        ("watch: " + "[" * 5000, "nested too deeply"),
+        ("watch: {path: !!timestamp x}", "AttributeError"),
+        ("watch: {path: !!bool x}", "KeyError"),
+    ],
+)
+def test_a_file_that_cannot_be_understood_is_said_in_one_line_too(text: str, problem: str, here: Path) -> None:
+    assert complaint(text, here).startswith(f"config.yaml: not valid YAML: {problem}")
 
 
 @pytest.mark.parametrize(("text", "kind"), [("[1, 2]", "list"), ("hello", "str"), ("3", "int")])

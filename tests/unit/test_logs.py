@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 import warnings
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -17,25 +18,30 @@ import pytest
 import structlog
 
 from daemon import logs
+from tests.events import check_line
 
 NASTY = '/in/two\nlines\r\u2028 "quoted" caf\udce9 \x1b[31m🎬.mp4'
 
 
 class Stream(io.TextIOWrapper):
-    """A log file: UTF-8 and strict about it."""
+    """A log file in memory: UTF-8."""
 
-    def __init__(self, *, terminal: bool = False, errors: str = "strict") -> None:
-        super().__init__(io.BytesIO(), encoding="utf-8", errors=errors, newline="\n", write_through=True)
+    def __init__(self, *, terminal: bool = False) -> None:
+        super().__init__(io.BytesIO(), encoding="utf-8")
         self._terminal = terminal
+        self._file = os.memfd_create("log")
+        weakref.finalize(self, os.close, self._file)
+
+    def fileno(self) -> int:
+        return self._file
 
     def isatty(self) -> bool:
         return self._terminal
 
     @property
     def text(self) -> str:
-        raw = self.buffer
-        assert isinstance(raw, io.BytesIO)
-        return raw.getvalue().decode("utf-8")
+        logs.flush()
+        return os.pread(self._file, 1 << 20, 0).decode("utf-8")
 
     @property
     def events(self) -> list[dict[str, Any]]:
@@ -49,19 +55,18 @@ def stream() -> Stream:
 
 
 @pytest.fixture(autouse=True)
-def _as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Logging is global: put it back. A handler that fails raises instead of printing."""
+def _as_before() -> Iterator[None]:
+    """Logging is global: put it back."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     calmed = ("watchdog", "PIL", "matplotlib", "timm", "numba", "asyncio", "aiosqlite", "pyiqa", "huggingface_hub")
     levels = {name: logging.getLogger(name).level for name in calmed}
 
-    def fail(handler: logging.Handler, record: logging.LogRecord) -> None:
-        raise AssertionError(f"the record could not be written: {record.msg!r}")
-
-    monkeypatch.setattr(logging.Handler, "handleError", fail)
     yield
     logging.captureWarnings(False)
+    for handler in root.handlers:
+        if handler not in handlers:
+            handler.close()
     root.handlers[:] = handlers
     root.setLevel(level)
     for name, before in levels.items():
@@ -201,6 +206,14 @@ def test_debug_lets_the_libraries_speak(stream: Stream) -> None:
     assert [event["event"] for event in stream.events] == ["an event"]
 
 
+def test_a_record_that_cannot_be_rendered_is_said_and_ends_nothing(stream: Stream) -> None:
+    logs.configure("console", "info", stream)
+    logging.getLogger("torch").warning("%d frames", "many")
+    logs.get().info("service.ready")
+    assert "TypeError: %d format" in stream.text
+    assert "service.ready" in stream.text.splitlines()[-1]
+
+
 def test_configuring_again_replaces_the_first_stream(stream: Stream) -> None:
     first = Stream()
     logs.configure("json", "info", first)
@@ -228,7 +241,7 @@ def test_the_console_keeps_a_nasty_path_on_one_line_and_harmless(stream: Stream)
 
 
 def test_the_console_survives_a_traceback_with_undecodable_bytes() -> None:
-    stream = Stream(errors=str(sys.__stderr__.errors if sys.__stderr__ else "backslashreplace"))
+    stream = Stream()
     logs.configure("console", "info", stream)
     try:
         raise ValueError(f"cannot be read: {NASTY}")
@@ -253,12 +266,52 @@ def test_a_chosen_format_wins_over_the_terminal(chosen: Literal["json", "console
     assert stream.text.startswith(first)
 
 
-def test_without_a_stream_it_is_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_stream_it_is_standard_error(capfd: pytest.CaptureFixture[str]) -> None:
     logs.configure("json", "info")
     logs.get().info("service.ready")
-    captured = capsys.readouterr()
+    logs.flush()
+    captured = capfd.readouterr()
     assert captured.out == ""
     assert json.loads(captured.err)["event"] == "service.ready"
+
+
+# A reader that is stuck
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("level", ["info", "error"])
+def test_a_log_that_nobody_reads_holds_up_nobody_and_says_later_what_is_missing(level: str) -> None:
+    reading, writing = os.pipe()
+    count = 300
+    with os.fdopen(writing, "w") as stream, os.fdopen(reading) as reader:
+        logs.configure("json", level, stream)
+        for number in range(count):
+            logs.get().error("video.failed", video="x" * 30_000, video_id=number, error_kind="decode", error="")
+        # As logging does at the end of the process, while it flushes.
+        (handler,) = logging.getLogger().handlers
+        handler.acquire()
+        events = [check_line(reader.readline())]
+        while events[-1]["event"] != "log.dropped":
+            events.append(check_line(reader.readline()))
+        handler.release()
+        logs.get().error("service.crashed", error="")
+        events.append(check_line(reader.readline()))
+    *written, dropped, after = events
+    assert [event["video_id"] for event in written] == list(range(len(written)))
+    assert (dropped["lines"], dropped["level"]) == (count - len(written), "error")
+    assert after["event"] == "service.crashed"
+
+
+@pytest.mark.timeout(60)
+def test_an_end_does_not_wait_forever_for_the_last_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "FLUSH_SECONDS", 0.01)
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as stream, os.fdopen(reading) as reader:
+        logs.configure("json", "info", stream)
+        for _ in range(10):
+            logs.get().info("source.waiting", reason="x" * 30_000)
+        logs.flush()
+        assert [check_line(reader.readline())["event"] for _ in range(10)] == ["source.waiting"] * 10
 
 
 # The journal
@@ -279,6 +332,7 @@ def test_in_the_journal_each_line_starts_with_its_priority(
     logger = logs.get()
     for level in ("debug", "info", "warning", "error", "critical"):
         getattr(logger, level)("service.ready")
+    logs.flush()
     journal.seek(0)
     lines = journal.read().splitlines()
     assert [line[:3] for line in lines] == ["<7>", "<6>", "<4>", "<3>", "<2>"]
@@ -292,6 +346,7 @@ def test_elsewhere_there_is_no_prefix(
     monkeypatch.setenv("JOURNAL_STREAM", stream_name)
     logs.configure("auto", "info", journal)
     logs.get().warning("service.ready")
+    logs.flush()
     journal.seek(0)
     assert journal.read().startswith("{")
 
@@ -341,6 +396,32 @@ def test_prints_of_libraries_become_records_and_standard_output_stays_empty(
     captured = capfd.readouterr()
     assert captured.out == "the command's own\n"
     assert captured.err == "from C\n"
+
+
+def test_the_log_comes_before_what_a_command_prints_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = threading.Event()
+    flush = logs.flush
+
+    class Terminal(Stream):
+        """So slow that it writes only once somebody waits for it."""
+
+        def fileno(self) -> int:
+            if threading.current_thread().name == "log":
+                asked.wait()
+            return super().fileno()
+
+    def waiting() -> None:
+        asked.set()
+        flush()
+
+    monkeypatch.setattr(logs, "flush", waiting)
+    terminal = Terminal()
+    logs.configure("json", "info", terminal)
+    with logs.captured_prints():
+        logs.get().info("service.stopped")
+    written = os.fstat(terminal.fileno()).st_size
+    asked.set()
+    assert written > 0
 
 
 def test_lines_of_two_threads_do_not_mix(stream: Stream) -> None:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Iterator
+from typing import Any, cast
 
 import pytest
+import structlog
 
 from daemon.config import Config
+from daemon.errors import ConfigError
 from daemon.reload import LIVE, reload
+from daemon.service import _hangup
+from daemon.workers import Workers
 
 
 def wanted(**sections: dict[str, Any]) -> Config:
@@ -38,3 +46,74 @@ def test_every_live_key_is_a_setting(name: str) -> None:
     assert section in Config.model_fields
     if key:
         assert key in type(getattr(Config(), section)).model_fields
+
+
+# The signal
+
+
+class Crew:
+    def __init__(self) -> None:
+        self.config = Config()
+
+    def reconfigure(self, config: Config) -> None:
+        self.config = config
+
+
+@pytest.fixture(autouse=True)
+def hangups() -> Iterator[list[int]]:
+    """Those that nobody else takes: they would end the tests."""
+    heard: list[int] = []
+    before = signal.signal(signal.SIGHUP, lambda number, _: heard.append(number))
+    yield heard
+    signal.signal(signal.SIGHUP, before)
+
+
+async def hang_up(answer: Callable[[], Config], crew: Crew) -> list[Any]:
+    """Send HUP; what the daemon then says."""
+    read = asyncio.Event()
+
+    def read_config() -> Config:
+        read.set()
+        return answer()
+
+    with structlog.testing.capture_logs() as events, _hangup(read_config, cast("Workers", crew)):
+        os.kill(os.getpid(), signal.SIGHUP)
+        await read.wait()
+    return events
+
+
+def fails(error: Exception) -> Callable[[], Config]:
+    def answer() -> Config:
+        raise error
+
+    return answer
+
+
+async def test_hup_takes_over_the_configuration_as_it_is_now(hangups: list[int]) -> None:
+    crew = Crew()
+    (event,) = await hang_up(lambda: wanted(select={"count": 3}), crew)
+    assert (event["event"], event["changed"]) == ("service.reloaded", ["select.count"])
+    assert crew.config.select.count == 3
+    assert hangups == []
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (ConfigError("select.count = 0: too few"), "select.count = 0: too few"),
+        (RecursionError("too deep"), "the configuration cannot be read: RecursionError: too deep"),
+        (PermissionError(13, "no"), "the configuration cannot be read: PermissionError: [Errno 13] no"),
+    ],
+)
+async def test_whatever_is_wrong_with_the_configuration_the_old_one_stays(error: Exception, sentence: str) -> None:
+    crew = Crew()
+    (event,) = await hang_up(fails(error), crew)
+    assert (event["event"], event["error"]) == ("service.reload_failed", sentence)
+    assert event.get("exc_info", False) is not isinstance(error, ConfigError)
+    assert crew.config == Config()
+
+
+async def test_before_and_after_hup_is_somebody_elses(hangups: list[int]) -> None:
+    await hang_up(Config, Crew())
+    os.kill(os.getpid(), signal.SIGHUP)
+    assert hangups == [signal.SIGHUP]
