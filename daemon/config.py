@@ -126,7 +126,9 @@ class DatabaseConfig(_Section):
 class DecodeConfig(_Section):
     """How videos are decoded."""
 
-    queue_bytes: int = Field(256 * MIB, ge=MIB, description="bytes of decoded pictures that may wait for the scorer")
+    queue_bytes: int = Field(
+        256 * MIB, ge=MIB, description="bytes of decoded pictures that may wait for the scorer, of all videos together"
+    )
     threads: int = Field(0, ge=0, le=64, description="decoder threads per video, 0: one per core")
     concurrency: int = Field(1, ge=1, le=64, description="videos that are decoded and scored side by side")
     max_pixels: int = Field(134_217_728, ge=4096, description="frames with more pixels (width x height) are refused")

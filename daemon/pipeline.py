@@ -163,7 +163,7 @@ class Pipeline:
     ) -> DecodeReport | None:
         """One pass over the file; None when stopped. Raises DamageError, VideoError."""
         report = DecodeReport()
-        channel: Channel[Frame] = Channel(self._config.decode.queue_bytes)
+        channel: Channel[Frame] = Channel(self._config.decode.queue_bytes // self._config.decode.concurrency)
         self._channels.add(channel)
         if self._stopping:
             # Asked for while the file was being opened.

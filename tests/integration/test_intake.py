@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -13,7 +14,7 @@ import pytest
 import structlog
 from structlog.typing import EventDict
 
-from daemon import admit, intake
+from daemon import admit, intake, observer
 from daemon.config import DatabaseConfig, WatchConfig
 from daemon.errors import Kind, VideoError
 from daemon.heartbeat import Heartbeats
@@ -230,3 +231,21 @@ async def test_arrival_has_a_heartbeat_while_it_works_and_rests_in_between(
         now = 11.0
         assert hearts.stalled() == (intake.STAGE,)
         release.set()
+
+
+async def test_a_kernel_that_runs_out_of_watches_meanwhile_is_noticed(
+    inbox: Path, store: Store, monkeypatch: pytest.MonkeyPatch, logged: list[EventDict]
+) -> None:
+    """New subfolders would not be watched, and nobody would say so."""
+    async with arrivals(inbox, store) as watching:
+        assert watching.mode == "native"
+
+        def no_watch_left(*_: object) -> None:
+            raise OSError(errno.ENOSPC, "inotify watch limit reached")
+
+        monkeypatch.setattr(observer, "require_spare_watch", no_watch_left)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while watching.mode == "native":
+                await asyncio.sleep(0.01)
+        await row(store, put(inbox / "a.mp4"), queued)
+    assert [event["event"] for event in logged if event["event"] == "watch.limit"] == ["watch.limit"]
