@@ -9,24 +9,23 @@ from pathlib import Path
 from daemon.errors import Kind, StillwatchError
 
 
-def require(listed: Path, written: Path | None = None) -> None:
-    """Raise StillwatchError(AWAY) when a folder cannot be listed, or another cannot be written.
-
-    A file in a folder that is there may be the one that is wrong; when the folder is not, no file can be judged.
-    """
+def require_listed(folder: Path) -> None:
+    """Raise StillwatchError(AWAY) when a folder cannot be listed: then no file in it can be judged."""
     try:
-        with os.scandir(listed) as entries:
+        with os.scandir(folder) as entries:
             next(entries, None)
     except OSError as error:
-        raise _away(listed, error, "mount it, or give this user permission to read it") from error
-    if written is None:
-        return
+        raise _away(folder, error, "mount it, or give this user permission to read it") from error
+
+
+def require_written(folder: Path) -> None:
+    """Raise StillwatchError(AWAY) when nothing can be written to a folder."""
     try:
-        written.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=written):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise _away(written, error, "mount it, or give this user permission to write to it") from error
+        raise _away(folder, error, "mount it, or give this user permission to write to it") from error
 
 
 def _away(folder: Path, error: OSError, fix: str) -> StillwatchError:

@@ -73,7 +73,10 @@ async def on_a_thread(work: Callable[[], T], name: str) -> T:
             # The loop has gone: nobody asks any more.
             return
 
-    threading.Thread(target=run, name=name, daemon=True).start()
+    try:
+        threading.Thread(target=run, name=name, daemon=True).start()
+    except RuntimeError as error:
+        raise VideoError(Kind.OUT_OF_MEMORY, f"no thread can be started ({error}): free memory or threads") from error
     return await future
 
 
@@ -88,10 +91,12 @@ def produce(items: Iterator[T], channel: Channel[T], nbytes: Callable[[T], int])
     except BaseException as caught:
         error = caught
     finally:
-        close = getattr(items, "close", None)
-        if close is not None:
-            close()
-        channel.finish(error)
+        try:
+            close = getattr(items, "close", None)
+            if close is not None:
+                close()
+        finally:
+            channel.finish(error)
 
 
 @asynccontextmanager

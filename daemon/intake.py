@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -60,7 +61,8 @@ class Intake:
         self._on_queued = on_queued
         self._monotonic = monotonic
         self._observer = observer
-        self._settler = Settler(config.settle_seconds, clock=monotonic)
+        self._alive = True
+        self._settler = Settler(config.settle_seconds, self._stat, clock=monotonic)
         self._watcher = Watcher(config, self._found, self._lost)
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
@@ -106,9 +108,15 @@ class Intake:
         """It gets on; called on threads as well."""
         self._hearts.beat(STAGE)
 
+    def _stat(self, path: Path) -> os.stat_result:
+        self._beat()
+        return path.stat()
+
     async def _step(self) -> bool:
         """Whether the database was asked for anything."""
-        rescan = self._monotonic() >= self._rescan_at or not await asyncio.to_thread(lambda: self._watcher.alive)
+        alive, before = await asyncio.to_thread(lambda: self._watcher.alive), self._alive
+        self._alive = alive
+        rescan = self._monotonic() >= self._rescan_at or (before and not alive)
         if rescan:
             self._rescanned_at = self._monotonic()
             # Events that are lost from here on ask for another one.
@@ -180,6 +188,8 @@ class Intake:
                 raise
             except VideoError as error:
                 await self._not_taken(by_path[path], error)
+            except MemoryError:
+                self._settler.noticed(path)
             except Exception as error:
                 # One file that nobody foresaw must not keep all others out.
                 unforeseen = VideoError(
@@ -195,15 +205,13 @@ class Intake:
             return
         if error.kind is Kind.MISSING:
             return
-        before = next(iter(await self._store.at_path(path)), None)
-        if (
-            error.kind is Kind.UNREADABLE
-            and before is not None
-            and (before.error_kind, before.file) == (error.kind, FileIdentity(path, "", size_bytes, mtime_ns))
-        ):
-            # Said before; every rescan tries again.
-            return
-        refused = await refuse(self._store, FileIdentity(path, "", size_bytes, mtime_ns), error)
+        file = FileIdentity(path, "", size_bytes, mtime_ns)
+        if error.kind is Kind.UNREADABLE:
+            said = [(before.error_kind, before.file) for before in await self._store.at_path(path)]
+            if (error.kind, file) in said:
+                # Every rescan tries again.
+                return
+        refused = await refuse(self._store, file, error)
         self._observer(Ended(refused))
 
     async def _take(self, path: Path, size_bytes: int, mtime_ns: int) -> None:

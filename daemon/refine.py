@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 
 from daemon import decode
 from daemon.config import Config
 from daemon.decode import DecodeReport
+from daemon.hang import on_a_thread, reading, unless_stuck
 from daemon.logs import get
 from daemon.model import Frame, Outcome, VideoRecord
 from daemon.pipeline import unchanged
@@ -33,7 +33,8 @@ async def refine(
     is not the stored one gets no outcome. ``got_on`` is called after every batch. Raises ScorerError, VideoError.
     """
     metric = config.score.refine.metric
-    await asyncio.to_thread(unchanged, record.file)
+    seconds = config.service.stuck_seconds
+    await unless_stuck(on_a_thread(lambda: unchanged(record.file), "look"), seconds, "looking at the file")
     settings = config.score.model_copy(update={"metric": metric, "weights": None, "implementation": "auto"})
     loop = asyncio.get_running_loop()
     thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="refine")
@@ -71,7 +72,8 @@ async def _score(
     if not missing or record.info is None:
         return {}
     rows = await store.rows_of(record.id, sorted(missing))
-    decoded = decode.frames(record.info, config.decode, DecodeReport(), single_thread=record.damaged, wanted=missing)
+    report = DecodeReport()
+    decoded = decode.frames(record.info, config.decode, report, single_thread=record.damaged, wanted=missing)
     scored: dict[int, Outcome] = {}
     batch: list[Frame] = []
 
@@ -84,24 +86,21 @@ async def _score(
         batch.clear()
         got_on()
 
-    try:
-        while (frame := await asyncio.to_thread(next, decoded, None)) is not None:
+    async with reading(
+        decoded,
+        name=f"decode-again-{record.id}",
+        seconds=config.service.stuck_seconds,
+        what="the decoder",
+        progress=lambda: report.frames,
+        got_on=got_on,
+    ) as frames:
+        async for frame in frames:
             if frame.picture is None or frame.hash != rows[frame.frame].hash:
                 continue
             batch.append(frame)
             height, width = frame.picture.shape[:2]
             if len(batch) >= scorer.batch_size(height, width, frame.picture.itemsize):
                 await flush()
-        if batch:
-            await flush()
-    finally:
-        await asyncio.to_thread(_close, decoded)
+    if batch:
+        await flush()
     return scored
-
-
-def _close(decoded: Iterator[Frame]) -> None:
-    close = getattr(decoded, "close", None)
-    if close is not None:
-        # A cancelled step still runs on its thread; the generator ends with it.
-        with suppress(ValueError):
-            close()

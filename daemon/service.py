@@ -95,6 +95,7 @@ async def run(config: Config, observer: Observer = ignore, read_config: Callable
         removed = await asyncio.to_thread(workshop.clean, config.output.path)
         store = await _opened(config, stop)
         if store is None:
+            log.info("service.stopped")
             return
         try:
             resumed, aside = await store.recover(config.service.max_attempts)

@@ -14,7 +14,7 @@ from daemon.errors import Kind, ScorerError, StillwatchError, StoreError, VideoE
 from daemon.export import ffmpeg
 from daemon.export.commands import Capabilities
 from daemon.finalize import Finalizer
-from daemon.hang import on_a_thread
+from daemon.hang import on_a_thread, unless_stuck
 from daemon.intake import still_there
 from daemon.logs import get
 from daemon.model import Status, VideoRecord
@@ -129,13 +129,18 @@ class Workers:
                     return version
 
     async def _one(self, record: VideoRecord, waiting: Status, work: Work, patience: Patience) -> None:
+        """One video's turn, after which nobody holds it; also when it is cancelled while an error is dealt with."""
+        try:
+            await self._attempt(record, waiting, work, patience)
+        except asyncio.CancelledError:
+            await asyncio.shield(self._store.release(record.id, waiting))
+            raise
+
+    async def _attempt(self, record: VideoRecord, waiting: Status, work: Work, patience: Patience) -> None:
         """One bad file never stops the others; only a broken store, or a device that stays lost, ends the loop."""
         scorer = self.desk.scorer
         try:
             await work(record)
-        except asyncio.CancelledError:
-            await asyncio.shield(self._store.release(record.id, waiting))
-            raise
         except StillwatchError as error:
             await self._release_if_cancelled(record, waiting)
             failure = await self._of_the_folder(record, error)
@@ -145,6 +150,7 @@ class Workers:
             if isinstance(error, StoreError):
                 raise
             await patience.through(lambda: self._after(record, waiting, failure))
+            await patience.through(lambda: self._pass_on(record))
             if isinstance(error, ScorerError) and waiting is Status.QUEUED:
                 await self._scorer_failed(scorer, error)
         except MemoryError as error:
@@ -166,12 +172,17 @@ class Workers:
 
     async def _of_the_folder(self, record: VideoRecord, error: StillwatchError) -> StillwatchError:
         """The same error, or that a whole folder is away, which would meet every video."""
-        if self._among is not None or error.kind not in (Kind.UNREADABLE, Kind.EXPORT):
-            return error
         watch, output = self.config.watch.path, self.config.output.path
-        inbox = watch if record.file.path.is_relative_to(watch) else record.file.path.parent
+        if self._among is not None:
+            return error
+        if error.kind is Kind.EXPORT:
+            looking = on_a_thread(lambda: folders.require_written(output), "look")
+        elif error.kind is Kind.UNREADABLE and record.file.path.is_relative_to(watch):
+            looking = on_a_thread(lambda: folders.require_listed(watch), "look")
+        else:
+            return error
         try:
-            await on_a_thread(lambda: folders.require(inbox, None if error.kind is Kind.UNREADABLE else output), "look")
+            await unless_stuck(looking, self.config.service.stuck_seconds, "looking at the folder")
         except StillwatchError as away:
             away.__cause__ = error
             return away
@@ -246,11 +257,13 @@ class Workers:
             exc_info=(error.__cause__ or False) if status is Status.FAILED else False,
         )
         self._observer(Ended(await self._store.video(record.id)))
-        if status is Status.MISSING:
-            await self._pass_on(record)
 
     async def _pass_on(self, record: VideoRecord) -> None:
         """A copy that was noted as a duplicate takes the place of a video that is not to be had any more."""
+        now = await self._store.video(record.id)
+        if now.status is not Status.MISSING or now.file.path != record.file.path:
+            # Renamed while it was worked on, it is taken again under its new name.
+            return
         for copy in await self._store.same_content(record.file.fingerprint):
             if copy.error_kind == Kind.DUPLICATE and await asyncio.to_thread(still_there, copy):
                 await self._store.requeue([copy.id])

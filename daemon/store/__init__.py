@@ -199,8 +199,10 @@ class Store(Queue, Judgement, Sources):
             )
             if after is not None:
                 await db.execute(
-                    "INSERT OR REPLACE INTO sources (video_id, action, state, at) VALUES (?, ?, 'due', ?)",
-                    (video_id, after, now),
+                    # Once: what was decided about a source before stays, and what was done before it was asked for.
+                    "INSERT OR IGNORE INTO sources (video_id, action, state, at) SELECT ?, ?, 'due', ?"
+                    " WHERE (SELECT COUNT(*) FROM selections WHERE video_id = ?) = 1",
+                    (video_id, after, now, video_id),
                 )
         return selection_id
 

@@ -53,7 +53,8 @@ class Queue(Connection):
         async with self._writing() as db:
             cursor = await db.execute(
                 "UPDATE videos SET fingerprint = ?, size_bytes = ?, mtime_ns = ?, status = 'queued', error_kind = NULL,"
-                " error = NULL, finished_at = NULL, queued_at = ? WHERE path = ? AND fingerprint = '' RETURNING id",
+                " error = NULL, finished_at = NULL, queued_at = ? WHERE id = (SELECT MAX(id) FROM videos WHERE path = ?"
+                " AND fingerprint = '' AND COALESCE(error_kind, 'unreadable') = 'unreadable') RETURNING id",
                 (file.fingerprint, file.size_bytes, file.mtime_ns, self._clock(), path_value(file.path)),
             )
             if taken := list(await cursor.fetchall()):
@@ -139,10 +140,11 @@ class Queue(Connection):
         return record(rows[0]) if rows else None
 
     async def release(self, video_id: int, status: Status) -> None:
-        """Give a claimed video back unharmed; the attempt does not count."""
+        """Give a claimed video back unharmed, if it still is claimed; the attempt does not count."""
         async with self._writing() as db:
             await db.execute(
-                "UPDATE videos SET status = ?, attempts = MAX(attempts - 1, 0) WHERE id = ?",
+                "UPDATE videos SET status = ?, attempts = MAX(attempts - 1, 0) WHERE id = ?"
+                " AND status IN ('scoring', 'exporting')",
                 (status, video_id),
             )
 

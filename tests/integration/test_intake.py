@@ -19,7 +19,7 @@ from daemon.config import DatabaseConfig, WatchConfig
 from daemon.errors import Kind, VideoError
 from daemon.heartbeat import Heartbeats
 from daemon.intake import Intake
-from daemon.model import Status, VideoRecord
+from daemon.model import FileIdentity, Status, VideoRecord
 from daemon.store import Store
 
 PATIENCE_SECONDS = 20.0
@@ -249,3 +249,68 @@ async def test_a_kernel_that_runs_out_of_watches_meanwhile_is_noticed(
                 await asyncio.sleep(0.01)
         await row(store, put(inbox / "a.mp4"), queued)
     assert [event["event"] for event in logged if event["event"] == "watch.limit"] == ["watch.limit"]
+
+
+async def test_a_placeholder_that_was_empty_twice_is_one_film_when_it_is_filled(inbox: Path, store: Store) -> None:
+    path = put(inbox / "film.mp4", b"")
+    async with arrivals(inbox, store):
+        first = await row(store, path)
+        os.utime(path, (1, 1))
+        await row(store, path, lambda found: found.id != first.id)
+        path.write_bytes(b"film")
+        record = await row(store, path, queued)
+    rows = await store.same_content(record.file.fingerprint)
+    assert [found.id for found in rows] == [record.id]
+
+
+async def test_an_unreadable_file_is_said_once_whatever_was_said_of_it_since(
+    inbox: Path, store: Store, monkeypatch: pytest.MonkeyPatch, logged: list[EventDict]
+) -> None:
+    tries: list[Path] = []
+
+    def unreadable(path: Path) -> Any:
+        tries.append(path)
+        raise VideoError(Kind.UNREADABLE, f"{path} may not be read by this user")
+
+    monkeypatch.setattr(admit, "fingerprint", unreadable)
+    path = put(inbox / "secret.mp4")
+    async with arrivals(inbox, store):
+        await row(store, path)
+        # What `once` says of it.
+        await store.refuse(FileIdentity(path, "", 0, 0), Status.FAILED, VideoError(Kind.UNREADABLE, "the same"))
+        before = len(tries)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while len(tries) < before + 3:
+                await asyncio.sleep(0.01)
+    assert [event["event"] for event in logged if event["event"] == "video.failed"] == ["video.failed"]
+
+
+async def test_a_folder_that_is_away_is_looked_for_at_every_rescan_and_no_more(
+    inbox: Path, store: Store, monkeypatch: pytest.MonkeyPatch, logged: list[EventDict]
+) -> None:
+    monkeypatch.setattr(intake, "ALIVE_SECONDS", 0.02)
+    config = WatchConfig(path=inbox, settle_seconds=0.05, rescan_seconds=3600.0, mode="native")
+    watching = Intake(config, store, lambda: None, 0.1)
+    await watching.start()
+    task = asyncio.create_task(watching.run())
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            inbox.rmdir()
+            while not [event for event in logged if event["event"] == "watch.unavailable"]:
+                await asyncio.sleep(0.01)
+            steps = 0
+            step = watching._step
+
+            async def counted() -> bool:
+                nonlocal steps
+                steps += 1
+                return await step()
+
+            monkeypatch.setattr(watching, "_step", counted)
+            while steps < 5:
+                await asyncio.sleep(0.01)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await watching.stop()
+    assert len([event for event in logged if event["event"] == "watch.unavailable"]) == 1

@@ -19,7 +19,7 @@ from structlog.typing import EventDict
 
 from daemon import admit, decode
 from daemon.config import Config, ScoreConfig
-from daemon.errors import ExportError, Kind, ScorerError, StillwatchError, StoreError
+from daemon.errors import ExportError, Kind, ScorerError, StillwatchError, StoreError, VideoError
 from daemon.export import disk
 from daemon.measure import measure
 from daemon.model import Outcome, Picture, Status, VideoRecord
@@ -251,6 +251,83 @@ async def test_a_film_that_gets_further_than_the_last_time_is_no_suspect(
     async with working(config, store) as (crew, tasks):
         await ended(crew, tasks, store, one, other)
     assert forgiven == [(3, 1)], "once, and not for a film that was never under suspicion"
+
+
+async def test_a_folder_elsewhere_that_is_away_holds_up_nobody_but_its_own_film(
+    config: Config, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A film that was named by hand once, in a folder that this daemon may not list."""
+    ids = [await film(store, tmp_path, f"{n}.mkv", numbers=range(n, n + 24)) for n in range(3)]
+    probe = decode.probe
+
+    def away(path: Path, *rest: Any) -> Any:
+        if path.name != "2.mkv":
+            raise VideoError(Kind.UNREADABLE, "the file cannot be read")
+        return probe(path, *rest)
+
+    monkeypatch.setattr(decode, "probe", away)
+    scandir = os.scandir
+
+    def not_listed(path: Any) -> Any:
+        if str(path) == str(tmp_path):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", not_listed)
+    once_more = config.model_copy(update={"service": config.service.model_copy(update={"max_retries": 0})})
+    async with working(once_more, store) as (crew, tasks):
+        rows = await ended(crew, tasks, store, *ids)
+    assert [(row.status, row.error_kind) for row in rows] == [
+        (Status.FAILED, Kind.UNREADABLE),
+        (Status.FAILED, Kind.UNREADABLE),
+        (Status.DONE, None),
+    ]
+
+
+async def test_a_film_that_is_renamed_while_it_is_worked_on_needs_no_copy(
+    config: Config, store: Store, tmp_path: Path
+) -> None:
+    one = await film(store, tmp_path, "a.mkv")
+    record = await store.video(one)
+    copy = tmp_path / "b.mkv"
+    copy.write_bytes(record.file.path.read_bytes())
+    noted = await store.refuse(
+        admit.fingerprint(copy), Status.REJECTED, VideoError(Kind.DUPLICATE, "the same content is known")
+    )
+    renamed = record.file.path.rename(tmp_path / "c.mkv")
+    claimed = await store.claim(Status.QUEUED, Status.SCORING, [one])
+    assert claimed is not None
+    await store.relocate(one, admit.fingerprint(renamed))
+    async with working(config, store) as (crew, _):
+        await crew._one(claimed, Status.QUEUED, crew._score, Patience("scoring", crew._stop, 0.1))
+        assert (await store.video(one)).status is Status.MISSING
+        assert (await store.video(noted)).status is Status.REJECTED
+
+
+async def test_a_cancellation_while_an_error_is_dealt_with_leaves_nothing_claimed(
+    config: Config, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = await film(store, tmp_path)
+    entered = asyncio.Event()
+
+    async def dealing(*_: Any) -> Any:
+        entered.set()
+        await asyncio.Event().wait()
+
+    async def broken(_: VideoRecord) -> None:
+        raise VideoError(Kind.DECODE, "no")
+
+    claimed = await store.claim(Status.QUEUED, Status.SCORING, [one])
+    assert claimed is not None
+    async with working(config, store) as (crew, _):
+        monkeypatch.setattr(crew, "_after", dealing)
+        task = asyncio.create_task(crew._one(claimed, Status.QUEUED, broken, Patience("scoring", crew._stop, 0.1)))
+        await asyncio.wait_for(entered.wait(), PATIENCE_SECONDS)
+        crew._stop.set()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        row = await store.video(one)
+        assert (row.status, row.attempts) == (Status.QUEUED, 0)
 
 
 async def test_damage_that_only_the_export_shows_is_scored_again_with_one_thread(
