@@ -14,11 +14,10 @@ from daemon.errors import ExportError, Kind, VideoError
 from daemon.export import workshop
 from daemon.export.commands import Capabilities, ImageFormat
 from daemon.export.reuse import Published
-from daemon.hang import on_a_thread, unless_stuck
 from daemon.logs import get
 from daemon.model import Frame, Method, Selection, Status, Still, VideoRecord
 from daemon.news import Observer, Step, ignore
-from daemon.pipeline import unchanged
+from daemon.pipeline import require_unchanged
 from daemon.store import Store
 
 log = get(__name__)
@@ -43,7 +42,7 @@ class Finalizer:
         ``after``, move or delete, becomes due for the source if there is a still. None when the film turned out to
         be damaged: it is queued again, to be scored with one thread. Raises ExportError, VideoError.
         """
-        await self._unchanged(record)
+        await require_unchanged(record.file, self._config.service.stuck_seconds)
 
         def got_on() -> None:
             self._observer(Step(record.id, Status.EXPORTING))
@@ -58,7 +57,7 @@ class Finalizer:
                 await self._score_again(record)
                 return None
             # What is published is proven by its hashes; a source that has changed by now is taken anew anyway.
-            await self._unchanged(record)
+            await require_unchanged(record.file, self._config.service.stuck_seconds)
             stills = await exporter.publish(chosen, proven, dropped, place)
         await self._store.finish(record.id, chosen, stills, after if stills else None)
         log.info(
@@ -97,10 +96,6 @@ class Finalizer:
             lambda: sum(report.frames for report in reports),
             self._config.service.stuck_seconds,
         )
-
-    async def _unchanged(self, record: VideoRecord) -> None:
-        looking = on_a_thread(lambda: unchanged(record.file), "look")
-        await unless_stuck(looking, self._config.service.stuck_seconds, "looking at the file")
 
     async def _score_again(self, record: VideoRecord) -> None:
         await self._store.score_again(record.id)

@@ -85,7 +85,7 @@ class Pipeline:
             raise
 
     async def _score(self, record: VideoRecord, desk: SharedScorer) -> bool:
-        await self._unchanged(record.file)
+        await require_unchanged(record.file, self._config.service.stuck_seconds)
         scorer = desk.scorer
         info = await self._probe(record.file.path)
         known = await self._store.begin_scoring(record.id, info, scorer.metric, scorer.lower_better, scorer.identity)
@@ -112,7 +112,7 @@ class Pipeline:
         if report is None:
             await self._store.flush()
             return False
-        await self._unchanged(record.file)
+        await require_unchanged(record.file, self._config.service.stuck_seconds)
         if report.frames == 0:
             raise VideoError(Kind.NO_FRAMES, "the video stream holds no frame that can be decoded")
         # Damage that only the export has shown leaves no sign in a decode with one thread.
@@ -130,10 +130,6 @@ class Pipeline:
     async def _probe(self, path: Path) -> VideoInfo:
         opening = on_a_thread(lambda: decode.probe(path, self._config.decode), "probe")
         return await unless_stuck(opening, self._config.service.stuck_seconds, "opening the file")
-
-    async def _unchanged(self, file: FileIdentity) -> None:
-        looking = on_a_thread(lambda: unchanged(file), "look")
-        await unless_stuck(looking, self._config.service.stuck_seconds, "looking at the file")
 
     async def _require_readable(self, file: FileIdentity) -> None:
         """Raise VideoError(UNREADABLE, MISSING or CHANGED) when the content cannot be read as it was admitted."""
@@ -263,6 +259,11 @@ def unchanged(file: FileIdentity) -> None:
         raise VideoError(Kind.UNREADABLE, f"the file cannot be read: {error.strerror}") from error
     if (found.st_size, admit.mtime_ns(found)) != (file.size_bytes, file.mtime_ns):
         raise _changed()
+
+
+async def require_unchanged(file: FileIdentity, seconds: float) -> None:
+    """``unchanged`` on a thread of its own. Raises VideoError, STUCK when the look takes longer than ``seconds``."""
+    await unless_stuck(on_a_thread(lambda: unchanged(file), "look"), seconds, "looking at the file")
 
 
 def _changed() -> VideoError:

@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from daemon import decode
 from daemon.config import Config
 from daemon.decode import DecodeReport
-from daemon.hang import on_a_thread, reading, unless_stuck
+from daemon.hang import reading
 from daemon.logs import get
 from daemon.model import Frame, Outcome, VideoRecord
-from daemon.pipeline import unchanged
+from daemon.pipeline import require_unchanged
 from daemon.score import Scorer, catalog, open_scorer
 from daemon.store import Store
 
@@ -33,8 +33,7 @@ async def refine(
     is not the stored one gets no outcome. ``got_on`` is called after every batch. Raises ScorerError, VideoError.
     """
     metric = config.score.refine.metric
-    seconds = config.service.stuck_seconds
-    await unless_stuck(on_a_thread(lambda: unchanged(record.file), "look"), seconds, "looking at the file")
+    await require_unchanged(record.file, config.service.stuck_seconds)
     settings = config.score.model_copy(update={"metric": metric, "weights": None, "implementation": "auto"})
     loop = asyncio.get_running_loop()
     thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="refine")

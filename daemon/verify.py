@@ -2,7 +2,8 @@
 
 A still is proven when its file is the one that was published (SHA-256 in the manifest, if there is
 one), its source is the file that was scored (fingerprint), the frame decoded from it has the hash
-in the still's metadata, and the picture made of that frame is the picture in the still.
+in the still's metadata, with one thread or with several, and the picture made of that frame is the picture in the
+still.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Picks are cut out of the source in batches, one FFmpeg decode pass each, and proven by the hash
 sidecar. A batch that fails its proof is thrown away and its frames go one by one; a frame that
-fails again is decoded with PyAV and encoded from that very frame. What still cannot be proven is
-reported and never published.
+fails again is decoded with PyAV, encoded from that very frame and compared with it. What still cannot be
+proven is reported and never published.
 
 The hashes are those of the native planes. That the binary also makes the scored picture of them is
 proven by one still of each kind of conversion, pixel by pixel against the reference decoder.
