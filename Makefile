@@ -41,7 +41,7 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 
 config: $(STAMP)      ## write config.yaml anew from the models
-	$(BIN)/python -m daemon.config > config.yaml.new
+	$(BIN)/python -m daemon.config.default_file > config.yaml.new
 	mv config.yaml.new config.yaml
 
 $(STAMP): pyproject.toml constraints.txt

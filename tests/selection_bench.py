@@ -19,15 +19,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon import admit
-from daemon.choosing import Chooser
-from daemon.config import Config, DatabaseConfig
-from daemon.export.ffmpeg import find_binary
+from daemon.config.schema import Config
+from daemon.config.service import DatabaseConfig
+from daemon.export.ffmpeg_process import find_binary
+from daemon.inbox import stability
 from daemon.model import Status
-from daemon.pipeline import Pipeline
-from daemon.score import open_scorer
-from daemon.scoring import SharedScorer
-from daemon.store import Store
+from daemon.pipeline.score_video import Pipeline
+from daemon.pipeline.select_frames import Chooser
+from daemon.scoring.batcher import SharedScorer
+from daemon.scoring.open import open_scorer
+from daemon.store.store import Store
 from tests import edited
 from tests.conftest import footage
 
@@ -85,7 +86,7 @@ async def score(film: Path, database: Path) -> None:
     try:
         if await store.at_path(film):
             return
-        await store.enqueue(admit.fingerprint(film))
+        await store.enqueue(stability.fingerprint(film))
         record = await store.claim(Status.QUEUED, Status.SCORING)
         assert record is not None
         scorer = open_scorer(config.score)

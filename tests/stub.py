@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from daemon.config import ScoreConfig
+from daemon.config.score import ScoreConfig
 from daemon.model import Outcome, Picture
 
 
@@ -36,4 +36,4 @@ def stub_scorer(monkeypatch: pytest.MonkeyPatch) -> None:
     def opened(config: ScoreConfig) -> StubScorer:
         return StubScorer()
 
-    monkeypatch.setattr("daemon.workers.open_scorer", opened)
+    monkeypatch.setattr("daemon.pipeline.workers.open_scorer", opened)

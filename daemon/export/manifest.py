@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from daemon import __version__, tone
-from daemon.export.commands import Capabilities, ImageFormat
+from daemon import __version__
+from daemon.export.ffmpeg_arguments import Capabilities, ImageFormat
 from daemon.export.proof import Evidence
+from daemon.media import tonemap
 from daemon.model import FileIdentity, Pick, Selection, Still, VideoInfo
 
 NAME = "manifest.json"
@@ -39,7 +40,7 @@ def facts(
         "score": repr(pick.score),
         "scorer": scorer,
         "hash": pick.hash,
-        "picture": "hdr" if image.keep_hdr and tone.is_hdr(info.colour) else "sdr",
+        "picture": "hdr" if image.keep_hdr and tonemap.is_hdr(info.colour) else "sdr",
     }
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from daemon.export import embed
-from daemon.export.commands import HASHES, ImageFormat
-from daemon.export.embed import PNG_SIGNATURE
+from daemon.export import metadata
+from daemon.export.ffmpeg_arguments import HASHES, ImageFormat
+from daemon.export.metadata import PNG_SIGNATURE
 from daemon.model import Picture
 
 # The pictures that are opened here are our own, and decode.max_pixels bounds them.
@@ -145,7 +145,7 @@ def _read_to_the_end(path: Path) -> None:
 def check_embedded(image: bytes, path: Path) -> None:
     """The file on disk is the image that was checked, byte by byte, but for its facts. Raises ProofError."""
     try:
-        same = embed.remove(path.read_bytes()) == image
+        same = metadata.remove(path.read_bytes()) == image
     except (ValueError, struct.error) as error:
         raise ProofError(f"{path.name} is no image any more: {error}") from error
     if not same:

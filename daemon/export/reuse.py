@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon.export import embed, proof
-from daemon.export.commands import ImageFormat
+from daemon.export import metadata, proof
+from daemon.export.ffmpeg_arguments import ImageFormat
 from daemon.export.proof import Evidence, ProofError
 from daemon.model import Method, Pick
 
@@ -33,10 +33,10 @@ def take(old: Published, pick: Pick, image: ImageFormat, width: int, height: int
     try:
         if proof.sha256_of(old.path) != old.sha256:
             return None
-        facts = embed.read(old.path)
+        facts = metadata.read(old.path)
         if facts.get("hash") != pick.hash or facts.get("frame") != str(pick.frame):
             return None
-        target.write_bytes(embed.remove(old.path.read_bytes()))
+        target.write_bytes(metadata.remove(old.path.read_bytes()))
         proof.check_image(target, width, height, image)
     except (OSError, ValueError, ProofError):
         # Cutting it out again mends whatever this was.

@@ -16,11 +16,11 @@ from typing import Self, TypeVar
 
 import aiosqlite
 
-from daemon.config import DatabaseConfig
+from daemon.config.service import DatabaseConfig
 from daemon.errors import Kind, StillwatchError, StoreError
 
 SCHEMA_VERSION = 2
-SCRIPTS = {0: "schema.sql", 1: "schema_2.sql"}
+SCRIPTS = {0: "001_initial.sql", 1: "002_selection.sql"}
 """The file of SQL that lifts a database from the key's version to the next."""
 
 T = TypeVar("T")
@@ -271,7 +271,7 @@ async def migrate(db: aiosqlite.Connection, path: Path) -> None:
                 f"{path} was written by a newer stillwatch (schema {version}, not {SCHEMA_VERSION}): update this one",
             )
         for step in range(version, SCHEMA_VERSION):
-            script = (files("daemon.store") / SCRIPTS[step]).read_text(encoding="utf-8")
+            script = (files("daemon.store") / "migrations" / SCRIPTS[step]).read_text(encoding="utf-8")
             for statement in _statements(script):
                 await db.execute(statement)
         await db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")

@@ -10,7 +10,7 @@ from typing import Any
 from daemon.errors import Kind, StillwatchError
 from daemon.model import FileIdentity, Status, VideoRecord
 from daemon.store.connection import Connection
-from daemon.store.rows import path_of, path_value, record
+from daemon.store.mapping import path_of, path_value, record
 
 LONGEST_RETRY_SECONDS = 3600.0
 """No video waits longer for its next try."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from daemon.errors import Kind, StoreError
 from daemon.model import FileIdentity
 from daemon.store.connection import Connection, as_store_error
-from daemon.store.rows import path_of, path_value
+from daemon.store.mapping import path_of, path_value
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.export.names import parse_name
+from daemon.export.file_names import parse_name
 from tests import films
 from tests.acceptance.harness import Daemon, cli, frame_rows, query, stills, write_config
 

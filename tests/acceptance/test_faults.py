@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from daemon.deadline import GRACE_SECONDS
-from daemon.export.ffmpeg import find_binary
+from daemon.export.ffmpeg_process import find_binary
+from daemon.runtime.deadline import GRACE_SECONDS
 from tests import films
 from tests.acceptance.harness import PATIENCE_SECONDS, Daemon, frame_rows, query, stills, write_config
 

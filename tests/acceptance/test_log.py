@@ -157,7 +157,7 @@ BY_FORCE = """
 import asyncio, os, signal, sys
 from daemon import logs
 from daemon.config import ServiceConfig
-from daemon.deadline import Deadline
+from daemon.runtime.deadline import Deadline
 from daemon.service import Stop
 
 def say():

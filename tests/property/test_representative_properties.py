@@ -9,9 +9,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from daemon.features import SKETCH
-from daemon.selection import Choice, Film, Terms, represent
+from daemon.analysis.features import SKETCH
+from daemon.selection.best import Choice
 from daemon.selection.moments import moments, shortlist
+from daemon.selection.quality import Film
+from daemon.selection.representative import Terms, represent
 
 RATE = 25
 LOOKS = np.random.default_rng(5).normal(0, 40, (12, SKETCH)).astype(np.float32)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from daemon.selection import Choice, choose
+from daemon.selection.best import Choice, choose
 
 CLOSE = 1e-9
 

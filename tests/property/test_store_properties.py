@@ -12,10 +12,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon.config import DatabaseConfig
+from daemon.config.service import DatabaseConfig
 from daemon.model import Colour, FileIdentity, Scored, VideoInfo
-from daemon.store import Store
-from daemon.store.rows import info_json, info_of, path_of, path_value
+from daemon.store.mapping import info_json, info_of, path_of, path_value
+from daemon.store.store import Store
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 finite = st.floats(allow_nan=False, allow_infinity=False)

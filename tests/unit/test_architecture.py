@@ -1,4 +1,4 @@
-"""Who may know whom: read from the imports, so that the shape in the design holds by itself."""
+"""Who may import whom: read from the imports, so that the layout in docs/architecture.md holds by itself."""
 
 from __future__ import annotations
 
@@ -13,72 +13,87 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "daemon"
-MAX_LINES = 400
 
-# A room is a module or subpackage right under daemon/. Each layer knows only those before it.
-LAYERS: dict[str, set[str]] = {
-    layer: set(rooms.split())
-    for layer, rooms in {
-        "ground": "errors model",
-        "base": "config config_choice config_service logs log_writer bridge picture tone notify news"
-        " heartbeat compiled features measure hang folders",
-        "stages": "watch observer admit decode damage frames batching score store shots cuts gates selection export",
-        "pipeline": "scoring pipeline judge choosing refine finalize intake patience workers"
-        " board metrics web hooks after headline",
-        "commands": "deadline reload service attendants facts once reselect show doctor demo verify bench",
-        "entry": "cli __main__",
-    }.items()
-}
-# Rooms of these layers may not even know their neighbours, but for the parts that a room was split into.
-APART = {"ground", "base", "stages"}
-NEIGHBOURS = {("score", "batching"), ("picture", "tone"), ("decode", "damage"), ("decode", "frames")} | {
-    ("watch", "observer"),
-    ("shots", "cuts"),
-    ("hang", "bridge"),
-    ("config", "config_choice"),
-    ("config", "config_service"),
-    ("config_service", "config_choice"),
-    ("logs", "log_writer"),
-    ("measure", "compiled"),
-    ("measure", "features"),
+MOST_FLAT_MODULES = 6
+MOST_INIT_LINES = 20
+MOST_LINES = 600
+LONG_LINES = 400
+MOST_LONG_FILES = 4
+
+STAGES = {"inbox", "decode", "scoring", "analysis", "selection", "export"}
+
+# Lowest first: a wing imports itself and what stands before it. Wings of one row stand side by side.
+LAYERS: list[set[str]] = [
+    {"errors"},
+    {"model"},
+    {"events"},
+    {"config"},
+    {"logs"},
+    {"media"},
+    {"runtime"},
+    {"store"},
+    STAGES,
+    {"pipeline", "cluster"},
+    {"observe"},
+    {"web"},
+    {"service"},
+    {"cli"},
+    {"__main__"},
+]
+
+# What a wing may not import although it stands above it.
+BARRED_WINGS = {
+    "runtime": {"config", "store"},
+    "media": {"config", "store"},
+    **{stage: {"store"} for stage in STAGES - {"inbox"}},
+    "selection": {"store", "config", "runtime", "media", "logs"},
 }
 
-# Packages that are known in one room only.
+# Packages that are known in one wing only.
 OWNED = {
-    "av": {"decode", "damage", "frames"},
-    "torch": {"score"},
-    "torchvision": {"score"},
-    "pyiqa": {"score"},
+    "av": {"decode"},
+    "torch": {"scoring/pyiqa_backend", "scoring/niqe/scorer.py", "cli/bench_baseline.py"},
+    "torchvision": {"scoring/pyiqa_backend"},
+    "pyiqa": {"scoring/pyiqa_backend", "cli/bench_baseline.py"},
     "aiosqlite": {"store"},
     "sqlite3": {"store"},
-    "watchdog": {"watch", "observer"},
+    "watchdog": {"inbox"},
     "structlog": {"logs"},
     "typer": {"cli"},
-    "rich": {"show", "demo"},
+    "rich": {"cli"},
     "PIL": {"export"},
     "imageio_ffmpeg": {"export"},
-    "prometheus_client": {"metrics"},
-    "numba": {"compiled", "measure", "score"},
-    "pydantic": {"config", "config_choice", "config_service"},
+    "prometheus_client": {"observe"},
+    "numba": {"runtime", "analysis", "scoring/niqe"},
+    "pydantic": {"config"},
     "pydantic_settings": {"config"},
 }
-# What a room may not know, from the design's table of rooms.
-BARRED = {
+# Parts of the standard library that are not a wing's business.
+BARRED_PACKAGES = {
     "model": {"os", "io", "shutil", "sqlite3", "asyncio"},
     "selection": {"os", "pathlib", "io", "shutil", "asyncio", "random", "time"},
-    "batching": {"os", "pathlib", "asyncio", "time"},
+    "analysis": {"os", "pathlib", "io", "shutil", "asyncio", "random", "time"},
     "decode": {"asyncio"},
-    "admit": {"asyncio"},
-    "bridge": {"numpy"},
+    "media": {"asyncio"},
     "pipeline": {"signal"},
-    "picture": {"os", "numpy", "asyncio"},
+}
+# The sections of the configuration that a stage may be given: its own.
+SECTIONS = {
+    "store": {"DatabaseConfig"},
+    "inbox": {"WatchConfig", "OutputConfig"},
+    "decode": {"DecodeConfig"},
+    "scoring": {"ScoreConfig"},
+    "analysis": {"ShotsConfig", "GatesConfig"},
+    "selection": set(),
+    "export": {"ExportConfig", "OutputConfig"},
 }
 
-FILES = sorted(PACKAGE.rglob("*.py"))
+FILES = sorted(file for file in PACKAGE.rglob("*.py"))
 
 
-def room_of(file: Path) -> str:
-    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+def wing_of(file: Path, package: Path = PACKAGE) -> str:
+    """The folder right under daemon/, or the module's own name where it lies flat."""
+    return file.relative_to(package).parts[0].removesuffix(".py")
 
 
 def imports(file: Path) -> Iterator[str]:
@@ -91,14 +106,72 @@ def imports(file: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def layer_of(room: str) -> str:
-    return next((layer for layer, rooms in LAYERS.items() if room in rooms), f"no layer knows {room}")
+def imported_files(file: Path, package: Path = PACKAGE) -> set[Path]:
+    """The files under daemon/ that a file imports, at any depth of its code."""
+    found = set()
+    for name in imports(file):
+        parts = name.split(".")
+        if parts[0] != "daemon":
+            continue
+        for length in (len(parts), len(parts) - 1):
+            module = package.joinpath(*parts[1:length]).with_suffix(".py")
+            if length > 1 and module.is_file():
+                found.add(module)
+                break
+    return found - {file}
 
 
-def rooms_known_by(file: Path) -> set[str]:
-    """Rooms under daemon/ that a file imports; the package's own version is nobody's secret."""
-    names = [name.split(".") for name in imports(file) if name.split(".")[0] == "daemon"]
-    return {parts[1] for parts in names if len(parts) > 1 and parts[1] != "__version__"}
+def layer_of(wing: str) -> int:
+    return next((number for number, wings in enumerate(LAYERS) if wing in wings), -1)
+
+
+def wrong_import(wing: str, known: str) -> str:
+    """Why ``wing`` may not import ``known``; empty where it may."""
+    if known in BARRED_WINGS.get(wing, set()):
+        return f"{wing} may not import {known}"
+    if layer_of(known) > layer_of(wing):
+        return f"{wing} stands below {known}"
+    if layer_of(known) == layer_of(wing) and known != wing:
+        return f"{wing} and {known} stand side by side"
+    return ""
+
+
+def circles(graph: dict[Path, set[Path]]) -> list[list[Path]]:
+    """Files that import each other in a circle (Tarjan's strongly connected components of more than one)."""
+    index: dict[Path, int] = {}
+    low: dict[Path, int] = {}
+    stack: list[Path] = []
+    found: list[list[Path]] = []
+
+    def visit(file: Path) -> None:
+        index[file] = low[file] = len(index)
+        stack.append(file)
+        for known in graph.get(file, set()):
+            if known not in index:
+                visit(known)
+                low[file] = min(low[file], low[known])
+            elif known in stack:
+                low[file] = min(low[file], index[known])
+        if low[file] == index[file]:
+            at = stack.index(file)
+            component = stack[at:]
+            del stack[at:]
+            if len(component) > 1:
+                found.append(component)
+
+    for file in graph:
+        if file not in index:
+            visit(file)
+    return found
+
+
+def wrong_init(text: str) -> str:
+    """What is wrong with an ``__init__.py``: too long, or it defines something."""
+    if len(text.splitlines()) > MOST_INIT_LINES:
+        return f"longer than {MOST_INIT_LINES} lines"
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    defined = [node.name for node in ast.walk(ast.parse(text)) if isinstance(node, kinds)]
+    return f"defines {', '.join(defined)}" if defined else ""
 
 
 def ids(file: Path) -> str:
@@ -106,63 +179,66 @@ def ids(file: Path) -> str:
 
 
 def test_the_files_are_found() -> None:
-    assert len(FILES) > 20
+    assert len(FILES) > 80
 
 
-@pytest.mark.parametrize("file", FILES, ids=ids)
-def test_every_file_lies_in_a_known_room(file: Path) -> None:
-    assert room_of(file) in set().union(*LAYERS.values()) | {"__init__"}
+def test_few_modules_lie_flat() -> None:
+    assert len(list(PACKAGE.glob("*.py"))) <= MOST_FLAT_MODULES
 
 
-@pytest.mark.parametrize("file", [file for file in FILES if room_of(file) != "__init__"], ids=ids)
+@pytest.mark.parametrize("file", [file for file in FILES if file.name != "__init__.py"], ids=ids)
 def test_imports_run_one_way(file: Path) -> None:
-    room = room_of(file)
-    order = list(LAYERS)
-    for known in rooms_known_by(file) - {room}:
-        here, there = order.index(layer_of(room)), order.index(layer_of(known))
-        assert there <= here, f"{room} ({layer_of(room)}) may not know {known} ({layer_of(known)})"
-        if here == there and layer_of(room) in APART:
-            assert (room, known) in NEIGHBOURS, f"{room} and {known} are both {layer_of(room)} and stay apart"
+    wing = wing_of(file)
+    assert layer_of(wing) >= 0, f"no layer knows {wing}"
+    known = {wing_of(other) for other in imported_files(file)}
+    assert [why for other in sorted(known) if (why := wrong_import(wing, other))] == []
+
+
+def test_no_circle_between_files() -> None:
+    found = circles({file: imported_files(file) for file in FILES})
+    assert [[ids(file) for file in circle] for circle in found] == []
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if file.name == "__init__.py"], ids=ids)
+def test_a_package_file_is_short_and_defines_nothing(file: Path) -> None:
+    assert wrong_init(file.read_text(encoding="utf-8")) == ""
 
 
 def test_the_package_itself_imports_nothing() -> None:
     assert list(imports(PACKAGE / "__init__.py")) == []
 
 
-def test_errors_know_nobody() -> None:
-    assert rooms_known_by(PACKAGE / "errors.py") == set()
+def test_no_file_is_too_long_and_few_are_long() -> None:
+    lines = {ids(file): len(file.read_text(encoding="utf-8").splitlines()) for file in FILES}
+    assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}
+    long = {name: count for name, count in lines.items() if count > LONG_LINES}
+    assert len(long) <= MOST_LONG_FILES, f"over {LONG_LINES} lines: {long}"
 
 
 @pytest.mark.parametrize("package", OWNED)
-def test_a_package_is_known_in_its_own_room_only(package: str) -> None:
-    known_in = {room_of(file) for file in FILES for name in imports(file) if name.split(".")[0] == package}
-    assert known_in <= OWNED[package]
+def test_a_package_is_known_in_its_own_wing_only(package: str) -> None:
+    known_in = {ids(file) for file in FILES for name in imports(file) if name.split(".")[0] == package}
+    assert [name for name in known_in if not any(f"{name}/".startswith(f"{owner}/") for owner in OWNED[package])] == []
 
 
-@pytest.mark.parametrize("room", BARRED)
-def test_a_room_leaves_alone_what_is_not_its_business(room: str) -> None:
-    files = [file for file in FILES if room_of(file) == room]
+@pytest.mark.parametrize("wing", BARRED_PACKAGES)
+def test_a_wing_leaves_alone_what_is_not_its_business(wing: str) -> None:
+    files = [file for file in FILES if wing_of(file) == wing]
     assert files
     known = {name.split(".")[0] for file in files for name in imports(file)}
-    assert known & BARRED[room] == set()
+    assert known & BARRED_PACKAGES[wing] == set()
 
 
-@pytest.mark.parametrize("room", sorted(LAYERS["stages"]))
-def test_a_stage_gets_only_its_own_section_of_the_configuration(room: str) -> None:
-    own = {"export": {"ExportConfig", "OutputConfig"}, "store": {"DatabaseConfig"}}.get(
-        room, {f"{room.capitalize()}Config"}
-    )
-    files = [file for file in FILES if room_of(file) == room]
-    taken = {name.removeprefix("daemon.config.") for file in files for name in imports(file) if "daemon.config" in name}
-    assert {name for name in taken if name.endswith("Config")} <= own
+@pytest.mark.parametrize("wing", sorted(SECTIONS))
+def test_a_stage_gets_only_its_own_section_of_the_configuration(wing: str) -> None:
+    files = [file for file in FILES if wing_of(file) == wing]
+    taken = {name.split(".")[-1] for file in files for name in imports(file) if name.startswith("daemon.config.")}
+    assert {name for name in taken if name.endswith("Config")} <= SECTIONS[wing]
 
 
-@pytest.mark.parametrize("file", FILES, ids=ids)
-def test_a_file_fits_in_a_head(file: Path) -> None:
-    assert len(file.read_text(encoding="utf-8").splitlines()) <= MAX_LINES
-
-
-@pytest.mark.parametrize("module", ["daemon.cli", "daemon.store", "daemon.show", "daemon.score.catalog"])
+@pytest.mark.parametrize(
+    "module", ["daemon.cli.main", "daemon.store.store", "daemon.cli.render", "daemon.scoring.catalog"]
+)
 def test_what_scores_nothing_does_not_import_torch(module: str) -> None:
     heavy = "{'torch', 'torchvision', 'pyiqa', 'timm'}"
     code = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"
@@ -171,3 +247,35 @@ def test_what_scores_nothing_does_not_import_torch(module: str) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60, env=environment
     )
     assert found.stdout.strip() == "[]"
+
+
+class TestTheRulesThemselves:
+    """Each rule, broken on purpose: it says so."""
+
+    def test_a_stage_that_imports_a_stage(self) -> None:
+        assert wrong_import("decode", "export") == "decode and export stand side by side"
+
+    def test_a_stage_that_imports_the_store(self) -> None:
+        assert wrong_import("export", "store") == "export may not import store"
+        assert wrong_import("inbox", "store") == ""
+
+    def test_an_import_upwards(self) -> None:
+        assert wrong_import("runtime", "pipeline") == "runtime stands below pipeline"
+        assert wrong_import("pipeline", "cluster") == "pipeline and cluster stand side by side"
+        assert wrong_import("web", "observe") == ""
+
+    def test_a_circle_through_an_import_inside_a_function(self, tmp_path: Path) -> None:
+        package = tmp_path / "daemon"
+        (package / "store").mkdir(parents=True)
+        (package / "store" / "a.py").write_text("from daemon.store.b import thing\n")
+        (package / "store" / "b.py").write_text("def thing():\n    from daemon.store import a\n    return a\n")
+        graph = {file: imported_files(file, package) for file in package.rglob("*.py")}
+        assert [sorted(file.name for file in circle) for circle in circles(graph)] == [["a.py", "b.py"]]
+
+    def test_a_package_file_that_defines_something(self) -> None:
+        assert wrong_init('"""Docs."""\n\ndef helper() -> None: ...\n') == "defines helper"
+        assert wrong_init("#\n" * (MOST_INIT_LINES + 1)) == f"longer than {MOST_INIT_LINES} lines"
+        assert wrong_init('"""Docs."""\n') == ""
+
+    def test_an_unknown_wing(self) -> None:
+        assert layer_of("helpers") == -1

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import yaml
 
-from daemon import intake, pipeline, workers
-from daemon.config import Config, ServiceConfig
+from daemon.config.schema import Config
+from daemon.config.service import ServiceConfig
+from daemon.inbox import ingestor
+from daemon.pipeline import score_video, workers
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"
 UNIT = (SYSTEMD / "stillwatch.service").read_text()
@@ -21,7 +23,7 @@ def seconds(setting: str) -> float:
 
 
 def test_a_stop_has_more_time_than_its_steps_together() -> None:
-    steps = intake.STOP_SECONDS + ServiceConfig().stop_seconds + pipeline.JOIN_SECONDS + workers.CLOSE_SECONDS
+    steps = ingestor.STOP_SECONDS + ServiceConfig().stop_seconds + score_video.JOIN_SECONDS + workers.CLOSE_SECONDS
     assert seconds("TimeoutStopSec") >= 2 * steps
 
 

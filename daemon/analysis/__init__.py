@@ -1,0 +1,1 @@
+"""What is in the frames: features, cuts, shots, verdicts."""

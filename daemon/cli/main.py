@@ -1,0 +1,346 @@
+"""Arguments, printing, exit codes: 0 all done, 1 something failed, 2 usage or configuration.
+
+Everything heavy is imported inside the command that needs it: what scores nothing never imports torch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from daemon import __version__
+from daemon.errors import Kind, StillwatchError
+
+if TYPE_CHECKING:
+    from daemon.config.schema import Config
+    from daemon.model import VideoRecord
+    from daemon.store.store import Store
+
+T = TypeVar("T")
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Watch a folder, score every frame of every video, keep the best as proven stills.",
+)
+
+ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="configuration file")]
+JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
+
+
+def main() -> None:
+    """The console script. Prints a StillwatchError as one line; its cause is in the log."""
+    try:
+        app()
+    except StillwatchError as error:
+        print(f"stillwatch: {error.sentence}", file=sys.stderr)
+        raise SystemExit(_code(error)) from None
+
+
+def _code(error: StillwatchError) -> int:
+    return 2 if error.kind is Kind.CONFIG else 1
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"stillwatch {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
+    ] = False,
+) -> None:
+    """Shared by every command."""
+
+
+@app.command()
+def run(config: ConfigOption = None) -> None:
+    """Watch the folder until a signal stops it."""
+    # HUP asks for a reload and never ends the daemon, also before it listens. No SIG_IGN: its children would get it.
+    signal.signal(signal.SIGHUP, lambda *_: None)
+    from daemon.logs import setup
+    from daemon.service import daemon
+
+    loaded = _load(config)
+    as_json = setup.configure(loaded.log.format, loaded.log.level)
+    with setup.captured_prints(errors=as_json):
+        try:
+            asyncio.run(_to_the_end(daemon.run(loaded, read_config=lambda: _load(config))))
+        except StillwatchError as error:
+            if not as_json:
+                raise
+            setup.get().error("service.failed", error_kind=error.kind.value, error=error.sentence)
+            raise typer.Exit(_code(error)) from error
+        except Exception as error:
+            setup.get().exception("service.crashed", error=f"{type(error).__name__}: {error}")
+            raise typer.Exit(1) from error
+
+
+async def _to_the_end(work: Awaitable[None]) -> None:
+    """A thread that hangs may not keep the process once the work is over."""
+    from daemon.runtime.deadline import EXIT_SECONDS, Deadline
+
+    code = 1
+    try:
+        await work
+        code = 0
+    finally:
+        Deadline(EXIT_SECONDS, code).start()
+        # The interpreter takes handlers back before it ends; this one stays.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+@app.command()
+def foreground(
+    files: Annotated[list[Path], typer.Argument(help="video files", metavar="FILE...")],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take files through the same pipeline now, then exit: 0 all done, 1 any failed."""
+    from daemon.cli.render import Bars, print_stills
+    from daemon.logs import setup
+    from daemon.observe.reports import summary
+    from daemon.service import foreground
+
+    loaded = _load(config)
+    setup.configure(loaded.log.format, "warning" if sys.stderr.isatty() else loaded.log.level)
+    with Bars(enabled=sys.stderr.isatty()) as bars, setup.captured_prints():
+        records, stopped = asyncio.run(foreground.once(loaded, files, bars.update))
+    shown = _with_store(loaded, lambda store: summary(store, records))
+    if as_json:
+        _print_json(shown)
+    else:
+        print_stills(shown)
+    if stopped:
+        raise typer.Exit(130)
+    raise typer.Exit(0 if all(one["ok"] for one in shown) else 1)
+
+
+@app.command()
+def demo(
+    clips: Annotated[list[Path] | None, typer.Argument(help="clips to drop in, instead of the built-in ones")] = None,
+    folder: Annotated[Path, typer.Option(help="scratch folder")] = Path("demo"),
+) -> None:
+    """Run the real daemon on a scratch folder with real footage and print the stills."""
+    from daemon.cli import demo as show
+
+    raise typer.Exit(show.run(folder, clips or []))
+
+
+@app.command()
+def status(
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="again every second, until Ctrl-C")] = False,
+) -> None:
+    """What the daemon is doing."""
+    from daemon.cli.render import Screen, print_status
+    from daemon.observe.reports import current
+
+    loaded = _load(config)
+    if not watch:
+        state = _with_store(loaded, lambda store: current(store, loaded.database.path))
+        _print_json(state) if as_json else print_status(state)
+        return
+
+    async def follow(store: Store) -> None:
+        with Screen(as_json=as_json) as screen:
+            while True:
+                screen.draw(await current(store, loaded.database.path))
+                await asyncio.sleep(1.0)
+
+    with suppress(KeyboardInterrupt):
+        _with_store(loaded, follow)
+
+
+@app.command("list")
+def list_videos(
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    limit: Annotated[int, typer.Option(help="at most so many, the newest first", min=1)] = 100,
+) -> None:
+    """The videos that are known."""
+    from daemon.cli.render import print_list
+
+    rows = _with_store(_load(config), lambda store: store.rows("list", (limit,)))
+    _print_json(rows) if as_json else print_list(rows)
+
+
+@app.command()
+def show(
+    video: Annotated[str, typer.Argument(help="id, path, file name or start of the fingerprint")],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """One video: what it is, how it was scored, what was chosen and why."""
+    from daemon.cli.render import print_detail
+    from daemon.observe.reports import detail
+
+    found = _with_store(_load(config), lambda store: detail(store, video))
+    _print_json(found) if as_json else print_detail(found)
+
+
+@app.command()
+def select(
+    video: Annotated[str, typer.Argument(help="id, path, file name or start of the fingerprint")],
+    count: Annotated[str | None, typer.Option(help="stills to choose: a number, or auto")] = None,
+    min_gap_seconds: Annotated[
+        float | None, typer.Option("--min-gap", help="seconds between two stills", min=0)
+    ] = None,
+    strategy: Annotated[str | None, typer.Option(help="representative | best | per-shot")] = None,
+    start: Annotated[float | None, typer.Option(help="choose from this second on")] = None,
+    end: Annotated[float | None, typer.Option(help="and before this one")] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Choose and export again from the stored scores, without scoring again."""
+    from daemon.cli.render import print_stills
+    from daemon.cli.reselect import reselect
+    from daemon.config.load import changed
+    from daemon.logs import setup
+    from daemon.observe.reports import summary
+
+    loaded = _load(config)
+    setup.configure(loaded.log.format, "warning" if sys.stderr.isatty() else loaded.log.level)
+    changes = {"count": count, "min_gap_seconds": min_gap_seconds, "strategy": strategy, "start": start, "end": end}
+    chosen = changed(loaded, "select", {key: value for key, value in changes.items() if value is not None})
+
+    async def work(store: Store) -> list[dict[str, Any]]:
+        record: VideoRecord = await reselect(chosen, store, video)
+        return await summary(store, [record])
+
+    with setup.captured_prints():
+        shown = _with_store(loaded, work)
+    _print_json(shown) if as_json else print_stills(shown)
+
+
+@app.command()
+def retry(
+    videos: Annotated[list[str] | None, typer.Argument(help="ids, paths or names", metavar="VIDEO...")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="every video that failed")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Queue failed, rejected or missing videos again; scores that are stored are kept."""
+    if not videos and not failed:
+        raise typer.BadParameter("name a video or give --failed")
+
+    async def work(store: Store) -> int:
+        ids = [(await store.find(key)).id for key in videos or []]
+        if failed:
+            ids += [row["id"] for row in await store.rows("failed")]
+        return await store.requeue(ids)
+
+    queued = _with_store(_load(config), work)
+    print(f"{queued} queued; a running daemon takes them now, else `stillwatch run` does")
+
+
+@app.command()
+def metrics(as_json: JsonOption = False) -> None:
+    """Every usable metric: direction, and whether its weights are here."""
+    from daemon.cli.render import print_metrics
+    from daemon.scoring import catalog
+
+    rows = catalog.table()
+    _print_json(rows) if as_json else print_metrics(rows)
+
+
+@app.command()
+def pull(metric: Annotated[str, typer.Argument(help="see `stillwatch metrics`")]) -> None:
+    """Fetch a metric's weights ahead of time, for hosts that run without network."""
+    from daemon.cli.pull import pull as fetch
+
+    print(fetch(metric))
+
+
+@app.command()
+def verify(
+    paths: Annotated[list[Path], typer.Argument(help="stills or folders of stills", metavar="PATH...")],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Prove stills again from their sources: 0 all proven, 1 any not."""
+    from daemon.cli import verify
+    from daemon.cli.render import print_verdicts
+
+    stills = verify.find_stills(paths)
+    loaded = _load(config)
+    rows = _with_store(loaded, lambda store: store.rows("sources")) if loaded.database.path.exists() else []
+    verdicts = [
+        {"still": str(one.still), "proven": one.proven, "reason": one.reason}
+        for one in verify.verify(stills, loaded.decode, verify.whereabouts(rows))
+    ]
+    _print_json(verdicts) if as_json else print_verdicts(verdicts)
+    raise typer.Exit(0 if verdicts and all(one["proven"] for one in verdicts) else 1)
+
+
+@app.command()
+def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Check ffmpeg, device, weights, folders, disk and inotify limits; says the fix for each."""
+    from daemon.cli.doctor import examine
+    from daemon.cli.render import print_doctor
+    from daemon.logs import setup
+
+    loaded = _load(config)
+    with setup.captured_prints():
+        checks = asyncio.run(examine(loaded))
+    _print_json(checks) if as_json else print_doctor(checks)
+    raise typer.Exit(0 if all(check["ok"] for check in checks) else 1)
+
+
+@app.command()
+def bench(
+    file: Annotated[Path | None, typer.Argument(help="a video; without one, made clips of three sizes")] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Decode, score and end-to-end speed here, beside pyiqa's own loop."""
+    from daemon.cli import bench
+    from daemon.cli.render import print_bench
+    from daemon.logs import setup
+
+    loaded = _load(config)
+    setup.configure("auto", "error")
+    results = (one.as_json() for one in bench.run(file, loaded))
+    if not as_json:
+        print_bench(results)
+        return
+    with setup.captured_prints():
+        rows = list(results)
+    _print_json(rows)
+
+
+def _load(path: Path | None) -> Config:
+    from daemon.config.load import load
+
+    return load(path)
+
+
+def _with_store(config: Config, work: Callable[[Store], Awaitable[T]]) -> T:
+    """Run one piece of work on the opened database."""
+    from daemon.store.store import Store
+
+    async def inner() -> T:
+        store = await Store.open(config.database, create=False)
+        try:
+            return await work(store)
+        finally:
+            await store.close()
+
+    coroutine: Coroutine[Any, Any, T] = inner()
+    return asyncio.run(coroutine)
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, indent=2, default=str))

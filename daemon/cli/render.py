@@ -1,0 +1,305 @@
+"""What the commands print: tables drawn of facts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape as escape_markup
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from daemon import events
+
+WIDTH = 10_000
+SILENT_SECONDS = 30.0
+"""A video in work that was not heard of for so long is shown with its age: slow is not stuck."""
+
+_COLOURS = {"done": "green", "failed": "red", "rejected": "yellow", "missing": "yellow"}
+
+
+def print_stills(shown: Sequence[dict[str, Any]]) -> None:
+    """A table of stills per video, or the reason why there is none."""
+    console = _console()
+    for one in shown:
+        name = escape(Path(one["video"]).name)
+        console.print(f"{name}: {_status(one['status'])}{_because(one['error'])}")
+        if one["stills"]:
+            console.print(_still_table(one["stills"], one["metric"]))
+        if one["shortfall"]:
+            console.print(f"  fewer than asked for: {escape(one['shortfall'])}")
+
+
+def _still_table(stills: Sequence[dict[str, Any]], metric: str | None) -> Table:
+    table = Table(box=None, pad_edge=True)
+    for column in ("rank", "frame", "time s", metric or "score", "shot", "of shot", "stands for"):
+        table.add_column(column, justify="right")
+    table.add_column("still")
+    for still in stills:
+        table.add_row(
+            str(still["rank"]),
+            str(still["frame"]),
+            f"{still['time_s']:.3f}",
+            f"{still['score']:.4f}",
+            *_why(still["reason"] or {}),
+            escape(_short(still["path"])),
+        )
+    return table
+
+
+def _why(reason: dict[str, Any]) -> tuple[str, str, str]:
+    """Shot, percentile in it, and what the still stands for; empty where nothing is known."""
+    if reason.get("shot") is None:
+        return "", "", ""
+    return (
+        str(reason["shot"]),
+        f"{reason['percentile']:.0f} %",
+        f"{reason['frames']} frames, {reason['seconds']:.1f} s",
+    )
+
+
+def print_status(state: dict[str, Any]) -> None:
+    """The daemon's state in a few lines."""
+    console = _console()
+    for line in status_lines(state, datetime.now(UTC)):
+        console.print(line)
+
+
+def status_lines(state: dict[str, Any], now: datetime) -> list[str]:
+    """What ``print_status`` prints, as rich markup; ``now`` tells how old the last sign of life is."""
+    since = f" since {state['started_at']} (process {state['pid']})" if state["started_at"] else ""
+    lines = [f"running{since}" if state["running"] else "not running"]
+    counts = ", ".join(f"{count} {_status(name)}" for name, count in state["videos"].items() if count)
+    lines.append(counts or "no videos yet")
+    lines += [f"  {row['status']} {escape(_short(row['path']))}: {_how_far(row, now)}" for row in state["working"]]
+    lines += [
+        f"  {_status(row['status'])} {escape(_short(row['path']))}{_because(row['error'])}" for row in state["errors"]
+    ]
+    return lines
+
+
+def _how_far(row: dict[str, Any], now: datetime) -> str:
+    said = row["progress"] or {}
+    frame = said.get("frame", row["frames"] or 0)
+    total = f" of about {row['frames_total']}" if row["frames_total"] else ""
+    parts = [f"{frame}{total} frames"]
+    if said.get("fps"):
+        parts.append(f"{said['fps']:.1f} fps")
+    if said.get("eta_s") is not None:
+        parts.append(f"{timedelta(seconds=round(said['eta_s']))} to go")
+    if said and (silent := (now - datetime.fromisoformat(said["at"])).total_seconds()) > SILENT_SECONDS:
+        parts.append(f"last sign {timedelta(seconds=round(silent))} ago")
+    return ", ".join(parts)
+
+
+class Screen:
+    """The state again and again: drawn in place in a terminal, elsewhere printed whenever it has changed."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._console = Console(highlight=False)
+        in_place = self._console.is_terminal and not as_json
+        self._live = Live(console=self._console, auto_refresh=False) if in_place else None
+        self._shown: object = None
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def draw(self, state: dict[str, Any]) -> None:
+        """Show a state. As JSON each is one line."""
+        lines = [json.dumps(state, default=str)] if self._as_json else status_lines(state, datetime.now(UTC))
+        if self._live is not None:
+            text = Text.from_markup("\n".join(lines), overflow="ellipsis")
+            text.no_wrap = True
+            self._live.update(text, refresh=True)
+        elif lines != self._shown:
+            for line in lines:
+                print(line if self._as_json else Text.from_markup(line).plain)
+            print(end="" if self._as_json else "\n", flush=True)
+        self._shown = lines
+
+
+def print_list(rows: Sequence[dict[str, Any]]) -> None:
+    """One line per video."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("id", "frames", "stills"):
+        table.add_column(column, justify="right")
+    table.add_column("status")
+    table.add_column("video")
+    for row in rows:
+        frames = "" if row["frames_decoded"] is None else str(row["frames_decoded"])
+        name = escape(_short(row["path"])) + _because(row["error"])
+        table.add_row(str(row["id"]), frames, str(row["stills"]), _status(row["status"]), name)
+    _console().print(table)
+
+
+def print_detail(found: dict[str, Any]) -> None:
+    """One video with its selections."""
+    console = _console()
+    console.print(f"{escape(found['path'])}: {_status(found['status'])}{_because(found['error'])}")
+    if found["codec"]:
+        console.print(
+            f"  {found['codec']} {found['width']}x{found['height']} {found['pix_fmt']}, stream {found['stream_index']},"
+            f" {found['frames_decoded']} frames{', damaged: ' + escape(found['damage']) if found['damage'] else ''}"
+        )
+        scores = found["scores"]
+        if scores["lowest"] is not None:
+            better = "lower" if found["lower_better"] else "higher"
+            console.print(
+                f"  {found['frames_scored']} scored, {found['metric']} from {scores['lowest']:.4f} to"
+                f" {scores['highest']:.4f}, {better} is better\n  {escape(found['scorer'])}"
+            )
+        for note, frames in found["notes"].items():
+            console.print(f"  {frames} frames without a usable score: {escape(note)}")
+    if (source := found["source"]) is not None:
+        console.print(f"  source {source['state']} {source['at']}{_because(source['reason'])}")
+    if found["shots"]:
+        console.print(_shot_table(found["shots"]))
+    if found["verdicts"]:
+        told = ", ".join(f"{frames} {escape(word)}" for word, frames in found["verdicts"].items())
+        console.print(f"  verdicts: {told}")
+    for selection in found["selections"]:
+        asked = selection["requested"] or "as many as are worth it"
+        console.print(f"selection {selection['id']}: {selection['chosen']} of {asked} asked for")
+        for line in (selection["shortfall"], (selection["reasons"] or {}).get("because")):
+            if line:
+                console.print(f"  {escape(line)}")
+        console.print(_still_table(selection["stills"], found["metric"]))
+
+
+def _shot_table(shots: Sequence[dict[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=True)
+    for column in ("shot", "from s", "to s", "frames", "good"):
+        table.add_column(column, justify="right")
+    table.add_column("kind")
+    for shot in shots:
+        table.add_row(
+            str(shot["shot"]),
+            f"{shot['start_s']:.3f}",
+            f"{shot['last_s']:.3f}",
+            str(shot["last"] - shot["first"] + 1),
+            str(shot["good"]),
+            shot["kind"],
+        )
+    return table
+
+
+def print_metrics(rows: Sequence[dict[str, Any]]) -> None:
+    """The catalogue of metrics."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("metric", "better", "weights"):
+        table.add_column(column)
+    for row in rows:
+        table.add_row(row["metric"], "lower" if row["lower_better"] else "higher", row["weights"])
+    _console().print(table)
+
+
+def print_verdicts(verdicts: Sequence[dict[str, Any]]) -> None:
+    """One line per still that is not proven, and the count."""
+    console = _console()
+    for one in verdicts:
+        if not one["proven"]:
+            console.print(f"[red]not proven[/] {escape(_short(one['still']))}: {escape(one['reason'])}")
+    proven = sum(1 for one in verdicts if one["proven"])
+    console.print(f"{proven} of {len(verdicts)} stills proven")
+
+
+def print_bench(results: Iterable[dict[str, Any]]) -> None:
+    """A Markdown table, a row as soon as it is measured."""
+    print("| video | decode | score | end to end | efficiency | hash | store | memory | pyiqa's loop | times pyiqa |")
+    print("| --- " * 10 + "|", flush=True)
+    measured = ""
+    for one in results:
+        plain = f"{one['pyiqa_fps']:.2f} fps" if one["pyiqa_fps"] else "-"
+        times = f"{one['times_pyiqa']:.0f}" if one["times_pyiqa"] else "-"
+        print(
+            f"| {one['width']}x{one['height']}, {one['frames']} frames | {one['decode_fps']:.0f} fps"
+            f" | {one['score_fps']:.0f} fps | {one['end_to_end_fps']:.0f} fps | {one['efficiency']:.0%}"
+            f" | {one['hash_share']:.1%} | {one['store_share']:.1%} | {one['peak_mib']:.0f} MiB | {plain} | {times} |",
+            flush=True,
+        )
+        measured = f"\n{one['cores']} cores of {one['machine']}; {one['scorer']}"
+    print(measured)
+
+
+def print_doctor(checks: Sequence[dict[str, Any]]) -> None:
+    """One line per check, and the fix where one is needed."""
+    console = _console()
+    for check in checks:
+        mark = "[green]ok[/]  " if check["ok"] else "[red]fix[/] "
+        console.print(f"{mark} {check['check']}: {escape(check['found'])}")
+        if check["fix"]:
+            console.print(f"      {escape(check['fix'])}")
+
+
+def escape(text: str) -> str:
+    """Text that came from a file name or an error, fit for a terminal: one line, no control codes."""
+    safe = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    safe = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in safe)
+    return escape_markup(safe)
+
+
+def _console() -> Console:
+    """Standard output without wrapping: a path stays on one line, for people and for grep."""
+    return Console(highlight=False, width=WIDTH)
+
+
+def _status(name: str) -> str:
+    colour = _COLOURS.get(name)
+    return f"[{colour}]{name}[/]" if colour else name
+
+
+def _because(error: str | None) -> str:
+    return f" ({escape(error)})" if error else ""
+
+
+def _short(path: str) -> str:
+    """Relative to the working folder where that is shorter."""
+    try:
+        return str(Path(path).relative_to(Path.cwd()))
+    except ValueError:
+        return path
+
+
+class Bars:
+    """A progress bar per video on standard error, for people who wait in a terminal."""
+
+    def __init__(self, *, enabled: bool) -> None:
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:.0f}/{task.total:.0f} frames, {task.fields[fps]:.1f} fps"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=not enabled,
+        )
+        self._tasks: dict[int, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def update(self, progress: events.News) -> None:
+        """Draw progress; other news does not concern it."""
+        if not isinstance(progress, events.Progress):
+            return
+        total = max(progress.frames_total, progress.frame)
+        if progress.video_id not in self._tasks:
+            name = escape(Path(progress.video).name)
+            self._tasks[progress.video_id] = self._bars.add_task(name, total=total, fps=0.0)
+        self._bars.update(self._tasks[progress.video_id], completed=progress.frame, total=total, fps=progress.fps)

@@ -1,0 +1,38 @@
+"""Choosing again from stored scores, without decoding for scores or scoring."""
+
+from __future__ import annotations
+
+import asyncio
+
+from daemon.config.schema import Config
+from daemon.errors import Kind, VideoError
+from daemon.export import ffmpeg_process
+from daemon.model import Status, VideoRecord
+from daemon.pipeline.export_video import Finalizer
+from daemon.store.store import Store
+
+
+async def reselect(config: Config, store: Store, key: str) -> VideoRecord:
+    """Select and export a finished video with ``config.select``; older selections and stills stay.
+
+    Raises StillwatchError; the video is then as it was before.
+    """
+    record = await store.find(key)
+    if record.status is not Status.DONE:
+        raise VideoError(
+            Kind.NOT_FOUND, f"video {record.id} is {record.status}, not done: only finished videos can be chosen from"
+        )
+    source = await store.rows("source", (record.id,))
+    if source and source[0]["state"] == "deleted" and not await asyncio.to_thread(record.file.path.exists):
+        raise VideoError(
+            Kind.MISSING,
+            f"the source of video {record.id} was deleted after its stills were published (watch.after): drop it again"
+            " to choose anew",
+        )
+    capabilities = await ffmpeg_process.probe_binary(ffmpeg_process.find_binary(config.export.ffmpeg))
+    if await Finalizer(config, store).finish(record, capabilities) is None:
+        raise VideoError(
+            Kind.UNPROVEN,
+            f"video {record.id} is damaged and was queued to be scored again: choose again once it is done",
+        )
+    return await store.video(record.id)

@@ -1,0 +1,201 @@
+"""``stillwatch verify``: prove stills again, from nothing but the files and their source.
+
+A still is proven when its file is the one that was published (SHA-256 in the manifest, if there is
+one), its source is the file that was scored (fingerprint), the frame decoded from it has the hash
+in the still's metadata, with one thread or with several, and the picture made of that frame is the picture in the
+still.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from daemon.config.score import DecodeConfig
+from daemon.decode import frames
+from daemon.decode.damage import DecodeReport
+from daemon.errors import Kind, StillwatchError
+from daemon.export import manifest, metadata, proof
+from daemon.export.proof import ProofError
+from daemon.inbox import stability
+from daemon.model import Frame
+
+SUFFIXES = (".png", ".jpg")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of one still; ``reason`` is empty when it is proven."""
+
+    still: Path
+    proven: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """What a still says about itself."""
+
+    still: Path
+    source: Path
+    fingerprint: str
+    frame: int
+    hash: str
+    keep_hdr: bool
+    depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """What the database knows of a source: its path now, and when ``watch.after`` deleted it, if it did."""
+
+    path: Path
+    deleted_at: str | None = None
+
+
+class _Refuted(Exception):  # noqa: N818 - a verdict, not a failure
+    pass
+
+
+def find_stills(paths: Iterable[Path]) -> list[Path]:
+    """The stills among files and, recursively, folders. Raises StillwatchError for a path that is not there."""
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            visible = (one for one in sorted(path.rglob("*")) if not any(p.startswith(".") for p in one.parts[1:]))
+            found += [one for one in visible if one.suffix in SUFFIXES and one.is_file()]
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise StillwatchError(Kind.NOT_FOUND, f"{path} is not there")
+    return found
+
+
+def whereabouts(rows: Iterable[dict[str, Any]]) -> dict[str, Whereabouts]:
+    """By fingerprint, from the store's rows of ``sources``."""
+    return {
+        row["fingerprint"]: Whereabouts(Path(row["path"]), row["at"] if row["state"] == "deleted" else None)
+        for row in rows
+    }
+
+
+def verify(
+    stills: Sequence[Path], config: DecodeConfig, known: Mapping[str, Whereabouts] | None = None
+) -> Iterator[Verdict]:
+    """Prove each still; every source is decoded once, as far as its last still.
+
+    A source is looked for where ``known`` has it, by fingerprint, and where its stills say it was.
+    """
+    claims: dict[tuple[Path, str, bool, int], list[_Claim]] = defaultdict(list)
+    for still in stills:
+        try:
+            claim = _read(still)
+        except _Refuted as refuted:
+            yield Verdict(still, False, str(refuted))
+            continue
+        claims[claim.source, claim.fingerprint, claim.keep_hdr, claim.depth].append(claim)
+    for (source, fingerprint, keep_hdr, depth), group in claims.items():
+        place = (known or {}).get(fingerprint)
+        found = next((path for path in _places(source, place) if _holds(path, fingerprint)), None)
+        if found is None and place is not None and place.deleted_at is not None:
+            reason = f"{source} was deleted {place.deleted_at}, after its stills were published (watch.after)"
+            yield from (Verdict(claim.still, False, reason) for claim in group)
+            continue
+        source = found or source
+        yield from _against_source(source, fingerprint, group, config, keep_hdr=keep_hdr, depth=depth)
+
+
+def _places(source: Path, place: Whereabouts | None) -> list[Path]:
+    return [source] if place is None else [place.path, source]
+
+
+def _holds(path: Path, fingerprint: str) -> bool:
+    try:
+        return stability.fingerprint(path).fingerprint == fingerprint
+    except StillwatchError:
+        return False
+
+
+def _read(still: Path) -> _Claim:
+    """The still's own word, and whether the file is as it was published."""
+    try:
+        facts = metadata.read(still)
+        depth = proof.png_depth(still)[0] if still.suffix == ".png" else 8
+    except (OSError, SyntaxError, ValueError, ProofError) as error:
+        raise _Refuted(f"the image cannot be read: {error}") from error
+    entry = _entry(still)
+    if entry is not None and entry["sha256"] != proof.sha256_of(still):
+        raise _Refuted("the file was changed after it was published")
+    try:
+        return _Claim(
+            still=still,
+            source=manifest.source_of(facts),
+            fingerprint=facts["fingerprint"],
+            frame=int(facts["frame"]),
+            hash=facts["hash"],
+            keep_hdr=facts.get("picture") == "hdr",
+            depth=depth,
+        )
+    except (KeyError, ValueError) as error:
+        raise _Refuted("the image carries no facts of stillwatch") from error
+
+
+def _entry(still: Path) -> dict[str, Any] | None:
+    """The manifest's entry of a still; None without a manifest or when an older selection made it."""
+    try:
+        content = json.loads((still.parent / manifest.NAME).read_text(encoding="utf-8"))
+        entries = {entry["file"]: entry for entry in content["stills"]}
+        return entries.get(still.name)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _Refuted(f"the manifest beside it cannot be read: {error}") from error
+
+
+def _against_source(
+    source: Path,
+    fingerprint: str,
+    group: Sequence[_Claim],
+    config: DecodeConfig,
+    *,
+    keep_hdr: bool,
+    depth: int,
+) -> Iterator[Verdict]:
+    found: dict[int, list[str]] = {}
+    by_frame: dict[int, list[_Claim]] = defaultdict(list)
+    for claim in group:
+        by_frame[claim.frame].append(claim)
+    reason = "the source has no such frame any more"
+    try:
+        if stability.fingerprint(source).fingerprint != fingerprint:
+            raise StillwatchError(Kind.CHANGED, f"{source} is not the file that was scored")
+        info = frames.probe(source, config)
+        # A film whose damage no decoder tells of gives other pictures with one thread than with several.
+        for single in (True, False):
+            left = frozenset(ordinal for ordinal in by_frame if any(found.get(ordinal, [reason])))
+            decoded = frames.frames(
+                info, config, DecodeReport(), single_thread=single, wanted=left, depth=depth, keep_hdr=keep_hdr
+            )
+            for frame in decoded if left else ():
+                again = [_compare(claim, frame) for claim in by_frame[frame.frame]]
+                found[frame.frame] = again if single or not any(again) else found.get(frame.frame, again)
+    except StillwatchError as error:
+        reason = error.sentence
+    for ordinal, claims in by_frame.items():
+        reasons = found.get(ordinal, [reason] * len(claims))
+        for claim, why in zip(claims, reasons, strict=True):
+            yield Verdict(claim.still, not why, why)
+
+
+def _compare(claim: _Claim, frame: Frame) -> str:
+    """Why the frame is not the still, or nothing."""
+    if frame.hash != claim.hash:
+        return f"frame {frame.frame} of the source has hash {frame.hash[:12]}, the still was made of {claim.hash[:12]}"
+    if frame.picture is None:
+        return "the frame could not be turned into a picture"
+    off = proof.difference(claim.still, frame.picture)
+    return f"the pixels are not those of its frame: {off}" if off else ""

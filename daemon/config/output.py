@@ -1,0 +1,38 @@
+"""The sections `output` and `export`: what stills are and how they are cut out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from daemon.config.section import MIB, Section
+
+
+class OutputConfig(Section):
+    """Where stills go and what they are."""
+
+    path: Path = Field(Path("stills"), description="folder for the stills, one subfolder per video")
+    format: Literal["auto", "png", "png8", "jpeg"] = Field(
+        "auto",
+        description="auto and png: PNG, 16-bit from sources above 8 bits; png8: always 8-bit; jpeg",
+    )
+    hdr: Literal["tonemap", "keep"] = Field(
+        "tonemap", description="PQ and HLG sources: SDR stills, or keep the 16-bit samples (auto and png only)"
+    )
+    jpeg_quality: int = Field(2, ge=1, le=31, description="FFmpeg's -q:v for jpeg, 1 is the best")
+
+
+class ExportConfig(Section):
+    """How stills are cut out of the source."""
+
+    ffmpeg: str = Field(
+        "", description="ffmpeg binary; empty: the one on PATH, else the one that came with the install"
+    )
+    select_batch: int = Field(50, ge=1, le=30_000, description="stills that one FFmpeg run exports")
+    hwaccel: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")] = Field(
+        "none", description="none | auto | cuda | vaapi | ...: hardware decoding for the export"
+    )
+    disk_margin_bytes: int = Field(512 * MIB, ge=0, description="free space that an export leaves on the output disk")
+    timeout_seconds: float = Field(3600.0, gt=0.0, description="an FFmpeg run that takes longer is stopped")

@@ -1,0 +1,53 @@
+"""The sections `decode` and `score`: from the file to the numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from daemon.config.section import MIB, Section
+
+
+class DecodeConfig(Section):
+    """How videos are decoded."""
+
+    queue_bytes: int = Field(
+        256 * MIB, ge=MIB, description="bytes of decoded pictures that may wait for the scorer, of all videos together"
+    )
+    threads: int = Field(0, ge=0, le=64, description="decoder threads per video, 0: one per core")
+    concurrency: int = Field(1, ge=1, le=64, description="videos that are decoded and scored side by side")
+    max_pixels: int = Field(134_217_728, ge=4096, description="frames with more pixels (width x height) are refused")
+
+
+class RefineConfig(Section):
+    """A second metric that scores a shortlist."""
+
+    metric: str = Field("", description="empty: none")
+    share: float = Field(0.05, gt=0.0, le=1.0, description="share of the frames that it scores")
+
+
+class ScoreConfig(Section):
+    """The metric and how it runs."""
+
+    metric: str = Field("niqe", description="a per-image no-reference metric; see `stillwatch metrics`")
+    implementation: Literal["auto", "fused", "pyiqa"] = Field(
+        "auto", description="niqe on the CPU: fused is our own fast code; auto takes it where it can"
+    )
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda|cuda:\d+)$")] = Field(
+        "auto", description="auto | cpu | cuda | cuda:N"
+    )
+    precision: Literal["auto", "fp32", "amp"] = Field(
+        "auto",
+        description="auto: bf16 (CPU) or fp16 (CUDA) where a self-check keeps the ranking; amp: unchecked; fp32",
+    )
+    max_batch: int = Field(16, ge=1, le=4096, description="frames scored at once, at most")
+    weights: Path | None = Field(None, description="local weights file instead of pyiqa's download cache")
+    batch_seconds: float = Field(
+        1.0, gt=0.0, le=60.0, description="a batch is kept small enough to take about so many seconds"
+    )
+    refine: RefineConfig = Field(
+        RefineConfig(),
+        description="a second, slower metric scores this share of the frames, the best by the first, and orders them",
+    )

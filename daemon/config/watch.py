@@ -1,0 +1,70 @@
+"""The section `watch`: where videos arrive and when one is taken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from daemon.config.section import Section
+
+VIDEO_EXTENSIONS = [
+    *("mp4", "m4v", "m4s", "mov", "qt", "mkv", "webm", "avi", "mpg", "mpeg", "mpe", "m2v", "mp2v", "vob"),
+    *("ts", "m2ts", "mts", "mxf", "wmv", "asf", "flv", "f4v", "ogv", "ogg", "ogm", "3gp", "3g2", "gif"),
+    *("apng", "mjpeg", "mjpg", "mj2", "h264", "264", "avc", "h265", "265", "hevc", "vvc", "266", "av1"),
+    *("ivf", "obu", "y4m", "nut", "dv", "rm", "rmvb", "wtv", "gxf", "insv", "lrv"),
+]
+
+
+EXCLUDED_NAMES = [
+    ".*",
+    "~*",
+    "*~",
+    "*.part",
+    "*.partial",
+    "*.tmp",
+    "*.temp",
+    "*.crdownload",
+    "*.download",
+    "*.opdownload",
+    "*.filepart",
+    "*.!qB",
+    "*.aria2",
+    "@eaDir",
+    "#recycle",
+    "$RECYCLE.BIN",
+    "System Volume Information",
+    "lost+found",
+]
+
+
+class WatchConfig(Section):
+    """Where videos arrive and when one is taken."""
+
+    path: Path = Field(Path("inbox"), description="folder to watch")
+    recursive: bool = Field(True, description="watch its subfolders too")
+    mode: Literal["auto", "native", "polling"] = Field(
+        "auto",
+        description="native: kernel events; polling: for network shares; auto: by file system",
+    )
+    settle_seconds: float = Field(
+        5.0,
+        ge=0.0,
+        le=3600.0,
+        description="a file is taken when size and mtime stood still for so many seconds",
+    )
+    rescan_seconds: float = Field(
+        60.0,
+        ge=0.1,
+        le=86400.0,
+        description="list the folder every so many seconds, whatever the events said",
+    )
+    extensions: list[str] = Field(VIDEO_EXTENSIONS, description="names that are taken for videos, by their ending")
+    exclude: list[str] = Field(EXCLUDED_NAMES, description="file and folder names that are left alone (shell patterns)")
+    copies: bool = Field(False, description="score a copy under another name too, instead of noting it as a duplicate")
+    follow_outside: bool = Field(False, description="take symbolic links that lead out of the folder")
+    after: Literal["keep", "move", "delete"] = Field(
+        "keep", description="what becomes of a video in the folder once its stills are proven and published"
+    )
+    after_path: Path | None = Field(None, description="folder that watch.after: move moves to, outside of watch.path")

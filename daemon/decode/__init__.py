@@ -1,0 +1,1 @@
+"""From a container to frames: probing, packets, the picture of a frame, damage."""

@@ -1,0 +1,91 @@
+"""What is made of one decoded frame: the hash of its planes and the picture that is scored."""
+
+from __future__ import annotations
+
+import hashlib
+from fractions import Fraction
+from typing import Any
+
+import av
+import av.filter
+from av.video.frame import VideoFrame
+
+from daemon.media import filters
+from daemon.model import Picture, VideoInfo
+
+_ANY_TIME_BASE = Fraction(1, 1000)
+"""An encoder asks for one; frames that are flushed after a read error have none."""
+
+
+def bit_depth(frame: VideoFrame) -> int:
+    """Bits of the widest component."""
+    return max((component.bits for component in frame.format.components), default=8)
+
+
+def _layout(raw: VideoFrame) -> filters.Layout:
+    return filters.Layout(raw.width, raw.height, raw.format.name, bit_depth(raw))
+
+
+class Packer:
+    """Hashes frames in the form in which FFmpeg's rawvideo encoder lays out their planes."""
+
+    def __init__(self) -> None:
+        self._encoder: Any = None
+        self._key: tuple[int, int, str] | None = None
+
+    def sha1(self, raw: VideoFrame) -> str:
+        """Hex SHA-1 of the unpadded planes in the frame's own pixel format."""
+        key = (raw.width, raw.height, raw.format.name)
+        if key != self._key:
+            self._encoder = av.CodecContext.create("rawvideo", "w")
+            self._encoder.width, self._encoder.height, self._encoder.pix_fmt = key
+            self._encoder.time_base = _ANY_TIME_BASE
+            self._key = key
+        digest = hashlib.sha1(usedforsecurity=False)
+        for packet in self._encoder.encode(raw):
+            digest.update(packet)
+        return digest.hexdigest()
+
+
+class PictureMaker:
+    """Runs frames through the filter chain; a change of size or format rebuilds it."""
+
+    def __init__(self, info: VideoInfo, depth: int | None, keep_hdr: bool) -> None:
+        self._info = info
+        self._depth = depth
+        self._keep_hdr = keep_hdr
+        self._expected = filters.layout_of(info)
+        self._layout: filters.Layout | None = None
+        self._graph: Any = None
+        self.mixed = False
+
+    def watch(self, raw: VideoFrame) -> None:
+        """Set ``mixed`` once a frame differs in layout from the probe's, whether its picture is made or not."""
+        self.mixed = self.mixed or _layout(raw) != self._expected
+
+    def make(self, raw: VideoFrame) -> Picture:
+        """The picture of a frame."""
+        layout = _layout(raw)
+        if layout != self._layout:
+            self._graph = self._build(raw, layout)
+            self._layout = layout
+        self._graph.push(raw)
+        made: Picture = self._graph.pull().to_ndarray()
+        return made
+
+    def _build(self, raw: VideoFrame, layout: filters.Layout) -> Any:
+        graph = av.filter.Graph()
+        depth = self._depth or filters.bits(self._info, layout)
+        last = graph.add_buffer(
+            width=raw.width,
+            height=raw.height,
+            format=raw.format,
+            time_base=raw.time_base or self._info.time_base,
+        )
+        for name, args in filters.chain(self._info, layout, depth=depth, keep_hdr=self._keep_hdr):
+            node = graph.add(name, args) if args else graph.add(name)
+            last.link_to(node)
+            last = node
+        last.link_to(graph.add("buffersink"))
+        graph.configure()
+        return graph

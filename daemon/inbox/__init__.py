@@ -1,0 +1,1 @@
+"""A source file: noticed, settled, identified, queued, disposed of."""

@@ -1,0 +1,281 @@
+"""The asyncio side of arrival: what was found, has settled and is new goes into the queue."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from daemon.config.watch import WatchConfig
+from daemon.errors import ConfigError, Kind, StillwatchError, StoreError, VideoError
+from daemon.events import Ended, Observer, ignore
+from daemon.inbox import stability
+from daemon.inbox.stability import Settled, Settler, Verdict
+from daemon.inbox.watcher import Watcher
+from daemon.logs.setup import get
+from daemon.model import FileIdentity, Status, VideoRecord
+from daemon.runtime.heartbeat import Heartbeats
+from daemon.runtime.retry import Patience, pauses
+from daemon.store.store import Store
+
+log = get(__name__)
+
+STAGE = "watching"
+"""The name of this stage in the log and among the heartbeats."""
+STOP_SECONDS = 3.0
+DROPPED_AGAIN = "it was dropped again after it was deleted"
+_TRIED_AGAIN = (Status.MISSING, Status.FAILED, Status.REJECTED)
+"""What is dropped again after such an end is worked on again."""
+ALIVE_SECONDS = 5.0
+"""How often it is looked whether events can still arrive."""
+OVERFLOW_SECONDS = 1.0
+"""After lost events the folder is listed anew, but not more often than this."""
+
+
+class Intake:
+    """Watches, rescans, settles and admits until cancelled.
+
+    ``on_queued`` is called on the loop whenever the queue has grown.
+    """
+
+    def __init__(
+        self,
+        config: WatchConfig,
+        store: Store,
+        on_queued: Callable[[], None],
+        pause_seconds: float,
+        monotonic: Callable[[], float] = time.monotonic,
+        observer: Observer = ignore,
+        hearts: Heartbeats | None = None,
+    ) -> None:
+        self._hearts = hearts or Heartbeats(0.0)
+        # A cancellation ends this room, not a word.
+        self._patience = Patience(STAGE, asyncio.Event(), pause_seconds, monotonic=monotonic)
+        self._rescan_at = self._rescanned_at = monotonic()
+        self._config = config
+        self._store = store
+        self._on_queued = on_queued
+        self._monotonic = monotonic
+        self._observer = observer
+        self._alive = True
+        self._settler = Settler(config.settle_seconds, self._stat, clock=monotonic)
+        self._watcher = Watcher(config, self._found, self._lost)
+        self._loop = asyncio.get_running_loop()
+        self._wake = asyncio.Event()
+        self._closed = threading.Event()
+
+    @property
+    def mode(self) -> str:
+        """native or polling."""
+        return self._watcher.mode
+
+    async def start(self) -> None:
+        """Begin to watch. Raises ConfigError when the folder cannot be listed."""
+        await asyncio.to_thread(self._watcher.start)
+
+    async def run(self) -> None:
+        """Rescan when due, take what has settled, sleep exactly as long as nothing is due."""
+        self._rescan_at = self._monotonic()
+        while True:
+            self._wake.clear()
+            self._beat()
+            try:
+                if await self._step():
+                    self._patience.went_well()
+            except StillwatchError as error:
+                if not pauses(error):
+                    raise
+                # What had settled is found again.
+                self._rescan_at = self._monotonic()
+                self._hearts.rest(STAGE)
+                await self._patience.wait(error)
+                continue
+            self._hearts.rest(STAGE)
+            now = self._monotonic()
+            due = self._settler.next_due(now)
+            pause = min(self._rescan_at - now, ALIVE_SECONDS, ALIVE_SECONDS if due is None else due)
+            try:
+                async with asyncio.timeout(max(pause, 0.01)):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    def _beat(self) -> None:
+        """It gets on; called on threads as well."""
+        self._hearts.beat(STAGE)
+
+    def _stat(self, path: Path) -> os.stat_result:
+        self._beat()
+        return path.stat()
+
+    async def _step(self) -> bool:
+        """Whether the database was asked for anything."""
+        alive, before = await asyncio.to_thread(lambda: self._watcher.alive), self._alive
+        self._alive = alive
+        rescan = self._monotonic() >= self._rescan_at or (before and not alive)
+        if rescan:
+            self._rescanned_at = self._monotonic()
+            # Events that are lost from here on ask for another one.
+            self._rescan_at = math.inf
+            await self._rescan()
+            self._rescan_at = min(self._rescan_at, self._monotonic() + self._config.rescan_seconds)
+        settled = await asyncio.to_thread(self._settler.poll, self._monotonic())
+        await self._admit(settled)
+        return rescan or bool(settled)
+
+    async def stop(self) -> None:
+        """End the watcher's threads."""
+        self._closed.set()
+        if not await asyncio.to_thread(self._watcher.stop, STOP_SECONDS):
+            log.warning("watch.stuck", path=str(self._config.path))
+
+    def _found(self, path: Path) -> None:
+        """Called on watchdog's threads."""
+        self._settler.noticed(path)
+        if not self._closed.is_set():
+            self._loop.call_soon_threadsafe(self._wake.set)
+
+    def _lost(self) -> None:
+        """Called on watchdog's threads."""
+        if not self._closed.is_set():
+            self._loop.call_soon_threadsafe(self._rescan_soon)
+
+    def _rescan_soon(self) -> None:
+        soon = max(self._monotonic(), self._rescanned_at + OVERFLOW_SECONDS)
+        if soon < self._rescan_at:
+            self._rescan_at = soon
+            log.warning(
+                "watch.overflow",
+                path=str(self._config.path),
+                reason="the kernel dropped events: the folder is listed anew",
+                fix="raise fs.inotify.max_queued_events with sysctl if this comes often",
+            )
+            self._wake.set()
+
+    async def _rescan(self) -> None:
+        """Notice everything on the disk that no row describes; mend a watcher that has died."""
+        try:
+            if not await asyncio.to_thread(lambda: self._watcher.alive and self._watcher.complete()):
+                await asyncio.to_thread(self._watcher.stop, STOP_SECONDS)
+                await asyncio.to_thread(self._watcher.start)
+            looks = await asyncio.to_thread(self._looks)
+        except ConfigError as error:
+            log.warning("watch.unavailable", path=str(self._config.path), reason=error.sentence)
+            return
+        for path in await self._store.unknown(looks):
+            self._settler.noticed(path)
+
+    def _looks(self) -> list[tuple[Path, int, int]]:
+        found = []
+        for path in self._watcher.scan():
+            self._beat()
+            if look := _look(path):
+                found.append(look)
+        return found
+
+    async def _admit(self, settled: list[Settled]) -> None:
+        looks = [(one.path, one.size_bytes or 0, one.mtime_ns or 0) for one in settled]
+        by_path = {look[0]: look for look in looks}
+        for path in await self._store.unknown(looks):
+            self._beat()
+            try:
+                await self._take(*by_path[path])
+            except StoreError:
+                raise
+            except VideoError as error:
+                await self._not_taken(by_path[path], error)
+            except MemoryError:
+                self._settler.noticed(path)
+            except Exception as error:
+                # One file that nobody foresaw must not keep all others out.
+                unforeseen = VideoError(
+                    Kind.INTERNAL, f"an unexpected {type(error).__name__}: {error}; please report it"
+                )
+                unforeseen.__cause__ = error
+                await self._not_taken(by_path[path], unforeseen)
+
+    async def _not_taken(self, look: tuple[Path, int, int], error: VideoError) -> None:
+        path, size_bytes, mtime_ns = look
+        if error.kind is Kind.CHANGED:
+            self._settler.noticed(path)
+            return
+        if error.kind is Kind.MISSING:
+            return
+        file = FileIdentity(path, "", size_bytes, mtime_ns)
+        if error.kind is Kind.UNREADABLE:
+            said = [(before.error_kind, before.file) for before in await self._store.at_path(path)]
+            if (error.kind, file) in said:
+                # Every rescan tries again.
+                return
+        refused = await refuse(self._store, file, error)
+        self._observer(Ended(refused))
+
+    async def _take(self, path: Path, size_bytes: int, mtime_ns: int) -> None:
+        await asyncio.to_thread(stability.refuse_outside, path, self._config.path, self._config.follow_outside)
+        file = await asyncio.to_thread(stability.fingerprint, path)
+        if (file.size_bytes, file.mtime_ns) != (size_bytes, mtime_ns):
+            raise VideoError(Kind.CHANGED, f"{path} changed again before it could be taken")
+        record = await enter(self._store, file, copies=self._config.copies)
+        if record.error_kind == Kind.DUPLICATE:
+            self._observer(Ended(record))
+        if record.status is Status.DONE and await self._store.source_back(record.id, DROPPED_AGAIN):
+            log.info("source.kept", video=str(path), video_id=record.id, reason=DROPPED_AGAIN)
+        self._on_queued()
+
+
+async def enter(store: Store, file: FileIdentity, *, copies: bool) -> VideoRecord:
+    """Queue a file unless its content is known; returns the row that stands for it."""
+    same = await store.same_content(file.fingerprint)
+    verdict, record = await asyncio.to_thread(stability.judge, file, same, still_there, copies=copies)
+    if record is None:
+        video_id = await store.enqueue(file)
+        log.info("video.queued", video=str(file.path), video_id=video_id, size_bytes=file.size_bytes)
+        return await store.video(video_id)
+    if verdict is Verdict.DUPLICATE:
+        error = VideoError(
+            Kind.DUPLICATE,
+            f"the same content is known as {record.file.path} (video {record.id}): see `stillwatch show`",
+        )
+        return await refuse(store, file, error)
+    await store.relocate(record.id, file)
+    if record.status in _TRIED_AGAIN and (verdict is Verdict.MOVED or record.error_kind != Kind.DUPLICATE):
+        await store.requeue([record.id])
+        log.info("video.queued", video=str(file.path), video_id=record.id, size_bytes=file.size_bytes, again=True)
+    else:
+        log.info("video.known", video=str(file.path), video_id=record.id, status=record.status.value)
+    return await store.video(record.id)
+
+
+async def refuse(store: Store, file: FileIdentity, error: VideoError) -> VideoRecord:
+    """Record a file that is not taken, and say so."""
+    status = Status.REJECTED if error.kind.rejects else Status.FAILED
+    video_id = await store.refuse(file, status, error)
+    log.warning(
+        "video.rejected" if status is Status.REJECTED else "video.failed",
+        video=str(file.path),
+        video_id=video_id,
+        error_kind=error.kind.value,
+        error=error.sentence,
+        exc_info=error.__cause__ if error.kind is Kind.INTERNAL else False,
+    )
+    return await store.video(video_id)
+
+
+def _look(path: Path) -> tuple[Path, int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    except OSError:
+        # Noticed all the same: settling says why it cannot be looked at.
+        return path, 0, 0
+    return path, found.st_size, stability.mtime_ns(found)
+
+
+def still_there(record: VideoRecord) -> bool:
+    """Whether a video's file is where its row says, as it was."""
+    return _look(record.file.path) == (record.file.path, record.file.size_bytes, record.file.mtime_ns)

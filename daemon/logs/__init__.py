@@ -1,0 +1,1 @@
+"""Structured logs: set-up and the thread that writes them."""

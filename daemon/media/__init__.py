@@ -1,0 +1,1 @@
+"""What the decoder and the exporter share word for word."""

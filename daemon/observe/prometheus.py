@@ -1,0 +1,85 @@
+"""What an operator plots and alerts on, for Prometheus; every name says its unit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
+
+from daemon.errors import Kind
+from daemon.events import Ended, FramesScored, Left, News, Taken
+from daemon.model import Status
+from daemon.observe.progress_file import Board
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+EXPORT_BUCKETS_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)
+
+
+class Metrics:
+    """Counts the news and reads the board; ``page`` is what Prometheus fetches."""
+
+    def __init__(
+        self,
+        board: Board,
+        registry: CollectorRegistry | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        # Never the global registry: two daemons in one process, as in tests, must not share counters.
+        registry = CollectorRegistry() if registry is None else registry
+        self._registry = registry
+        self._monotonic = monotonic
+        self._exporting: dict[int, float] = {}
+        self._frames = Counter("stillwatch_frames_scored_total", "Frames scored and written.", registry=registry)
+        self._videos = Counter(
+            "stillwatch_videos_total", "Videos that came to their end, by status.", ["status"], registry=registry
+        )
+        for status in Status:
+            if status.final:
+                self._videos.labels(status.value)
+        self._stills = Counter("stillwatch_stills_total", "Stills proven and published.", registry=registry)
+        self._errors = Counter(
+            "stillwatch_errors_total", "Videos that failed or were refused, by error_kind.", ["kind"], registry=registry
+        )
+        self._export = Histogram(
+            "stillwatch_export_seconds",
+            "From taking a scored video to the end of its export.",
+            buckets=EXPORT_BUCKETS_SECONDS,
+            registry=registry,
+        )
+        self._queue = Gauge("stillwatch_queue_videos", "Videos that wait to be scored.", registry=registry)
+        fps = Gauge("stillwatch_fps", "Frames scored per second now, all videos together.", registry=registry)
+        fps.set_function(lambda: board.fps)
+        waiting = Gauge(
+            "stillwatch_decode_queue_bytes", "Decoded pictures that wait for the scorer.", registry=registry
+        )
+        waiting.set_function(lambda: board.queue_bytes)
+        ProcessCollector(registry=registry)
+
+    def tell(self, news: News) -> None:
+        """Count it; an Observer."""
+        if isinstance(news, FramesScored):
+            self._frames.inc(news.frames)
+        elif isinstance(news, Taken) and news.status is Status.EXPORTING:
+            self._exporting[news.video_id] = self._monotonic()
+        elif isinstance(news, Left) and news.status is Status.EXPORTING:
+            self._export.observe(self._monotonic() - self._exporting.pop(news.video_id, self._monotonic()))
+        elif isinstance(news, Ended):
+            self._videos.labels(news.record.status.value).inc()
+            self._stills.inc(len(news.stills))
+            # A copy of a known video is refused, but nothing is wrong with it.
+            if news.record.error_kind not in (None, Kind.DUPLICATE):
+                self._errors.labels(news.record.error_kind).inc()
+
+    def page(self, videos: Mapping[str, int]) -> bytes:
+        """The text exposition; ``videos`` are the counts by status as the store has them."""
+        self._queue.set(videos.get(Status.QUEUED.value, 0))
+        return generate_latest(self._registry)

@@ -1,0 +1,1 @@
+"""One video through the stages."""

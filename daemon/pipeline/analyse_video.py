@@ -1,0 +1,68 @@
+"""A scored film's shots and its frames' verdicts: found once from the stored features, then kept."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.lib import recfunctions
+from numpy.typing import NDArray
+
+from daemon.analysis import features, gates
+from daemon.analysis.shots import ShotFinder
+from daemon.config.schema import Config
+from daemon.model import VideoRecord
+from daemon.store.store import Store
+
+VERSION = 1
+"""Raised whenever shots or verdicts come out differently for the same settings."""
+_FIGURES = [name for name in features.RECORD.names or () if name != "thumbnail"]
+
+
+def settings(config: Config) -> dict[str, Any]:
+    """What shots and verdicts depend on, besides the film."""
+    return {
+        "version": VERSION,
+        "features": features.VERSION,
+        "shots": config.shots.model_dump(mode="json"),
+        "gates": config.gates.model_dump(mode="json"),
+    }
+
+
+async def judge(store: Store, record: VideoRecord, config: Config, got_on: Callable[[], None] = lambda: None) -> int:
+    """See to it that shots and verdicts are stored; returns the number of frames without features.
+
+    When there are any, the film was scored by an older version, and nothing can be judged. The records are
+    read some thousand at a time, and only their figures are kept; ``got_on`` is called each time.
+    """
+    wanted = settings(config)
+    if await store.judged(record.id) == wanted:
+        return 0
+    finder = ShotFinder(config.shots)
+    figures: list[NDArray[np.void]] = []
+    missing = 0
+    async for blobs in store.feature_records(record.id):
+        got_on()
+        records = features.unpack(blobs)
+        missing += int((records["version"] == 0).sum())
+        figures.append(recfunctions.repack_fields(records[_FIGURES]))
+        if not missing:
+            await asyncio.to_thread(finder.feed, records["thumbnail"])
+    if missing:
+        return missing
+    table = await store.score_table(record.id)
+    shots = await asyncio.to_thread(finder.found)
+    if len(table.frame):
+        whole = np.concatenate(figures)
+        usable = ~table.noted & np.isfinite(table.score)
+        verdicts = await asyncio.to_thread(
+            gates.judge, whole, table.time_s, usable, shots, finder.views(), config.gates
+        )
+    else:
+        verdicts = np.zeros(0, np.uint8)
+    words = [verdict.value for verdict in gates.ORDER]
+    # Spans count rows; frames are numbered by the decoder, without gaps once a film is scored.
+    await store.set_judgement(record.id, shots, table.frame, verdicts, words, wanted)
+    return 0

@@ -1,0 +1,183 @@
+"""What is chosen of one film: from the stored scores, verdicts and features to picks with their reasons."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.analysis import features
+from daemon.config.schema import Config
+from daemon.logs.setup import get
+from daemon.model import Pick, Reason, Scored, Selection, Shot, ShotKind, VideoRecord
+from daemon.pipeline.analyse_video import judge, settings
+from daemon.pipeline.refine import lower_better, refine
+from daemon.selection.best import Choice, choose
+from daemon.selection.moments import moments, samples, shortlist
+from daemon.selection.quality import Film
+from daemon.selection.representative import AUTO_MOST, Terms, represent
+from daemon.selection.scenes import scenes
+from daemon.store.store import Store
+
+log = get(__name__)
+
+
+TOGETHER = 500
+"""Frames whose records are read at once."""
+
+
+def selection_params(config: Config, scorer: str | None) -> dict[str, Any]:
+    """What decides a selection, as it is stored: the same parameters give the same picks."""
+    judged = {} if config.select.strategy == "best" else {"judged": settings(config)}
+    refined = {"refine": config.score.refine.model_dump(mode="json")} if config.score.refine.metric else {}
+    return {**config.select.model_dump(mode="json"), **judged, **refined, "scorer": scorer}
+
+
+class Chooser:
+    """Chooses from one scored film, as often as asked; what does not change is read once."""
+
+    def __init__(
+        self, config: Config, store: Store, record: VideoRecord, got_on: Callable[[], None] = lambda: None
+    ) -> None:
+        self._got_on = got_on
+        self._config = config
+        self._store = store
+        self._record = record
+        self._film: Film | None = None
+        self._judged = False
+        self._facts: dict[str, Any] = {}
+
+    async def choose(self, banned: Collection[int] = ()) -> Selection:
+        """The picks, best first, none of them in ``banned``, and what stopped it if they are fewer than asked for."""
+        config = self._config.select
+        if self._film is None:
+            await self._prepare()
+        film = self._film
+        assert film is not None
+        end = np.inf if config.end is None else config.end
+        inside = (film.time_s >= config.start) & (film.time_s < end)
+        if banned:
+            inside &= ~np.isin(film.frame, np.fromiter(banned, np.int64))
+        film, refined = await self._refined(film.where(inside))
+        choice = await self._represent(film) if self._judged else await asyncio.to_thread(self._best, film)
+        rows = await self._store.rows_of(self._record.id, choice.frames)
+        reasons = choice.reasons or (Reason(),) * len(choice.frames)
+        picks = tuple(
+            _pick(rank, rows[frame], replace(reason, refined=refined.get(frame)))
+            for rank, (frame, reason) in enumerate(zip(choice.frames, reasons, strict=True), start=1)
+        )
+        params = selection_params(self._config, self._record.scorer)
+        return Selection(picks, config.limit or 0, choice.shortfall, params, self._facts)
+
+    async def _refined(self, film: Film) -> tuple[Film, dict[int, float]]:
+        """With a second metric: the shortlist alone, ordered by that metric's scores; and these by frame."""
+        wanted = self._config.score.refine
+        if not wanted.metric or not film.usable.any():
+            return film, {}
+        places = await asyncio.to_thread(shortlist, film, wanted.share)
+        frames = film.frame[places].tolist()
+        outcomes = await refine(self._store, self._record, self._config, frames, self._got_on)
+        scores = {frame: one.score for frame, one in outcomes.items() if one.score is not None}
+        score = np.full(len(film.frame), np.nan)
+        score[places] = [scores.get(frame, np.nan) for frame in frames]
+        self._facts = {**self._facts, "refined": {"metric": wanted.metric, "frames": len(scores)}}
+        return replace(film, score=score, lower_better=lower_better(self._config)), scores
+
+    async def _prepare(self) -> None:
+        """Read the film, and judge it where that was not done yet."""
+        strategy = self._config.select.strategy
+        self._facts = {"strategy": strategy}
+        missing = await judge(self._store, self._record, self._config, self._got_on)
+        table = await self._store.score_table(self._record.id)
+        self._facts["frames"] = len(table.frame)
+        self._judged = strategy != "best" and not missing
+        shots: list[Shot] = []
+        if missing and strategy != "best":
+            because = f"{missing} of {len(table.frame)} frames were scored by a version that kept no features"
+            self._facts |= {"strategy": "best", "because": f"{because}: chosen by score and gap alone"}
+            log.warning("video.features_missing", video=str(self._record.file.path), video_id=self._record.id)
+        if self._judged:
+            shots = await self._store.shots(self._record.id)
+            self._facts |= {
+                "shots": sum(1 for shot in shots if shot.kind is ShotKind.SHOT),
+                "verdicts": await self._store.verdicts(self._record.id),
+            }
+        self._film = Film(
+            frame=table.frame,
+            time_s=table.time_s,
+            score=table.score,
+            good=~table.noted & (table.good if self._judged else True),
+            shot=_shot_numbers(len(table.frame), shots) if self._judged else np.zeros(len(table.frame), np.int64),
+            lower_better=bool(self._record.lower_better),
+        )
+
+    def _best(self, film: Film) -> Choice:
+        config = self._config.select
+        return choose(
+            frame=film.frame,
+            time_s=film.time_s,
+            score=film.score,
+            usable=film.good,
+            lower_better=film.lower_better,
+            count=config.limit or AUTO_MOST,
+            min_gap_seconds=config.min_gap_seconds,
+        )
+
+    async def _represent(self, film: Film) -> Choice:
+        config = self._config.select
+        if not film.usable.any():
+            return Choice((), self._nothing(len(film.frame)))
+        found = await asyncio.to_thread(moments, film)
+        places = await asyncio.to_thread(samples, film, found.shot)
+        best = await self._sketches(film.frame[found.position])
+        views = await self._sketches(film.frame[places], features.view)
+        terms = Terms(config.limit, config.min_gap_seconds, config.min_difference, config.strategy == "per-shot")
+
+        def work() -> Choice:
+            scene = scenes(film.shot[places], views, alike=config.scene_alike, share=config.scene_share)
+            return represent(film, found, best, scene, terms)
+
+        return await asyncio.to_thread(work)
+
+    async def _sketches(
+        self,
+        frames: NDArray[np.int64],
+        seen: Callable[[NDArray[np.float32]], NDArray[np.float32]] = lambda sketches: sketches,
+    ) -> NDArray[np.float32]:
+        """Sketches of frames, or what is ``seen`` of them; some hundred at a time, as a long film has thousands."""
+        found = np.empty((len(frames), features.SKETCH), np.float32)
+        for start in range(0, len(frames), TOGETHER):
+            part = frames[start : start + TOGETHER]
+            blobs = await self._store.records_of(self._record.id, part.tolist())
+            found[start : start + TOGETHER] = seen(features.sketch(features.unpack(blobs)["thumbnail"]))
+        return found
+
+    def _nothing(self, frames: int) -> str:
+        """Why there is no pick at all."""
+        if frames == 0:
+            return (
+                "there is no frame between select.start and select.end"
+                if self._facts["frames"]
+                else ("the video has no frames")
+            )
+        verdicts = {word: count for word, count in self._facts["verdicts"].items() if word != "good"}
+        told = ", ".join(f"{count} {word}" for word, count in sorted(verdicts.items(), key=lambda one: -one[1]))
+        return f"none of the {frames} frames is worth keeping: {told or 'none is good'}"
+
+
+def _shot_numbers(count: int, shots: list[Shot]) -> NDArray[np.int64]:
+    """Per frame the number of its shot, -1 in a transition."""
+    number = np.full(count, -1, np.int64)
+    for place, one in enumerate(shots):
+        if one.kind is ShotKind.SHOT:
+            number[one.first : one.last + 1] = place
+    return number
+
+
+def _pick(rank: int, row: Scored, reason: Reason) -> Pick:
+    assert row.score is not None
+    return Pick(rank, row.frame, row.pts, row.time_s, row.score, row.hash, reason)

@@ -1,0 +1,1 @@
+"""Concurrency and the operating system; knows no video."""

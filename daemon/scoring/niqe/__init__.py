@@ -1,0 +1,1 @@
+"""NIQE as compiled code, without torch."""

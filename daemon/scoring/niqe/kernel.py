@@ -1,0 +1,355 @@
+"""The arithmetic of ``niqe.py``: compiled by numba, without the interpreter's lock and without torch.
+
+Two functions are for others, ``to_gray`` and ``score_gray``. A picture is worked on block by block: a block and
+its scratch space stay in the processor's own cache, and no block needs another one's result, so that a score
+has the same bits wherever and beside whatever it is computed. The window's moments are summed in float64, as a
+variance is the small difference of two large numbers; what is divided, multiplied and counted is float32.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numba
+import numpy as np
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+from daemon.runtime.jit import Compiled
+
+# Side of a block in pixels; half of it in the half-size image.
+BLOCK, FEATURES = 96, 36
+
+# The window: 7 taps of a Gaussian with a standard deviation of 7/6 pixels.
+_GAUSS = np.exp(-(np.arange(4) ** 2) / (2 * (7 / 6) ** 2))
+_TAP0, _TAP1, _TAP2, _TAP3 = (float(tap) for tap in _GAUSS / (_GAUSS[0] + 2 * _GAUSS[1:].sum()))
+# pyiqa's window is rounded to float32: its 49 weights sum to a little more than 1. See niqe.py on flat areas.
+WINDOW_GAIN = float.fromhex("0x1.86p-27")
+_EPSILON = float(np.finfo(np.float64).eps)
+# Bicubic (a = -0.5) at half size, widened against aliasing: 8 taps, all of them whole 256ths.
+_HALF0, _HALF1, _HALF2, _HALF3 = (np.float32(tap / 256) for tap in (111, 29, -9, -3))
+_RED, _GREEN, _BLUE = np.float32(0.299), np.float32(0.587), np.float32(0.114)
+_ROUNDER = np.float32(2**23 + 2**22)
+_ZERO, _ONE = np.float32(0), np.float32(1)
+# Rows whose sums are added in float32 before they go to the block's float64; they fill both sizes of block.
+_ROWS = 24
+
+Array = NDArray[Any]
+F = TypeVar("F", bound=Callable[..., Any])
+# Sums may be reordered, so that they vectorise; not-a-number and infinity keep their meaning.
+_SUMMING = {"reassoc", "contract", "nsz"}
+
+
+def _part(*, exact: bool = False) -> Callable[[F], F]:
+    """A piece of compiled code; ``exact`` keeps every rounding where it is written."""
+    decorate: Any = numba.njit(nogil=True, error_model="numpy", fastmath=False if exact else _SUMMING)
+    return lambda function: decorate(function)
+
+
+def _fma_code(_context: Any, a: Any, b: Any, c: Any) -> Any:
+    """``a * b + c``, rounded once, for three numbers of one type."""
+
+    def generate(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
+        return builder.fma(*arguments)
+
+    return a(a, b, c), generate
+
+
+_fma: Any = intrinsic(_fma_code)
+
+
+@_part(exact=True)
+def _share(value: Any, white: Any, inverse: Any) -> Any:
+    """``value / white`` to the last bit of float32, without the division; ``inverse`` is ``1 / white``."""
+    guess = value * inverse
+    return _fma(_fma(-guess, white, value), inverse, guess)
+
+
+def _to_gray(picture: Array, white: Any, gray: Array) -> None:
+    height, width = gray.shape
+    inverse = _ONE / white
+    for y in range(height):
+        row, target = picture[y], gray[y]
+        for x in range(width):
+            red = _share(np.float32(row[3 * x]), white, inverse)
+            green = _share(np.float32(row[3 * x + 1]), white, inverse)
+            blue = _share(np.float32(row[3 * x + 2]), white, inverse)
+            # Each step is rounded by itself, as torch does with MKL told to be compatible (see open_scorer).
+            luma = ((red * _RED + green * _GREEN) + blue * _BLUE) * np.float32(255)
+            # Adding this rounds to the nearest whole number, ties to even.
+            target[x] = np.uint8(np.int32((luma + _ROUNDER) - _ROUNDER))
+
+
+@_part()
+def _to_half(gray: Array, line: Array, half: Array) -> None:
+    """Half-size image; beyond an edge the picture is mirrored, the edge pixel itself included."""
+    height, width = gray.shape
+    last = 2 * height - 1
+    for y in range(height // 2):
+        m = 2 * y
+        inner, below = gray[m], gray[m + 1]
+        inner1, below1 = gray[max(m - 1, -m)], gray[min(m + 2, last - m - 2)]
+        inner2, below2 = gray[max(m - 2, 1 - m)], gray[min(m + 3, last - m - 3)]
+        inner3, below3 = gray[max(m - 3, 2 - m)], gray[min(m + 4, last - m - 4)]
+        middle = line[3 : 3 + width]
+        for x in range(width):
+            pair0 = np.float32(np.int32(inner[x]) + np.int32(below[x]))
+            pair1 = np.float32(np.int32(inner1[x]) + np.int32(below1[x]))
+            pair2 = np.float32(np.int32(inner2[x]) + np.int32(below2[x]))
+            pair3 = np.float32(np.int32(inner3[x]) + np.int32(below3[x]))
+            middle[x] = _HALF0 * pair0 + _HALF1 * pair1 + _HALF2 * pair2 + _HALF3 * pair3
+        for x in range(3):
+            line[2 - x], line[3 + width + x] = middle[x], middle[width - 1 - x]
+        for x in range(width // 2):
+            pair0, pair1 = line[2 * x + 3] + line[2 * x + 4], line[2 * x + 2] + line[2 * x + 5]
+            pair2, pair3 = line[2 * x + 1] + line[2 * x + 6], line[2 * x] + line[2 * x + 7]
+            half[y, x] = _HALF0 * pair0 + _HALF1 * pair1 + _HALF2 * pair2 + _HALF3 * pair3
+
+
+@_part()
+def _gather(a: Array, b: Array | None, sums: Array) -> None:
+    """Add up the values of ``a``, or its products with ``b``, value by value.
+
+    To ``sums``: how many are below and above 0, the squares of those below and above, and all magnitudes.
+    """
+    below = above = squares_below = squares_above = magnitudes = _ZERO
+    for i in range(a.size):
+        value = a[i] if b is None else a[i] * b[i]
+        low = value if value < _ZERO else _ZERO
+        high = value if value > _ZERO else _ZERO
+        below += _ONE if value < _ZERO else _ZERO
+        above += _ONE if value > _ZERO else _ZERO
+        squares_below += low * low
+        squares_above += high * high
+        magnitudes += abs(value)
+    sums[0] += below
+    sums[1] += above
+    sums[2] += squares_below
+    sums[3] += squares_above
+    sums[4] += magnitudes
+
+
+@_part(exact=True)
+def _nearest(table: Array, value: float) -> int:
+    """Index of the entry of the rising ``table`` that is nearest to ``value``; 0 for what is not a number."""
+    low, high = 0, table.size - 1
+    if not value > table[low]:
+        return low
+    if value >= table[high]:
+        return high
+    while high - low > 1:
+        middle = (low + high) // 2
+        if table[middle] < value:
+            low = middle
+        else:
+            high = middle
+    return low if value - table[low] <= table[high] - value else high
+
+
+@_part(exact=True)
+def _fit(sums: Array, count: int, shapes: Array) -> tuple[float, float, float, float]:
+    """Shape, mean, left and right scale of the asymmetric generalised Gaussian with these moments.
+
+    A side without a single value has no scale: not a number, and the first shape of the table.
+    """
+    left, right = math.sqrt(sums[2] / sums[0]), math.sqrt(sums[3] / sums[1])
+    skew = left / right
+    ratio = (sums[4] / count) ** 2 / ((sums[2] + sums[3]) / count)
+    ratio *= (skew**3 + 1) * (skew + 1) / (skew**2 + 1) ** 2
+    i = _nearest(shapes[1], ratio) if math.isfinite(ratio) else 0
+    left, right = left * shapes[2, i], right * shapes[2, i]
+    return shapes[0, i], (right - left) * shapes[3, i], left, right
+
+
+def _window_kernels(size: int) -> tuple[Callable[..., None], ...]:
+    """The code that turns rows of ``size`` pixels, which the compiler is to know, into rows of a map."""
+
+    @_part()
+    def load(plane: Array, y: int, left: int, line: Array) -> None:
+        """Columns ``left - 3`` to ``left + size + 3`` of a row, the outermost pixels of the plane repeated."""
+        width = plane.shape[1]
+        source, middle = plane[y, left : left + size], line[3 : 3 + size]
+        for x in range(size):
+            middle[x] = source[x]
+        for x in range(3):
+            line[x] = plane[y, max(left - 3 + x, 0)]
+            line[3 + size + x] = plane[y, min(left + size + x, width - 1)]
+
+    @_part()
+    def across(line: Array, first: Array, second: Array) -> None:
+        """The window's horizontal pass: weighted sums of a row and of its squares."""
+        for x in range(size):
+            a3, a2, a1, a0 = line[x], line[x + 1], line[x + 2], line[x + 3]
+            b1, b2, b3 = line[x + 4], line[x + 5], line[x + 6]
+            first[x] = _TAP0 * a0 + _TAP1 * (a1 + b1) + _TAP2 * (a2 + b2) + _TAP3 * (a3 + b3)
+            power = _TAP0 * (a0 * a0) + _TAP1 * (a1 * a1 + b1 * b1)
+            second[x] = power + _TAP2 * (a2 * a2 + b2 * b2) + _TAP3 * (a3 * a3 + b3 * b3)
+
+    @_part()
+    def normalise(source: Array, first: Array, second: Array, target: Array, turned: Array) -> None:
+        """The window's vertical pass over 7 rows of sums, then ``(value - mean) / (deviation + 1)``.
+
+        To ``target``, and with its columns turned by one to the right to ``turned``.
+        """
+        s1, s2, s3, s4, s5, s6 = size, 2 * size, 3 * size, 4 * size, 5 * size, 6 * size
+        for x in range(size):
+            mean = _TAP0 * first[x + s3] + _TAP1 * (first[x + s2] + first[x + s4])
+            mean += _TAP2 * (first[x + s1] + first[x + s5]) + _TAP3 * (first[x] + first[x + s6])
+            power = _TAP0 * second[x + s3] + _TAP1 * (second[x + s2] + second[x + s4])
+            power += _TAP2 * (second[x + s1] + second[x + s5]) + _TAP3 * (second[x] + second[x + s6])
+            mean += WINDOW_GAIN * mean
+            power += WINDOW_GAIN * power
+            deviation = np.float32(math.sqrt(np.float32(abs(power - mean * mean) + _EPSILON)))
+            target[x] = np.float32(np.float64(source[x]) - mean) / (deviation + _ONE)
+        turned[0] = target[size - 1]
+        for x in range(size - 1):
+            turned[x + 1] = target[x]
+
+    return load, across, normalise
+
+
+def _block_kernel(size: int) -> Callable[..., Array]:
+    """The code for blocks of ``size`` pixels a side."""
+    load, across, normalise = _window_kernels(size)
+    parts = size // _ROWS
+
+    @_part()
+    def gather(values: Array, shifted: Array, start: int, stop: int, sums: Array) -> None:
+        """Sums of the five maps for the rows ``start`` to ``stop`` of a block that starts at row 1.
+
+        ``values`` is the block, ``shifted`` the same with its columns turned by one to the right. Products
+        with the right neighbour in the row above are taken from that neighbour's side.
+        """
+        start, stop = start * size, stop * size
+        here, left = values[start:stop], shifted[start:stop]
+        up, up_left = values[start - size : stop - size], shifted[start - size : stop - size]
+        _gather(here, None, sums[0])
+        _gather(here, left, sums[1])
+        _gather(here, up, sums[2])
+        _gather(here, up_left, sums[3])
+        _gather(left, up, sums[4])
+
+    @_part()
+    def block(plane: Array, top: int, left: int, line: Array, moments: Array, maps: Array, shapes: Array) -> Array:
+        """The 18 features of one block."""
+        height, first, second = plane.shape[0], moments[0], moments[1]
+        values, shifted = maps[0], maps[1]
+        sums = np.zeros((5, 5))
+        features = np.empty(18)
+        for part in range(parts + 1):
+            if part == parts:
+                # Row 0 of the maps is the block's last row, the one above its first: part 0 comes last.
+                for x in range(size):
+                    values[x], shifted[x] = values[size * size + x], shifted[size * size + x]
+            else:
+                for y in range(part * _ROWS + min(part, 1) * 6, (part + 1) * _ROWS + 6):
+                    at = y * size
+                    load(plane, min(max(top + y - 3, 0), height - 1), left, line)
+                    across(line, first[at : at + size], second[at : at + size])
+                    if y >= 6:
+                        source, above = plane[top + y - 6, left : left + size], at - 6 * size
+                        row, turned = values[above + size : above + 2 * size], shifted[above + size : above + 2 * size]
+                        normalise(source, first[above : at + size], second[above : at + size], row, turned)
+            if part > 0:
+                start = part % parts * _ROWS + 1
+                gather(values, shifted, start, start + _ROWS, sums)
+        for k in range(5):
+            shape, mean, low, high = _fit(sums[k], size * size, shapes)
+            if k == 0:
+                features[0], features[1] = shape, (low + high) / 2
+            else:
+                features[4 * k - 2], features[4 * k - 1] = shape, mean
+                features[4 * k], features[4 * k + 1] = low, high
+        return features
+
+    return block
+
+
+_whole_block = _block_kernel(BLOCK)
+_half_block = _block_kernel(BLOCK // 2)
+
+
+@_part()
+def _model(features: Array, mean: Array, covariance: Array) -> int:
+    """Mean and covariance of the blocks' features; returns how many blocks have them all.
+
+    A feature's mean is over the blocks that have it, the covariance over those that have all of them.
+    """
+    blocks, size = features.shape
+    complete = np.empty(blocks, np.bool_)
+    for b in range(blocks):
+        complete[b] = not np.isnan(features[b]).any()
+    count = complete.sum()
+    centre = np.zeros(size)
+    for i in range(size):
+        total, known = 0.0, 0
+        for b in range(blocks):
+            if not np.isnan(features[b, i]):
+                total += features[b, i]
+                known += 1
+            if complete[b]:
+                centre[i] += features[b, i] / count
+        mean[i] = total / known
+    covariance[:] = 0
+    for b in range(blocks):
+        if complete[b]:
+            for i in range(size):
+                scaled = (features[b, i] - centre[i]) / max(count - 1, 1)
+                for j in range(i + 1):
+                    covariance[i, j] += scaled * (features[b, j] - centre[j])
+    return int(count)
+
+
+@_part()
+def _length(offset: Array, matrix: Array) -> float:
+    """``sqrt(offset' matrix^-1 offset)`` by Cholesky's decomposition, in place, of the lower half of ``matrix``."""
+    total = 0.0
+    for i in range(offset.size):
+        for j in range(i + 1):
+            for k in range(j):
+                matrix[i, j] -= matrix[i, k] * matrix[j, k]
+            if i > j:
+                matrix[i, j] /= matrix[j, j]
+        if not matrix[i, i] > 0:
+            return math.nan
+        matrix[i, i] = math.sqrt(matrix[i, i])
+        for k in range(i):
+            offset[i] -= matrix[i, k] * offset[k]
+        offset[i] /= matrix[i, i]
+        total += offset[i] * offset[i]
+    return math.sqrt(total)
+
+
+def _score_gray(gray: Array, half: Array, features: Array, shapes: Array, mean: Array, covariance: Array) -> float:
+    width = gray.shape[1]
+    line = np.empty(width + 6, np.float32)
+    _to_half(gray, line, half)
+    window = np.empty(BLOCK + 6)
+    moments = np.empty((2, (BLOCK + 6) * BLOCK))
+    maps = np.empty((2, (BLOCK + 1) * BLOCK), np.float32)
+    half_moments = np.empty((2, (BLOCK // 2 + 6) * (BLOCK // 2)))
+    half_maps = np.empty((2, (BLOCK // 2 + 1) * (BLOCK // 2)), np.float32)
+    columns = width // BLOCK
+    for b in range(features.shape[0]):
+        top, left = b // columns * BLOCK, b % columns * BLOCK
+        features[b, :18] = _whole_block(gray, top, left, window, moments, maps, shapes)
+        features[b, 18:] = _half_block(half, top // 2, left // 2, window, half_moments, half_maps, shapes)
+    own_mean, own_covariance = np.empty_like(mean), np.empty_like(covariance)
+    if _model(features, own_mean, own_covariance) == 0:
+        return math.nan
+    return _length(mean - own_mean, (covariance + own_covariance) / 2)
+
+
+to_gray = Compiled(_to_gray)
+"""``to_gray(picture, white, gray)``: the Y of YIQ, rounded to 0-255, into ``gray`` (uint8, whole blocks).
+
+``picture`` is ``(height, 3 * width or more)``, uint8 or uint16, C order; ``white`` its brightest code as float32.
+"""
+score_gray = Compiled(_score_gray)
+"""``score_gray(gray, half, features, shapes, mean, covariance)``: the score of a gray picture of whole blocks.
+
+``half`` (float32, half the size) and ``features`` (float64, one row of 36 per block) are filled on the way;
+``shapes`` is the table of ``niqe.shape_table``, ``mean`` and ``covariance`` are the model of good pictures.
+"""

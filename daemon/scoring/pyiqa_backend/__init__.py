@@ -1,0 +1,1 @@
+"""Any metric of pyiqa, on torch; the only place that imports either."""

@@ -1,0 +1,36 @@
+"""Which pictures hold nothing to score."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from daemon.model import Picture
+from daemon.scoring.batch_size import scaled_size
+
+FLAT_CODES = 3
+"""A picture is flat when no channel spans more than so many codes of 8 bits."""
+MOST_GROWN_PIXELS = 1 << 22
+"""A picture that is so thin that it would have more pixels at the metric's least size is not scored."""
+_STRIDE = 16
+
+
+def why_not(picture: Picture, side: int) -> str | None:
+    """The note of a picture that is not scored by a metric that needs ``side`` pixels: ``thin``, ``flat``; or None."""
+    size = picture.shape[0], picture.shape[1]
+    height, width = scaled_size(*size, side)
+    if (height, width) != size and height * width > MOST_GROWN_PIXELS:
+        return "thin"
+    return "flat" if is_flat(picture) else None
+
+
+def is_flat(picture: Picture) -> bool:
+    """Whether ``picture``, ``(height, width, 3)`` uint8 or uint16, is one colour but for coding noise.
+
+    Looks at every 16th row and column first, and at all of it only when those are flat.
+    """
+    span = FLAT_CODES * (257 if picture.dtype == np.uint16 else 1)
+    for part in (picture[::_STRIDE, ::_STRIDE], picture):
+        # A channel at a time: over two axes at once numpy takes seven times as long.
+        if any(int(part[..., at].max()) - int(part[..., at].min()) > span for at in range(3)):
+            return False
+    return True

@@ -1,0 +1,112 @@
+"""The same pipeline in the foreground, for files that are named by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from daemon.config.output import OutputConfig
+from daemon.config.schema import Config
+from daemon.errors import Kind, VideoError
+from daemon.events import Observer, ignore
+from daemon.export import work_folder
+from daemon.export.exporter import image_format
+from daemon.inbox import stability
+from daemon.inbox.ingestor import enter, refuse
+from daemon.model import FileIdentity, Status, VideoRecord
+from daemon.pipeline.select_frames import selection_params
+from daemon.pipeline.workers import Workers, wind_down, workers
+from daemon.service.daemon import Stop, only_one
+from daemon.store.store import PastSelection, Store
+
+_HOPELESS = (Status.FAILED, Status.REJECTED, Status.MISSING)
+
+
+async def once(config: Config, paths: Sequence[Path], observer: Observer = ignore) -> tuple[list[VideoRecord], bool]:
+    """Take files through the same pipeline in the foreground, in order.
+
+    Returns their rows as they stand at the end, and whether a signal stopped it early. Files that are
+    done with the same settings are not done again.
+    """
+    # Whoever waits in the foreground is told what is wrong instead of waiting for it to pass.
+    config = config.model_copy(update={"service": config.service.model_copy(update={"max_retries": 0})})
+    with only_one(config.database.path), Stop(config.service) as stop:
+        config.output.path.mkdir(parents=True, exist_ok=True)
+        await asyncio.to_thread(work_folder.clean, config.output.path)
+        store = await Store.open(config.database)
+        try:
+            await store.recover(config.service.max_attempts)
+            ids = [(await _submit(store, path, copies=config.watch.copies)).id for path in paths]
+            if any([(await store.video(one)).status not in _HOPELESS for one in ids]):
+                await _work_off(config, store, ids, observer, stop)
+            return [await store.video(one) for one in ids], stop.asked.is_set()
+        finally:
+            await store.close()
+
+
+async def _submit(store: Store, path: Path, *, copies: bool) -> VideoRecord:
+    """Admit a file that was named by hand: no settling, and what failed before is tried again."""
+    absolute = Path(os.path.abspath(path))
+    try:
+        file = await asyncio.to_thread(stability.fingerprint, absolute)
+    except VideoError as error:
+        return await refuse(store, FileIdentity(absolute, "", 0, 0), error)
+    record = await enter(store, file, copies=copies)
+    if record.status in (Status.FAILED, Status.REJECTED) and record.error_kind != Kind.DUPLICATE:
+        await store.requeue([record.id])
+    return await store.video(record.id)
+
+
+async def _work_off(config: Config, store: Store, ids: Sequence[int], observer: Observer, stop: Stop) -> None:
+    async with workers(config, store, observer, among=ids) as crew:
+        for one in ids:
+            await _reopen(config, store, crew, await store.video(one))
+        tasks = crew.start()
+        asked = asyncio.create_task(stop.asked.wait())
+        try:
+            while not await _all_final(store, ids):
+                crew.changed.clear()
+                changed = asyncio.create_task(crew.changed.wait())
+                done, _ = await asyncio.wait([*tasks, asked, changed], return_when=asyncio.FIRST_COMPLETED)
+                changed.cancel()
+                if done - {changed}:
+                    break
+        finally:
+            asked.cancel()
+            crew.stop()
+            await wind_down(tasks, config.service.stop_seconds)
+        for task in tasks:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                raise error
+
+
+async def _reopen(config: Config, store: Store, crew: Workers, record: VideoRecord) -> None:
+    """A video that is done goes through again only as far as the settings have changed."""
+    if record.status is not Status.DONE:
+        return
+    if record.scorer != crew.desk.scorer.identity:
+        await store.set_status(record.id, Status.QUEUED)
+        return
+    latest = await store.latest_selection(record.id)
+    if (
+        latest is None
+        or latest.params != selection_params(config, crew.desk.scorer.identity)
+        or not await asyncio.to_thread(_as_wanted, config.output, record, latest)
+    ):
+        await store.set_status(record.id, Status.SCORED)
+
+
+def _as_wanted(output: OutputConfig, record: VideoRecord, latest: PastSelection) -> bool:
+    """Whether its stills are all there, where and as they would be written now."""
+    if record.info is None:
+        return False
+    wanted = image_format(output, record.info).name
+    return all(image == wanted for image in latest.images) and all(
+        path.is_relative_to(output.path) and path.is_file() for path in latest.paths
+    )
+
+
+async def _all_final(store: Store, ids: Sequence[int]) -> bool:
+    return all([(await store.video(one)).status.final for one in ids])

@@ -1,0 +1,197 @@
+"""``verify``: what is proven, and what is found out."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from daemon.cli import verify
+from daemon.config.schema import Config
+from daemon.errors import StillwatchError
+from daemon.export import manifest, metadata, proof
+from daemon.export.ffmpeg_arguments import ImageFormat
+from daemon.export.proof import ProofError
+from daemon.service.foreground import once
+from tests import corpus, films
+from tests.stub import stub_scorer
+
+__all__ = ["stub_scorer"]
+
+pytestmark = pytest.mark.usefixtures("stub_scorer")
+
+
+async def published(tmp_path: Path, **output: str) -> list[Path]:
+    """Three stills of a film, best first."""
+    film = films.make(tmp_path / "film.mp4", frames=12, options={"bf": "2", "g": "6"})
+    config = Config.model_validate(
+        {
+            "output": {"path": tmp_path / "out", **output},
+            "database": {"path": tmp_path / "db.sqlite"},
+            "select": {"strategy": "best", "count": 3, "min_gap_seconds": 0},
+        }
+    )
+    await once(config, [film])
+    return verify.find_stills([tmp_path / "out"])
+
+
+def reasons(*paths: Path) -> list[str]:
+    return [verdict.reason for verdict in verify.verify(verify.find_stills(paths), Config().decode)]
+
+
+@pytest.mark.parametrize("form", ["png", "jpeg"])
+async def test_stills_are_proven_file_by_file_and_folder_by_folder(tmp_path: Path, form: str) -> None:
+    stills = await published(tmp_path, format=form)
+    assert reasons(tmp_path / "out") == ["", "", ""]
+    assert reasons(stills[1]) == [""]
+
+
+async def test_a_still_away_from_its_manifest_is_proven_by_itself(tmp_path: Path) -> None:
+    still = shutil.copy((await published(tmp_path))[0], tmp_path / "copy.png")
+    assert reasons(Path(still)) == [""]
+
+
+def facts_of(still: Path, **changes: str) -> dict[str, str]:
+    return {**metadata.read(still), **changes}
+
+
+def with_pixels(still: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Other pixels under the same facts."""
+    facts = metadata.read(still)
+    with Image.open(still) as image:
+        pixels = change(np.asarray(image).copy())
+    Image.fromarray(pixels).save(still, quality=97)
+    still.write_bytes(metadata.embed(still.read_bytes(), facts))
+
+
+def nudge(pixels: np.ndarray) -> np.ndarray:
+    pixels[40, 50] ^= 0x10
+    return pixels
+
+
+@pytest.mark.parametrize(
+    ("form", "change"),
+    [
+        ("png", nudge),
+        ("png", lambda pixels: pixels[:, ::-1]),
+        ("png", lambda pixels: pixels[1:]),
+        ("jpeg", lambda pixels: pixels[:, ::-1]),
+        ("jpeg", lambda pixels: (pixels * 0.86 + 16).astype(np.uint8)),
+    ],
+)
+async def test_other_pixels_under_the_same_facts_are_found_out(
+    tmp_path: Path, form: str, change: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    stills = await published(tmp_path, format=form)
+    with_pixels(stills[0], change)
+    assert "changed after it was published" in reasons(stills[0])[0]
+    (stills[0].parent / manifest.NAME).unlink()
+    assert "the pixels are not those of its frame" in reasons(stills[0])[0]
+    assert reasons(stills[1]) == [""]
+
+
+async def test_a_still_that_claims_another_frame_is_found_out(tmp_path: Path) -> None:
+    stills = await published(tmp_path)
+    (stills[0].parent / manifest.NAME).unlink()
+    other = str((int(metadata.read(stills[0])["frame"]) + 1) % 12)
+    facts = facts_of(stills[0], frame=other)
+    with Image.open(stills[0]) as image:
+        Image.fromarray(np.asarray(image)).save(stills[0])
+    stills[0].write_bytes(metadata.embed(stills[0].read_bytes(), facts))
+    assert "has hash" in reasons(stills[0])[0]
+
+
+async def test_a_frame_beyond_the_end_is_found_out(tmp_path: Path) -> None:
+    stills = await published(tmp_path)
+    facts = facts_of(stills[0], frame="999")
+    Image.new("RGB", (192, 108)).save(tmp_path / "x.png")
+    (tmp_path / "x.png").write_bytes(metadata.embed((tmp_path / "x.png").read_bytes(), facts))
+    assert "no such frame" in reasons(tmp_path / "x.png")[0]
+
+
+async def test_a_source_that_was_changed_or_went_away_proves_nothing(tmp_path: Path) -> None:
+    stills = await published(tmp_path)
+    film = tmp_path / "film.mp4"
+    film.write_bytes(film.read_bytes() + b"\0")
+    assert all("is not the file that was scored" in reason for reason in reasons(*stills))
+    film.unlink()
+    assert all("is not there any more" in reason for reason in reasons(*stills))
+
+
+@pytest.mark.parametrize("content", [b"", b"not an image", b"\x89PNG\r\n\x1a\n" + b"\0" * 40])
+async def test_what_is_no_image_is_a_verdict_and_no_crash(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.png").write_bytes(content)
+    assert "cannot be read" in reasons(tmp_path / "x.png")[0]
+
+
+async def test_an_image_of_someone_else_carries_no_facts(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "x.png")
+    assert "carries no facts" in reasons(tmp_path / "x.png")[0]
+
+
+async def test_a_broken_manifest_is_a_verdict(tmp_path: Path) -> None:
+    stills = await published(tmp_path)
+    (stills[0].parent / manifest.NAME).write_text(json.dumps({"stills": 5}))
+    assert "manifest" in reasons(stills[0])[0]
+
+
+def test_a_path_that_is_not_there_says_so(tmp_path: Path) -> None:
+    with pytest.raises(StillwatchError):
+        verify.find_stills([tmp_path / "gone"])
+
+
+@pytest.mark.parametrize("form", ["png", "jpeg"])
+async def test_a_still_that_is_cut_short_is_a_verdict_and_no_crash(tmp_path: Path, form: str) -> None:
+    stills = await published(tmp_path, format=form)
+    (stills[0].parent / manifest.NAME).unlink()
+    data = stills[0].read_bytes()
+    stills[0].write_bytes(data[: len(data) * 2 // 3])
+    assert reasons(stills[0])[0]
+    assert reasons(stills[1]) == [""]
+
+
+async def test_a_jpeg_that_is_named_png_is_a_verdict_and_no_crash(tmp_path: Path) -> None:
+    still = (await published(tmp_path, format="jpeg"))[0]
+    named = still.rename(tmp_path / "x.png")
+    assert reasons(named)[0]
+
+
+@pytest.mark.parametrize(("kind", "suffix"), [("PNG", "png"), ("JPEG", "jpg")])
+def test_taking_the_facts_out_gives_the_image_back(tmp_path: Path, kind: str, suffix: str) -> None:
+    path = tmp_path / f"x.{suffix}"
+    Image.fromarray(films.texture(3, 64, 48)).save(path, kind)
+    plain = path.read_bytes()
+    embedded = metadata.embed(plain, {"source": "a\nb", "hash": "IDAT"})
+    assert metadata.remove(embedded) == plain
+    path.write_bytes(embedded)
+    proof.check_embedded(plain, path)
+    path.write_bytes(embedded[:-1])
+    with pytest.raises(ProofError):
+        proof.check_embedded(plain, path)
+    path.write_bytes(b"")
+    with pytest.raises(ProofError):
+        proof.check_embedded(plain, path)
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_png_is_read_to_its_end(tmp_path: Path, deep: bool) -> None:
+    """Every single flipped byte and every cut is found."""
+    path = corpus.encode(
+        tmp_path / "x.png", "-pix_fmt", "rgb48be" if deep else "rgb24", "-pred", "up", "-update", "1",
+        numbers=[5], width=32, height=16,
+    )  # fmt: skip
+    form = ImageFormat("png", 16 if deep else 8)
+    proof.check_image(path, 32, 16, form)
+    whole = path.read_bytes()
+    for at in range(0, len(whole), 7):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x21]) + whole[at + 1 :])
+        with pytest.raises(ProofError):
+            proof.check_image(path, 32, 16, form)
+        path.write_bytes(whole[:at])
+        with pytest.raises(ProofError):
+            proof.check_image(path, 32, 16, form)

@@ -1,0 +1,772 @@
+"""``watch.after`` on real files and a real store: what it does, what it leaves alone, and a kill at every step."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import shutil
+import sqlite3
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daemon.config.output import OutputConfig
+from daemon.config.service import DatabaseConfig
+from daemon.config.watch import WatchConfig
+from daemon.errors import ConfigError, Kind, StoreError
+from daemon.inbox import disposal, stability
+from daemon.inbox.disposal import After
+from daemon.model import Method, Selection, Status, Still
+from daemon.store.store import Store
+from tests.clock import Clock
+
+CONTENT = b"a film " * 1000
+
+
+class Place:
+    """A watch folder with one video that is done, its stills, and an archive."""
+
+    def __init__(self, root: Path, store: Store) -> None:
+        self.inbox, self.archive, self.output = (root / name for name in ("inbox", "archive", "stills"))
+        for folder in (self.inbox, self.archive, self.output):
+            folder.mkdir()
+        self.store = store
+        self.said: list[tuple[str, dict[str, Any]]] = []
+
+    async def done(self, name: str = "film.mp4", action: str | None = "move", stills: int = 2) -> int:
+        """A video that is done, with what is due for its source; returns its id."""
+        source = self.inbox / name
+        source.parent.mkdir(parents=True, exist_ok=True)
+        if not os.path.lexists(source):
+            source.write_bytes(CONTENT + name.encode())
+        video_id = await self.store.enqueue(stability.fingerprint(source))
+        made = []
+        for rank in range(1, stills + 1):
+            path = self.output / f"{source.stem}_r{rank:02}.png"
+            path.write_bytes(b"still")
+            made.append(Still(rank, rank, 0.1, 3.0, path, 8, 8, 5, "0" * 64, Method.BATCH))
+        await self.store.finish(video_id, Selection((), stills, None, {}), made, action)
+        return video_id
+
+    def disposal(self, action: str = "move", monotonic: Callable[[], float] = time.monotonic) -> After:
+        config = WatchConfig.model_validate({"path": self.inbox, "after": action, "after_path": self.archive})
+        return After(config, self.store, monotonic)
+
+    async def state(self, video_id: int) -> str:
+        (row,) = await self.store.rows("source", (video_id,))
+        return str(row["state"])
+
+
+@pytest.fixture
+async def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Place]:
+    store = await Store.open(DatabaseConfig(path=tmp_path / "stillwatch.db"))
+    place = Place(tmp_path, store)
+
+    class Log:
+        def bind(self, **_: Any) -> Log:
+            return self
+
+        def info(self, event: str, **facts: Any) -> None:
+            place.said.append((event, facts))
+
+        warning = error = info
+
+    monkeypatch.setattr(disposal, "log", Log())
+    yield place
+    await store.close()
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+# Move
+
+
+async def test_a_source_is_moved_with_its_subfolder_and_the_video_stays_done(place: Place) -> None:
+    video_id = await place.done("camera/film.mp4")
+    content = (place.inbox / "camera/film.mp4").read_bytes()
+    assert not await place.after()._round()
+    target = place.archive / "camera" / "film.mp4"
+    assert target.read_bytes() == content
+    assert not (place.inbox / "camera/film.mp4").exists()
+    record = await place.store.video(video_id)
+    assert (record.file, record.status) == (stability.fingerprint(target), Status.DONE)
+    assert (await place.state(video_id), place.said) == ("moved", [("source.moved", {"to": str(target)})])
+
+
+async def test_a_name_that_is_taken_gets_a_number_and_nothing_is_replaced(place: Place) -> None:
+    for name in ("film.mp4", "film-2.mp4"):
+        (place.archive / name).write_bytes(b"another")
+    video_id = await place.done()
+    await place.after()._round()
+    assert (await place.store.video(video_id)).file.path == place.archive / "film-3.mp4"
+    assert (place.archive / "film.mp4").read_bytes() == (place.archive / "film-2.mp4").read_bytes() == b"another"
+
+
+@pytest.mark.parametrize("content", [b"another", b""])
+async def test_a_name_that_is_taken_in_the_last_moment_is_not_replaced(
+    place: Place, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    video_id = await place.done()
+    one = place.after()
+    aim = one._store.aim
+
+    async def aim_and_lose(video_id: int, target: Path) -> None:
+        await aim(video_id, target)
+        if target.name == "film.mp4":
+            target.write_bytes(content)
+
+    monkeypatch.setattr(one._store, "aim", aim_and_lose)
+    await one._round()
+    assert (await place.store.video(video_id)).file.path.name == "film-2.mp4"
+    assert (place.archive / "film.mp4").read_bytes() == content
+
+
+def other_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    rename = Path.rename
+
+    def refuse(self: Path, target: Path) -> Path:
+        if self.parent.name == "inbox":
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+
+
+async def test_to_another_file_system_it_is_copied_whole_before_the_source_goes(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other_device(monkeypatch)
+    video_id = await place.done()
+    source = place.inbox / "film.mp4"
+    source.chmod(0o640)
+    os.utime(source, ns=(1, 1_700_000_000_123_456_789))
+    await place.store.relocate(video_id, stability.fingerprint(source))
+    before = source.read_bytes()
+    await place.after()._round()
+    target = place.archive / "film.mp4"
+    assert (target.read_bytes(), target.stat().st_mode & 0o777) == (before, 0o640)
+    assert target.stat().st_mtime_ns == 1_700_000_000_123_456_789
+    assert sorted(path.name for path in place.archive.iterdir()) == ["film.mp4"]
+    assert not source.exists()
+    assert (await place.store.video(video_id)).file == stability.fingerprint(target)
+
+
+async def test_between_real_file_systems(place: Place) -> None:
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK) or memory.stat().st_dev == place.inbox.stat().st_dev:
+        pytest.skip("there is no second file system here")
+    place.archive = memory / f"stillwatch-test-{os.getpid()}"
+    try:
+        video_id = await place.done()
+        await place.after()._round()
+        assert (await place.store.video(video_id)).file.path == place.archive / "film.mp4"
+        assert await place.state(video_id) == "moved"
+    finally:
+        for path in place.archive.iterdir():
+            path.unlink()
+        place.archive.rmdir()
+
+
+async def test_a_full_disk_is_tried_again_and_leaves_nothing_behind(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video_id = await place.done()
+    one = place.after()
+    with monkeypatch.context() as patch:
+        other_device(patch)
+        patch.setattr(disposal.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10}))
+        for _ in range(2):
+            assert await one._round()
+        assert list(place.archive.iterdir()) == []
+    assert [event for event, _ in place.said] == ["source.failed"]
+    assert (place.inbox / "film.mp4").exists()
+    assert not await one._round()
+    assert await place.state(video_id) == "moved"
+
+
+@pytest.mark.parametrize("looped", [False, True], ids=["first try", "other names were tried before"])
+@pytest.mark.parametrize("below", ["holiday", "holiday/beach"])
+async def test_a_file_where_a_folder_is_needed_is_said_once_and_waited_for(
+    place: Place, monkeypatch: pytest.MonkeyPatch, below: str, looped: bool
+) -> None:
+    video_id = await place.done(f"{below}/film.mp4")
+    stands = place.archive / "holiday"
+    stands.write_bytes(b"a file")
+    if looped:
+        await place.store.aim(video_id, place.archive / below / "film-2797.mp4")
+    aimed: list[Path] = []
+    aim = place.store.aim
+
+    async def count(video_id: int, target: Path) -> None:
+        aimed.append(target)
+        # The attendant must not go on for ever here.
+        assert len(aimed) < 3
+        await aim(video_id, target)
+
+    monkeypatch.setattr(place.store, "aim", count)
+    one = place.after()
+    for _ in range(2):
+        assert await one._round()
+    reason = f"{stands} is no folder, but stands where one is needed: move it away"
+    assert (aimed, place.said) == ([], [("source.failed", {"reason": reason})])
+    assert await place.state(video_id) == "due"
+    stands.rename(stands.with_suffix(".txt"))
+    assert not await one._round()
+    assert (await place.store.video(video_id)).file.path == place.archive / below / "film.mp4"
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+async def test_a_folder_or_a_pipe_of_the_wanted_name_is_not_what_had_been_moved(
+    place: Place, make: Callable[[Path], None]
+) -> None:
+    video_id = await place.done()
+    make(place.archive / "film.mp4")
+    await place.store.aim(video_id, place.archive / "film.mp4")
+    assert not await place.after()._round()
+    assert (await place.store.video(video_id)).file.path == place.archive / "film-2.mp4"
+
+
+# Durable before anything is touched
+
+
+async def test_sources_are_moved_while_others_read_the_same_connection(place: Place) -> None:
+    ids = [await place.done(name) for name in ("one.mp4", "two.mp4", "three.mp4")]
+    async with place.store._db.execute("SELECT * FROM videos") as reader:
+        assert await reader.fetchone() is not None
+        assert not await place.after()._round()
+    assert [await place.state(video_id) for video_id in ids] == ["moved"] * 3
+
+
+async def test_an_aim_is_in_the_log_that_is_synced_before_the_source_is_touched(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await place.done()
+    synced: list[tuple[bytes, bool]] = []
+    log = tmp_path / "stillwatch.db-wal"
+    fsync = os.fsync
+
+    def seen(handle: int) -> None:
+        if os.path.samestat(os.fstat(handle), log.stat()):
+            copy = tmp_path / f"power-failure-{len(synced)}.db"
+            shutil.copy(tmp_path / "stillwatch.db", copy)
+            Path(f"{copy}-wal").write_bytes(os.pread(handle, log.stat().st_size, 0))
+            with closing(sqlite3.connect(copy)) as db:
+                (target,) = db.execute("SELECT target FROM sources").fetchone()
+            synced.append((target, (place.inbox / "film.mp4").exists()))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", seen)
+    # The log lies beside the database, not beside a link to it.
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "link.db").symlink_to(tmp_path / "stillwatch.db")
+    other = await Store.open(DatabaseConfig(path=tmp_path / "elsewhere" / "link.db"))
+    try:
+        place.store, mine = other, place.store
+        assert not await place.after()._round()
+        place.store = mine
+    finally:
+        await other.close()
+    assert synced == [(str(place.archive / "film.mp4"), True)]
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"), [(errno.EIO, Kind.DATABASE), (errno.ENOSPC, Kind.DISK_FULL), (errno.EDQUOT, Kind.DISK_FULL)]
+)
+async def test_a_log_that_cannot_be_synced_leaves_the_source_alone(
+    place: Place, monkeypatch: pytest.MonkeyPatch, code: int, kind: Kind
+) -> None:
+    video_id = await place.done()
+
+    def refuse(_: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", refuse)
+        with pytest.raises(StoreError, match=r"stillwatch\.db-wal cannot be synced") as caught:
+            await place.store.make_durable()
+        assert caught.value.kind is kind
+        assert await place.after()._round()
+    assert (place.inbox / "film.mp4").exists()
+    assert await place.state(video_id) == "due"
+
+
+async def test_what_the_database_says_about_reading_is_a_store_error(place: Place) -> None:
+    await place.done()
+    await place.store._db.execute("ALTER TABLE stills RENAME TO gone")
+    with pytest.raises(StoreError, match="no such table"):
+        await place.store.due_sources()
+
+
+# Delete
+
+
+async def test_a_source_is_deleted_and_the_video_stays_done(place: Place) -> None:
+    video_id = await place.done(action="delete")
+    await place.after("delete")._round()
+    assert not (place.inbox / "film.mp4").exists()
+    assert (await place.store.video(video_id)).status is Status.DONE
+    assert (await place.state(video_id), place.said) == ("deleted", [("source.deleted", {})])
+
+
+async def test_the_content_is_looked_at_again_before_a_deletion(place: Place) -> None:
+    source = place.inbox / "film.mp4"
+    video_id = await place.done(action="delete")
+    look = source.stat()
+    source.write_bytes(CONTENT + b"FILM.mp4")
+    os.utime(source, ns=(look.st_atime_ns, look.st_mtime_ns))
+    await place.after("delete")._round()
+    assert source.exists()
+    assert await place.state(video_id) == "kept"
+
+
+# What is left alone
+
+
+@pytest.mark.parametrize("action", ["move", "delete"])
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [
+        (lambda p: (p.inbox / "film.mp4").write_bytes(b"longer" * 9000), "it was changed after it was scored"),
+        (lambda p: os.utime(p.inbox / "film.mp4", (1, 1)), "it was changed after it was scored"),
+        (lambda p: (p.output / "film_r02.png").unlink(), "its stills are not there as they were published"),
+        (lambda p: (p.output / "film_r01.png").write_bytes(b""), "its stills are not there as they were published"),
+    ],
+    ids=["written", "touched", "no still", "empty still"],
+)
+async def test_what_is_not_as_expected_keeps_the_source(place: Place, action: str, trouble: Any, reason: str) -> None:
+    video_id = await place.done(action=action)
+    trouble(place)
+    await place.after(action)._round()
+    assert (place.inbox / "film.mp4").exists()
+    assert (await place.state(video_id), place.said) == ("kept", [("source.kept", {"reason": reason})])
+    assert list(place.archive.iterdir()) == []
+
+
+async def test_a_video_without_a_still_keeps_its_source(place: Place) -> None:
+    await place.done(action="delete", stills=0)
+    await place.after("delete")._round()
+    assert (place.inbox / "film.mp4").exists()
+
+
+@pytest.mark.parametrize("action", ["move", "delete"])
+async def test_a_symbolic_link_stays(place: Place, action: str) -> None:
+    (place.inbox / "real.mp4").write_bytes(CONTENT)
+    (place.inbox / "film.mp4").symlink_to(place.inbox / "real.mp4")
+    await place.done(action=action)
+    await place.after(action)._round()
+    assert (place.inbox / "film.mp4").is_symlink()
+    assert (place.inbox / "real.mp4").exists()
+    assert place.said == [("source.kept", {"reason": "it is a symbolic link"})]
+
+
+async def test_what_lies_behind_a_link_to_another_folder_stays(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (place.inbox / "link").symlink_to(tmp_path / "elsewhere")
+    await place.done("link/film.mp4", action="delete")
+    await place.after("delete")._round()
+    assert (tmp_path / "elsewhere" / "film.mp4").exists()
+
+
+async def test_a_source_that_was_taken_by_another_path_of_the_watch_folder_is_not_moved(
+    place: Place, tmp_path: Path
+) -> None:
+    real = place.inbox
+    (tmp_path / "link").symlink_to(real)
+    place.inbox = tmp_path / "link"
+    by_link = await place.done()
+    place.inbox = real
+    below = await place.done("other.mp4")
+    assert not await place.after()._round()
+    assert (real / "film.mp4").exists()
+    assert [await place.state(video_id) for video_id in (by_link, below)] == ["kept", "moved"]
+    reason = f"its path does not begin with watch.path = {real} any more"
+    assert place.said[0] == ("source.kept", {"reason": reason})
+
+
+@pytest.mark.parametrize("action", ["move", "delete"])
+async def test_a_source_outside_of_the_watch_folder_of_now_stays(place: Place, tmp_path: Path, action: str) -> None:
+    video_id = await place.done(action=action)
+    source = place.inbox / "film.mp4"
+    place.inbox = tmp_path / "another"
+    place.inbox.mkdir()
+    assert not await place.after(action)._round()
+    assert source.exists()
+    assert await place.state(video_id) == "kept"
+
+
+@pytest.mark.parametrize("now", ["keep", "move"])
+async def test_a_wish_of_an_earlier_configuration_is_not_carried_out(place: Place, now: str) -> None:
+    video_id = await place.done(action="delete")
+    await place.after(now)._round()
+    assert (place.inbox / "film.mp4").exists()
+    assert await place.state(video_id) == "kept"
+
+
+async def test_what_was_done_before_the_setting_is_left_alone(place: Place) -> None:
+    await place.done(action=None)
+    await place.after("delete")._round()
+    assert (place.inbox / "film.mp4").exists()
+
+
+async def test_a_folder_that_is_away_is_waited_for(place: Place) -> None:
+    video_id = await place.done(action="delete")
+    place.inbox.rename(place.inbox.with_name("unmounted"))
+    one = place.after("delete")
+    assert await one._round()
+    assert await place.state(video_id) == "due"
+    place.inbox.with_name("unmounted").rename(place.inbox)
+    assert not await one._round()
+    assert await place.state(video_id) == "deleted"
+
+
+def unmount(folder: Path) -> Path:
+    """Take a folder away as a disk goes: the empty place that was there before it is left; returns where it is now."""
+    away = folder.rename(folder.with_name(f"{folder.name}-unmounted"))
+    folder.mkdir()
+    os.utime(folder, (1_000_000_000, 1_000_000_000))
+    return away
+
+
+def mount(away: Path, folder: Path) -> None:
+    folder.rmdir()
+    away.rename(folder)
+
+
+@pytest.mark.parametrize("action", ["move", "delete"])
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("film.mp4", "the file"),
+        ("camera/film.mp4", "the file"),
+        ("camera/film.mp4", "its folder"),
+        ("camera/film.mp4", "its folder, and a file is in its place"),
+    ],
+)
+async def test_a_source_that_its_owner_removed_is_missed_for_a_while_and_settled(
+    place: Place, action: str, name: str, what: str
+) -> None:
+    video_id = await place.done(name, action=action)
+    source = place.inbox / name
+    source.unlink()
+    if what != "the file":
+        source.parent.rmdir()
+        if what != "its folder":
+            source.parent.write_bytes(b"a file")
+    clock = Clock()
+    one = place.after(action, clock)
+    assert await one._round()
+    clock.now += 65.0
+    assert await one._round()
+    assert await place.state(video_id) == "due"
+    clock.now += 0.1
+    assert not await one._round()
+    assert await place.state(video_id) == "kept"
+    assert place.said == [
+        ("source.failed", {"reason": "it is not there"}),
+        ("source.kept", {"reason": "it is not there any more"}),
+    ]
+
+
+async def test_a_source_that_its_owner_removed_after_a_try_that_failed_is_settled(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video_id = await place.done()
+    clock = Clock()
+    one = place.after(monotonic=clock)
+    with monkeypatch.context() as patch:
+        other_device(patch)
+        patch.setattr(disposal.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10}))
+        assert await one._round()
+    (place.inbox / "film.mp4").unlink()
+    assert await one._round()
+    clock.now += 1000.0
+    assert not await one._round()
+    assert await place.state(video_id) == "kept"
+
+
+async def test_a_source_that_was_moved_within_the_watch_folder_is_waited_for(place: Place) -> None:
+    video_id = await place.done()
+    (place.inbox / "camera").mkdir()
+    moved = (place.inbox / "film.mp4").rename(place.inbox / "camera" / "film.mp4")
+    clock = Clock()
+    one = place.after(monotonic=clock)
+    assert await one._round()
+    # As the next listing of the folder does.
+    await place.store.relocate(video_id, stability.fingerprint(moved))
+    clock.now += 1000.0
+    assert not await one._round()
+    assert (await place.store.video(video_id)).file.path == place.archive / "camera" / "film.mp4"
+
+
+@pytest.mark.parametrize("action", ["move", "delete"])
+@pytest.mark.parametrize("begun", [False, True])
+async def test_a_disk_that_is_away_is_waited_for(place: Place, action: str, begun: bool) -> None:
+    video_id = await place.done("camera/film.mp4", action=action)
+    if begun:
+        target = {"move": place.archive / "camera" / "film.mp4", "delete": place.inbox / "camera" / "film.mp4"}
+        (place.archive / "camera").mkdir()
+        await place.store.aim(video_id, target[action])
+    clock = Clock()
+    one = place.after(action, clock)
+    away = unmount(place.inbox)
+    for _ in range(3):
+        assert await one._round()
+        clock.now += 1000.0
+    assert await place.state(video_id) == "due"
+    reason = f"it is not there: the disk of {place.inbox / 'camera'} may be away"
+    assert place.said == [("source.failed", {"reason": reason})]
+    mount(away, place.inbox)
+    assert not await one._round()
+    assert await place.state(video_id) == {"move": "moved", "delete": "deleted"}[action]
+
+
+async def test_a_move_that_was_killed_waits_for_the_disk_that_it_went_to(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video_id = await place.done()
+    with monkeypatch.context() as patch:
+        die_at(patch, 5)
+        with pytest.raises(Killed):
+            await place.after()._round()
+    away = unmount(place.archive)
+    clock = Clock()
+    one = place.after(monotonic=clock)
+    for _ in range(3):
+        assert await one._round()
+        clock.now += 1000.0
+    assert place.said == [("source.failed", {"reason": f"it is not there: the disk of {place.archive} may be away"})]
+    mount(away, place.archive)
+    assert not await one._round()
+    assert (await place.store.video(video_id)).file.path == place.archive / "film.mp4"
+
+
+# A kill at every step
+
+
+@pytest.mark.parametrize("across", [False, True], ids=["same disk", "another disk"])
+@pytest.mark.parametrize("step", range(6))
+async def test_a_move_that_was_killed_is_ended_by_the_next_start(
+    place: Place, monkeypatch: pytest.MonkeyPatch, step: int, across: bool
+) -> None:
+    video_id = await place.done()
+    content = (place.inbox / "film.mp4").read_bytes()
+    if across:
+        other_device(monkeypatch)
+    with monkeypatch.context() as patch:
+        killed = die_at(patch, step)
+        with pytest.raises(Killed):
+            await place.after()._round()
+        assert killed
+    await place.after()._round()
+    target = place.archive / "film.mp4"
+    assert target.read_bytes() == content
+    assert not (place.inbox / "film.mp4").exists()
+    assert (await place.store.video(video_id)).file.path == target
+    assert await place.state(video_id) == "moved"
+    assert [path.name for path in place.archive.iterdir()] == ["film.mp4"]
+
+
+def die_at(patch: pytest.MonkeyPatch, step: int) -> list[int]:
+    """End the process at one of the steps: around the aim, the claim of the name, the move, and the outcome."""
+    killed: list[int] = []
+
+    def die(*_: Any, **__: Any) -> Any:
+        killed.append(step)
+        raise Killed
+
+    def before(owner: Any, name: str) -> None:
+        patch.setattr(owner, name, die)
+
+    def behind(owner: Any, name: str) -> None:
+        real = getattr(owner, name)
+
+        def then_die(*arguments: Any, **named: Any) -> Any:
+            real(*arguments, **named)
+            die()
+
+        patch.setattr(owner, name, then_die)
+
+    if step == 0:
+        before(Store, "aim")
+    elif step == 1:
+        before(Store, "make_durable")
+    elif step == 2:
+        before(disposal, "_move_file")
+    elif step == 3:
+        # A kill runs no cleaning up: the claimed name stays as an empty file.
+        def claim_and_die(due: Any, target: Path, *_: Any, **__: Any) -> Any:
+            target.touch()
+            die()
+
+        patch.setattr(disposal, "_move_file", claim_and_die)
+    elif step == 4:
+        behind(disposal, "_move_file")
+    else:
+        before(Store, "source_moved")
+    return killed
+
+
+async def test_a_copy_that_was_killed_before_the_source_went_is_ended(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video_id = await place.done()
+    (place.archive / "film.mp4").write_bytes((place.inbox / "film.mp4").read_bytes())
+    await place.store.aim(video_id, place.archive / "film.mp4")
+    await place.after()._round()
+    assert not (place.inbox / "film.mp4").exists()
+    assert [path.name for path in place.archive.iterdir()] == ["film.mp4"]
+
+
+@pytest.mark.parametrize("step", ["aim", "make_durable", "source_deleted"])
+async def test_a_deletion_that_was_killed_is_ended_by_the_next_start(
+    place: Place, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    video_id = await place.done(action="delete")
+
+    def die(*_: Any) -> Any:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, step, die)
+        with pytest.raises(Killed):
+            await place.after("delete")._round()
+    await place.after("delete")._round()
+    assert not (place.inbox / "film.mp4").exists()
+    assert await place.state(video_id) == "deleted"
+
+
+# One that fails
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (RuntimeError("nobody thought of it"), "RuntimeError('nobody thought of it')"),
+        (StoreError(Kind.DATABASE, "the database refuses this: no"), "StoreError('the database refuses this: no')"),
+    ],
+    ids=["any", "of the store"],
+)
+async def test_what_nobody_foresaw_about_one_source_is_said_once_and_the_others_go_on(
+    place: Place, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
+) -> None:
+    ids = [await place.done(name) for name in ("one.mp4", "two.mp4", "three.mp4")]
+    one = place.after()
+    aim = place.store.aim
+
+    async def aim_or_fail(video_id: int, target: Path) -> None:
+        if video_id == ids[1]:
+            raise error
+        await aim(video_id, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(place.store, "aim", aim_or_fail)
+        assert await one._round()
+        assert await one._round()
+    assert [await place.state(video_id) for video_id in ids] == ["moved", "due", "moved"]
+    failed = [facts for event, facts in place.said if event == "source.failed"]
+    assert failed == [{"reason": reason, "exc_info": error}]
+    assert not await one._round()
+    assert await place.state(ids[1]) == "moved"
+
+
+async def test_a_held_database_is_waited_for_and_not_asked_for_every_source(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [await place.done(name) for name in ("one.mp4", "two.mp4")]
+    asked: list[int] = []
+
+    async def held(video_id: int, _: Path) -> None:
+        asked.append(video_id)
+        raise StoreError(Kind.BUSY, "another program holds the database")
+
+    monkeypatch.setattr(place.store, "aim", held)
+    assert await place.after()._round()
+    assert asked == ids[:1]
+    assert place.said == [("source.waiting", {"reason": "another program holds the database"})]
+
+
+async def test_what_nobody_foresaw_about_the_list_does_not_end_the_attendant(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video_id = await place.done()
+    error = RuntimeError("nobody thought of it")
+
+    async def broken() -> None:
+        raise error
+
+    one = place.after()
+    with monkeypatch.context() as patch:
+        patch.setattr(place.store, "due_sources", broken)
+        assert await one._round()
+    assert place.said == [
+        ("source.waiting", {"reason": "RuntimeError('nobody thought of it')", "exc_info": error}),
+    ]
+    assert not await one._round()
+    assert await place.state(video_id) == "moved"
+
+
+# Running
+
+
+async def test_news_of_a_done_video_wakes_it_and_a_stop_ends_a_copy(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other_device(monkeypatch)
+    monkeypatch.setattr(disposal, "CHUNK_BYTES", 1)
+    video_id = await place.done()
+    copying = threading.Event()
+    usage = disposal.shutil.disk_usage
+
+    def seen(path: Path) -> Any:
+        copying.set()
+        return usage(path)
+
+    monkeypatch.setattr(disposal.shutil, "disk_usage", seen)
+    source = place.inbox / "film.mp4"
+    source.write_bytes(bytes(2_000_000))
+    await place.store.relocate(video_id, stability.fingerprint(source))
+    task = asyncio.create_task(place.after().run())
+    await asyncio.to_thread(copying.wait, 10)
+    task.cancel()
+    async with asyncio.timeout(disposal.STOP_SECONDS):
+        await asyncio.gather(task, return_exceptions=True)
+    assert source.exists()
+    assert list(place.archive.iterdir()) == []
+    assert await place.state(video_id) == "due"
+
+
+# The configuration
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        (None, "needs watch.after_path"),
+        ("inbox", "watch.path"),
+        ("inbox/done", "watch.path"),
+        ("", "watch.path"),
+        ("stills/sources", "output.path"),
+        ("link/done", "watch.path"),
+    ],
+)
+def test_a_folder_from_which_they_would_come_back_is_refused(tmp_path: Path, target: str | None, words: str) -> None:
+    (tmp_path / "inbox").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "inbox")
+    path = None if target is None else tmp_path / target
+    watch = WatchConfig(path=tmp_path / "inbox", after="move", after_path=path)
+    with pytest.raises(ConfigError, match=words):
+        disposal.check(watch, OutputConfig(path=tmp_path / "stills"))
+
+
+def test_a_folder_beside_it_is_made(tmp_path: Path) -> None:
+    watch = WatchConfig(path=tmp_path / "inbox", after="move", after_path=tmp_path / "inbox-done")
+    disposal.check(watch, OutputConfig(path=tmp_path / "stills"))
+    assert (tmp_path / "inbox-done").is_dir()

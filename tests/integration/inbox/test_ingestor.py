@@ -1,0 +1,317 @@
+"""What arrives in the folder, and what becomes of it: on real files, with a real database."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from structlog.typing import EventDict
+
+from daemon.config.service import DatabaseConfig
+from daemon.config.watch import WatchConfig
+from daemon.errors import Kind, VideoError
+from daemon.inbox import ingestor, inotify, stability
+from daemon.inbox.ingestor import Intake
+from daemon.model import FileIdentity, Status, VideoRecord
+from daemon.runtime.heartbeat import Heartbeats
+from daemon.store.store import Store
+
+PATIENCE_SECONDS = 20.0
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Path:
+    folder = tmp_path / "inbox"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    opened = await Store.open(DatabaseConfig(path=tmp_path / "stillwatch.db"))
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def logged() -> Iterator[list[EventDict]]:
+    with structlog.testing.capture_logs() as events:
+        yield events
+
+
+@asynccontextmanager
+async def arrivals(inbox: Path, store: Store, **options: Any) -> AsyncIterator[Intake]:
+    config = WatchConfig(path=inbox, settle_seconds=0.05, rescan_seconds=0.1, mode="native")
+    watching = Intake(config, store, lambda: None, 0.1, **options)
+    await watching.start()
+    task = asyncio.create_task(watching.run())
+    try:
+        yield watching
+        assert not task.done() or task.result()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await watching.stop()
+
+
+async def row(store: Store, path: Path, wanted: Callable[[VideoRecord], bool] = lambda _: True) -> VideoRecord:
+    """The newest row of a path once it is as wanted."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            rows = await store.at_path(path)
+            if rows and wanted(rows[0]):
+                return rows[0]
+            await asyncio.sleep(0.01)
+
+
+def queued(record: VideoRecord) -> bool:
+    return record.status is Status.QUEUED
+
+
+def put(path: Path, content: bytes = b"film") -> Path:
+    """Whole at once, so that nothing is taken half."""
+    hidden = path.with_name(f".{path.name}")
+    hidden.write_bytes(content)
+    return hidden.rename(path)
+
+
+async def end(store: Store, record: VideoRecord, kind: Kind, status: Status = Status.FAILED) -> None:
+    await store.claim(Status.QUEUED, Status.SCORING, [record.id])
+    await store.fail(record.id, status, VideoError(kind, "a reason"))
+
+
+async def test_a_file_from_another_age_is_taken_like_any(inbox: Path, store: Store) -> None:
+    """ext4 keeps times to the year 2446, a database of 64 bits nanoseconds to 2262."""
+    for name, year in (("late.mp4", 2400), ("early.mp4", 1600)):
+        path = put(inbox / name, name.encode())
+        try:
+            os.utime(path, ns=(0, (year - 1970) * 31_556_952 * 10**9))
+        except OverflowError:
+            os.utime(path, (0, (year - 1970) * 31_556_952))
+    async with arrivals(inbox, store):
+        for name in ("late.mp4", "early.mp4"):
+            record = await row(store, inbox / name, queued)
+            look = stability.mtime_ns((inbox / name).stat())
+            assert record.file.mtime_ns == look
+            assert -(2**63) <= look < 2**63
+    assert await store.unknown([(record.file.path, record.file.size_bytes, record.file.mtime_ns)]) == []
+
+
+async def test_an_error_that_nobody_foresaw_refuses_its_file_alone(
+    inbox: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take = stability.fingerprint
+
+    def fingerprint(path: Path) -> Any:
+        if path.name == "odd.mp4":
+            raise RuntimeError("what is this")
+        return take(path)
+
+    monkeypatch.setattr(stability, "fingerprint", fingerprint)
+    async with arrivals(inbox, store):
+        put(inbox / "odd.mp4")
+        odd = await row(store, inbox / "odd.mp4")
+        assert (odd.status, odd.error_kind) == (Status.FAILED, Kind.INTERNAL)
+        put(inbox / "good.mp4", b"another")
+        await row(store, inbox / "good.mp4", queued)
+
+
+async def test_a_file_that_cannot_be_read_is_said_once_and_taken_when_it_can(
+    inbox: Path, store: Store, monkeypatch: pytest.MonkeyPatch, logged: list[EventDict]
+) -> None:
+    take, tries, given = stability.fingerprint, [], asyncio.Event()
+
+    def fingerprint(path: Path) -> Any:
+        tries.append(path)
+        if not given.is_set():
+            raise VideoError(Kind.UNREADABLE, f"{path} may not be read by this user")
+        return take(path)
+
+    monkeypatch.setattr(stability, "fingerprint", fingerprint)
+    path = put(inbox / "secret.mp4")
+    async with arrivals(inbox, store):
+        refused = await row(store, path)
+        assert (refused.status, refused.error_kind) == (Status.FAILED, Kind.UNREADABLE)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while len(tries) < 3:
+                await asyncio.sleep(0.01)
+        given.set()
+        record = await row(store, path, queued)
+    assert record.id == refused.id, "its row is the one that said so"
+    assert record.file.fingerprint
+    assert [event["event"] for event in logged if event["event"].startswith("video.")] == [
+        "video.failed",
+        "video.queued",
+    ]
+
+
+async def test_a_retry_of_a_file_that_was_never_read_takes_it_anew(inbox: Path, store: Store) -> None:
+    path = put(inbox / "empty.mp4", b"")
+    async with arrivals(inbox, store):
+        refused = await row(store, path)
+        assert (refused.status, refused.error_kind) == (Status.REJECTED, Kind.EMPTY)
+        assert await store.requeue([refused.id]) == 1
+        assert await store.claim(Status.QUEUED, Status.SCORING) is None, "there is nothing that could be proven"
+        again = await row(store, path, lambda found: found.status is Status.REJECTED)
+    assert again.error_kind == Kind.EMPTY
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "other.mp4"])
+async def test_a_film_that_failed_is_tried_again_when_it_is_dropped_again(
+    inbox: Path, store: Store, name: str, logged: list[EventDict]
+) -> None:
+    path = put(inbox / "film.mp4")
+    async with arrivals(inbox, store):
+        first = await row(store, path, queued)
+        await end(store, first, Kind.DECODE)
+        path.unlink()
+        again = await row(store, put(inbox / name), queued)
+    assert again.id == first.id
+    assert [event.get("again") for event in logged if event["event"] == "video.queued"] == [None, True]
+
+
+async def test_a_film_that_is_done_is_known_when_it_is_dropped_again(
+    inbox: Path, store: Store, logged: list[EventDict]
+) -> None:
+    path = put(inbox / "film.mp4")
+    async with arrivals(inbox, store):
+        first = await row(store, path, queued)
+        await store.set_status(first.id, Status.DONE)
+        path.unlink()
+        moved = await row(store, put(inbox / "other.mp4"))
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not (said := [event for event in logged if event["event"] == "video.known"]):
+                await asyncio.sleep(0.01)
+    assert (moved.id, moved.status) == (first.id, Status.DONE)
+    assert [(event["video"], event["status"]) for event in said] == [(str(inbox / "other.mp4"), "done")]
+
+
+async def test_a_duplicate_that_is_touched_takes_the_place_of_an_original_that_is_gone(
+    inbox: Path, store: Store
+) -> None:
+    original = put(inbox / "a.mp4")
+    async with arrivals(inbox, store):
+        first = await row(store, original, queued)
+        copy = put(inbox / "b.mp4")
+        noted = await row(store, copy)
+        assert noted.error_kind == Kind.DUPLICATE
+        original.unlink()
+        await end(store, first, Kind.MISSING, Status.MISSING)
+        os.utime(copy)
+        taken = await row(store, copy, queued)
+    assert taken.file.fingerprint == first.file.fingerprint
+
+
+async def test_arrival_has_a_heartbeat_while_it_works_and_rests_in_between(
+    inbox: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    hearts = Heartbeats(10.0, lambda: now)
+    async with arrivals(inbox, store, hearts=hearts) as watching:
+        await row(store, put(inbox / "a.mp4"), queued)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while hearts.stalled() or hearts._beats:
+                await asyncio.sleep(0.01)
+        entered, release = asyncio.Event(), asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def hang() -> list[Any]:
+            loop.call_soon_threadsafe(entered.set)
+            asyncio.run_coroutine_threadsafe(release.wait(), loop).result()
+            return []
+
+        monkeypatch.setattr(watching, "_looks", hang)
+        await asyncio.wait_for(entered.wait(), PATIENCE_SECONDS)
+        now = 11.0
+        assert hearts.stalled() == (ingestor.STAGE,)
+        release.set()
+
+
+async def test_a_kernel_that_runs_out_of_watches_meanwhile_is_noticed(
+    inbox: Path, store: Store, monkeypatch: pytest.MonkeyPatch, logged: list[EventDict]
+) -> None:
+    """New subfolders would not be watched, and nobody would say so."""
+    async with arrivals(inbox, store) as watching:
+        assert watching.mode == "native"
+
+        def no_watch_left(*_: object) -> None:
+            raise OSError(errno.ENOSPC, "inotify watch limit reached")
+
+        monkeypatch.setattr(inotify, "require_spare_watch", no_watch_left)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while watching.mode == "native":
+                await asyncio.sleep(0.01)
+        await row(store, put(inbox / "a.mp4"), queued)
+    assert [event["event"] for event in logged if event["event"] == "watch.limit"] == ["watch.limit"]
+
+
+async def test_a_placeholder_that_was_empty_twice_is_one_film_when_it_is_filled(inbox: Path, store: Store) -> None:
+    path = put(inbox / "film.mp4", b"")
+    async with arrivals(inbox, store):
+        first = await row(store, path)
+        os.utime(path, (1, 1))
+        await row(store, path, lambda found: found.id != first.id)
+        path.write_bytes(b"film")
+        record = await row(store, path, queued)
+    rows = await store.same_content(record.file.fingerprint)
+    assert [found.id for found in rows] == [record.id]
+
+
+async def test_an_unreadable_file_is_said_once_whatever_was_said_of_it_since(
+    inbox: Path, store: Store, monkeypatch: pytest.MonkeyPatch, logged: list[EventDict]
+) -> None:
+    tries: list[Path] = []
+
+    def unreadable(path: Path) -> Any:
+        tries.append(path)
+        raise VideoError(Kind.UNREADABLE, f"{path} may not be read by this user")
+
+    monkeypatch.setattr(stability, "fingerprint", unreadable)
+    path = put(inbox / "secret.mp4")
+    async with arrivals(inbox, store):
+        await row(store, path)
+        # What `once` says of it.
+        await store.refuse(FileIdentity(path, "", 0, 0), Status.FAILED, VideoError(Kind.UNREADABLE, "the same"))
+        before = len(tries)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while len(tries) < before + 3:
+                await asyncio.sleep(0.01)
+    assert [event["event"] for event in logged if event["event"] == "video.failed"] == ["video.failed"]
+
+
+async def test_a_folder_that_is_away_is_looked_for_at_every_rescan_and_no_more(
+    inbox: Path, store: Store, monkeypatch: pytest.MonkeyPatch, logged: list[EventDict]
+) -> None:
+    monkeypatch.setattr(ingestor, "ALIVE_SECONDS", 0.02)
+    config = WatchConfig(path=inbox, settle_seconds=0.05, rescan_seconds=3600.0, mode="native")
+    watching = Intake(config, store, lambda: None, 0.1)
+    await watching.start()
+    task = asyncio.create_task(watching.run())
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            inbox.rmdir()
+            while not [event for event in logged if event["event"] == "watch.unavailable"]:
+                await asyncio.sleep(0.01)
+            steps = 0
+            step = watching._step
+
+            async def counted() -> bool:
+                nonlocal steps
+                steps += 1
+                return await step()
+
+            monkeypatch.setattr(watching, "_step", counted)
+            while steps < 5:
+                await asyncio.sleep(0.01)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await watching.stop()
+    assert len([event for event in logged if event["event"] == "watch.unavailable"]) == 1

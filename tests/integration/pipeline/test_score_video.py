@@ -1,0 +1,32 @@
+"""A stop that comes while a video is only being opened."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from daemon.config.schema import Config
+from daemon.config.service import DatabaseConfig
+from daemon.inbox import stability
+from daemon.model import Status
+from daemon.pipeline.score_video import Pipeline
+from daemon.scoring.batcher import SharedScorer
+from daemon.store.store import Store
+from tests import films
+from tests.stub import StubScorer
+
+
+async def test_a_video_that_was_just_being_opened_is_given_back(tmp_path: Path) -> None:
+    film = films.make(tmp_path / "film.mp4", frames=50)
+    store = await Store.open(DatabaseConfig(path=tmp_path / "stillwatch.db"))
+    try:
+        await store.enqueue(stability.fingerprint(film))
+        record = await store.claim(Status.QUEUED, Status.SCORING)
+        assert record is not None
+        pipeline = Pipeline(Config(), store, lambda _: None)
+        pipeline.stop()
+        with ThreadPoolExecutor(1) as thread:
+            assert not await pipeline.score(record, SharedScorer(StubScorer(), thread))
+        assert await store.hashes(record.id) == []
+    finally:
+        await store.close()

@@ -1,0 +1,154 @@
+"""The record of a picture: small, the same everywhere, and its figures say what they claim."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+from daemon.analysis import features
+from daemon.analysis.features import RECORD, VERSION, ViewFinder, sketch, unpack, view
+from daemon.analysis.measure import measure
+
+
+def scene(width: int = 320, height: int = 180, seed: int = 3) -> np.ndarray:
+    """Large patches with fine smooth noise on them, RGB."""
+    rng = np.random.default_rng(seed)
+    sizes = ((4, 6), (height // 5 + 1, width // 5 + 1))
+    layers = [Image.fromarray(rng.integers(10, 120, (*size, 3), dtype=np.uint8)) for size in sizes]
+    patches, noise = (np.asarray(one.resize((width, height), Image.Resampling.BICUBIC)) for one in layers)
+    return patches + noise
+
+
+def record(picture: np.ndarray) -> np.void:
+    return unpack([measure(picture)])[0]
+
+
+def test_a_record_is_a_few_hundred_bytes_whatever_the_picture() -> None:
+    for height, width in ((1, 1), (2, 3), (9, 16), (144, 176), (1080, 1920)):
+        blob = measure(np.full((height, width, 3), 90, np.uint8))
+        assert len(blob) == RECORD.itemsize < 512
+        assert unpack([blob])[0]["mean"] == pytest.approx(90, abs=1)
+
+
+def test_the_thumbnail_is_the_picture_made_small() -> None:
+    picture = scene()
+    small = np.asarray(Image.fromarray(picture).resize((16, 9), Image.Resampling.BOX)).astype(int)
+    assert np.abs(record(picture)["thumbnail"].astype(int) - small).mean() <= 6
+
+
+def test_sixteen_bits_say_the_same_as_eight() -> None:
+    picture = scene()
+    deep, shallow = record(picture.astype(np.uint16) * 257), record(picture)
+    assert deep.tobytes() == shallow.tobytes()
+
+
+def test_a_record_depends_on_its_picture_alone() -> None:
+    picture = scene()
+    first = measure(picture)
+    measure(scene(seed=9))
+    assert measure(picture.copy()) == first
+    assert measure(np.ascontiguousarray(picture)) == first
+
+
+def test_exposure_is_measured() -> None:
+    ramp = np.repeat(np.linspace(0, 255, 256).astype(np.uint8)[None, :, None], 90, axis=0).repeat(3, axis=2)
+    found = record(ramp)
+    assert found["mean"] == pytest.approx(127.5, abs=1.5)
+    assert found["contrast"] == pytest.approx(73.9, abs=1.5)
+    assert (found["low"], found["high"]) == (pytest.approx(2, abs=2), pytest.approx(252, abs=2))
+    assert found["dark"] == pytest.approx(6 / 256, abs=0.01)
+    assert found["light"] == pytest.approx(6 / 256, abs=0.01)
+    assert found["entropy"] == pytest.approx(5.0, abs=0.05)
+    assert found["plain"] < 0.03
+
+
+def test_blur_lowers_sharpness_and_exposure_does_not() -> None:
+    picture = scene()
+    sharp = record(picture)
+    soft = record(np.asarray(Image.fromarray(picture).filter(ImageFilter.GaussianBlur(4))))
+    dark = record((picture * 0.4).astype(np.uint8))
+    for name in ("sharp_x", "sharp_y"):
+        assert soft[name] < 0.7 * sharp[name]
+        assert dark[name] == pytest.approx(float(sharp[name]), rel=0.25)
+
+
+def test_movement_blurs_one_direction_only() -> None:
+    picture = scene()
+    smeared = np.mean([np.roll(picture, shift, axis=1) for shift in range(-8, 9)], axis=0).astype(np.uint8)
+    before, after = record(picture), record(smeared)
+    assert after["sharp_x"] / before["sharp_x"] < 0.6 * after["sharp_y"] / before["sharp_y"]
+
+
+def test_the_grid_of_a_coder_shows() -> None:
+    rng = np.random.default_rng(1)
+    blocks = np.kron(rng.integers(60, 190, (23, 40)), np.ones((8, 8)))[:180, :320]
+    assert record(np.repeat(blocks[..., None], 3, axis=2).astype(np.uint8))["blocks"] > 5
+    assert record(scene())["blocks"] < 1.3
+
+
+def test_text_on_a_plain_ground_is_plain_and_still() -> None:
+    card = np.full((180, 320, 3), 12, np.uint8)
+    card[80:100, 60:260:7] = 230
+    found = record(card)
+    assert found["plain"] > 0.8
+    assert found["still"] > 0.8
+
+
+def test_missing_and_foreign_records_have_version_0() -> None:
+    good = measure(scene())
+    newer = bytes([VERSION + 1]) + good[1:]
+    assert unpack([good, None, newer, b"short"])["version"].tolist() == [VERSION, 0, 0, 0]
+    assert len(unpack([])) == 0
+
+
+def test_sketches_differ_as_pictures_do() -> None:
+    one, other = scene(seed=1), scene(seed=2)
+    brighter = np.clip(one * 1.3, 0, 255).astype(np.uint8)
+    sketches = sketch(unpack([measure(p) for p in (one, one, other, brighter)])["thumbnail"])
+    gaps = np.sqrt(((sketches - sketches[0]) ** 2).mean(axis=1))
+    assert gaps[1] == 0
+    assert gaps[2] > 15
+    # What is seen is the same, only the light is not.
+    likeness = view(sketches) @ view(sketches)[0]
+    assert likeness[3] > 0.98
+    assert likeness[2] < 0.7
+
+
+def test_one_code_of_luma_everywhere_is_a_difference_of_about_one() -> None:
+    pair = np.full((2, 9, 16, 3), 100, np.uint8)
+    pair[1] += 3
+    sketches = sketch(pair)
+    assert np.sqrt(((sketches[1] - sketches[0]) ** 2).mean()) == pytest.approx(3 / 3**0.5, rel=0.01)
+
+
+def test_a_stretch_ends_where_something_else_is_seen() -> None:
+    one, other = (unpack([measure(scene(seed=seed))])["thumbnail"] for seed in (1, 2))
+    darker = (one * 0.5).astype(np.uint8)
+    finder = ViewFinder()
+    finder.feed(sketch(np.concatenate([one, one, darker])))
+    finder.feed(sketch(np.concatenate([one, other, other])))
+    assert finder.found().tolist() == [0, 0, 0, 0, 1, 1]
+
+
+def test_measuring_costs_a_twentieth_of_scoring() -> None:
+    from daemon.scoring.niqe.niqe import FusedNiqe
+
+    niqe = FusedNiqe.shipped(threads=1)
+    pictures = [np.ascontiguousarray(np.roll(scene(1920, 1080), 40 * step, axis=1)) for step in range(6)]
+    measure(pictures[0])
+    niqe.score(pictures[0])
+    costs = {"measure": [], "score": []}  # type: dict[str, list[float]]
+    for picture in pictures * 3:
+        for name, work in (("measure", measure), ("score", niqe.score)):
+            started = time.thread_time()
+            work(picture)
+            costs[name].append(time.thread_time() - started)
+    assert np.median(costs["measure"]) <= 0.05 * np.median(costs["score"])
+
+
+def test_the_layout_is_what_version_1_says() -> None:
+    assert features.VERSION == 1
+    assert RECORD.itemsize == 475

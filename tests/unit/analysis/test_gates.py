@@ -1,0 +1,132 @@
+"""Gates: what is never chosen, and that exposure and sharpness are questions of the film."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from daemon.analysis import gates
+from daemon.analysis.features import RECORD
+from daemon.config.choice import GatesConfig
+from daemon.model import Shot, ShotKind
+
+CONFIG = GatesConfig()
+USUAL: dict[str, float] = {
+    "mean": 110, "contrast": 50, "low": 10, "high": 235, "dark": 0.0, "light": 0.0, "entropy": 4.5, "plain": 0.05,
+    "still": 0.4, "sharp_x": 0.02, "sharp_y": 0.02, "blocks": 1.05,
+}  # fmt: skip
+
+
+def records(*parts: tuple[int, dict[str, float]]) -> np.ndarray:
+    """So many frames each, as usual but for some figures."""
+    whole = np.zeros(sum(count for count, _ in parts), RECORD)
+    at = 0
+    for count, changes in parts:
+        for name, value in {**USUAL, **changes}.items():
+            whole[name][at : at + count] = value
+        at += count
+    return whole
+
+
+def judge(found: np.ndarray, shots: list[Shot] | None = None, **options: Any) -> list[str]:
+    count = len(found)
+    verdicts = gates.judge(
+        found,
+        options.get("time_s", np.arange(count) / 25),
+        options.get("scored", np.ones(count, bool)),
+        shots or [Shot(ShotKind.SHOT, 0, count - 1)],
+        options.get("views", np.arange(count)),
+        GatesConfig(**options.get("config", {})),
+    )
+    return [gates.ORDER[verdict].value for verdict in verdicts]
+
+
+def test_an_ordinary_film_is_good_throughout() -> None:
+    assert set(judge(records((50, {})))) == {"good"}
+    assert judge(records()) == []
+
+
+@pytest.mark.parametrize(
+    ("figures", "word"),
+    [
+        ({"mean": 2, "contrast": 1, "low": 0, "high": 6, "dark": 0.99}, "black"),
+        ({"mean": 250, "contrast": 2, "low": 246, "high": 255, "light": 0.9}, "white"),
+        ({"mean": 128, "contrast": 1, "low": 126, "high": 130}, "flat"),
+        ({"plain": 0.9, "still": 0.95, "sharp_x": 0.2, "sharp_y": 0.2, "mean": 30}, "title"),
+        ({"mean": 40, "contrast": 18, "high": 90}, "dark"),
+        ({"mean": 200, "light": 0.3, "high": 255}, "burnt"),
+        ({"sharp_x": 0.006}, "blur"),
+        ({"blocks": 2.5}, "blocks"),
+    ],
+)
+def test_each_defect_has_its_word(figures: dict[str, float], word: str) -> None:
+    assert judge(records((40, {}), (10, figures))) == ["good"] * 40 + [word] * 10
+
+
+@pytest.mark.parametrize(
+    "figures",
+    [
+        {"mean": 20, "contrast": 14, "high": 60, "dark": 0.4},
+        {"mean": 205, "light": 0.35, "high": 255},
+        {"sharp_x": 0.002, "sharp_y": 0.002},
+        {"blocks": 2.0},
+        {"mean": 9, "contrast": 5, "high": 22, "dark": 0.5},
+    ],
+    ids=["night", "beach", "soft", "coded badly", "underexposed"],
+)
+def test_what_a_whole_film_is_like_is_no_defect(figures: dict[str, float]) -> None:
+    assert set(judge(records((60, figures)))) == {"good"}
+
+
+def test_a_night_scene_is_not_dark_beside_a_day_scene() -> None:
+    film = records((50, {}), (50, {"mean": 25, "contrast": 18, "high": 80}))
+    shots = [Shot(ShotKind.SHOT, 0, 49), Shot(ShotKind.SHOT, 50, 99)]
+    assert set(judge(film, shots, config={"edge_frames": 0})) == {"good"}
+
+
+def test_proper_highlights_are_not_burnt_beside_dark_frames() -> None:
+    film = records((30, {"light": 0.1, "high": 255}), (30, {"mean": 35, "contrast": 15, "high": 75}))
+    assert judge(film) == ["good"] * 30 + ["dark"] * 30
+
+
+def test_a_small_loss_of_sharpness_tells_where_the_same_is_seen() -> None:
+    film = records((20, {}), (20, {"sharp_x": 0.0144, "sharp_y": 0.0144}))
+    assert set(judge(film)) == {"good"}
+    assert judge(film, views=np.zeros(40, np.int64)) == ["good"] * 20 + ["blur"] * 20
+
+
+def test_a_film_of_slides_is_not_titles() -> None:
+    slide = {"plain": 0.9, "still": 0.95, "sharp_x": 0.2, "sharp_y": 0.2}
+    assert set(judge(records((40, slide), (10, {**slide, "plain": 0.3})))) == {"good"}
+
+
+def test_frames_without_a_score_are_never_good() -> None:
+    scored = np.array([True] * 8 + [False] * 2)
+    assert judge(records((10, {})), scored=scored) == ["good"] * 8 + ["unscored"] * 2
+
+
+def test_transitions_and_the_frames_beside_cuts_are_left_out_but_not_the_films_own_ends() -> None:
+    shots = [Shot(ShotKind.SHOT, 0, 19), Shot(ShotKind.DISSOLVE, 20, 24), Shot(ShotKind.SHOT, 25, 49)]
+    words = judge(records((50, {})), shots)
+    assert words == ["good"] * 18 + ["transition"] * 9 + ["good"] * 23
+
+
+def test_a_short_shot_keeps_its_middle() -> None:
+    shots = [Shot(ShotKind.SHOT, 0, 9), Shot(ShotKind.SHOT, 10, 13), Shot(ShotKind.SHOT, 14, 30)]
+    assert judge(records((31, {})), shots)[10:14] == ["transition", "good", "good", "transition"]
+
+
+def test_windows_divide_shots_into_equal_parts() -> None:
+    shots = [Shot(ShotKind.SHOT, 0, 99), Shot(ShotKind.SHOT, 100, 119)]
+    window = gates.windows(np.arange(120) / 4, shots, 10.0)
+    assert np.bincount(window).tolist()[-1] == 20
+    assert np.ptp(np.bincount(window)[:-1]) <= 1
+    assert len(np.bincount(window)) == 4
+
+
+def test_times_of_a_damaged_file_may_run_backwards_or_far_away() -> None:
+    times = np.array([0.0, 0.04, -25.0, 0.12, 1e9])
+    found = gates.windows(times, [Shot(ShotKind.SHOT, 0, 4)], 10.0)
+    assert 0 <= found.min() <= found.max() < len(times)

@@ -1,0 +1,154 @@
+"""Shots: cuts, fades and dissolves are found in thumbnails; light and movement are no cut."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from daemon.analysis.features import GRID
+from daemon.analysis.shots import ShotFinder, assemble, fades, same_view, united
+from daemon.config.choice import ShotsConfig
+from daemon.model import Shot, ShotKind
+from daemon.selection.scenes import scenes
+
+Thumbnails = np.ndarray
+
+
+def footage(seed: int, frames: int = 60, drift: float = 0.02) -> Thumbnails:
+    """A camera that moves over large patches with detail on them, by ``drift`` cells a frame; as float, to be mixed."""
+    rng = np.random.default_rng(seed)
+    fine, height, width = 16, GRID[0] * 16, (GRID[1] + 30) * 16
+    layers = [
+        np.asarray(Image.fromarray(rng.integers(10, 120, (*size, 3), dtype=np.uint8)).resize((width, height), 3))
+        for size in ((3, 12), (36, 184))
+    ]
+    scene = layers[0].astype(float) + layers[1]
+    found = []
+    for number in range(frames):
+        left = round(number * drift * fine)
+        cells = scene[:, left : left + GRID[1] * fine].reshape(GRID[0], fine, GRID[1], fine, 3)
+        found.append(cells.mean(axis=(1, 3)))
+    return np.stack(found)
+
+
+def find(film: Thumbnails, chunk: int = 4096) -> list[tuple[str, int, int]]:
+    finder = ShotFinder(ShotsConfig())
+    film = np.clip(film, 0, 255).astype(np.uint8)
+    for start in range(0, len(film), chunk):
+        finder.feed(film[start : start + chunk])
+    return [(shot.kind.value, shot.first, shot.last) for shot in finder.found()]
+
+
+def mix(one: Thumbnails, other: Thumbnails) -> Thumbnails:
+    share = (np.arange(len(one)) + 1)[:, None, None, None] / (len(one) + 1)
+    return one * (1 - share) + other * share
+
+
+def test_a_film_without_frames_has_no_shots() -> None:
+    assert find(np.zeros((0, *GRID, 3))) == []
+
+
+def test_one_view_is_one_shot() -> None:
+    assert find(footage(1)) == [("shot", 0, 59)]
+
+
+def test_cuts_divide() -> None:
+    film = np.concatenate([footage(1), footage(2, 40), footage(3)])
+    assert find(film) == [("shot", 0, 59), ("shot", 60, 99), ("shot", 100, 159)]
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 64])
+def test_how_frames_are_handed_in_makes_no_difference(chunk: int) -> None:
+    film = np.concatenate([footage(1), mix(footage(1, 16), footage(2, 16)), footage(2), footage(3)])
+    assert find(film, chunk) == find(film)
+
+
+@pytest.mark.parametrize("gain", [0.2, 0.5, 1.6, 2.0])
+def test_a_step_in_exposure_is_no_cut(gain: float) -> None:
+    film = footage(1, 90)
+    film[30:60] = np.clip(film[30:60] * gain, 0, 255)
+    assert find(film) == [("shot", 0, 89)]
+
+
+def test_a_cut_beside_a_step_in_exposure_is_seen() -> None:
+    film = np.concatenate([footage(1), footage(2)])
+    film[30:57] *= 0.3
+    film[62:90] *= 0.3
+    assert find(film) == [("shot", 0, 59), ("shot", 60, 119)]
+
+
+def test_fast_movement_is_neither_a_cut_nor_a_dissolve() -> None:
+    assert find(footage(1, 80, drift=0.3)) == [("shot", 0, 79)]
+
+
+@pytest.mark.parametrize("length", [10, 20, 50])
+def test_a_dissolve_belongs_to_no_shot(length: int) -> None:
+    one, other = footage(1, 60 + length), footage(2, 60 + length)
+    found = find(np.concatenate([one[:60], mix(one[60:], other[:length]), other[length:]]))
+    assert [kind for kind, _, _ in found] == ["shot", "dissolve", "shot"]
+    _, first, last = found[1]
+    assert abs(first - 60) <= 3 + length // 6
+    assert abs(last - (59 + length)) <= 3 + length // 6
+
+
+@pytest.mark.parametrize("ground", [0, 255])
+def test_fades_belong_to_no_shot(ground: int) -> None:
+    one, other, empty = footage(1, 80), footage(2, 80), np.full((20, *GRID, 3), float(ground))
+    film = np.concatenate([one[:60], mix(one[60:], empty), empty, mix(empty, other[:20]), other[20:]])
+    found = find(film)
+    assert [kind for kind, _, _ in found] == ["shot", "fade", "shot", "fade", "shot"]
+    assert abs(found[1][1] - 60) <= 4
+    assert abs(found[3][2] - 119) <= 4
+
+
+def test_a_cut_from_black_is_no_fade() -> None:
+    assert fades(np.array([0.0] * 10 + [50.0] * 30, np.float32)) == []
+    (found,) = fades(np.array([0.0] * 10 + [5.0 * step for step in range(1, 11)] + [50.0] * 30, np.float32))
+    assert found == Shot(ShotKind.FADE, 10, 19)
+
+
+def test_the_same_view_in_another_light_is_known() -> None:
+    one, other = (np.clip(footage(seed, 1), 0, 255) for seed in (1, 2))
+    black = np.zeros_like(one)
+    pairs = [(one, one * 0.3), (one, one * 2.4), (one, other), (one, black), (black, black)]
+    first = np.concatenate([pair[0] for pair in pairs]).astype(np.uint8)
+    second = np.concatenate([np.clip(pair[1], 0, 255) for pair in pairs]).astype(np.uint8)
+    assert same_view(first, second).tolist() == [True, True, False, False, True]
+
+
+def test_transitions_that_overlap_are_one() -> None:
+    parts = [Shot(ShotKind.DISSOLVE, 20, 30), Shot(ShotKind.DISSOLVE, 4, 9), Shot(ShotKind.FADE, 8, 12)]
+    assert united(parts) == [Shot(ShotKind.FADE, 4, 12), Shot(ShotKind.DISSOLVE, 20, 30)]
+
+
+def test_every_frame_lies_in_one_span() -> None:
+    spans = assemble(50, [10, 22, 30], [Shot(ShotKind.FADE, 0, 4), Shot(ShotKind.DISSOLVE, 20, 25)])
+    assert [frame for span in spans for frame in range(span.first, span.last + 1)] == list(range(50))
+
+
+def test_a_shot_that_comes_back_is_the_same_scene() -> None:
+    rng = np.random.default_rng(2)
+    looks = rng.normal(size=(3, 168)).astype(np.float32)
+    shot = np.repeat([0, 1, 2, 3], 10)
+    views = looks[np.repeat([0, 1, 0, 2], 10)] + rng.normal(0, 0.05, (40, 168)).astype(np.float32)
+    views /= np.linalg.norm(views, axis=1, keepdims=True)
+    assert scenes(shot, views, alike=0.9, share=0.5) == {0: 0, 1: 1, 2: 0, 3: 3}
+    assert scenes(shot[:0], views[:0], alike=0.9, share=0.5) == {}
+
+
+def test_opencv_is_not_loaded_before_shots_are_looked_for() -> None:
+    code = "import sys, daemon.cli.reselect, daemon.cli.render, daemon.cli.main; print({'cv2', 'scenedetect'} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert found.stdout.strip() == "set()"
+
+
+def test_dark_frames_after_a_fade_are_no_part_of_it() -> None:
+    scene, empty = footage(1, 140, drift=0.0), np.zeros((20, *GRID, 3))
+    film = np.concatenate([empty, mix(empty, scene[:20]), scene[20:]])
+    film[70:100] *= 0.4
+    assert [kind for kind, _, _ in find(film)] == ["shot", "fade", "shot"]
+    assert find(film)[1][2] < 50

@@ -1,0 +1,155 @@
+"""The pure parts of a video's way: is it still the file, what state an error leaves, speed and progress."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from daemon.config.choice import GatesConfig, SelectConfig, ShotsConfig
+from daemon.config.schema import Config
+from daemon.errors import ExportError, Kind, StoreError, VideoError
+from daemon.events import Progress
+from daemon.model import FileIdentity, Status
+from daemon.pipeline.score_video import _Meter, status_after, unchanged
+from daemon.pipeline.select_frames import selection_params
+from tests.clock import Clock, clock
+
+__all__ = ["clock"]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> FileIdentity:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"film")
+    return FileIdentity(path, "f" * 64, 4, path.stat().st_mtime_ns)
+
+
+# The file
+
+
+def test_the_file_that_was_admitted_passes(file: FileIdentity) -> None:
+    unchanged(file)
+
+
+def test_a_file_that_went_away_is_missing(file: FileIdentity) -> None:
+    file.path.unlink()
+    with pytest.raises(VideoError) as caught:
+        unchanged(file)
+    assert caught.value.kind is Kind.MISSING
+
+
+def test_a_file_that_grew_was_changed(file: FileIdentity) -> None:
+    with file.path.open("ab") as more:
+        more.write(b"!")
+    os.utime(file.path, ns=(file.mtime_ns, file.mtime_ns))
+    with pytest.raises(VideoError) as caught:
+        unchanged(file)
+    assert caught.value.kind is Kind.CHANGED
+
+
+def test_a_file_that_was_written_again_was_changed_even_by_a_nanosecond(file: FileIdentity) -> None:
+    os.utime(file.path, ns=(file.mtime_ns, file.mtime_ns + 1))
+    with pytest.raises(VideoError) as caught:
+        unchanged(file)
+    assert caught.value.kind is Kind.CHANGED
+
+
+def test_a_file_that_cannot_be_looked_at_is_unreadable_with_the_reason(
+    file: FileIdentity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: Path) -> os.stat_result:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Path, "stat", broken)
+    with pytest.raises(VideoError, match="Input/output error") as caught:
+        unchanged(file)
+    assert caught.value.kind is Kind.UNREADABLE
+
+
+# The state after an error
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_the_kind_of_an_error_decides_the_state(kind: Kind) -> None:
+    after = status_after(VideoError(kind, "a reason"))
+    if kind in (Kind.MISSING, Kind.CHANGED):
+        assert after is Status.MISSING
+    elif kind.rejects:
+        assert after is Status.REJECTED
+    else:
+        assert after is Status.FAILED
+    assert after.final
+
+
+def test_every_stages_errors_are_understood() -> None:
+    assert status_after(ExportError(Kind.DISK_FULL, "full")) is Status.FAILED
+    assert status_after(StoreError(Kind.DATABASE, "locked")) is Status.FAILED
+
+
+def test_an_error_that_nobody_foresaw_is_a_failure() -> None:
+    assert status_after(ZeroDivisionError()) is Status.FAILED
+
+
+# The parameters of a selection
+
+
+def test_a_selections_parameters_are_the_settings_and_the_scorer() -> None:
+    chosen = Config(select=SelectConfig(strategy="best", count=3, min_gap_seconds=2.5))
+    params = selection_params(chosen, "niqe pyiqa-0.1.16")
+    assert (params["count"], params["min_gap_seconds"], params["scorer"]) == (3, 2.5, "niqe pyiqa-0.1.16")
+
+
+def test_every_setting_that_decides_a_selection_is_among_its_parameters() -> None:
+    params = selection_params(Config(), None)
+    assert set(params) == {*SelectConfig.model_fields, "judged", "scorer"}
+    assert set(params["judged"]["gates"]) == set(GatesConfig.model_fields)
+    assert set(params["judged"]["shots"]) == set(ShotsConfig.model_fields)
+
+
+# Speed and progress
+
+
+def test_speed_is_frames_by_seconds(clock: Clock) -> None:
+    meter = _Meter(5.0, clock)
+    clock.now += 2.0
+    assert meter.fps(10) == 5.0
+    clock.now += 2.0
+    assert meter.fps(30) == 10.0
+
+
+def test_speed_is_nothing_before_any_time_has_passed(clock: Clock) -> None:
+    assert _Meter(5.0, clock).fps(10) == 0.0
+
+
+def test_speed_follows_a_change_within_a_minute_or_two(clock: Clock) -> None:
+    meter = _Meter(5.0, clock)
+    for _ in range(600):
+        clock.now += 1.0
+        assert meter.fps(100) == pytest.approx(100.0, rel=0.1)
+    rate = 100.0
+    for _ in range(120):
+        clock.now += 1.0
+        rate = meter.fps(10)
+    assert rate == pytest.approx(10.0, rel=0.5)
+
+
+def test_progress_is_told_once_per_interval(clock: Clock) -> None:
+    meter = _Meter(5.0, clock)
+    told = []
+    for _ in range(12):
+        clock.now += 1.0
+        told.append(meter.due())
+    assert [second for second, due in enumerate(told, start=1) if due] == [5, 10]
+
+
+@pytest.mark.parametrize(
+    ("frame", "total", "fps", "eta"),
+    [(50, 100, 10.0, 5.0), (100, 100, 10.0, 0.0), (120, 100, 10.0, 0.0), (50, 0, 10.0, None), (50, 100, 0.0, None)],
+)
+def test_the_time_to_go_is_known_when_the_total_and_the_speed_are(
+    frame: int, total: int, fps: float, eta: float | None
+) -> None:
+    progress = Progress(video_id=1, video="/in/a.mp4", frame=frame, frames_total=total, fps=fps, queue_bytes=0, batch=1)
+    assert progress.eta_s == eta

@@ -1,0 +1,152 @@
+"""What hangs is given up; what is slow, or was asleep with the whole process, is not."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from daemon.errors import Kind, VideoError
+from daemon.runtime import stall
+from daemon.runtime.stall import on_a_thread, reading, unless_stuck
+
+
+@pytest.fixture(autouse=True)
+def short_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stall, "SLICE_SECONDS", 0.02)
+
+
+async def test_what_comes_in_time_is_given() -> None:
+    async def quick() -> int:
+        return 7
+
+    assert await unless_stuck(quick(), 5.0, "it") == 7
+
+
+async def test_an_error_of_the_work_is_its_own() -> None:
+    async def broken() -> int:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        await unless_stuck(broken(), 5.0, "it")
+
+
+async def test_silence_is_given_up_and_the_work_is_cancelled() -> None:
+    gone = asyncio.Event()
+
+    async def never() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            gone.set()
+
+    with pytest.raises(VideoError, match="the disk gave nothing for") as caught:
+        await unless_stuck(never(), 0.1, "the disk")
+    assert caught.value.kind is Kind.STUCK
+    await asyncio.wait_for(gone.wait(), 5.0)
+
+
+async def test_work_that_gets_on_may_take_as_long_as_it_likes() -> None:
+    ticks = iter(range(30))
+    done = asyncio.Event()
+
+    def progress() -> int:
+        tick = next(ticks, None)
+        if tick is None:
+            done.set()
+        return tick or 0
+
+    assert await unless_stuck(done.wait(), 0.1, "it", progress) is True
+
+
+async def test_a_process_that_slept_has_not_been_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slice that lasts a day, as seen by whoever was suspended, is one slice."""
+    monkeypatch.setattr(stall, "SLICE_SECONDS", 1.0)
+    waits: list[float] = []
+    done = asyncio.Event()
+    wait = asyncio.wait
+
+    async def asleep(tasks: object, timeout: float) -> object:
+        waits.append(timeout)
+        if len(waits) == 2:
+            done.set()
+        return await wait(tasks, timeout=0.01)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(asyncio, "wait", asleep)
+    assert await unless_stuck(done.wait(), 3.0, "it") is True
+    assert waits == [1.0, 1.0]
+
+
+async def test_threads_of_their_own_do_not_keep_each_other_waiting() -> None:
+    """More of them than any pool has threads."""
+    release = threading.Event()
+    hanging = [asyncio.create_task(on_a_thread(lambda: release.wait(30), "hang")) for _ in range(50)]
+    assert await asyncio.wait_for(on_a_thread(lambda: 3, "free"), 10.0) == 3
+    release.set()
+    assert all(await asyncio.gather(*hanging))
+
+
+async def test_what_a_thread_raises_is_raised_here() -> None:
+    def broken() -> int:
+        raise OSError(5, "Input/output error")
+
+    with pytest.raises(OSError, match="Input/output"):
+        await on_a_thread(broken, "broken")
+
+
+async def test_items_come_in_order_and_the_thread_ends() -> None:
+    before = threading.active_count()
+    async with reading(iter(range(100)), name="count", seconds=5.0, what="it") as items:
+        assert [item async for item in items] == list(range(100))
+    while threading.active_count() > before:
+        await asyncio.sleep(0)
+
+
+async def test_leaving_early_ends_the_reading() -> None:
+    closed = threading.Event()
+
+    def endless() -> Iterator[int]:
+        try:
+            number = 0
+            while True:
+                number += 1
+                yield number
+        finally:
+            closed.set()
+
+    async with reading(endless(), name="endless", seconds=5.0, what="it") as items:
+        async for item in items:
+            if item == 3:
+                break
+    assert await asyncio.to_thread(closed.wait, 10.0)
+
+
+async def test_an_error_follows_the_items_before_it() -> None:
+    def broken() -> Iterator[int]:
+        yield 1
+        raise ValueError("after one")
+
+    async with reading(broken(), name="broken", seconds=5.0, what="it") as items:
+        assert await anext(items) == 1
+        with pytest.raises(ValueError, match="after one"):
+            await anext(items)
+
+
+async def test_a_reader_that_decodes_without_giving_anything_gets_on() -> None:
+    count = 0
+    told = []
+
+    def searching() -> Iterator[str]:
+        nonlocal count
+        while len(told) < 20:
+            count += 1
+            threading.Event().wait(0.005)
+        yield "found"
+
+    async with reading(
+        searching(), name="search", seconds=0.1, what="it", progress=lambda: count, got_on=lambda: told.append(count)
+    ) as items:
+        assert [item async for item in items] == ["found"]
+    assert len(told) >= 20
