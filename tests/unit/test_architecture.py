@@ -52,7 +52,7 @@ BARRED_WINGS = {
 # Packages that are known in one wing only.
 OWNED = {
     "av": {"decode"},
-    "torch": {"scoring/pyiqa_backend", "scoring/niqe/scorer.py", "cli/bench_baseline.py"},
+    "torch": {"scoring/pyiqa_backend", "cli/bench_baseline.py"},
     "torchvision": {"scoring/pyiqa_backend"},
     "pyiqa": {"scoring/pyiqa_backend", "cli/bench_baseline.py"},
     "aiosqlite": {"store"},

@@ -7,13 +7,12 @@ import os
 import time
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from daemon.config.score import ScoreConfig
 from daemon.errors import Kind, ScorerError
 from daemon.model import Outcome, Picture
 from daemon.scoring.batch_size import frames_in_time, scaled_size, smoothed
 from daemon.scoring.metric_table import Metric
+from daemon.scoring.niqe.enlarge import enlarge
 from daemon.scoring.niqe.niqe import FusedNiqe
 from daemon.scoring.niqe.pristine import pristine_digest
 from daemon.scoring.unscorable import why_not
@@ -78,19 +77,12 @@ class FusedScorer:
         return rows * columns
 
     def _large_enough(self, picture: Picture) -> Picture:
-        """Pictures below the least size are enlarged as the torch scorer enlarges them."""
+        """Pictures below the least size are enlarged as pyiqa's scorer enlarges them."""
         height, width, _ = picture.shape
         size = scaled_size(height, width, self._side)
         if size == (height, width):
             return picture
-        import torch
-
-        planes = torch.from_numpy(picture.astype(np.float32)).permute(2, 0, 1)[None] / float(
-            np.iinfo(picture.dtype).max
-        )
-        enlarged = torch.nn.functional.interpolate(planes, size=size, mode="bicubic", align_corners=False)
-        samples = enlarged.clamp_(0.0, 1.0).mul_(65535.0).round_()[0].permute(1, 2, 0).numpy()
-        return np.ascontiguousarray(samples.astype(np.uint16))
+        return enlarge(picture, *size)
 
 
 def _outcome(score: float) -> Outcome:
