@@ -23,6 +23,7 @@ from daemon.scoring.catalog import locate
 from daemon.scoring.metric_table import Local, Metric
 from daemon.scoring.niqe.pristine import matlab_file
 from daemon.scoring.pyiqa_backend import resident, torchvision_ops
+from daemon.scoring.pyiqa_backend.deferred_imports import deferred_imports
 from daemon.scoring.pyiqa_backend.failures import device_lost, out_of_memory, short
 
 DOWNLOAD_STALL_SECONDS = 30.0
@@ -51,7 +52,7 @@ def build(
     ScorerError when it cannot be built.
     """
     try:
-        with quiet(progress=progress), _network(online), ExitStack() as stack:
+        with quiet(progress=progress), _network(online), deferred_imports(), ExitStack() as stack:
             net = _network_of(metric, device, local, stack)
             if local is not None and metric.local is Local.STATE:
                 load_state(net, local)
