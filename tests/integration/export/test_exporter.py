@@ -42,7 +42,7 @@ class Bench:
         frames = list(decode.frames(self.info, DECODE, DecodeReport(), single_thread=True, wanted=only))
         self.frames = frames if only is None else [frames[0]] * (max(only) + 1)
         for frame in frames:
-            self.frames[frame.frame] = frame
+            self.frames[frame.index] = frame
         self.output = OutputConfig.model_validate({"path": output, "format": form})
         self.exact = settings.pop("exact", False)
         self.config = ExportConfig(ffmpeg=binary, **settings)
