@@ -15,7 +15,7 @@ from typing import Any
 
 import typer
 
-from daemon.cli import app
+from daemon.cli.main import app
 from daemon.errors import Kind
 from tests.events import EVENTS, MEANINGS
 
@@ -83,8 +83,9 @@ def _usage(parameter: Any) -> str:
 def _spelling(parameter: Any) -> str:
     if parameter.param_type_name != "option":
         return str(parameter.metavar or parameter.name.upper())
-    value = "" if parameter.is_flag else f" {parameter.type.name.upper()}"
-    return ", ".join(sorted(parameter.opts, key=len, reverse=True)) + value
+    opts = sorted(parameter.opts, key=len, reverse=True)
+    value = "" if parameter.is_flag else f" {parameter.metavar or opts[0].lstrip('-').upper().replace('-', '_')}"
+    return ", ".join(opts) + value
 
 
 def _meaning(parameter: Any) -> str:
@@ -120,11 +121,12 @@ def _raised(module: ast.Module) -> Iterator[tuple[str, str]]:
 
 def doctor() -> str:
     """What ``stillwatch doctor`` can say: check, what it found, the fix."""
+    calls = [node for node in ast.walk(ast.parse(DOCTOR.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
     rows = []
-    for node in ast.walk(ast.parse(DOCTOR.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "_result":
-            check, found, fix = (text(node.args[place]) if place < len(node.args) else "" for place in (0, 2, 3))
-            rows.append(f"| {_plain(check)} | {_cell(_plain(found))} | {_cell(_plain(fix))} |")
+    for call in sorted(calls, key=lambda call: call.lineno):
+        if ast.unparse(call.func) == "_result":
+            check, found, fix = (text(call.args[place]) if place < len(call.args) else "" for place in (0, 2, 3))
+            rows.append(f"| {check.replace('...', 'a folder')} | {_cell(_plain(found))} | {_cell(_plain(fix))} |")
     return _table(("check", "found", "fix"), rows)
 
 
@@ -146,7 +148,7 @@ def _table(head: Iterable[str], rows: Iterable[str]) -> str:
 
 def _plain(sentence: str) -> str:
     """A sentence as it is printed, where Markdown would take signs of it for its own."""
-    return re.sub(r"([*_<>])", r"\\\1", _one_line(sentence))
+    return re.sub(r"([*<>])", r"\\\1", _one_line(sentence))
 
 
 def _cell(sentence: str) -> str:
