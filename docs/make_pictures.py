@@ -67,8 +67,9 @@ def uniform(film: Path, count: int) -> Row:
             second = float(frame.time or 0.0) - start / av.time_base
             while before is not None and len(row) < count and second > wanted[len(row)]:
                 row.append(before)
-            before = second, frame.to_image()
-        return row
+            before = second, Image.fromarray(frame.to_ndarray(format="rgb24"))
+        # Sound may last longer than the pictures: the last one is shown to the end.
+        return row + [before] * (count - len(row)) if before is not None else row
 
 
 def sheet(rows: Sequence[tuple[str, Row]], credit: str) -> Image.Image:

@@ -10,6 +10,7 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,7 @@ def _raised(module: ast.Module) -> Iterator[tuple[str, str]]:
     """Each ``Kind.X`` that a sentence follows in a call or a tuple, and each ConfigError's sentence."""
     for node in ast.walk(module):
         values = node.args if isinstance(node, ast.Call) else node.elts if isinstance(node, ast.Tuple) else []
-        for kind, said in zip(values, values[1:], strict=False):
+        for kind, said in pairwise(values):
             if isinstance(kind, ast.Attribute) and ast.unparse(kind.value) == "Kind":
                 yield Kind[kind.attr].value, text(said)
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "ConfigError" and len(values) == 1:

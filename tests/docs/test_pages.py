@@ -58,10 +58,11 @@ def broken_links(page: str, folder: Path) -> Iterator[str]:
         if re.match(r"[a-z]+:", target):
             continue
         path, _, anchor = target.partition("#")
-        file = folder / path if path else None
-        if file is not None and not file.exists():
+        if path and not (folder / path).exists():
             yield target
-        elif anchor and anchor not in anchors(page if file is None else file.read_text(encoding="utf-8")):
+            continue
+        there = (folder / path).read_text(encoding="utf-8") if path and anchor else page
+        if anchor and anchor not in anchors(there):
             yield target
 
 
