@@ -20,6 +20,7 @@ from daemon.errors import Kind
 from daemon.model import ShotKind, Status
 from tests.docs import generate
 from tests.events import EVENTS
+from tests.unit.test_architecture import LAYERS
 
 ROOT = generate.ROOT
 README = ROOT / "README.md"
@@ -168,6 +169,15 @@ def test_the_folders_in_the_drawing_of_the_tree_are_those_of_the_source() -> Non
     tree = re.findall(r"^ {6,8}(\w+)/ ", (ROOT / "docs/architecture.md").read_text(encoding="utf-8"), re.MULTILINE)
     folders = [file.parent for file in (ROOT / "daemon").rglob("__init__.py")][1:]
     assert sorted(tree) == sorted(folder.name for folder in folders if folder != ROOT / "daemon")
+
+
+def test_the_drawing_of_the_layers_is_what_the_test_of_the_architecture_holds() -> None:
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    drawn = re.search(r"^## Who may import whom$.*?\n\n((?: {4}.+\n)+)", text, re.DOTALL | re.MULTILINE)
+    assert drawn is not None
+    rows = [set(re.sub(r" {3,}the stages", "", row).split()) for row in drawn[1].splitlines()]
+    there = {path.stem for path in (ROOT / "daemon").iterdir()} - {"__main__"}
+    assert rows[::-1] == [wings & there for wings in LAYERS if wings & there]
 
 
 def test_the_readme_is_short_and_its_picture_is_small_and_says_whose_it_is() -> None:
