@@ -45,7 +45,7 @@ class FramesScored:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Heartbeat:
     """Work got on: something was judged, refined, made or proven, or it waits on purpose."""
 
     video_id: int
@@ -68,21 +68,21 @@ class Ended:
     stills: tuple[Still, ...] = ()
 
 
-News = Taken | Progress | FramesScored | Step | Left | Ended
+Event = Taken | Progress | FramesScored | Heartbeat | Left | Ended
 
-Observer = Callable[[News], None]
+Listener = Callable[[Event], None]
 """Must be quick and must not raise: it is called in the middle of the work."""
 
 
-def ignore(_: News) -> None:
+def ignore(_: Event) -> None:
     """The observer that does not care."""
 
 
-def to_all(*observers: Observer) -> Observer:
+def to_all(*listeners: Listener) -> Listener:
     """One observer that tells several, in order."""
 
-    def tell(news: News) -> None:
-        for observer in observers:
-            observer(news)
+    def tell(event: Event) -> None:
+        for listener in listeners:
+            listener(event)
 
     return tell

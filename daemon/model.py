@@ -99,13 +99,13 @@ class VideoInfo:
 class Frame:
     """One decoded frame on its way to the scorer.
 
-    ``frame`` is the 0-based decode ordinal. ``hash`` is the hex SHA-1 of the unpadded planes in the
+    ``index`` is the 0-based decode ordinal. ``hash`` is the hex SHA-1 of the unpadded planes in the
     native pixel format. ``picture`` is None when the frame's stored score is to be kept.
     ``corrupt`` is the decoder's own word that parts of the frame are made up. ``features`` is the record that
     was measured of the picture.
     """
 
-    frame: int
+    index: int
     pts: int | None
     time_s: float
     hash: str

@@ -26,7 +26,7 @@ from daemon.inbox import stability
 from daemon.model import Status
 from daemon.pipeline.score_video import Pipeline
 from daemon.pipeline.select_frames import Chooser
-from daemon.scoring.batcher import SharedScorer
+from daemon.scoring.batcher import Batcher
 from daemon.scoring.open import open_scorer
 from daemon.store.store import Store
 from tests import edited
@@ -91,7 +91,7 @@ async def score(film: Path, database: Path) -> None:
         assert record is not None
         scorer = open_scorer(config.score)
         with ThreadPoolExecutor(1) as thread:
-            await Pipeline(config, store, lambda _: None).score(record, SharedScorer(scorer, thread))
+            await Pipeline(config, store, lambda _: None).score(record, Batcher(scorer, thread))
             scorer.close()
     finally:
         await store.close()

@@ -30,7 +30,7 @@ from daemon.export.ffmpeg_process import find_binary
 from daemon.inbox import stability
 from daemon.model import FileIdentity, Picture, Scored, Status, VideoInfo
 from daemon.pipeline.score_video import Pipeline
-from daemon.scoring.batcher import SharedScorer
+from daemon.scoring.batcher import Batcher
 from daemon.scoring.open import open_scorer
 from daemon.scoring.protocol import Scorer
 from daemon.store.store import Store
@@ -231,7 +231,7 @@ async def _whole(path: Path, config: Config, scorer: Scorer) -> tuple[Stage, flo
             pipeline = Pipeline(config, store, lambda _: None)
             with _peak_memory() as peak:
                 before, started = _cpu_seconds(), time.perf_counter()
-                await pipeline.score(record, SharedScorer(scorer, thread))
+                await pipeline.score(record, Batcher(scorer, thread))
                 stage = Stage(0, time.perf_counter() - started, _cpu_seconds() - before)
             frames = (await store.video(record.id)).frames_decoded or 0
             rows = list((await store.rows_of(record.id, range(frames))).values())

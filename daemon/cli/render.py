@@ -294,7 +294,7 @@ class Bars:
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
 
-    def update(self, progress: events.News) -> None:
+    def update(self, progress: events.Event) -> None:
         """Draw progress; other news does not concern it."""
         if not isinstance(progress, events.Progress):
             return

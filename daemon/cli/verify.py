@@ -181,8 +181,8 @@ def _against_source(
                 info, config, DecodeReport(), single_thread=single, wanted=left, depth=depth, keep_hdr=keep_hdr
             )
             for frame in decoded if left else ():
-                again = [_compare(claim, frame) for claim in by_frame[frame.frame]]
-                found[frame.frame] = again if single or not any(again) else found.get(frame.frame, again)
+                again = [_compare(claim, frame) for claim in by_frame[frame.index]]
+                found[frame.index] = again if single or not any(again) else found.get(frame.index, again)
     except StillwatchError as error:
         reason = error.sentence
     for ordinal, claims in by_frame.items():
@@ -194,7 +194,7 @@ def _against_source(
 def _compare(claim: _Claim, frame: Frame) -> str:
     """Why the frame is not the still, or nothing."""
     if frame.hash != claim.hash:
-        return f"frame {frame.frame} of the source has hash {frame.hash[:12]}, the still was made of {claim.hash[:12]}"
+        return f"frame {frame.index} of the source has hash {frame.hash[:12]}, the still was made of {claim.hash[:12]}"
     if frame.picture is None:
         return "the frame could not be turned into a picture"
     off = proof.difference(claim.still, frame.picture)

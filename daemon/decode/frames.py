@@ -255,7 +255,7 @@ def frames(
     left = set(wanted)
     try:
         for frame in run(False, wanted):
-            left.discard(frame.frame)
+            left.discard(frame.index)
             yield frame
     except DamageError:
         yield from run(True, frozenset(left))

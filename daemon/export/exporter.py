@@ -98,7 +98,8 @@ class Exporter:
     """Makes the stills of one video in a workshop and publishes them.
 
     ``redecode`` is the reference decoder; it runs on a thread of its own, ``decoded`` says how far it is, and it is
-    given up when it hangs for ``stuck_seconds``. ``got_on`` is called whenever something was made, proven or decoded.
+    given up when it hangs for ``stuck_seconds``. ``on_progress`` is called whenever something was made, proven or
+    decoded.
 
     ``unsteady`` is set when a frame, decoded with one thread, is not the one that was scored although nothing was
     wrong with the file: it is damaged in a way that decoders do not tell, and has to be scored with one thread.
@@ -112,14 +113,14 @@ class Exporter:
         demuxers: str,
         capabilities: Capabilities,
         redecode: Redecode,
-        got_on: Callable[[], None] = lambda: None,
+        on_progress: Callable[[], None] = lambda: None,
         decoded: Callable[[], int] = lambda: 0,
         stuck_seconds: float = 300.0,
     ) -> None:
         self.unsteady = False
         self._decoded = decoded
         self._stuck_seconds = stuck_seconds
-        self._got_on = got_on
+        self._got_on = on_progress
         self._source = source
         self._config = config
         self._output = output
@@ -220,7 +221,7 @@ class Exporter:
             seconds=self._stuck_seconds,
             what="the decoder",
             progress=self._decoded,
-            got_on=self._got_on,
+            on_progress=self._got_on,
         )
 
     async def _check_steady(self, ordinal: int, digest: str) -> None:
@@ -304,20 +305,20 @@ class Exporter:
         reasons = dict.fromkeys(left, "the frame could not be decoded again")
         async with self._reading(frozenset(left)) as decoded:
             async for frame in decoded:
-                if frame.picture is None or not self._judge_steady(frame, left[frame.frame]):
-                    reasons[frame.frame] = "decoding again gave another picture than the scored one"
+                if frame.picture is None or not self._judge_steady(frame, left[frame.index]):
+                    reasons[frame.index] = "decoding again gave another picture than the scored one"
                     continue
                 try:
-                    proven[frame.frame] = await self._encode(frame, frame.picture, folder)
-                    del reasons[frame.frame]
+                    proven[frame.index] = await self._encode(frame, frame.picture, folder)
+                    del reasons[frame.index]
                     self._got_on()
                 except ProofError as error:
-                    reasons[frame.frame] = str(error)
+                    reasons[frame.index] = str(error)
         return proven, reasons
 
     async def _encode(self, frame: Frame, pixels: Picture, folder: Path) -> Proven:
         height, width = pixels.shape[:2]
-        path = self._file(folder, frame.frame)
+        path = self._file(folder, frame.index)
         arguments = ffmpeg_arguments.encode_arguments(self._image, width, height, path.name)
         ended = await ffmpeg_process.run(
             self._capabilities, arguments, folder, self._config.timeout_seconds, pixels.tobytes()
@@ -326,7 +327,7 @@ class Exporter:
             disk_space.refuse_full(self._output.path, ended.message)
             ffmpeg_process.refuse_ended(ended)
             # The frame was there: what failed is the program, not the proof.
-            raise ExportError(Kind.EXPORT, f"FFmpeg could not encode frame {frame.frame}: {ended.message[-300:]}")
+            raise ExportError(Kind.EXPORT, f"FFmpeg could not encode frame {frame.index}: {ended.message[-300:]}")
         await asyncio.to_thread(proof.check_image, path, width, height, self._image)
         if difference := await asyncio.to_thread(proof.difference, path, pixels):
             raise ProofError(difference)

@@ -25,11 +25,11 @@ from typing import TypeVar
 from daemon.config.output import OutputConfig
 from daemon.config.watch import WatchConfig
 from daemon.errors import ConfigError, Kind, StoreError, VideoError
-from daemon.events import Ended, News
+from daemon.events import Ended, Event
 from daemon.inbox import stability
 from daemon.logs.setup import get
 from daemon.model import FileIdentity, Status
-from daemon.runtime.retry import pauses
+from daemon.runtime.retry import is_global
 from daemon.store.sources import DueSource
 from daemon.store.store import Store
 
@@ -80,7 +80,7 @@ def check(watch: WatchConfig, output: OutputConfig) -> None:
         raise ConfigError(f"watch.after_path = {watch.after_path} cannot be made: {error.strerror}") from error
 
 
-class After:
+class SourceDisposal:
     """Does what is due, one source after the other: ``tell`` it the news, ``run`` it."""
 
     def __init__(self, config: WatchConfig, store: Store, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -92,9 +92,9 @@ class After:
         self._said: dict[int, str] = {}
         self._missed_at: dict[int, float] = {}
 
-    def tell(self, news: News) -> None:
-        """A video that is done may have something due; an Observer."""
-        if isinstance(news, Ended) and news.record.status is Status.DONE:
+    def tell(self, event: Event) -> None:
+        """A video that is done may have something due; a Listener."""
+        if isinstance(event, Ended) and event.record.status is Status.DONE:
             self._wake.set()
 
     async def run(self) -> None:
@@ -128,7 +128,7 @@ class After:
         except (OSError, VideoError, _NotNow) as error:
             return self._failed(due, str(error))
         except Exception as error:
-            if isinstance(error, StoreError) and pauses(error):
+            if isinstance(error, StoreError) and is_global(error):
                 raise
             return self._failed(due, repr(error), error)
         self._said.pop(due.video_id, None)
@@ -166,7 +166,7 @@ class After:
         begun = due.target == due.file.path
         if not (begun and await asyncio.to_thread(_gone, due, self._config.path)):
             await self._require(due)
-            await self._store.aim(due.video_id, due.file.path)
+            await self._store.record_target(due.video_id, due.file.path)
             await self._store.make_durable()
             await self._to_the_end(lambda: _delete_file(due.file))
         await self._store.source_deleted(due.video_id)
@@ -185,7 +185,7 @@ class After:
             ours = target == due.target
             if not ours and await asyncio.to_thread(os.path.lexists, target):
                 continue
-            await self._store.aim(due.video_id, target)
+            await self._store.record_target(due.video_id, target)
             await self._store.make_durable()
             try:
                 return await self._to_the_end(partial(_move_file, due, target, self._stopping, begun=ours))

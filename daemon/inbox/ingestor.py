@@ -12,14 +12,14 @@ from pathlib import Path
 
 from daemon.config.watch import WatchConfig
 from daemon.errors import ConfigError, Kind, StillwatchError, StoreError, VideoError
-from daemon.events import Ended, Observer, ignore
+from daemon.events import Ended, Listener, ignore
 from daemon.inbox import stability
-from daemon.inbox.stability import Settled, Settler, Verdict
+from daemon.inbox.stability import Settled, StabilityTracker, Verdict
 from daemon.inbox.watcher import Watcher
 from daemon.logs.setup import get
 from daemon.model import FileIdentity, Status, VideoRecord
 from daemon.runtime.heartbeat import Heartbeats
-from daemon.runtime.retry import Patience, pauses
+from daemon.runtime.retry import StagePause, is_global
 from daemon.store.store import Store
 
 log = get(__name__)
@@ -49,20 +49,20 @@ class Intake:
         on_queued: Callable[[], None],
         pause_seconds: float,
         monotonic: Callable[[], float] = time.monotonic,
-        observer: Observer = ignore,
+        listener: Listener = ignore,
         hearts: Heartbeats | None = None,
     ) -> None:
         self._hearts = hearts or Heartbeats(0.0)
         # A cancellation ends this room, not a word.
-        self._patience = Patience(STAGE, asyncio.Event(), pause_seconds, monotonic=monotonic)
+        self._patience = StagePause(STAGE, asyncio.Event(), pause_seconds, monotonic=monotonic)
         self._rescan_at = self._rescanned_at = monotonic()
         self._config = config
         self._store = store
         self._on_queued = on_queued
         self._monotonic = monotonic
-        self._observer = observer
+        self._listener = listener
         self._alive = True
-        self._settler = Settler(config.settle_seconds, self._stat, clock=monotonic)
+        self._tracker = StabilityTracker(config.settle_seconds, self._stat, clock=monotonic)
         self._watcher = Watcher(config, self._found, self._lost)
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
@@ -87,7 +87,7 @@ class Intake:
                 if await self._step():
                     self._patience.went_well()
             except StillwatchError as error:
-                if not pauses(error):
+                if not is_global(error):
                     raise
                 # What had settled is found again.
                 self._rescan_at = self._monotonic()
@@ -96,7 +96,7 @@ class Intake:
                 continue
             self._hearts.rest(STAGE)
             now = self._monotonic()
-            due = self._settler.next_due(now)
+            due = self._tracker.next_due(now)
             pause = min(self._rescan_at - now, ALIVE_SECONDS, ALIVE_SECONDS if due is None else due)
             try:
                 async with asyncio.timeout(max(pause, 0.01)):
@@ -123,7 +123,7 @@ class Intake:
             self._rescan_at = math.inf
             await self._rescan()
             self._rescan_at = min(self._rescan_at, self._monotonic() + self._config.rescan_seconds)
-        settled = await asyncio.to_thread(self._settler.poll, self._monotonic())
+        settled = await asyncio.to_thread(self._tracker.poll, self._monotonic())
         await self._admit(settled)
         return rescan or bool(settled)
 
@@ -135,7 +135,7 @@ class Intake:
 
     def _found(self, path: Path) -> None:
         """Called on watchdog's threads."""
-        self._settler.noticed(path)
+        self._tracker.noticed(path)
         if not self._closed.is_set():
             self._loop.call_soon_threadsafe(self._wake.set)
 
@@ -167,7 +167,7 @@ class Intake:
             log.warning("watch.unavailable", path=str(self._config.path), reason=error.sentence)
             return
         for path in await self._store.unknown(looks):
-            self._settler.noticed(path)
+            self._tracker.noticed(path)
 
     def _looks(self) -> list[tuple[Path, int, int]]:
         found = []
@@ -189,7 +189,7 @@ class Intake:
             except VideoError as error:
                 await self._not_taken(by_path[path], error)
             except MemoryError:
-                self._settler.noticed(path)
+                self._tracker.noticed(path)
             except Exception as error:
                 # One file that nobody foresaw must not keep all others out.
                 unforeseen = VideoError(
@@ -201,7 +201,7 @@ class Intake:
     async def _not_taken(self, look: tuple[Path, int, int], error: VideoError) -> None:
         path, size_bytes, mtime_ns = look
         if error.kind is Kind.CHANGED:
-            self._settler.noticed(path)
+            self._tracker.noticed(path)
             return
         if error.kind is Kind.MISSING:
             return
@@ -212,7 +212,7 @@ class Intake:
                 # Every rescan tries again.
                 return
         refused = await refuse(self._store, file, error)
-        self._observer(Ended(refused))
+        self._listener(Ended(refused))
 
     async def _take(self, path: Path, size_bytes: int, mtime_ns: int) -> None:
         await asyncio.to_thread(stability.refuse_outside, path, self._config.path, self._config.follow_outside)
@@ -221,7 +221,7 @@ class Intake:
             raise VideoError(Kind.CHANGED, f"{path} changed again before it could be taken")
         record = await enter(self._store, file, copies=self._config.copies)
         if record.error_kind == Kind.DUPLICATE:
-            self._observer(Ended(record))
+            self._listener(Ended(record))
         if record.status is Status.DONE and await self._store.source_back(record.id, DROPPED_AGAIN):
             log.info("source.kept", video=str(path), video_id=record.id, reason=DROPPED_AGAIN)
         self._on_queued()

@@ -95,7 +95,7 @@ class _Tracked:
     since: float = 0.0
 
 
-class Settler:
+class StabilityTracker:
     """Watches noticed paths until they have stood still for ``settle_seconds``.
 
     Only stillness between two looks counts, measured by the ``now`` (seconds, monotonic) that the

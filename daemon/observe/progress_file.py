@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from daemon import __version__
-from daemon.events import Left, News, Progress, Taken
+from daemon.events import Event, Left, Progress, Taken
 from daemon.logs.setup import get
 from daemon.model import Status
 
@@ -53,7 +53,7 @@ class _Work:
     progress: Progress | None = None
 
 
-class Board:
+class ProgressFile:
     """Keeps the board of one running daemon: ``tell`` it the news, ``run`` writes it, ``take_down`` removes it."""
 
     def __init__(self, database: Path, clock: Callable[[], datetime] = utc_now) -> None:
@@ -75,18 +75,18 @@ class Board:
         """Bytes of decoded pictures that wait for the scorer, over all videos."""
         return sum(work.progress.queue_bytes for work in self._works.values() if work.progress is not None)
 
-    def tell(self, news: News) -> None:
-        """Take notice of something; an Observer."""
+    def tell(self, event: Event) -> None:
+        """Take notice of something; a Listener."""
         now = self._now()
-        if isinstance(news, Taken):
-            self._works[news.video_id] = _Work(news.status, now, now)
-        elif isinstance(news, Progress):
-            if (work := self._works.get(news.video_id)) is not None:
-                work.progress, work.at = news, now
-        elif isinstance(news, Left):
+        if isinstance(event, Taken):
+            self._works[event.video_id] = _Work(event.status, now, now)
+        elif isinstance(event, Progress):
+            if (work := self._works.get(event.video_id)) is not None:
+                work.progress, work.at = event, now
+        elif isinstance(event, Left):
             # The next stage may have taken the video before this one let go of it.
-            if (gone := self._works.get(news.video_id)) is not None and gone.status is news.status:
-                del self._works[news.video_id]
+            if (gone := self._works.get(event.video_id)) is not None and gone.status is event.status:
+                del self._works[event.video_id]
         else:
             return
         self._changed.set()

@@ -16,9 +16,9 @@ from prometheus_client import (
 )
 
 from daemon.errors import Kind
-from daemon.events import Ended, FramesScored, Left, News, Taken
+from daemon.events import Ended, Event, FramesScored, Left, Taken
 from daemon.model import Status
-from daemon.observe.progress_file import Board
+from daemon.observe.progress_file import ProgressFile
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 EXPORT_BUCKETS_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)
@@ -29,7 +29,7 @@ class Metrics:
 
     def __init__(
         self,
-        board: Board,
+        board: ProgressFile,
         registry: CollectorRegistry | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -64,20 +64,20 @@ class Metrics:
         waiting.set_function(lambda: board.queue_bytes)
         ProcessCollector(registry=registry)
 
-    def tell(self, news: News) -> None:
-        """Count it; an Observer."""
-        if isinstance(news, FramesScored):
-            self._frames.inc(news.frames)
-        elif isinstance(news, Taken) and news.status is Status.EXPORTING:
-            self._exporting[news.video_id] = self._monotonic()
-        elif isinstance(news, Left) and news.status is Status.EXPORTING:
-            self._export.observe(self._monotonic() - self._exporting.pop(news.video_id, self._monotonic()))
-        elif isinstance(news, Ended):
-            self._videos.labels(news.record.status.value).inc()
-            self._stills.inc(len(news.stills))
+    def tell(self, event: Event) -> None:
+        """Count it; a Listener."""
+        if isinstance(event, FramesScored):
+            self._frames.inc(event.frames)
+        elif isinstance(event, Taken) and event.status is Status.EXPORTING:
+            self._exporting[event.video_id] = self._monotonic()
+        elif isinstance(event, Left) and event.status is Status.EXPORTING:
+            self._export.observe(self._monotonic() - self._exporting.pop(event.video_id, self._monotonic()))
+        elif isinstance(event, Ended):
+            self._videos.labels(event.record.status.value).inc()
+            self._stills.inc(len(event.stills))
             # A copy of a known video is refused, but nothing is wrong with it.
-            if news.record.error_kind not in (None, Kind.DUPLICATE):
-                self._errors.labels(news.record.error_kind).inc()
+            if event.record.error_kind not in (None, Kind.DUPLICATE):
+                self._errors.labels(event.record.error_kind).inc()
 
     def page(self, videos: Mapping[str, int]) -> bytes:
         """The text exposition; ``videos`` are the counts by status as the store has them."""

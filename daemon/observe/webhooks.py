@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 from daemon import __version__
 from daemon.config.service import NotifyConfig
 from daemon.errors import ConfigError
-from daemon.events import Ended, News
+from daemon.events import Ended, Event
 from daemon.logs.setup import get
 from daemon.model import VideoRecord
 
@@ -50,7 +50,7 @@ class HookError(Exception):
 Send = Callable[[Ended], Awaitable[None]]
 
 
-class Hooks:
+class Webhooks:
     """Delivers one payload after the other; ``tell`` it the news, ``run`` it, ``finish`` it at the end."""
 
     def __init__(self, config: NotifyConfig, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
@@ -66,14 +66,14 @@ class Hooks:
         if url := config.url.get_secret_value():
             self._targets[public(url)] = self._post
 
-    def tell(self, news: News) -> None:
-        """Queue what is asked for; an Observer."""
-        if not self._targets or not isinstance(news, Ended) or news.record.status.value not in self._config.when:
+    def tell(self, event: Event) -> None:
+        """Queue what is asked for; a Listener."""
+        if not self._targets or not isinstance(event, Ended) or event.record.status.value not in self._config.when:
             return
         try:
-            self._queue.put_nowait(news)
+            self._queue.put_nowait(event)
         except asyncio.QueueFull:
-            _drop(news, f"{QUEUE_VIDEOS} others wait already")
+            _drop(event, f"{QUEUE_VIDEOS} others wait already")
 
     async def run(self) -> None:
         """Deliver until cancelled."""
@@ -92,14 +92,14 @@ class Hooks:
         left = [self._current] if self._current is not None else []
         while not self._queue.empty():
             left.append(self._queue.get_nowait())
-        for news in left:
-            _drop(news, "the daemon stopped first")
+        for event in left:
+            _drop(event, "the daemon stopped first")
 
-    async def _deliver(self, target: str, send: Send, news: Ended) -> None:
-        bound = log.bind(video=str(news.record.file.path), video_id=news.record.id)
+    async def _deliver(self, target: str, send: Send, event: Ended) -> None:
+        bound = log.bind(video=str(event.record.file.path), video_id=event.record.id)
         for attempt in range(1, self._config.attempts + 1):
             try:
-                await send(news)
+                await send(event)
             except HookError as error:
                 if error.again and attempt < self._config.attempts:
                     await self._sleep(BACK_OFF_SECONDS * 2 ** (attempt - 1))
@@ -110,7 +110,7 @@ class Hooks:
                 bound.info("notify.sent", target=target)
                 return
 
-    async def _command(self, news: Ended) -> None:
+    async def _command(self, event: Ended) -> None:
         with tempfile.TemporaryFile() as said:
             try:
                 process = await asyncio.create_subprocess_exec(
@@ -118,7 +118,7 @@ class Hooks:
                     stdin=asyncio.subprocess.PIPE,
                     stdout=asyncio.subprocess.DEVNULL,
                     stderr=said,
-                    env=environment(news.record),
+                    env=environment(event.record),
                     # A group of its own, so that a timeout ends its children too.
                     start_new_session=True,
                 )
@@ -126,7 +126,7 @@ class Hooks:
                 raise HookError(f"it cannot be run: {error.strerror}", again=False) from error
             try:
                 async with asyncio.timeout(self._config.timeout_seconds):
-                    await process.communicate(_body(news))
+                    await process.communicate(_body(event))
             except TimeoutError as error:
                 raise HookError(f"it took longer than {self._config.timeout_seconds:g} s") from error
             finally:
@@ -137,7 +137,7 @@ class Hooks:
             if process.returncode:
                 raise HookError(f"it ended with code {process.returncode}: {_last_words(said)}")
 
-    async def _post(self, news: Ended) -> None:
+    async def _post(self, event: Ended) -> None:
         """In a thread of its own that nobody waits for: name look-ups and slow servers can't be cancelled."""
         loop = asyncio.get_running_loop()
         answered: asyncio.Future[None] = loop.create_future()
@@ -150,7 +150,7 @@ class Hooks:
         def work() -> None:
             failed: Exception | None = None
             try:
-                post(self._config.url.get_secret_value(), _body(news), self._config.timeout_seconds)
+                post(self._config.url.get_secret_value(), _body(event), self._config.timeout_seconds)
             except Exception as error:
                 failed = error
             with suppress(RuntimeError):  # the loop is closed: the daemon has stopped
@@ -164,9 +164,9 @@ class Hooks:
             raise HookError(f"no answer within {self._config.timeout_seconds:g} s") from error
 
 
-def payload_of(news: Ended) -> dict[str, Any]:
+def payload_of(event: Ended) -> dict[str, Any]:
     """What hooks are given: plain JSON, bytes of a name that are not UTF-8 as ``\\\\xe9``."""
-    record = news.record
+    record = event.record
     return {
         "event": f"video.{record.status.value}",
         "video": _text(str(record.file.path)),
@@ -182,7 +182,7 @@ def payload_of(news: Ended) -> dict[str, Any]:
                 "time_s": still.time_s,
                 "score": still.score,
             }
-            for still in news.stills
+            for still in event.stills
         ],
     }
 
@@ -248,13 +248,13 @@ def _last_words(said: IO[bytes]) -> str:
     return " ".join(said.read().decode("utf-8", "replace").split()) or "it said nothing"
 
 
-def _body(news: Ended) -> bytes:
-    return json.dumps(payload_of(news)).encode("ascii")
+def _body(event: Ended) -> bytes:
+    return json.dumps(payload_of(event)).encode("ascii")
 
 
 def _text(value: str) -> str:
     return value.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _drop(news: Ended, reason: str) -> None:
-    log.warning("notify.dropped", video=str(news.record.file.path), video_id=news.record.id, reason=reason)
+def _drop(event: Ended, reason: str) -> None:
+    log.warning("notify.dropped", video=str(event.record.file.path), video_id=event.record.id, reason=reason)

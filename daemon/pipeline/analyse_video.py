@@ -31,11 +31,13 @@ def settings(config: Config) -> dict[str, Any]:
     }
 
 
-async def judge(store: Store, record: VideoRecord, config: Config, got_on: Callable[[], None] = lambda: None) -> int:
+async def judge(
+    store: Store, record: VideoRecord, config: Config, on_progress: Callable[[], None] = lambda: None
+) -> int:
     """See to it that shots and verdicts are stored; returns the number of frames without features.
 
     When there are any, the film was scored by an older version, and nothing can be judged. The records are
-    read some thousand at a time, and only their figures are kept; ``got_on`` is called each time.
+    read some thousand at a time, and only their figures are kept; ``on_progress`` is called each time.
     """
     wanted = settings(config)
     if await store.judged(record.id) == wanted:
@@ -44,7 +46,7 @@ async def judge(store: Store, record: VideoRecord, config: Config, got_on: Calla
     figures: list[NDArray[np.void]] = []
     missing = 0
     async for blobs in store.feature_records(record.id):
-        got_on()
+        on_progress()
         records = features.unpack(blobs)
         missing += int((records["version"] == 0).sum())
         figures.append(recfunctions.repack_fields(records[_FIGURES]))

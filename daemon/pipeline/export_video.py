@@ -10,7 +10,7 @@ from daemon.config.schema import Config
 from daemon.decode import frames
 from daemon.decode.damage import DecodeReport
 from daemon.errors import ExportError, Kind, VideoError
-from daemon.events import Observer, Step, ignore
+from daemon.events import Heartbeat, Listener, ignore
 from daemon.export import exporter as export
 from daemon.export import work_folder
 from daemon.export.ffmpeg_arguments import Capabilities, ImageFormat
@@ -30,10 +30,10 @@ MAX_DROPPED = 50
 class Finalizer:
     """Takes scored videos to their published stills."""
 
-    def __init__(self, config: Config, store: Store, observer: Observer = ignore) -> None:
+    def __init__(self, config: Config, store: Store, listener: Listener = ignore) -> None:
         self._config = config
         self._store = store
-        self._observer = observer
+        self._listener = listener
 
     async def finish(
         self, record: VideoRecord, capabilities: Capabilities, after: str | None = None
@@ -45,11 +45,11 @@ class Finalizer:
         """
         await require_unchanged(record.file, self._config.service.stuck_seconds)
 
-        def got_on() -> None:
-            self._observer(Step(record.id, Status.EXPORTING))
+        def on_progress() -> None:
+            self._listener(Heartbeat(record.id, Status.EXPORTING))
 
-        exporter = self._exporter(record, capabilities, got_on)
-        chooser = Chooser(self._config, self._store, record, got_on)
+        exporter = self._exporter(record, capabilities, on_progress)
+        chooser = Chooser(self._config, self._store, record, on_progress)
         first = await chooser.choose()
         exporter.preflight(len(first.picks))
         with work_folder.workshop(self._config.output.path, record.id) as place:
@@ -70,7 +70,9 @@ class Finalizer:
         )
         return stills
 
-    def _exporter(self, record: VideoRecord, capabilities: Capabilities, got_on: Callable[[], None]) -> export.Exporter:
+    def _exporter(
+        self, record: VideoRecord, capabilities: Capabilities, on_progress: Callable[[], None]
+    ) -> export.Exporter:
         source = _source(record)
         reports: list[DecodeReport] = []
 
@@ -93,7 +95,7 @@ class Finalizer:
             frames.DEMUXERS,
             capabilities,
             redecode,
-            got_on,
+            on_progress,
             lambda: sum(report.frames for report in reports),
             self._config.service.stuck_seconds,
         )

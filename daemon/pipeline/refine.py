@@ -27,12 +27,16 @@ def lower_better(config: Config) -> bool:
 
 
 async def refine(
-    store: Store, record: VideoRecord, config: Config, frames: Sequence[int], got_on: Callable[[], None] = lambda: None
+    store: Store,
+    record: VideoRecord,
+    config: Config,
+    frames: Sequence[int],
+    on_progress: Callable[[], None] = lambda: None,
 ) -> dict[int, Outcome]:
     """The second metric's outcomes of some frames: the stored ones, and the others scored now and stored.
 
     Only these frames are decoded into pictures, and none when all are stored by this very scorer. A frame whose hash
-    is not the stored one gets no outcome. ``got_on`` is called after every batch. Raises ScorerError, VideoError.
+    is not the stored one gets no outcome. ``on_progress`` is called after every batch. Raises ScorerError, VideoError.
     """
     metric = config.score.refine.metric
     await require_unchanged(record.file, config.service.stuck_seconds)
@@ -44,7 +48,7 @@ async def refine(
         try:
             known = (await store.refined(record.id, metric)).get(scorer.identity, {})
             missing = frozenset(frames) - known.keys()
-            scored = await _score(store, record, config, scorer, thread, missing, got_on)
+            scored = await _score(store, record, config, scorer, thread, missing, on_progress)
         finally:
             await asyncio.shield(loop.run_in_executor(thread, scorer.close))
     finally:
@@ -68,7 +72,7 @@ async def _score(
     scorer: Scorer,
     thread: ThreadPoolExecutor,
     missing: frozenset[int],
-    got_on: Callable[[], None],
+    on_progress: Callable[[], None],
 ) -> dict[int, Outcome]:
     if not missing or record.info is None:
         return {}
@@ -81,11 +85,11 @@ async def _score(
     async def flush() -> None:
         pictures = [frame.picture for frame in batch if frame.picture is not None]
         found = await asyncio.get_running_loop().run_in_executor(thread, scorer.score, pictures)
-        outcomes = {frame.frame: outcome for frame, outcome in zip(batch, found, strict=True)}
+        outcomes = {frame.index: outcome for frame, outcome in zip(batch, found, strict=True)}
         await store.add_refined(record.id, scorer.metric, scorer.identity, outcomes)
         scored.update(outcomes)
         batch.clear()
-        got_on()
+        on_progress()
 
     async with reading(
         decoded,
@@ -93,10 +97,10 @@ async def _score(
         seconds=config.service.stuck_seconds,
         what="the decoder",
         progress=lambda: report.frames,
-        got_on=got_on,
+        on_progress=on_progress,
     ) as frames:
         async for frame in frames:
-            if frame.picture is None or frame.hash != rows[frame.frame].hash:
+            if frame.picture is None or frame.hash != rows[frame.index].hash:
                 continue
             batch.append(frame)
             height, width = frame.picture.shape[:2]

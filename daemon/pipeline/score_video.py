@@ -16,14 +16,14 @@ from daemon.config.schema import Config
 from daemon.decode import frames as decode
 from daemon.decode.damage import DamageError, DecodeReport
 from daemon.errors import Kind, ScorerError, VideoError
-from daemon.events import FramesScored, Observer, Progress
+from daemon.events import FramesScored, Listener, Progress
 from daemon.inbox import stability
 from daemon.logs.setup import get
 from daemon.media import filters
 from daemon.model import FileIdentity, Frame, Outcome, Picture, Scored, Status, VideoInfo, VideoRecord
 from daemon.runtime.channel import Channel
-from daemon.runtime.stall import on_a_thread, produce, unless_stuck
-from daemon.scoring.batcher import SharedScorer
+from daemon.runtime.stall import produce, run_in_abandonable_thread, with_stall_timeout
+from daemon.scoring.batcher import Batcher
 from daemon.scoring.protocol import Scorer
 from daemon.store.store import Store
 
@@ -43,12 +43,12 @@ class Pipeline:
         self,
         config: Config,
         store: Store,
-        observer: Observer,
+        listener: Listener,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._config = config
         self._store = store
-        self._observer = observer
+        self._listener = listener
         self._monotonic = monotonic
         self._channels: set[Channel[Frame]] = set()
         self._suspects: set[int] = set()
@@ -64,22 +64,22 @@ class Pipeline:
         """Go on with these settings."""
         self._config = config
 
-    async def score(self, record: VideoRecord, desk: SharedScorer) -> bool:
+    async def score(self, record: VideoRecord, batcher: Batcher) -> bool:
         """Decode, score and store every frame; False when stopped before the end.
 
         Frames that are stored already with the same hash are not scored again. Raises VideoError.
         """
         try:
-            return await self._score(record, desk)
+            return await self._score(record, batcher)
         except VideoError as error:
             if error.kind.rejects:
                 # A refusal is final: a disk or share that fails in the middle must not look like a bad file.
                 await self._require_readable(record.file)
             raise
 
-    async def _score(self, record: VideoRecord, desk: SharedScorer) -> bool:
+    async def _score(self, record: VideoRecord, batcher: Batcher) -> bool:
         await require_unchanged(record.file, self._config.service.stuck_seconds)
-        scorer = desk.scorer
+        scorer = batcher.scorer
         info = await self._probe(record.file.path)
         known = await self._store.begin_scoring(record.id, info, scorer.metric, scorer.lower_better, scorer.identity)
         bound = log.bind(video=str(record.file.path), video_id=record.id)
@@ -97,11 +97,11 @@ class Pipeline:
             self._suspects.add(record.id)
         single = record.damaged
         try:
-            report = await self._pass(record, info, known, desk, scorer, single_thread=single)
+            report = await self._pass(record, info, known, batcher, scorer, single_thread=single)
         except DamageError as damage:
             bound.warning("video.damaged", reason=str(damage), action="decoding again with one thread")
             known = await self._committed(record.id)
-            report = await self._pass(record, info, known, desk, scorer, single_thread=True)
+            report = await self._pass(record, info, known, batcher, scorer, single_thread=True)
         if report is None:
             await self._store.flush()
             return False
@@ -121,20 +121,20 @@ class Pipeline:
         return True
 
     async def _probe(self, path: Path) -> VideoInfo:
-        opening = on_a_thread(lambda: decode.probe(path, self._config.decode), "probe")
-        return await unless_stuck(opening, self._config.service.stuck_seconds, "opening the file")
+        opening = run_in_abandonable_thread(lambda: decode.probe(path, self._config.decode), "probe")
+        return await with_stall_timeout(opening, self._config.service.stuck_seconds, "opening the file")
 
     async def _require_readable(self, file: FileIdentity) -> None:
         """Raise VideoError(UNREADABLE, MISSING or CHANGED) when the content cannot be read as it was admitted."""
-        reading = on_a_thread(lambda: stability.fingerprint(file.path), "look")
-        found = await unless_stuck(reading, self._config.service.stuck_seconds, "reading the file")
+        reading = run_in_abandonable_thread(lambda: stability.fingerprint(file.path), "look")
+        found = await with_stall_timeout(reading, self._config.service.stuck_seconds, "reading the file")
         if found.fingerprint != file.fingerprint:
             raise _changed()
 
     async def _next_batch(self, channel: Channel[Frame], size: int) -> Sequence[Frame]:
         """Raises VideoError(STUCK) when not a single frame comes; a slow decoder fills its batch in its own time."""
         seconds = self._config.service.stuck_seconds
-        return await unless_stuck(channel.take(size), seconds, "the decoder", lambda: channel.received)
+        return await with_stall_timeout(channel.take(size), seconds, "the decoder", lambda: channel.received)
 
     async def _committed(self, video_id: int) -> list[str]:
         await self._store.flush()
@@ -145,7 +145,7 @@ class Pipeline:
         record: VideoRecord,
         info: VideoInfo,
         known: list[str],
-        desk: SharedScorer,
+        batcher: Batcher,
         scorer: Scorer,
         *,
         single_thread: bool,
@@ -168,26 +168,26 @@ class Pipeline:
         width, height = filters.picture_size(info)
         itemsize = filters.bits(info, filters.layout_of(info)) // 8
         outstanding: deque[asyncio.Task[None]] = deque()
-        depth = CPU_BATCHES if desk.scorer.device == "cpu" else GPU_BATCHES
+        depth = CPU_BATCHES if batcher.scorer.device == "cpu" else GPU_BATCHES
         decoder.start()
         try:
-            size = desk.scorer.batch_size(height, width, itemsize)
+            size = batcher.scorer.batch_size(height, width, itemsize)
             while batch := await self._next_batch(channel, size):
-                outstanding.append(asyncio.create_task(self._score_batch(record.id, batch, desk, scorer)))
+                outstanding.append(asyncio.create_task(self._score_batch(record.id, batch, batcher, scorer)))
                 if len(outstanding) >= depth:
                     await outstanding[0]
                     outstanding.popleft()
                 progress = Progress(
                     video_id=record.id,
                     video=str(record.file.path),
-                    frame=batch[0].frame,
+                    frame=batch[0].index,
                     frames_total=info.frames_estimate,
                     fps=meter.fps(len(batch)),
                     queue_bytes=channel.queued_bytes,
                     batch=size,
                 )
                 self._tell(progress, meter.due())
-                size = desk.scorer.batch_size(height, width, itemsize)
+                size = batcher.scorer.batch_size(height, width, itemsize)
             while outstanding:
                 await outstanding[0]
                 outstanding.popleft()
@@ -201,24 +201,24 @@ class Pipeline:
                 log.error("decode.stuck", video=str(record.file.path), video_id=record.id)
         return None if self._stopping else report
 
-    async def _score_batch(self, video_id: int, batch: Sequence[Frame], desk: SharedScorer, scorer: Scorer) -> None:
+    async def _score_batch(self, video_id: int, batch: Sequence[Frame], batcher: Batcher, scorer: Scorer) -> None:
         """Score the frames that need it and write their rows."""
         fresh = [frame for frame in batch if frame.picture is not None]
         pictures = [frame.picture for frame in fresh if frame.picture is not None]
-        outcomes = await self._outcomes(pictures, desk, scorer)
+        outcomes = await self._outcomes(pictures, batcher, scorer)
         await self._store.add_frames(video_id, [_row(f, o) for f, o in zip(fresh, outcomes, strict=True)])
         if fresh and video_id in self._suspects:
             # It gets further than the last time: what ended that was not this film.
             self._suspects.discard(video_id)
-            await self._store.forgive(video_id)
-        self._observer(FramesScored(len(fresh)))
+            await self._store.reset_attempts(video_id)
+        self._listener(FramesScored(len(fresh)))
 
-    async def _outcomes(self, pictures: Sequence[Picture], desk: SharedScorer, scorer: Scorer) -> list[Outcome]:
-        if desk.scorer is not scorer:
+    async def _outcomes(self, pictures: Sequence[Picture], batcher: Batcher, scorer: Scorer) -> list[Outcome]:
+        if batcher.scorer is not scorer:
             # Its rows must not be mixed with those of another scorer.
             raise ScorerError(Kind.DEVICE, "the scorer was opened again in mid-video")
         try:
-            return await unless_stuck(desk.score(pictures), self._config.service.stuck_seconds, "the scorer")
+            return await with_stall_timeout(batcher.score(pictures), self._config.service.stuck_seconds, "the scorer")
         except VideoError as error:
             if error.kind is not Kind.STUCK:
                 raise
@@ -226,7 +226,7 @@ class Pipeline:
             raise ScorerError(Kind.STUCK, error.sentence) from error
 
     def _tell(self, progress: Progress, due: bool) -> None:
-        self._observer(progress)
+        self._listener(progress)
         if due:
             eta = progress.eta_s
             log.info(
@@ -256,7 +256,7 @@ def unchanged(file: FileIdentity) -> None:
 
 async def require_unchanged(file: FileIdentity, seconds: float) -> None:
     """``unchanged`` on a thread of its own. Raises VideoError, STUCK when the look takes longer than ``seconds``."""
-    await unless_stuck(on_a_thread(lambda: unchanged(file), "look"), seconds, "looking at the file")
+    await with_stall_timeout(run_in_abandonable_thread(lambda: unchanged(file), "look"), seconds, "looking at the file")
 
 
 def _changed() -> VideoError:
@@ -280,7 +280,7 @@ def _measured(frames: Generator[Frame, None, None]) -> Generator[Frame, None, No
 
 def _row(frame: Frame, outcome: Outcome) -> Scored:
     note = "corrupt" if frame.corrupt and outcome.note is None else outcome.note
-    return Scored(frame.frame, frame.pts, frame.time_s, outcome.score, note, frame.hash, frame.features)
+    return Scored(frame.index, frame.pts, frame.time_s, outcome.score, note, frame.hash, frame.features)
 
 
 class _Meter:

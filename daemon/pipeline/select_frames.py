@@ -41,9 +41,9 @@ class Chooser:
     """Chooses from one scored film, as often as asked; what does not change is read once."""
 
     def __init__(
-        self, config: Config, store: Store, record: VideoRecord, got_on: Callable[[], None] = lambda: None
+        self, config: Config, store: Store, record: VideoRecord, on_progress: Callable[[], None] = lambda: None
     ) -> None:
-        self._got_on = got_on
+        self._got_on = on_progress
         self._config = config
         self._store = store
         self._record = record

@@ -11,7 +11,7 @@ from functools import partial
 from daemon.analysis import measure
 from daemon.config.schema import Config
 from daemon.errors import Kind, ScorerError, StillwatchError, StoreError, VideoError
-from daemon.events import Ended, Left, Observer, Step, Taken
+from daemon.events import Ended, Heartbeat, Left, Listener, Taken
 from daemon.export import ffmpeg_process
 from daemon.export.ffmpeg_arguments import Capabilities
 from daemon.inbox.ingestor import still_there
@@ -20,9 +20,9 @@ from daemon.model import Status, VideoRecord
 from daemon.pipeline.export_video import Finalizer
 from daemon.pipeline.score_video import Pipeline, status_after
 from daemon.runtime import folders
-from daemon.runtime.retry import Patience, nothing, pauses, retry_delay_seconds
-from daemon.runtime.stall import on_a_thread, unless_stuck
-from daemon.scoring.batcher import SharedScorer
+from daemon.runtime.retry import StagePause, is_global, nothing, retry_delay_seconds
+from daemon.runtime.stall import run_in_abandonable_thread, with_stall_timeout
+from daemon.scoring.batcher import Batcher
 from daemon.scoring.open import check, open_scorer
 from daemon.scoring.protocol import Scorer
 from daemon.store.queue import LONGEST_RETRY_SECONDS
@@ -48,9 +48,9 @@ class Workers:
         self,
         config: Config,
         store: Store,
-        desk: SharedScorer,
+        batcher: Batcher,
         capabilities: Capabilities,
-        observer: Observer,
+        listener: Listener,
         among: Collection[int] | None = None,
         *,
         after: bool = False,
@@ -58,12 +58,12 @@ class Workers:
         self.config = config
         self._acts_after = after
         self._store = store
-        self.desk = desk
+        self.batcher = batcher
         self._capabilities = capabilities
         self._among = among
-        self._observer = observer
-        self._pipeline = Pipeline(config, store, observer)
-        self._finalizer = Finalizer(config, store, observer)
+        self._listener = listener
+        self._pipeline = Pipeline(config, store, listener)
+        self._finalizer = Finalizer(config, store, listener)
         self._stop = asyncio.Event()
         self._losses = 0
         self._replacing = asyncio.Lock()
@@ -81,15 +81,15 @@ class Workers:
         for wake in self._wakes.values():
             wake.set()
 
-    async def hurry(self) -> None:
+    async def set_busy_timeout(self) -> None:
         """While stopping: whoever else holds the database does not hold up the stop."""
-        await self._store.hurry(HURRY_SECONDS)
+        await self._store.set_busy_timeout(HURRY_SECONDS)
 
     def reconfigure(self, config: Config) -> None:
         """Go on with these settings, the export with its next video."""
         self.config = config
         self._pipeline.reconfigure(config)
-        self._finalizer = Finalizer(config, self._store, self._observer)
+        self._finalizer = Finalizer(config, self._store, self._listener)
 
     def start(self) -> list[asyncio.Task[None]]:
         """The loops as tasks: ``decode.concurrency`` that score, one that selects and exports."""
@@ -102,21 +102,21 @@ class Workers:
 
     async def _loop(self, waiting: Status, working: Status, work: Work) -> None:
         forever = self._among is None
-        patience = Patience(working.value, self._stop, self.config.service.pause_seconds, forever=forever)
+        pause = StagePause(working.value, self._stop, self.config.service.pause_seconds, forever=forever)
         seen = -1
         while not self._stop.is_set():
             self._wakes[waiting].clear()
-            record = await patience.through(lambda: self._store.claim(waiting, working, self._among))
+            record = await pause.through(lambda: self._store.claim(waiting, working, self._among))
             if record is None:
                 seen = await self._idle(waiting, seen)
                 continue
-            self._observer(Taken(record.id, str(record.file.path), working))
-            patience.on_wait = partial(self._observer, Step(record.id, working))
+            self._listener(Taken(record.id, str(record.file.path), working))
+            pause.on_wait = partial(self._listener, Heartbeat(record.id, working))
             try:
-                await self._one(record, waiting, work, patience)
+                await self._one(record, waiting, work, pause)
             finally:
-                patience.on_wait = nothing
-                self._observer(Left(record.id, working))
+                pause.on_wait = nothing
+                self._listener(Left(record.id, working))
             self.changed.set()
 
     async def _idle(self, waiting: Status, seen: int) -> int:
@@ -131,47 +131,47 @@ class Workers:
                 if version != seen or await self._store.any_due(waiting):
                     return version
 
-    async def _one(self, record: VideoRecord, waiting: Status, work: Work, patience: Patience) -> None:
+    async def _one(self, record: VideoRecord, waiting: Status, work: Work, pause: StagePause) -> None:
         """One video's turn, after which nobody holds it; also when it is cancelled while an error is dealt with."""
         try:
-            await self._attempt(record, waiting, work, patience)
+            await self._attempt(record, waiting, work, pause)
         except asyncio.CancelledError:
             await asyncio.shield(self._store.release(record.id, waiting))
             raise
 
-    async def _attempt(self, record: VideoRecord, waiting: Status, work: Work, patience: Patience) -> None:
+    async def _attempt(self, record: VideoRecord, waiting: Status, work: Work, pause: StagePause) -> None:
         """One bad file never stops the others; only a broken store, or a device that stays lost, ends the loop."""
-        scorer = self.desk.scorer
+        scorer = self.batcher.scorer
         try:
             await work(record)
         except StillwatchError as error:
             await self._release_if_cancelled(record, waiting)
             failure = await self._of_the_folder(record, error)
-            if pauses(failure):
-                await self._pause(record, waiting, failure, patience)
+            if is_global(failure):
+                await self._pause(record, waiting, failure, pause)
                 return
             if isinstance(error, StoreError):
                 raise
-            await patience.through(lambda: self._after(record, waiting, failure))
-            await patience.through(lambda: self._pass_on(record))
+            await pause.through(lambda: self._after(record, waiting, failure))
+            await pause.through(lambda: self._pass_on(record))
             if isinstance(error, ScorerError) and waiting is Status.QUEUED:
                 await self._scorer_failed(scorer, error)
         except MemoryError as error:
             await self._release_if_cancelled(record, waiting)
             short = VideoError(Kind.OUT_OF_MEMORY, f"memory ran out ({error}): free some, or lower decode.queue_bytes")
             short.__cause__ = error
-            await patience.through(lambda: self._after(record, waiting, short))
+            await pause.through(lambda: self._after(record, waiting, short))
         except Exception as error:
             await self._release_if_cancelled(record, waiting)
             log.exception("video.crashed", video=str(record.file.path), video_id=record.id)
             reason = f"an unexpected {type(error).__name__}: {error}; please report it with the log"
             failure = VideoError(Kind.INTERNAL, reason)
             failure.__cause__ = error
-            await patience.through(lambda: self._ended(record, failure))
+            await pause.through(lambda: self._ended(record, failure))
         else:
             if waiting is Status.QUEUED:
                 self._losses = 0
-            patience.went_well()
+            pause.went_well()
 
     async def _of_the_folder(self, record: VideoRecord, error: StillwatchError) -> StillwatchError:
         """The same error, or that a whole folder is away, which would meet every video."""
@@ -179,13 +179,13 @@ class Workers:
         if self._among is not None:
             return error
         if error.kind is Kind.EXPORT:
-            looking = on_a_thread(lambda: folders.require_written(output), "look")
+            looking = run_in_abandonable_thread(lambda: folders.require_written(output), "look")
         elif error.kind is Kind.UNREADABLE and record.file.path.is_relative_to(watch):
-            looking = on_a_thread(lambda: folders.require_listed(watch), "look")
+            looking = run_in_abandonable_thread(lambda: folders.require_listed(watch), "look")
         else:
             return error
         try:
-            await unless_stuck(looking, self.config.service.stuck_seconds, "looking at the folder")
+            await with_stall_timeout(looking, self.config.service.stuck_seconds, "looking at the folder")
         except StillwatchError as away:
             away.__cause__ = error
             return away
@@ -198,16 +198,16 @@ class Workers:
             await asyncio.shield(self._store.release(record.id, waiting))
             raise asyncio.CancelledError
 
-    async def _pause(self, record: VideoRecord, waiting: Status, error: StillwatchError, patience: Patience) -> None:
+    async def _pause(self, record: VideoRecord, waiting: Status, error: StillwatchError, pause: StagePause) -> None:
         """Wait for room or for the database; a video that needs more room than others lets them go first."""
         if self._among is not None:
             await self._store.release(record.id, waiting)
             raise error
         delay = 2 * self.config.service.pause_seconds
-        await patience.through(
+        await pause.through(
             lambda: self._store.postpone(record.id, waiting, error, delay, attempt_counts=False, retry_counts=False)
         )
-        await patience.wait(error)
+        await pause.wait(error)
 
     async def _after(self, record: VideoRecord, waiting: Status, error: StillwatchError) -> None:
         """Try again later what may pass by itself, as often as the settings allow; everything else has ended."""
@@ -239,13 +239,13 @@ class Workers:
         if error.kind is not Kind.DEVICE:
             return
         async with self._replacing:
-            if self.desk.scorer is not scorer:
+            if self.batcher.scorer is not scorer:
                 return
             self._losses += 1
             log.error("scorer.lost", device=scorer.device, losses=self._losses, error=error.sentence)
             if self._losses >= DEVICE_LOSSES:
                 raise error
-            await self.desk.replace(scorer)
+            await self.batcher.replace(scorer)
 
     async def _ended(self, record: VideoRecord, error: StillwatchError) -> None:
         status = status_after(error)
@@ -259,7 +259,7 @@ class Workers:
             # A refusal is an answer; a failure keeps its traceback.
             exc_info=(error.__cause__ or False) if status is Status.FAILED else False,
         )
-        self._observer(Ended(await self._store.video(record.id)))
+        self._listener(Ended(await self._store.video(record.id)))
 
     async def _pass_on(self, record: VideoRecord) -> None:
         """A copy that was noted as a duplicate takes the place of a video that is not to be had any more."""
@@ -281,7 +281,7 @@ class Workers:
                 return
 
     async def _score(self, record: VideoRecord) -> None:
-        if await self._pipeline.score(record, self.desk):
+        if await self._pipeline.score(record, self.batcher):
             self._wakes[Status.SCORED].set()
         else:
             await self._store.release(record.id, Status.QUEUED)
@@ -294,12 +294,12 @@ class Workers:
         if stills is None:
             self._wakes[Status.QUEUED].set()
             return
-        self._observer(Ended(await self._store.video(record.id), tuple(stills)))
+        self._listener(Ended(await self._store.video(record.id), tuple(stills)))
 
 
 @asynccontextmanager
 async def workers(
-    config: Config, store: Store, observer: Observer, among: Collection[int] | None = None, *, after: bool = False
+    config: Config, store: Store, listener: Listener, among: Collection[int] | None = None, *, after: bool = False
 ) -> AsyncIterator[Workers]:
     """Workers with a scorer and an FFmpeg that were found to work. Raises StillwatchError if not.
 
@@ -313,12 +313,12 @@ async def workers(
             await loop.run_in_executor(thread, check, config.score.refine.metric)
         scorer = await loop.run_in_executor(thread, open_scorer, config.score)
         await asyncio.to_thread(measure.warm_up)
-        desk = SharedScorer(scorer, thread, lambda: open_scorer(config.score))
+        batcher = Batcher(scorer, thread, lambda: open_scorer(config.score))
         try:
             log.info("scorer.ready", scorer=scorer.identity, device=scorer.device, ffmpeg=capabilities.version)
-            yield Workers(config, store, desk, capabilities, observer, among, after=after)
+            yield Workers(config, store, batcher, capabilities, listener, among, after=after)
         finally:
-            closing = loop.run_in_executor(thread, desk.scorer.close)
+            closing = loop.run_in_executor(thread, batcher.scorer.close)
             done, _ = await asyncio.wait([closing], timeout=CLOSE_SECONDS)
             if not done:
                 log.error("scorer.stuck", device=scorer.device, seconds=CLOSE_SECONDS)

@@ -17,7 +17,7 @@ log = get(__name__)
 _EVERYBODY = frozenset({Kind.DISK_FULL, Kind.AWAY, Kind.BUSY})
 
 
-def pauses(error: BaseException) -> bool:
+def is_global(error: BaseException) -> bool:
     """Whether the cause would meet every video: a disk that is full or away, a database that somebody else holds."""
     return isinstance(error, StillwatchError) and error.kind in _EVERYBODY
 
@@ -31,7 +31,7 @@ def retry_delay_seconds(retries: int, first_seconds: float, longest_seconds: flo
     return min(first_seconds * 2.0 ** min(retries, 40), longest_seconds)
 
 
-class Patience:
+class StagePause:
     """Lets one stage wait for room on a disk or for the database, and says so once.
 
     Every wait ends early when ``stop`` is set. Without ``forever`` there is no second try: whoever waits in the
@@ -86,7 +86,7 @@ class Patience:
             try:
                 done = await work()
             except StillwatchError as error:
-                if not pauses(error) or self._stop.is_set() or not self._forever:
+                if not is_global(error) or self._stop.is_set() or not self._forever:
                     raise
                 await self.wait(error)
             else:

@@ -28,7 +28,7 @@ def stuck(what: str, seconds: float) -> VideoError:
     )
 
 
-async def unless_stuck(
+async def with_stall_timeout(
     work: Awaitable[T], seconds: float, what: str, progress: Callable[[], object] = lambda: None
 ) -> T:
     """What ``work`` gives. Raises VideoError(STUCK) when ``progress`` gives the same for ``seconds`` meanwhile."""
@@ -47,7 +47,7 @@ async def unless_stuck(
         task.cancel()
 
 
-async def on_a_thread(work: Callable[[], T], name: str) -> T:
+async def run_in_abandonable_thread(work: Callable[[], T], name: str) -> T:
     """Like ``asyncio.to_thread``, but on a daemon thread of its own: if it hangs, no other work waits for it."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
@@ -107,11 +107,11 @@ async def reading(
     seconds: float,
     what: str,
     progress: Callable[[], object] = lambda: None,
-    got_on: Callable[[], None] = lambda: None,
+    on_progress: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[AsyncIterator[T]]:
     """The items one by one, from a thread of their own; it works on the next one while one is looked at.
 
-    ``progress`` changes when the thread gets on without giving an item. ``got_on`` is called whenever it was seen
+    ``progress`` changes when the thread gets on without giving an item. ``on_progress`` is called whenever it was seen
     to. Raises VideoError(STUCK), and what ``items`` raise. The thread is told to stop at the end of the block.
     """
     channel: Channel[T] = Channel(1)
@@ -122,11 +122,11 @@ async def reading(
         now = (channel.received, progress())
         if now != seen:
             seen = now
-            got_on()
+            on_progress()
         return now
 
     async def each() -> AsyncGenerator[T, None]:
-        while taken := await unless_stuck(channel.take(1), seconds, what, state):
+        while taken := await with_stall_timeout(channel.take(1), seconds, what, state):
             yield taken[0]
 
     threading.Thread(target=produce, args=(items, channel, lambda _: 1), name=name, daemon=True).start()

@@ -18,7 +18,7 @@ _Group = list[tuple[Sequence[Picture], asyncio.Future[list[Outcome]]]]
 """What was handed in, and who waits for it."""
 
 
-class SharedScorer:
+class Batcher:
     """Lets several videos use the one scorer on its one thread.
 
     Pictures that are handed in while a batch is being scored are joined to the next one, up to the

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from daemon.config.schema import Config
-from daemon.events import News, Observer, to_all
+from daemon.events import Event, Listener, to_all
 from daemon.inbox import disposal
 from daemon.logs.setup import get
 from daemon.observe import http_server, prometheus
-from daemon.observe.progress_file import Board
+from daemon.observe.progress_file import ProgressFile
 from daemon.observe.prometheus import Metrics
 from daemon.observe.reports import current
-from daemon.observe.webhooks import Hooks
+from daemon.observe.webhooks import Webhooks
 from daemon.store.store import Store
 
 log = get(__name__)
@@ -31,40 +31,40 @@ Liveness = Callable[[], str]
 """Why the daemon is not well, in a few words; nothing when it is."""
 
 
-class Attendants:
+class BackgroundTasks:
     """Everyone that is told the news. ``unwell`` is what ``/healthz`` asks; it is for the service to set."""
 
-    def __init__(self, *observers: Observer) -> None:
-        self._tell = to_all(*observers)
+    def __init__(self, *listeners: Listener) -> None:
+        self._tell = to_all(*listeners)
         self.unwell: Liveness = lambda: "starting"
 
-    def tell(self, news: News) -> None:
-        """Pass it on; an Observer."""
-        self._tell(news)
+    def tell(self, event: Event) -> None:
+        """Pass it on; a Listener."""
+        self._tell(event)
 
 
 @asynccontextmanager
-async def attended(config: Config, store: Store) -> AsyncIterator[Attendants]:
+async def background_tasks(config: Config, store: Store) -> AsyncIterator[BackgroundTasks]:
     """Attendants at work for as long as the context lasts; at its end each gets a short time to finish.
 
     Raises StillwatchError(CONFIG) when ``service.http``, ``notify.command`` or ``watch.after_path`` cannot be used.
     """
     disposal.check(config.watch, config.output)
-    board = Board(config.database.path)
-    sources = disposal.After(config.watch, store)
+    board = ProgressFile(config.database.path)
+    sources = disposal.SourceDisposal(config.watch, store)
     measured = Metrics(board)
-    hooks = Hooks(config.notify)
-    side = Attendants(board.tell, measured.tell, hooks.tell, sources.tell)
+    hooks = Webhooks(config.notify)
+    background = BackgroundTasks(board.tell, measured.tell, hooks.tell, sources.tell)
     async with AsyncExitStack() as stack:
         stack.callback(board.take_down)
         if config.service.http:
-            pages = _pages(store, config.database.path, measured, lambda: side.unwell())
+            pages = _pages(store, config.database.path, measured, lambda: background.unwell())
             await stack.enter_async_context(http_server.serving(config.service.http, pages))
         await stack.enter_async_context(_running(board.run(), "board"))
         await stack.enter_async_context(_running(sources.run(), "after"))
         await stack.enter_async_context(_running(hooks.run(), "hooks"))
         stack.push_async_callback(hooks.finish, STOP_SECONDS)
-        yield side
+        yield background
 
 
 def _pages(store: Store, database: Path, measured: Metrics, unwell: Liveness) -> dict[str, http_server.Page]:

@@ -17,7 +17,7 @@ from daemon.config.reload import reload
 from daemon.config.schema import Config
 from daemon.config.service import ServiceConfig
 from daemon.errors import Kind, StillwatchError, StoreError
-from daemon.events import Left, News, Observer, Progress, Step, Taken, ignore, to_all
+from daemon.events import Event, Heartbeat, Left, Listener, Progress, Taken, ignore, to_all
 from daemon.export import work_folder
 from daemon.inbox.ingestor import Intake
 from daemon.logs import setup
@@ -28,8 +28,8 @@ from daemon.pipeline.workers import Workers, cancel, wind_down, workers
 from daemon.runtime import heartbeat, systemd
 from daemon.runtime.deadline import GRACE_SECONDS, Deadline
 from daemon.runtime.heartbeat import Heartbeats
-from daemon.runtime.retry import Patience, pauses
-from daemon.service.background import Attendants, attended
+from daemon.runtime.retry import StagePause, is_global
+from daemon.service.background import BackgroundTasks, background_tasks
 from daemon.store.store import Store
 
 log = get(__name__)
@@ -87,7 +87,7 @@ class Stop:
         self.asked.set()
 
 
-async def run(config: Config, observer: Observer = ignore, read_config: Callable[[], Config] | None = None) -> None:
+async def run(config: Config, listener: Listener = ignore, read_config: Callable[[], Config] | None = None) -> None:
     """The daemon: watch, score and export until a signal asks it to stop. Raises StillwatchError.
 
     HUP reads the configuration again with ``read_config`` and takes over what can change.
@@ -104,11 +104,11 @@ async def run(config: Config, observer: Observer = ignore, read_config: Callable
         try:
             resumed, aside = await store.recover(config.service.max_attempts)
             async with (
-                attended(config, store) as side,
-                workers(config, store, to_all(observer, side.tell, pulse(hearts, config)), after=True) as crew,
+                background_tasks(config, store) as background,
+                workers(config, store, to_all(listener, background.tell, pulse(hearts, config)), after=True) as crew,
             ):
                 pause_seconds = config.service.pause_seconds
-                intake = Intake(config.watch, store, crew.wake, pause_seconds, observer=side.tell, hearts=hearts)
+                intake = Intake(config.watch, store, crew.wake, pause_seconds, listener=background.tell, hearts=hearts)
                 await intake.start()
                 log.info(
                     "service.ready",
@@ -121,7 +121,7 @@ async def run(config: Config, observer: Observer = ignore, read_config: Callable
                 )
                 systemd.tell("READY=1")
                 with _hangup(read_config, crew):
-                    await _serve(config, intake, crew, stop, side, hearts, _reporters(store, hearts))
+                    await _serve(config, intake, crew, stop, background, hearts, _reporters(store, hearts))
         finally:
             await _close(store, stop)
         log.info("service.stopped")
@@ -138,14 +138,14 @@ def _pool() -> ThreadPoolExecutor:
 
 async def _opened(config: Config, stop: Stop) -> Store | None:
     """The database, once nobody else holds it; None when a stop was asked for in the meantime."""
-    patience = Patience("start", stop.asked, config.service.pause_seconds)
+    pause = StagePause("start", stop.asked, config.service.pause_seconds)
     try:
-        store = await patience.through(lambda: Store.open(config.database))
+        store = await pause.through(lambda: Store.open(config.database))
     except StoreError as error:
-        if stop.asked.is_set() and pauses(error):
+        if stop.asked.is_set() and is_global(error):
             return None
         raise
-    patience.went_well()
+    pause.went_well()
     return store
 
 
@@ -153,7 +153,7 @@ async def _close(store: Store, stop: Stop) -> None:
     try:
         await store.close()
     except StoreError as error:
-        if not (stop.asked.is_set() and pauses(error)):
+        if not (stop.asked.is_set() and is_global(error)):
             raise
         log.warning("service.late", tasks=["store"], reason=error.sentence)
 
@@ -163,14 +163,14 @@ async def _serve(
     intake: Intake,
     crew: Workers,
     stop: Stop,
-    side: Attendants,
+    background: BackgroundTasks,
     hearts: Heartbeats,
     reporters: Sequence[asyncio.Task[None]],
 ) -> None:
     arrival = asyncio.create_task(intake.run(), name="intake")
     working = crew.start()
     asked = asyncio.create_task(stop.asked.wait(), name="signals")
-    side.unwell = lambda: _unwell([arrival, *working], stop, hearts)
+    background.unwell = lambda: _unwell([arrival, *working], stop, hearts)
     try:
         await asyncio.wait([arrival, asked, *working, *reporters], return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -178,13 +178,13 @@ async def _serve(
         await cancel([arrival])
         await intake.stop()
         crew.stop()
-        hurrying = asyncio.create_task(crew.hurry(), name="hurry")
+        shortening = asyncio.create_task(crew.set_busy_timeout(), name="busy-timeout")
         await wind_down(working, config.service.stop_seconds)
-        await cancel([hurrying, *reporters])
+        await cancel([shortening, *reporters])
     for task in (arrival, *working, *reporters):
         if task.cancelled() or (error := task.exception()) is None:
             continue
-        if not (stop.asked.is_set() and pauses(error)):
+        if not (stop.asked.is_set() and is_global(error)):
             raise error
         # The row stays as it is: the next start finds it, as after a kill.
         log.warning("service.late", tasks=[task.get_name()], reason=str(error))
@@ -232,7 +232,7 @@ def _unwell(tasks: Sequence[asyncio.Task[None]], stop: Stop, hearts: Heartbeats)
     return f"stuck: {', '.join(stuck)}" if stuck else ""
 
 
-def pulse(hearts: Heartbeats, config: Config) -> Observer:
+def pulse(hearts: Heartbeats, config: Config) -> Listener:
     """An observer that hears in the news which videos get on.
 
     An FFmpeg run is silent until it ends, and has its own limit.
@@ -240,11 +240,11 @@ def pulse(hearts: Heartbeats, config: Config) -> Observer:
     scoring = PATIENT * config.service.stuck_seconds
     allowed = {Status.SCORING: scoring, Status.EXPORTING: scoring + config.export.timeout_seconds}
 
-    def tell(news: News) -> None:
-        match news:
+    def tell(event: Event) -> None:
+        match event:
             case Taken(video_id, _, status):
                 hearts.beat(f"{status} {video_id}", allowed[status])
-            case Step(video_id, status):
+            case Heartbeat(video_id, status):
                 hearts.beat(f"{status} {video_id}", allowed[status])
             case Progress(video_id):
                 hearts.beat(f"{Status.SCORING} {video_id}", scoring)

@@ -10,7 +10,7 @@ from pathlib import Path
 from daemon.config.output import OutputConfig
 from daemon.config.schema import Config
 from daemon.errors import Kind, VideoError
-from daemon.events import Observer, ignore
+from daemon.events import Listener, ignore
 from daemon.export import work_folder
 from daemon.export.exporter import image_format
 from daemon.inbox import stability
@@ -24,7 +24,7 @@ from daemon.store.store import PastSelection, Store
 _HOPELESS = (Status.FAILED, Status.REJECTED, Status.MISSING)
 
 
-async def once(config: Config, paths: Sequence[Path], observer: Observer = ignore) -> tuple[list[VideoRecord], bool]:
+async def once(config: Config, paths: Sequence[Path], listener: Listener = ignore) -> tuple[list[VideoRecord], bool]:
     """Take files through the same pipeline in the foreground, in order.
 
     Returns their rows as they stand at the end, and whether a signal stopped it early. Files that are
@@ -40,7 +40,7 @@ async def once(config: Config, paths: Sequence[Path], observer: Observer = ignor
             await store.recover(config.service.max_attempts)
             ids = [(await _submit(store, path, copies=config.watch.copies)).id for path in paths]
             if any([(await store.video(one)).status not in _HOPELESS for one in ids]):
-                await _work_off(config, store, ids, observer, stop)
+                await _work_off(config, store, ids, listener, stop)
             return [await store.video(one) for one in ids], stop.asked.is_set()
         finally:
             await store.close()
@@ -59,8 +59,8 @@ async def _submit(store: Store, path: Path, *, copies: bool) -> VideoRecord:
     return await store.video(record.id)
 
 
-async def _work_off(config: Config, store: Store, ids: Sequence[int], observer: Observer, stop: Stop) -> None:
-    async with workers(config, store, observer, among=ids) as crew:
+async def _work_off(config: Config, store: Store, ids: Sequence[int], listener: Listener, stop: Stop) -> None:
+    async with workers(config, store, listener, among=ids) as crew:
         for one in ids:
             await _reopen(config, store, crew, await store.video(one))
         tasks = crew.start()
@@ -86,13 +86,13 @@ async def _reopen(config: Config, store: Store, crew: Workers, record: VideoReco
     """A video that is done goes through again only as far as the settings have changed."""
     if record.status is not Status.DONE:
         return
-    if record.scorer != crew.desk.scorer.identity:
+    if record.scorer != crew.batcher.scorer.identity:
         await store.set_status(record.id, Status.QUEUED)
         return
     latest = await store.latest_selection(record.id)
     if (
         latest is None
-        or latest.params != selection_params(config, crew.desk.scorer.identity)
+        or latest.params != selection_params(config, crew.batcher.scorer.identity)
         or not await asyncio.to_thread(_as_wanted, config.output, record, latest)
     ):
         await store.set_status(record.id, Status.SCORED)

@@ -103,7 +103,7 @@ class Connection:
                 Kind.DATABASE, f"{self._path} was deleted or replaced while it was in use: put it back, or start again"
             )
 
-    async def hurry(self, busy_seconds: float) -> None:
+    async def set_busy_timeout(self, busy_seconds: float) -> None:
         """Wait no longer than this for another writer from now on."""
         await self._db.execute(f"PRAGMA busy_timeout = {round(busy_seconds * 1000)}")
 

@@ -209,7 +209,7 @@ class Queue(Connection):
                 (status, video_id),
             )
 
-    async def forgive(self, video_id: int) -> None:
+    async def reset_attempts(self, video_id: int) -> None:
         """Starts that have not come to an end are forgotten but for this one."""
         async with self._writing() as db:
             await db.execute("UPDATE videos SET attempts = 1 WHERE id = ? AND attempts > 1", (video_id,))

@@ -64,7 +64,7 @@ class Sources(Connection):
             )
             return cursor.rowcount > 0
 
-    async def aim(self, video_id: int, target: Path) -> None:
+    async def record_target(self, video_id: int, target: Path) -> None:
         """Note where a source is about to be moved to, for the start after a kill."""
         async with self._writing() as db:
             await db.execute("UPDATE sources SET target = ? WHERE video_id = ?", (path_value(target), video_id))

@@ -205,7 +205,7 @@ class Machine:
 
 
 def install_python(machine: Machine) -> None:
-    """The packages and the source of this test run, in the place where the README installs them with pip."""
+    """The packages and the source of this test run, in the place where docs/systemd.md installs them with pip."""
     # A machine that never had it, even where this one has.
     machine.shell(
         f"userdel --force stillwatch 2>/dev/null || true; rm -rf {PREFIX}/.venv/bin {CONFIG.parent}"

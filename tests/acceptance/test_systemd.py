@@ -1,4 +1,4 @@
-"""The shipped unit under a real systemd, installed as the README says.
+"""The shipped unit under a real systemd, installed as docs/systemd.md says.
 
 The unit is the shipped file. What its drop-in changes, and why:
 
@@ -85,9 +85,9 @@ def journal(machine: Machine) -> Iterator[Journal]:
 
 @pytest.fixture(scope="module")
 def installed(machine: Machine, journal: Journal) -> Machine:
-    """The unit, running: what the README's commands made of it."""
+    """The unit, running: what the commands of docs/systemd.md made of it."""
     drop_in(machine, "test.conf", TEST_DROP_IN)
-    for command in readme_commands():
+    for command in documented_commands():
         # The packages are there: what pip would fetch is what this test run uses.
         if not command.startswith("python3 -m venv"):
             machine.shell(f"cd {SOURCE}; {command}")
@@ -95,9 +95,8 @@ def installed(machine: Machine, journal: Journal) -> Machine:
     return machine
 
 
-def readme_commands() -> list[str]:
-    section = (ROOT / "README.md").read_text().split("### systemd", 1)[1]
-    block = re.search(r"```sh\n(.*?)```", section, re.DOTALL)
+def documented_commands() -> list[str]:
+    block = re.search(r"```sh\n(.*?)```", (ROOT / "docs/systemd.md").read_text(), re.DOTALL)
     assert block is not None
     return block.group(1).splitlines()
 
@@ -141,7 +140,7 @@ def exposures(machine: Machine) -> dict[str, float]:
 
 
 def test_the_readme_has_five_commands_and_they_work(installed: Machine) -> None:
-    assert len(readme_commands()) == 5
+    assert len(documented_commands()) == 5
     assert installed.properties("ActiveState", "SubState", "StatusText") == {
         "ActiveState": "active",
         "SubState": "running",
@@ -341,7 +340,7 @@ def test_a_watch_folder_under_srv_works_as_the_example_says(
 def test_every_line_in_the_journal_is_an_event_of_the_contract(installed: Machine, journal: Journal) -> None:
     installed.run("systemctl", "stop", UNIT)
     journal.event("service.stopped")
-    known = set(re.findall(r"`((?:service|scorer|video|export|watch)\.\w+)`", (ROOT / "README.md").read_text()))
+    known = set(re.findall(r"`((?:service|scorer|video|export|watch)\.\w+)`", (ROOT / "docs/events.md").read_text()))
     events = [event for entry in journal.entries if (event := event_of(entry)) is not None]
     assert {"service.ready", "video.queued", "video.progress", "video.done"} <= {event["event"] for event in events}
     for event in events:

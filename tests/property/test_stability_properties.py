@@ -13,7 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from daemon.inbox.stability import Settler
+from daemon.inbox.stability import StabilityTracker
 
 PATHS = [Path(f"/inbox/{name}.mp4") for name in "abc"]
 paths = st.sampled_from(PATHS)
@@ -38,7 +38,7 @@ class Settling(RuleBasedStateMachine):
         self.disk: dict[Path, FakeLook] = {}
         self.written_at: dict[Path, int] = {}
         self.noticed_at: dict[Path, int] = {}
-        self.settler = Settler(settle, self.look)
+        self.tracker = StabilityTracker(settle, self.look)
 
     def look(self, path: Path) -> FakeLook:
         if path not in self.disk:
@@ -58,12 +58,12 @@ class Settling(RuleBasedStateMachine):
 
     @rule(path=paths)
     def notice(self, path: Path) -> None:
-        self.settler.noticed(path)
+        self.tracker.noticed(path)
         self.noticed_at.setdefault(path, self.now)
 
     @rule(path=paths)
     def forget(self, path: Path) -> None:
-        self.settler.forget(path)
+        self.tracker.forget(path)
         self.noticed_at.pop(path, None)
 
     @rule(ticks=st.integers(0, 30))
@@ -73,7 +73,7 @@ class Settling(RuleBasedStateMachine):
     @rule()
     def poll(self) -> None:
         seen_before = {path: path in self.disk for path in self.noticed_at}
-        settled = self.settler.poll(self.now)
+        settled = self.tracker.poll(self.now)
         returned = [item.path for item in settled]
         assert len(set(returned)) == len(returned)
         for item in settled:
@@ -85,19 +85,19 @@ class Settling(RuleBasedStateMachine):
             assert (item.size_bytes, item.mtime_ns) == (look.st_size, look.st_mtime_ns)
             del self.noticed_at[item.path]
         self.drop_what_the_settler_found_gone()
-        assert len(self.settler) == len(self.noticed_at)
-        wait = self.settler.next_due(self.now)
+        assert len(self.tracker) == len(self.noticed_at)
+        wait = self.tracker.next_due(self.now)
         assert (wait is None) == (not self.noticed_at)
         assert wait is None or wait > 0, "a poll leaves nothing that is due"
 
     def drop_what_the_settler_found_gone(self) -> None:
         for path in [path for path in self.noticed_at if path not in self.disk]:
-            if path not in self.settler._tracked:
+            if path not in self.tracker._tracked:
                 del self.noticed_at[path]
 
     @rule()
     def wait_as_long_as_asked(self) -> None:
-        wait = self.settler.next_due(self.now)
+        wait = self.tracker.next_due(self.now)
         if wait is not None:
             self.now += int(wait)
             self.poll()
@@ -109,11 +109,11 @@ class Settling(RuleBasedStateMachine):
         expected = {path for path in self.noticed_at if path in self.disk}
         quiet_since = self.now
         returned: list[Path] = []
-        while (wait := self.settler.next_due(self.now)) is not None:
+        while (wait := self.tracker.next_due(self.now)) is not None:
             assert wait == int(wait)
             self.now += int(wait)
             assert self.now <= quiet_since + 2 * self.settle
-            returned += [item.path for item in self.settler.poll(self.now)]
+            returned += [item.path for item in self.tracker.poll(self.now)]
         assert sorted(returned) == sorted(expected)
 
 

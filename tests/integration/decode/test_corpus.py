@@ -48,13 +48,13 @@ def score(path: Path) -> Film:
     report = DecodeReport()
     try:
         for frame in decode.frames(info, DECODE, report, single_thread=False):
-            rows[frame.frame] = frame
+            rows[frame.index] = frame
     except DamageError:
         known = [frame.hash for frame in rows.values()]
         report = DecodeReport()
         for frame in decode.frames(info, DECODE, report, single_thread=True, known=known):
             if frame.picture is not None:
-                rows[frame.frame] = frame
+                rows[frame.index] = frame
     return Film(stability.fingerprint(path), info, [rows[at] for at in range(report.frames)], report)
 
 
@@ -119,7 +119,7 @@ async def stills_of(film: Film, place: Path, capabilities: Capabilities) -> tupl
     source = export.Source(1, film.file, film.info, "niqe", True, "niqe|test", damaged, exact)
     output = OutputConfig(path=place / "out")
     exporter = Exporter(source, ExportConfig(), output, decode.DEMUXERS, capabilities, redecode)
-    picks = [Pick(f.frame + 1, f.frame, f.pts, f.time_s, 1.0, f.hash) for f in film.frames]
+    picks = [Pick(f.index + 1, f.index, f.pts, f.time_s, 1.0, f.hash) for f in film.frames]
     if exact:
         # One FFmpeg is started for each of them.
         picks = picks[:: max(1, len(picks) // 4)]

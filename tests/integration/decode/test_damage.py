@@ -69,7 +69,7 @@ def test_a_second_decode_of_some_frames_goes_on_with_one_thread(broken: Path) ->
         run(broken, DecodeReport(), single_thread=False)
     some = frozenset({1, 4, len(whole) // 2, len(whole) - 1})
     again = run(broken, DecodeReport(), single_thread=False, wanted=some)
-    assert [(frame.frame, frame.hash) for frame in again] == [(n, whole[n].hash) for n in sorted(some)]
+    assert [(frame.index, frame.hash) for frame in again] == [(n, whole[n].hash) for n in sorted(some)]
 
 
 def test_a_film_of_mixed_sizes_is_mixed_even_if_all_its_frames_are_known(tmp_path: Path) -> None:

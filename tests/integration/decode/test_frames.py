@@ -46,7 +46,7 @@ def framehash(path: Path, index: int = 0) -> list[str]:
 def test_every_frame_comes_once_and_in_order(tmp_path: Path) -> None:
     film = films.make(tmp_path / "film.mp4", frames=40, options={"bf": "3", "g": "12"})
     frames = all_frames(film)
-    assert [frame.frame for frame in frames] == list(range(40))
+    assert [frame.index for frame in frames] == list(range(40))
     assert [films.read_code(frame.picture) for frame in frames if frame.picture is not None] == list(range(40))
 
 
@@ -145,7 +145,7 @@ def test_wanted_frames_end_the_decode_early(tmp_path: Path) -> None:
     film = films.make(tmp_path / "film.mp4", frames=50)
     info, report = decode.probe(film, CONFIG), DecodeReport()
     found = list(decode.frames(info, CONFIG, report, single_thread=True, wanted=frozenset({3, 7})))
-    assert [frame.frame for frame in found] == [3, 7]
+    assert [frame.index for frame in found] == [3, 7]
     assert report.frames < 50
 
 

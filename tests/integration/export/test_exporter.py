@@ -42,7 +42,7 @@ class Bench:
         frames = list(decode.frames(self.info, DECODE, DecodeReport(), single_thread=True, wanted=only))
         self.frames = frames if only is None else [frames[0]] * (max(only) + 1)
         for frame in frames:
-            self.frames[frame.frame] = frame
+            self.frames[frame.index] = frame
         self.output = OutputConfig.model_validate({"path": output, "format": form})
         self.exact = settings.pop("exact", False)
         self.config = ExportConfig(ffmpeg=binary, **settings)
@@ -147,7 +147,7 @@ async def test_a_batch_with_a_wrong_hash_falls_back_and_leaves_nothing_unproven(
 
 async def test_a_frame_beyond_the_end_is_a_reason_and_not_a_still(film: Path, tmp_path: Path) -> None:
     bench = Bench(film, tmp_path / "out")
-    bench.frames.append(replace(bench.frames[-1], frame=40))
+    bench.frames.append(replace(bench.frames[-1], index=40))
     proven, reasons = await bench.prove(tmp_path / "work", 3, 40)
     assert list(proven) == [3]
     assert "could not be decoded again" in reasons[40]

@@ -21,7 +21,7 @@ from daemon.config.service import DatabaseConfig
 from daemon.config.watch import WatchConfig
 from daemon.errors import ConfigError, Kind, StoreError
 from daemon.inbox import disposal, stability
-from daemon.inbox.disposal import After
+from daemon.inbox.disposal import SourceDisposal
 from daemon.model import Method, Selection, Status, Still
 from daemon.store.store import Store
 from tests.clock import Clock
@@ -54,9 +54,9 @@ class Place:
         await self.store.finish(video_id, Selection((), stills, None, {}), made, action)
         return video_id
 
-    def disposal(self, action: str = "move", monotonic: Callable[[], float] = time.monotonic) -> After:
+    def disposal(self, action: str = "move", monotonic: Callable[[], float] = time.monotonic) -> SourceDisposal:
         config = WatchConfig.model_validate({"path": self.inbox, "after": action, "after_path": self.archive})
-        return After(config, self.store, monotonic)
+        return SourceDisposal(config, self.store, monotonic)
 
     async def state(self, video_id: int) -> str:
         (row,) = await self.store.rows("source", (video_id,))
@@ -116,10 +116,10 @@ async def test_a_name_that_is_taken_in_the_last_moment_is_not_replaced(
 ) -> None:
     video_id = await place.done()
     one = place.after()
-    aim = one._store.aim
+    record_target = one._store.record_target
 
     async def aim_and_lose(video_id: int, target: Path) -> None:
-        await aim(video_id, target)
+        await record_target(video_id, target)
         if target.name == "film.mp4":
             target.write_bytes(content)
 
@@ -201,15 +201,15 @@ async def test_a_file_where_a_folder_is_needed_is_said_once_and_waited_for(
     stands = place.archive / "holiday"
     stands.write_bytes(b"a file")
     if looped:
-        await place.store.aim(video_id, place.archive / below / "film-2797.mp4")
+        await place.store.record_target(video_id, place.archive / below / "film-2797.mp4")
     aimed: list[Path] = []
-    aim = place.store.aim
+    record_target = place.store.record_target
 
     async def count(video_id: int, target: Path) -> None:
         aimed.append(target)
         # The attendant must not go on for ever here.
         assert len(aimed) < 3
-        await aim(video_id, target)
+        await record_target(video_id, target)
 
     monkeypatch.setattr(place.store, "aim", count)
     one = place.after()
@@ -229,7 +229,7 @@ async def test_a_folder_or_a_pipe_of_the_wanted_name_is_not_what_had_been_moved(
 ) -> None:
     video_id = await place.done()
     make(place.archive / "film.mp4")
-    await place.store.aim(video_id, place.archive / "film.mp4")
+    await place.store.record_target(video_id, place.archive / "film.mp4")
     assert not await place.after()._round()
     assert (await place.store.video(video_id)).file.path == place.archive / "film-2.mp4"
 
@@ -513,7 +513,7 @@ async def test_a_disk_that_is_away_is_waited_for(place: Place, action: str, begu
     if begun:
         target = {"move": place.archive / "camera" / "film.mp4", "delete": place.inbox / "camera" / "film.mp4"}
         (place.archive / "camera").mkdir()
-        await place.store.aim(video_id, target[action])
+        await place.store.record_target(video_id, target[action])
     clock = Clock()
     one = place.after(action, clock)
     away = unmount(place.inbox)
@@ -619,7 +619,7 @@ async def test_a_copy_that_was_killed_before_the_source_went_is_ended(
 ) -> None:
     video_id = await place.done()
     (place.archive / "film.mp4").write_bytes((place.inbox / "film.mp4").read_bytes())
-    await place.store.aim(video_id, place.archive / "film.mp4")
+    await place.store.record_target(video_id, place.archive / "film.mp4")
     await place.after()._round()
     assert not (place.inbox / "film.mp4").exists()
     assert [path.name for path in place.archive.iterdir()] == ["film.mp4"]
@@ -659,12 +659,12 @@ async def test_what_nobody_foresaw_about_one_source_is_said_once_and_the_others_
 ) -> None:
     ids = [await place.done(name) for name in ("one.mp4", "two.mp4", "three.mp4")]
     one = place.after()
-    aim = place.store.aim
+    record_target = place.store.record_target
 
     async def aim_or_fail(video_id: int, target: Path) -> None:
         if video_id == ids[1]:
             raise error
-        await aim(video_id, target)
+        await record_target(video_id, target)
 
     with monkeypatch.context() as patch:
         patch.setattr(place.store, "aim", aim_or_fail)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from daemon.errors import Kind, VideoError
-from daemon.inbox.stability import BLOCK_BYTES, Settler, fingerprint, refuse_outside
+from daemon.inbox.stability import BLOCK_BYTES, StabilityTracker, fingerprint, refuse_outside
 
 
 def refused(path: Path) -> VideoError:
@@ -269,18 +269,18 @@ def test_a_growing_file_settles_after_its_last_write(tmp_path: Path) -> None:
     clip = tmp_path / "clip.mp4"
     clip.touch()
     settle = 0.2
-    settler = Settler(settle)
-    settler.noticed(clip)
+    tracker = StabilityTracker(settle)
+    tracker.noticed(clip)
     settled = []
     writes = 0
-    while (wait := settler.next_due(time.monotonic())) is not None:
+    while (wait := tracker.next_due(time.monotonic())) is not None:
         if writes < 6:
             with clip.open("ab") as file:
                 file.write(b"x" * 1000)
             writes += 1
             written_at = time.monotonic()
         threading.Event().wait(wait)
-        settled += settler.poll(time.monotonic())
+        settled += tracker.poll(time.monotonic())
     assert [(item.path, item.size_bytes) for item in settled] == [(clip, 6_000)]
     assert time.monotonic() - written_at >= settle
     assert fingerprint(clip).size_bytes == 6_000

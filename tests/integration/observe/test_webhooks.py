@@ -20,7 +20,7 @@ from daemon.errors import ConfigError
 from daemon.events import Ended, FramesScored
 from daemon.model import FileIdentity, Method, Status, Still, VideoRecord
 from daemon.observe import webhooks
-from daemon.observe.webhooks import Hooks, payload_of, public
+from daemon.observe.webhooks import Webhooks, payload_of, public
 
 NAME = os.fsdecode(b'/in/caf\xe9 "two\nlines" $(touch pwned).mp4')
 
@@ -68,14 +68,14 @@ async def log(monkeypatch: pytest.MonkeyPatch) -> Log:
 
 
 @asynccontextmanager
-async def running(**settings: Any) -> AsyncIterator[Hooks]:
-    pauses: list[float] = []
+async def running(**settings: Any) -> AsyncIterator[Webhooks]:
+    is_global: list[float] = []
 
     async def sleep(seconds: float) -> None:
-        pauses.append(seconds)
+        is_global.append(seconds)
 
-    one = Hooks(NotifyConfig.model_validate(settings), sleep)
-    one.pauses = pauses  # type: ignore[attr-defined]
+    one = Webhooks(NotifyConfig.model_validate(settings), sleep)
+    one.is_global = is_global  # type: ignore[attr-defined]
     task = asyncio.create_task(one.run())
     try:
         yield one
@@ -123,7 +123,7 @@ async def test_a_command_that_fails_is_tried_again_with_growing_pauses_and_then_
     async with running(command=command, attempts=3) as one:
         one.tell(ended())
         (said,) = await log.wait()
-        assert one.pauses == [1.0, 2.0]  # type: ignore[attr-defined]
+        assert one.is_global == [1.0, 2.0]  # type: ignore[attr-defined]
     assert said == (
         "notify.failed",
         {
@@ -153,7 +153,7 @@ async def test_a_command_that_hangs_is_killed_with_its_children(tmp_path: Path, 
 
 async def test_a_program_that_is_not_there_stops_the_start() -> None:
     with pytest.raises(ConfigError, match=r"notify\.command: there is no program 'no-such-program'"):
-        Hooks(NotifyConfig(command=["no-such-program"]))
+        Webhooks(NotifyConfig(command=["no-such-program"]))
 
 
 async def test_a_program_that_went_away_is_not_tried_again(tmp_path: Path, log: Log) -> None:
@@ -196,7 +196,7 @@ async def test_a_failure_carries_its_reason() -> None:
 
 async def test_more_than_can_wait_are_dropped_and_said(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(webhooks, "QUEUE_VIDEOS", 2)
-    one = Hooks(NotifyConfig(command=["true"]))
+    one = Webhooks(NotifyConfig(command=["true"]))
     for number in range(4):
         one.tell(ended(video_id=number))
     assert [(event, facts["video_id"]) for event, facts in log.said] == [("notify.dropped", 2), ("notify.dropped", 3)]

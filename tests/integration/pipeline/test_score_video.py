@@ -10,7 +10,7 @@ from daemon.config.service import DatabaseConfig
 from daemon.inbox import stability
 from daemon.model import Status
 from daemon.pipeline.score_video import Pipeline
-from daemon.scoring.batcher import SharedScorer
+from daemon.scoring.batcher import Batcher
 from daemon.store.store import Store
 from tests import films
 from tests.stub import StubScorer
@@ -26,7 +26,7 @@ async def test_a_video_that_was_just_being_opened_is_given_back(tmp_path: Path) 
         pipeline = Pipeline(Config(), store, lambda _: None)
         pipeline.stop()
         with ThreadPoolExecutor(1) as thread:
-            assert not await pipeline.score(record, SharedScorer(StubScorer(), thread))
+            assert not await pipeline.score(record, Batcher(StubScorer(), thread))
         assert await store.hashes(record.id) == []
     finally:
         await store.close()

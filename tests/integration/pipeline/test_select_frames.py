@@ -30,7 +30,7 @@ from daemon.pipeline import refine, select_frames
 from daemon.pipeline.export_video import Finalizer
 from daemon.pipeline.score_video import Pipeline
 from daemon.pipeline.select_frames import Chooser
-from daemon.scoring.batcher import SharedScorer
+from daemon.scoring.batcher import Batcher
 from daemon.store.connection import SCHEMA_VERSION
 from daemon.store.store import Store
 from tests import edited, films
@@ -58,7 +58,7 @@ async def scored(store: Store, config: Config, film: Path) -> VideoRecord:
     record = await store.claim(Status.QUEUED, Status.SCORING)
     assert record is not None
     with ThreadPoolExecutor(1) as thread:
-        assert await Pipeline(config, store, lambda _: None).score(record, SharedScorer(StubScorer(), thread))
+        assert await Pipeline(config, store, lambda _: None).score(record, Batcher(StubScorer(), thread))
     return await store.video(video_id)
 
 
@@ -233,7 +233,7 @@ async def test_features_are_there_after_a_restart_and_the_same(tmp_path: Path, s
     again = await store.claim(Status.QUEUED, Status.SCORING)
     assert again is not None
     with ThreadPoolExecutor(1) as thread:
-        assert await Pipeline(config, store, lambda _: None).score(again, SharedScorer(StubScorer(), thread))
+        assert await Pipeline(config, store, lambda _: None).score(again, Batcher(StubScorer(), thread))
     assert [one async for part in store.feature_records(record.id) for one in part] == before
 
 

@@ -27,7 +27,7 @@ from daemon.export import disk_space
 from daemon.inbox import stability
 from daemon.model import Outcome, Picture, Status, VideoRecord
 from daemon.pipeline.workers import DEVICE_LOSSES, Workers, wind_down, workers
-from daemon.runtime.retry import Patience
+from daemon.runtime.retry import StagePause
 from daemon.store.store import Store
 from tests import films
 from tests.stub import StubScorer
@@ -191,7 +191,7 @@ async def test_an_export_in_between_does_not_hide_that_the_device_is_lost_again_
         crew._losses = 2
         scored = await store.claim(Status.SCORED, Status.EXPORTING, [exported])
         assert scored is not None
-        await crew._one(scored, Status.SCORED, crew._finish, Patience("exporting", crew._stop, 0.1))
+        await crew._one(scored, Status.SCORED, crew._finish, StagePause("exporting", crew._stop, 0.1))
         assert (await store.video(exported)).status is Status.DONE
         assert crew._losses == 2
 
@@ -219,7 +219,7 @@ async def test_a_file_that_hangs_the_decoder_is_set_aside_and_the_next_is_done(
 
     def frames(info: Any, *rest: Any, **options: Any) -> Iterator[Any]:
         for frame in real(info, *rest, **options):
-            if info.path.name == "hangs.mkv" and frame.frame == 5:
+            if info.path.name == "hangs.mkv" and frame.index == 5:
                 awake.wait(PATIENCE_SECONDS)
             yield frame
 
@@ -246,11 +246,11 @@ async def test_a_film_that_gets_further_than_the_last_time_is_no_suspect(
         await store.claim(Status.QUEUED, Status.SCORING, [one])
         await store.recover(max_attempts=9)
     forgiven: list[tuple[int, int]] = []
-    forgive = store.forgive
+    reset_attempts = store.reset_attempts
 
     async def noted(video_id: int) -> None:
         before = (await store.video(video_id)).attempts
-        await forgive(video_id)
+        await reset_attempts(video_id)
         forgiven.append((before, (await store.video(video_id)).attempts))
 
     monkeypatch.setattr(store, "forgive", noted)
@@ -305,7 +305,7 @@ async def test_a_film_that_is_renamed_while_it_is_worked_on_needs_no_copy(
     assert claimed is not None
     await store.relocate(one, stability.fingerprint(renamed))
     async with working(config, store) as (crew, _):
-        await crew._one(claimed, Status.QUEUED, crew._score, Patience("scoring", crew._stop, 0.1))
+        await crew._one(claimed, Status.QUEUED, crew._score, StagePause("scoring", crew._stop, 0.1))
         assert (await store.video(one)).status is Status.MISSING
         assert (await store.video(noted)).status is Status.REJECTED
 
@@ -327,7 +327,7 @@ async def test_a_cancellation_while_an_error_is_dealt_with_leaves_nothing_claime
     assert claimed is not None
     async with working(config, store) as (crew, _):
         monkeypatch.setattr(crew, "_after", dealing)
-        task = asyncio.create_task(crew._one(claimed, Status.QUEUED, broken, Patience("scoring", crew._stop, 0.1)))
+        task = asyncio.create_task(crew._one(claimed, Status.QUEUED, broken, StagePause("scoring", crew._stop, 0.1)))
         await asyncio.wait_for(entered.wait(), PATIENCE_SECONDS)
         crew._stop.set()
         task.cancel()

@@ -1,4 +1,4 @@
-"""The log's contract: the schema, the code and the README name the same events with the same facts."""
+"""The log's contract: the schema, the code and docs/events.md name the same events with the same facts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from tests.events import COMMON, EVENTS, FACTS, SCHEMA, check_line, facts
+from tests.events import COMMON, EVENTS, FACTS, MEANINGS, SCHEMA, check_line, facts
 
 ROOT = Path(__file__).parents[3]
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
@@ -44,8 +44,8 @@ def names(argument: ast.expr) -> list[str]:
 
 
 def table() -> dict[str, str]:
-    """The README's table of events: name and facts."""
-    rows = re.findall(r"^\| `([a-z_.]+)` \| (.*?) \| .*? \|$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    """The tables of events in the docs: name and facts."""
+    rows = re.findall(r"^\| `([a-z_.]+)` \| (.*?) \| .*? \|$", (ROOT / "docs/events.md").read_text(), re.MULTILINE)
     return {event: column for event, column in rows if event in EVENTS or "." in event}
 
 
@@ -59,7 +59,7 @@ def test_the_code_says_what_the_schema_lists_and_nothing_else() -> None:
     said: dict[str, set[str]] = defaultdict(set)
     for events, given, bound in calls():
         for event in events:
-            assert event in EVENTS, f"{event} is not in the contract: tests/events.py, README.md and CHANGELOG.md"
+            assert event in EVENTS, f"{event} is not in the contract: tests/events.py, docs/events.md and CHANGELOG.md"
             have = given | ({"video", "video_id"} if bound else set())
             always = {fact for fact, needed in facts(event).items() if needed}
             assert always <= have <= set(facts(event)), f"{event} is logged with {sorted(have)}"
@@ -69,12 +69,12 @@ def test_the_code_says_what_the_schema_lists_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("event", EVENTS)
-def test_the_readme_lists_an_event_with_its_facts(event: str) -> None:
+def test_the_docs_list_an_event_with_its_facts(event: str) -> None:
     assert re.findall(r"`([a-z_]+\??)`", table().get(event, "the event is missing")) == EVENTS[event].split()
 
 
-def test_the_readme_lists_no_other_event() -> None:
-    assert set(table()) == set(EVENTS)
+def test_the_docs_list_no_other_event_and_say_what_each_means() -> None:
+    assert set(table()) == set(EVENTS) == set(MEANINGS)
 
 
 @pytest.mark.parametrize(

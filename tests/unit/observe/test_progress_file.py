@@ -13,7 +13,7 @@ import pytest
 from daemon.events import FramesScored, Left, Progress, Taken
 from daemon.model import Status
 from daemon.observe import progress_file
-from daemon.observe.progress_file import Board
+from daemon.observe.progress_file import ProgressFile
 
 
 class Clock:
@@ -34,7 +34,7 @@ def progress(video_id: int = 3, frame: int = 50, fps: float = 10.0) -> Progress:
     return Progress(video_id, "/in/a.mp4", frame, 100, fps, 4096, 8)
 
 
-async def written(one: Board, database: Path) -> dict[str, Any]:
+async def written(one: ProgressFile, database: Path) -> dict[str, Any]:
     task = asyncio.create_task(one.run())
     async with asyncio.timeout(5):
         while not (found := progress_file.read(database)):
@@ -45,7 +45,7 @@ async def written(one: Board, database: Path) -> dict[str, Any]:
 
 
 async def test_what_is_in_work_and_how_far_can_be_read_by_others(database: Path) -> None:
-    one = Board(database, Clock())
+    one = ProgressFile(database, Clock())
     one.tell(Taken(3, "/in/a.mp4", Status.SCORING))
     one.tell(progress())
     one.tell(Taken(4, "/in/b.mp4", Status.EXPORTING))
@@ -65,7 +65,7 @@ async def test_what_is_in_work_and_how_far_can_be_read_by_others(database: Path)
 
 
 async def test_speed_and_waiting_bytes_are_those_of_all_videos_together(database: Path) -> None:
-    one = Board(database)
+    one = ProgressFile(database)
     for video_id in (3, 4):
         one.tell(Taken(video_id, "/in/a.mp4", Status.SCORING))
         one.tell(progress(video_id))
@@ -75,7 +75,7 @@ async def test_speed_and_waiting_bytes_are_those_of_all_videos_together(database
 
 
 async def test_a_stage_that_lets_go_late_does_not_take_the_next_one_off_the_board(database: Path) -> None:
-    one = Board(database)
+    one = ProgressFile(database)
     one.tell(Taken(3, "/in/a.mp4", Status.SCORING))
     one.tell(Taken(3, "/in/a.mp4", Status.EXPORTING))
     one.tell(Left(3, Status.SCORING))
@@ -85,7 +85,7 @@ async def test_a_stage_that_lets_go_late_does_not_take_the_next_one_off_the_boar
 
 
 async def test_news_of_no_video_changes_nothing(database: Path) -> None:
-    one = Board(database)
+    one = ProgressFile(database)
     one.tell(FramesScored(5))
     one.tell(progress(video_id=99))
     assert one._works == {}
@@ -93,7 +93,7 @@ async def test_news_of_no_video_changes_nothing(database: Path) -> None:
 
 async def test_an_idle_daemon_writes_nothing(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress_file, "WRITE_SECONDS", 0.0)
-    one = Board(database)
+    one = ProgressFile(database)
     writes: list[str] = []
     monkeypatch.setattr(one, "_write", writes.append)
     task = asyncio.create_task(one.run())
@@ -107,7 +107,7 @@ async def test_an_idle_daemon_writes_nothing(database: Path, monkeypatch: pytest
 
 async def test_what_a_killed_daemon_left_is_taken_down_at_the_start(database: Path) -> None:
     progress_file.path_beside(database).write_text('{"working": [1]}')
-    Board(database)
+    ProgressFile(database)
     assert progress_file.read(database) == {}
 
 
@@ -120,7 +120,7 @@ def test_a_board_that_cannot_be_read_is_an_empty_one(database: Path, content: st
 async def test_a_board_that_cannot_be_written_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr(progress_file.log, "warning", lambda _, **facts: said.append(facts["reason"]))
-    one = Board(tmp_path / "gone" / "stillwatch.db")
+    one = ProgressFile(tmp_path / "gone" / "stillwatch.db")
     one._write("{}")
     one._write("{}")
     assert said == ["No such file or directory"]

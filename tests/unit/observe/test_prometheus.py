@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from daemon.events import Ended, FramesScored, Left, Progress, Taken
 from daemon.model import FileIdentity, Method, Status, Still, VideoRecord
-from daemon.observe.progress_file import Board
+from daemon.observe.progress_file import ProgressFile
 from daemon.observe.prometheus import Metrics
 from tests.clock import Clock, clock
 
@@ -18,12 +18,12 @@ __all__ = ["clock"]
 
 
 @pytest.fixture
-async def board(tmp_path: Path) -> Board:
-    return Board(tmp_path / "stillwatch.db")
+async def board(tmp_path: Path) -> ProgressFile:
+    return ProgressFile(tmp_path / "stillwatch.db")
 
 
 @pytest.fixture
-async def metrics(board: Board, clock: Clock) -> Metrics:
+async def metrics(board: ProgressFile, clock: Clock) -> Metrics:
     return Metrics(board, monotonic=clock)
 
 
@@ -86,7 +86,7 @@ async def test_the_queue_is_what_the_store_counts(metrics: Metrics) -> None:
     assert samples(metrics, queued=7, scored=2, done=100)["stillwatch_queue_videos"] == 7
 
 
-async def test_speed_and_waiting_bytes_are_the_boards(metrics: Metrics, board: Board) -> None:
+async def test_speed_and_waiting_bytes_are_the_boards(metrics: Metrics, board: ProgressFile) -> None:
     board.tell(Taken(3, "/in/a.mp4", Status.SCORING))
     board.tell(Progress(3, "/in/a.mp4", 50, 100, 12.5, 4096, 8))
     found = samples(metrics)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.errors import ExportError, Kind, StoreError, VideoError
-from daemon.runtime.retry import Patience, pauses, retry_delay_seconds
+from daemon.runtime.retry import StagePause, is_global, retry_delay_seconds
 from tests.clock import Clock, clock
 
 __all__ = ["clock"]
@@ -29,7 +29,7 @@ FULL = ExportError(Kind.DISK_FULL, "the disk is full: make room")
     ],
 )
 def test_only_what_would_meet_every_video_pauses(error: Exception, for_everybody: bool) -> None:
-    assert pauses(error) is for_everybody
+    assert is_global(error) is for_everybody
 
 
 @given(st.integers(0, 10_000), st.floats(0.001, 3600), st.floats(0.001, 3600))
@@ -39,15 +39,15 @@ def test_delays_grow_up_to_the_longest(retries: int, first: float, longest: floa
 
 
 async def test_a_pause_is_said_once_and_its_end_once(clock: Clock) -> None:
-    patience = Patience("exporting", asyncio.Event(), 0.001, monotonic=clock)
+    pause = StagePause("exporting", asyncio.Event(), 0.001, monotonic=clock)
     waits: list[float] = []
-    patience.on_wait = lambda: waits.append(clock.now)
+    pause.on_wait = lambda: waits.append(clock.now)
     with structlog.testing.capture_logs() as logged:
         for _ in range(3):
-            await patience.wait(FULL)
+            await pause.wait(FULL)
             clock.now += 10
-        patience.went_well()
-        patience.went_well()
+        pause.went_well()
+        pause.went_well()
     assert [(one["event"], one.get("paused_s")) for one in logged] == [
         ("service.paused", None),
         ("service.resumed", 30.0),
@@ -63,7 +63,7 @@ async def test_work_is_tried_until_it_gets_through(clock: Clock) -> None:
             raise left.pop()
         return "done"
 
-    assert await Patience("scoring", asyncio.Event(), 0.001, monotonic=clock).through(work) == "done"
+    assert await StagePause("scoring", asyncio.Event(), 0.001, monotonic=clock).through(work) == "done"
 
 
 async def test_a_stop_ends_the_wait_and_the_cause_is_raised(clock: Clock) -> None:
@@ -74,7 +74,7 @@ async def test_a_stop_ends_the_wait_and_the_cause_is_raised(clock: Clock) -> Non
         raise FULL
 
     with pytest.raises(ExportError):
-        await Patience("scoring", stop, 3600.0, monotonic=clock).through(work)
+        await StagePause("scoring", stop, 3600.0, monotonic=clock).through(work)
 
 
 async def test_other_causes_are_raised_at_once(clock: Clock) -> None:
@@ -82,4 +82,4 @@ async def test_other_causes_are_raised_at_once(clock: Clock) -> None:
         raise VideoError(Kind.DECODE, "broken")
 
     with pytest.raises(VideoError):
-        await Patience("scoring", asyncio.Event(), 3600.0, monotonic=clock).through(work)
+        await StagePause("scoring", asyncio.Event(), 3600.0, monotonic=clock).through(work)

@@ -10,7 +10,7 @@ import pytest
 
 from daemon.errors import Kind, VideoError
 from daemon.runtime import stall
-from daemon.runtime.stall import on_a_thread, reading, unless_stuck
+from daemon.runtime.stall import reading, run_in_abandonable_thread, with_stall_timeout
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +22,7 @@ async def test_what_comes_in_time_is_given() -> None:
     async def quick() -> int:
         return 7
 
-    assert await unless_stuck(quick(), 5.0, "it") == 7
+    assert await with_stall_timeout(quick(), 5.0, "it") == 7
 
 
 async def test_an_error_of_the_work_is_its_own() -> None:
@@ -30,7 +30,7 @@ async def test_an_error_of_the_work_is_its_own() -> None:
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        await unless_stuck(broken(), 5.0, "it")
+        await with_stall_timeout(broken(), 5.0, "it")
 
 
 async def test_silence_is_given_up_and_the_work_is_cancelled() -> None:
@@ -43,7 +43,7 @@ async def test_silence_is_given_up_and_the_work_is_cancelled() -> None:
             gone.set()
 
     with pytest.raises(VideoError, match="the disk gave nothing for") as caught:
-        await unless_stuck(never(), 0.1, "the disk")
+        await with_stall_timeout(never(), 0.1, "the disk")
     assert caught.value.kind is Kind.STUCK
     await asyncio.wait_for(gone.wait(), 5.0)
 
@@ -58,7 +58,7 @@ async def test_work_that_gets_on_may_take_as_long_as_it_likes() -> None:
             done.set()
         return tick or 0
 
-    assert await unless_stuck(done.wait(), 0.1, "it", progress) is True
+    assert await with_stall_timeout(done.wait(), 0.1, "it", progress) is True
 
 
 async def test_a_process_that_slept_has_not_been_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,15 +75,15 @@ async def test_a_process_that_slept_has_not_been_stuck(monkeypatch: pytest.Monke
         return await wait(tasks, timeout=0.01)  # type: ignore[call-overload]
 
     monkeypatch.setattr(asyncio, "wait", asleep)
-    assert await unless_stuck(done.wait(), 3.0, "it") is True
+    assert await with_stall_timeout(done.wait(), 3.0, "it") is True
     assert waits == [1.0, 1.0]
 
 
 async def test_threads_of_their_own_do_not_keep_each_other_waiting() -> None:
     """More of them than any pool has threads."""
     release = threading.Event()
-    hanging = [asyncio.create_task(on_a_thread(lambda: release.wait(30), "hang")) for _ in range(50)]
-    assert await asyncio.wait_for(on_a_thread(lambda: 3, "free"), 10.0) == 3
+    hanging = [asyncio.create_task(run_in_abandonable_thread(lambda: release.wait(30), "hang")) for _ in range(50)]
+    assert await asyncio.wait_for(run_in_abandonable_thread(lambda: 3, "free"), 10.0) == 3
     release.set()
     assert all(await asyncio.gather(*hanging))
 
@@ -93,7 +93,7 @@ async def test_what_a_thread_raises_is_raised_here() -> None:
         raise OSError(5, "Input/output error")
 
     with pytest.raises(OSError, match="Input/output"):
-        await on_a_thread(broken, "broken")
+        await run_in_abandonable_thread(broken, "broken")
 
 
 async def test_items_come_in_order_and_the_thread_ends() -> None:
@@ -146,7 +146,12 @@ async def test_a_reader_that_decodes_without_giving_anything_gets_on() -> None:
         yield "found"
 
     async with reading(
-        searching(), name="search", seconds=0.1, what="it", progress=lambda: count, got_on=lambda: told.append(count)
+        searching(),
+        name="search",
+        seconds=0.1,
+        what="it",
+        progress=lambda: count,
+        on_progress=lambda: told.append(count),
     ) as items:
         assert [item async for item in items] == ["found"]
     assert len(told) >= 20

@@ -12,7 +12,7 @@ import pytest
 
 from daemon.errors import Kind, ScorerError, VideoError
 from daemon.model import Outcome, Picture
-from daemon.scoring.batcher import SharedScorer
+from daemon.scoring.batcher import Batcher
 
 
 def picture(value: int, side: int = 4) -> Picture:
@@ -54,13 +54,13 @@ def thread() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-async def together(scorer: Recorder, desk: SharedScorer, *batches: list[Picture]) -> list[object]:
+async def together(scorer: Recorder, batcher: Batcher, *batches: list[Picture]) -> list[object]:
     """Hand in the batches while the scorer is busy with a first one."""
     scorer.gate.clear()
-    first = asyncio.create_task(desk.score([picture(1)]))
+    first = asyncio.create_task(batcher.score([picture(1)]))
     while not scorer.batches:
         await asyncio.sleep(0)
-    waiting = [asyncio.create_task(desk.score(batch)) for batch in batches]
+    waiting = [asyncio.create_task(batcher.score(batch)) for batch in batches]
     for _ in batches:
         await asyncio.sleep(0)
     scorer.gate.set()
@@ -70,43 +70,43 @@ async def together(scorer: Recorder, desk: SharedScorer, *batches: list[Picture]
 
 async def test_pictures_of_different_videos_share_a_batch(thread: ThreadPoolExecutor) -> None:
     scorer = Recorder()
-    found = await together(scorer, SharedScorer(scorer, thread), [picture(2), picture(3)], [picture(4)])
+    found = await together(scorer, Batcher(scorer, thread), [picture(2), picture(3)], [picture(4)])
     assert scorer.batches == [[1], [2, 3, 4]]
     assert found == [[Outcome(2.0), Outcome(3.0)], [Outcome(4.0)]]
 
 
 async def test_a_batch_never_grows_beyond_the_scorers_size(thread: ThreadPoolExecutor) -> None:
     scorer = Recorder(size=3)
-    await together(scorer, SharedScorer(scorer, thread), [picture(2), picture(3)], [picture(4), picture(5)])
+    await together(scorer, Batcher(scorer, thread), [picture(2), picture(3)], [picture(4), picture(5)])
     assert scorer.batches == [[1], [2, 3], [4, 5]]
 
 
 async def test_pictures_of_another_size_are_not_joined(thread: ThreadPoolExecutor) -> None:
     scorer = Recorder()
-    await together(scorer, SharedScorer(scorer, thread), [picture(2)], [picture(3, side=8)])
+    await together(scorer, Batcher(scorer, thread), [picture(2)], [picture(3, side=8)])
     assert scorer.batches == [[1], [2], [3]]
 
 
 async def test_a_tail_does_not_wait_for_others(thread: ThreadPoolExecutor) -> None:
     scorer = Recorder(size=16)
-    assert await asyncio.wait_for(SharedScorer(scorer, thread).score([picture(7)]), 10) == [Outcome(7.0)]
+    assert await asyncio.wait_for(Batcher(scorer, thread).score([picture(7)]), 10) == [Outcome(7.0)]
 
 
 async def test_the_trouble_of_one_video_is_not_its_batch_mates(thread: ThreadPoolExecutor) -> None:
     scorer = Recorder()
-    good, bad = await together(scorer, SharedScorer(scorer, thread), [picture(2)], [picture(13)])
+    good, bad = await together(scorer, Batcher(scorer, thread), [picture(2)], [picture(13)])
     assert good == [Outcome(2.0)]
     assert isinstance(bad, VideoError)
 
 
 async def test_a_video_that_went_away_takes_nobody_along(thread: ThreadPoolExecutor) -> None:
     scorer = Recorder()
-    desk = SharedScorer(scorer, thread)
+    batcher = Batcher(scorer, thread)
     scorer.gate.clear()
-    gone = asyncio.create_task(desk.score([picture(1)]))
+    gone = asyncio.create_task(batcher.score([picture(1)]))
     while not scorer.batches:
         await asyncio.sleep(0)
-    stays = asyncio.create_task(desk.score([picture(2)]))
+    stays = asyncio.create_task(batcher.score([picture(2)]))
     await asyncio.sleep(0)
     gone.cancel()
     scorer.gate.set()
@@ -115,7 +115,7 @@ async def test_a_video_that_went_away_takes_nobody_along(thread: ThreadPoolExecu
 
 async def test_no_pictures_cost_no_call(thread: ThreadPoolExecutor) -> None:
     scorer = Recorder()
-    assert await SharedScorer(scorer, thread).score([]) == []
+    assert await Batcher(scorer, thread).score([]) == []
     assert scorer.batches == []
 
 
@@ -134,8 +134,8 @@ async def test_outcomes_are_fetched_one_batch_behind(thread: ThreadPoolExecutor)
 
             return ticket
 
-    desk = SharedScorer(InOrder(size=1), thread)
-    await asyncio.gather(*(desk.score([picture(value)]) for value in (1, 2, 3)))
+    batcher = Batcher(InOrder(size=1), thread)
+    await asyncio.gather(*(batcher.score([picture(value)]) for value in (1, 2, 3)))
     assert order == ["submit 1", "submit 2", "fetch 1", "submit 3", "fetch 2", "fetch 3"]
 
 
@@ -144,28 +144,28 @@ async def test_a_scorer_that_cannot_even_measure_out_a_batch_keeps_nobody_waitin
         def batch_size(self, height: int, width: int, itemsize: int) -> int:
             raise ScorerError(Kind.DEVICE, "the device has gone")
 
-    desk = SharedScorer(Lost(), thread)
+    batcher = Batcher(Lost(), thread)
     async with asyncio.timeout(10):
-        ended = await asyncio.gather(*(desk.score([picture(n)]) for n in (1, 2, 3)), return_exceptions=True)
+        ended = await asyncio.gather(*(batcher.score([picture(n)]) for n in (1, 2, 3)), return_exceptions=True)
     assert [getattr(one, "kind", None) for one in ended] == [Kind.DEVICE] * 3
 
 
 async def test_another_scorer_in_mid_video_ends_the_videos_of_the_first(thread: ThreadPoolExecutor) -> None:
     lost = Recorder()
     lost.gate.clear()
-    desk = SharedScorer(lost, thread, lambda: Recorder())
-    first = asyncio.create_task(desk.score([picture(1)]))
-    waiting = [asyncio.create_task(desk.score([picture(n, side=n)])) for n in (5, 6, 7)]
+    batcher = Batcher(lost, thread, lambda: Recorder())
+    first = asyncio.create_task(batcher.score([picture(1)]))
+    waiting = [asyncio.create_task(batcher.score([picture(n, side=n)])) for n in (5, 6, 7)]
     while not lost.batches:
         await asyncio.sleep(0)
-    replacing = asyncio.create_task(desk.replace(lost))
+    replacing = asyncio.create_task(batcher.replace(lost))
     await asyncio.sleep(0)
     with pytest.raises(ScorerError, match="opened again"):
-        await desk.score([picture(9)])
+        await batcher.score([picture(9)])
     lost.gate.set()
     await replacing
     await first
     ended = await asyncio.gather(*waiting, return_exceptions=True)
     assert any(getattr(one, "kind", None) is Kind.DEVICE for one in ended)
-    assert desk.scorer is not lost
-    assert await desk.score([picture(9)]) == [Outcome(9.0)]
+    assert batcher.scorer is not lost
+    assert await batcher.score([picture(9)]) == [Outcome(9.0)]

@@ -1,0 +1,181 @@
+"""The parts of ``docs/`` that come from the code: commands, log events, error sentences, what doctor says.
+
+``python -m tests.docs.generate`` writes them into their pages, between ``<!-- generated: name -->`` and
+``<!-- end -->``. A test says when a page is out of date.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from daemon.cli.main import app
+from daemon.errors import Kind
+from tests.events import EVENTS, MEANINGS
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+DOCTOR = next((ROOT / "daemon").rglob("doctor.py"))
+COMMAND = ".venv/bin/python -m tests.docs.generate"
+
+_PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_SUBJECTS = {
+    "service": "The daemon",
+    "scorer": "The scorer",
+    "video": "A video",
+    "decode": "Decoding",
+    "export": "Exporting",
+    "watch": "The watch folder",
+    "source": "What becomes of a source",
+    "notify": "Hooks",
+    "web": "The HTTP pages",
+    "log": "The log",
+}
+
+
+def rendered(page: str) -> str:
+    """A page with its generated parts as they should be. An unknown name is a KeyError."""
+    return _PART.sub(lambda found: found[1] + PARTS[found[2]]() + found[3], page)
+
+
+def events() -> str:
+    """A table of log events for each subject, in the order of the contract."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for event, facts in EVENTS.items():
+        subject = event.partition(".")[0]
+        groups[subject if subject in _SUBJECTS else "other"].append(
+            f"| `{event}` | {', '.join(f'`{fact}`' for fact in facts.split())} | {MEANINGS[event]} |"
+        )
+    return "".join(
+        f"\n## {_SUBJECTS.get(subject, 'Others')}\n\n" + _table(("event", "facts", "says"), groups[subject])
+        for subject in (*_SUBJECTS, "other")
+        if groups[subject]
+    )
+
+
+def commands() -> str:
+    """Every command with its arguments and options, from the command line's own definition."""
+    group: Any = typer.main.get_command(app)
+    return "".join(_command(name, group.commands[name]) for name in group.commands)
+
+
+def _command(name: str, command: Any) -> str:
+    usage = " ".join(piece for piece in (_usage(parameter) for parameter in command.params) if piece)
+    text = f"\n## {name}\n\n    stillwatch {name} {usage}".rstrip() + f"\n\n{_one_line(command.help or '')}\n"
+    rows = [f"| `{_spelling(parameter)}` | {_meaning(parameter)} |" for parameter in command.params]
+    return text + ("\n" + _table(("argument or option", "meaning"), rows) if rows else "")
+
+
+def _usage(parameter: Any) -> str:
+    if parameter.param_type_name == "option":
+        return ""
+    name = parameter.metavar or parameter.name.upper()
+    dots = "..." if parameter.nargs == -1 and not name.endswith("...") else ""
+    return f"{name}{dots}" if parameter.required else f"[{name}{dots}]"
+
+
+def _spelling(parameter: Any) -> str:
+    if parameter.param_type_name != "option":
+        return str(parameter.metavar or parameter.name.upper())
+    opts = sorted(parameter.opts, key=len, reverse=True)
+    value = "" if parameter.is_flag else f" {parameter.metavar or opts[0].lstrip('-').upper().replace('-', '_')}"
+    return ", ".join(opts) + value
+
+
+def _meaning(parameter: Any) -> str:
+    shown = parameter.default if isinstance(parameter.default, int | float | str | Path) else None
+    default = f" (default: `{shown}`)" if shown is not None and not isinstance(shown, bool) else ""
+    return _cell(parameter.help or "") + default
+
+
+def sentences() -> str:
+    """What errors say, by kind; a value in a sentence is shown as three dots."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for file in sorted((ROOT / "daemon").rglob("*.py")):
+        for kind, sentence in _raised(ast.parse(file.read_text(encoding="utf-8"))):
+            if re.search(r"[a-z]{3}", sentence):
+                found[kind].add(sentence)
+    return "".join(
+        f"\n**{kind.value}**\n\n" + "".join(f"* {_plain(sentence)}\n" for sentence in sorted(found[kind.value]))
+        for kind in Kind
+        if found[kind.value]
+    )
+
+
+def _raised(module: ast.Module) -> Iterator[tuple[str, str]]:
+    """Each ``Kind.X`` that a sentence follows in a call or a tuple, and each ConfigError's sentence."""
+    for node in ast.walk(module):
+        values = node.args if isinstance(node, ast.Call) else node.elts if isinstance(node, ast.Tuple) else []
+        for kind, said in pairwise(values):
+            if isinstance(kind, ast.Attribute) and ast.unparse(kind.value) == "Kind":
+                yield Kind[kind.attr].value, text(said)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "ConfigError" and len(values) == 1:
+            yield Kind.CONFIG.value, text(values[0])
+
+
+def doctor() -> str:
+    """What ``stillwatch doctor`` can say: check, what it found, the fix."""
+    calls = [node for node in ast.walk(ast.parse(DOCTOR.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+    rows = []
+    for call in sorted(calls, key=lambda call: call.lineno):
+        if ast.unparse(call.func) == "_result":
+            check, found, fix = (text(call.args[place]) if place < len(call.args) else "" for place in (0, 2, 3))
+            rows.append(f"| {check.replace('...', 'a folder')} | {_cell(_plain(found))} | {_cell(_plain(fix))} |")
+    return _table(("check", "found", "fix"), rows)
+
+
+def text(expression: ast.expr) -> str:
+    """The text of a string expression, with three dots for what is known only when it runs."""
+    if isinstance(expression, ast.Constant) and isinstance(expression.value, str):
+        return expression.value
+    if isinstance(expression, ast.JoinedStr):
+        return "".join(text(part) for part in expression.values)
+    if isinstance(expression, ast.BinOp) and isinstance(expression.op, ast.Add):
+        return text(expression.left) + text(expression.right)
+    return "..."
+
+
+def _table(head: Iterable[str], rows: Iterable[str]) -> str:
+    head = list(head)
+    return f"| {' | '.join(head)} |\n|{' --- |' * len(head)}\n" + "".join(f"{row}\n" for row in rows)
+
+
+def _plain(sentence: str) -> str:
+    """A sentence as it is printed, where Markdown would take signs of it for its own."""
+    return re.sub(r"([*<>])", r"\\\1", _one_line(sentence))
+
+
+def _cell(sentence: str) -> str:
+    return _one_line(sentence).replace("|", "\\|")
+
+
+def _one_line(sentence: str) -> str:
+    return " ".join(sentence.split())
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "commands": commands,
+    "doctor": doctor,
+    "events": events,
+    "sentences": sentences,
+}
+
+
+def main() -> None:
+    """Write the pages anew."""
+    for page in PAGES:
+        before = page.read_text(encoding="utf-8")
+        if (after := rendered(before)) != before:
+            page.write_text(after, encoding="utf-8")
+            print(f"written: {page.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
