@@ -6,12 +6,10 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+from daemon.export.image_format import ImageFormat
 from daemon.media import filters as picture
 from daemon.model import VideoInfo
-
-Suffix = Literal["png", "jpg"]
 
 ARGUMENT_LIMIT_BYTES = 60_000
 """A filter graph longer than this goes into a script file; one argument may hold 128 KiB on Linux."""
@@ -22,31 +20,12 @@ SCRIPT = "graph.txt"
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What the FFmpeg binary understands; found by asking it, see ``ffmpeg.probe_binary``."""
+    """What the FFmpeg binary understands; found by asking it, see ``ffmpeg_process.probe_binary``."""
 
     binary: str
     version: str
     apply_cropping: bool
     script_option: str
-
-
-@dataclass(frozen=True, slots=True)
-class ImageFormat:
-    """How a still is written. ``depth`` is bits a sample; ``jpeg_quality`` is FFmpeg's ``-q:v``.
-
-    ``keep_hdr`` leaves PQ and HLG samples untouched.
-    """
-
-    suffix: Suffix
-    depth: int
-    jpeg_quality: int = 2
-    keep_hdr: bool = False
-
-    @property
-    def name(self) -> str:
-        """Everything that decides the file of a picture, in a word or two."""
-        kind = f"jpg q{self.jpeg_quality}" if self.suffix == "jpg" else f"png{self.depth}"
-        return f"{kind} hdr" if self.keep_hdr else kind
 
 
 def select_expression(ordinals: Sequence[int]) -> str:

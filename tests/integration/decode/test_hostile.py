@@ -24,6 +24,7 @@ from daemon.config.score import DecodeConfig
 from daemon.decode import frames
 from daemon.errors import Kind, VideoError
 from daemon.export import ffmpeg_arguments, ffmpeg_process
+from daemon.export.image_format import ImageFormat
 from daemon.model import Status
 from daemon.service.foreground import once
 from tests import corpus, films
@@ -165,7 +166,7 @@ async def test_the_export_s_command_line_opens_nothing_either(trap: Trap, tmp_pa
         path = tmp_path / f"{name}.mp4"
         path.write_text(text)
         hostile = replace(info, path=path)
-        image = ffmpeg_arguments.ImageFormat("png", 8)
+        image = ImageFormat("png", 8)
         arguments, _ = ffmpeg_arguments.export_arguments(
             capabilities, hostile, [0], image, frames.DEMUXERS, hwaccel="none"
         )

@@ -15,13 +15,13 @@ from daemon.export.ffmpeg_arguments import (
     HASHES,
     SCRIPT,
     Capabilities,
-    ImageFormat,
     encode_arguments,
     export_arguments,
     filter_graph,
     select_expression,
     source_url,
 )
+from daemon.export.image_format import ImageFormat
 from daemon.media import filters
 from daemon.model import VideoInfo
 
