@@ -1,4 +1,4 @@
-"""The pure parts of a video's way: is it still the file, what state an error leaves, speed and progress."""
+"""The pure parts of a video's way: is it still the file, the parameters of a selection, speed and progress."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import pytest
 
 from daemon.config.choice import GatesConfig, SelectConfig, ShotsConfig
 from daemon.config.schema import Config
-from daemon.errors import ExportError, Kind, StoreError, VideoError
+from daemon.errors import Kind, VideoError
 from daemon.events import Progress
-from daemon.model import FileIdentity, Status
-from daemon.pipeline.score_video import _Meter, status_after, unchanged
+from daemon.model import FileIdentity
+from daemon.pipeline.score_video import _Meter, unchanged
 from daemon.pipeline.select_frames import selection_params
 from tests.clock import Clock, clock
 
@@ -66,30 +66,6 @@ def test_a_file_that_cannot_be_looked_at_is_unreadable_with_the_reason(
     with pytest.raises(VideoError, match="Input/output error") as caught:
         unchanged(file)
     assert caught.value.kind is Kind.UNREADABLE
-
-
-# The state after an error
-
-
-@pytest.mark.parametrize("kind", Kind)
-def test_the_kind_of_an_error_decides_the_state(kind: Kind) -> None:
-    after = status_after(VideoError(kind, "a reason"))
-    if kind in (Kind.MISSING, Kind.CHANGED):
-        assert after is Status.MISSING
-    elif kind.rejects:
-        assert after is Status.REJECTED
-    else:
-        assert after is Status.FAILED
-    assert after.final
-
-
-def test_every_stages_errors_are_understood() -> None:
-    assert status_after(ExportError(Kind.DISK_FULL, "full")) is Status.FAILED
-    assert status_after(StoreError(Kind.DATABASE, "locked")) is Status.FAILED
-
-
-def test_an_error_that_nobody_foresaw_is_a_failure() -> None:
-    assert status_after(ZeroDivisionError()) is Status.FAILED
 
 
 # The parameters of a selection
