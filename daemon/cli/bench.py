@@ -24,8 +24,9 @@ from typing import Any
 import psutil
 
 from daemon.config.schema import Config
-from daemon.decode import frames as decode
 from daemon.decode.damage import DecodeReport
+from daemon.decode.frames import decode_frames
+from daemon.decode.probe import probe
 from daemon.export.ffmpeg_process import find_binary
 from daemon.inbox import stability
 from daemon.model import FileIdentity, Picture, Scored, Status, VideoInfo
@@ -95,7 +96,7 @@ class Result:
 
 def bench(path: Path, config: Config) -> Result:
     """Measure one file. Raises StillwatchError like the daemon would."""
-    info = decode.probe(path, config.decode)
+    info = probe(path, config.decode)
     scorer = open_scorer(config.score)
     try:
         pictures = _sample(info, config)
@@ -173,7 +174,7 @@ def _cpu_seconds() -> float:
 
 def _sample(info: VideoInfo, config: Config) -> list[Picture]:
     wanted = frozenset(range(SCORED_FRAMES))
-    frames = decode.frames(info, config.decode, DecodeReport(), single_thread=True, wanted=wanted)
+    frames = decode_frames(info, config.decode, DecodeReport(), single_thread=True, wanted=wanted)
     return [frame.picture for frame in frames if frame.picture is not None]
 
 
@@ -204,11 +205,11 @@ def _decode(info: VideoInfo, config: Config) -> tuple[Stage, Stage]:
     hashes: list[str] = []
 
     def everything() -> None:
-        frames = decode.frames(info, config.decode, DecodeReport(), single_thread=False)
+        frames = decode_frames(info, config.decode, DecodeReport(), single_thread=False)
         hashes.extend(frame.hash for frame in frames)
 
     def run(**options: Any) -> None:
-        for _ in decode.frames(info, config.decode, DecodeReport(), single_thread=False, **options):
+        for _ in decode_frames(info, config.decode, DecodeReport(), single_thread=False, **options):
             pass
 
     whole = _measure(everything, 0)

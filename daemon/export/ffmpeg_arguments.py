@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from daemon.media import filters as picture
+from daemon.media.source import source_url
 from daemon.model import VideoInfo
 
 Suffix = Literal["png", "jpg"]
@@ -148,8 +147,3 @@ def encoder_arguments(image: ImageFormat) -> list[str]:
         return ["-c:v", "mjpeg", "-q:v", str(image.jpeg_quality), "-bitexact"]
     pixels = "rgb48be" if image.depth == 16 else "rgb24"
     return ["-c:v", "png", "-pix_fmt", pixels, "-compression_level", "1", "-pred", "up", "-bitexact"]
-
-
-def source_url(path: Path) -> str:
-    """The source in a form that no protocol, option or pattern syntax can hijack."""
-    return "file:" + os.path.abspath(path)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from daemon.config.schema import Config
-from daemon.decode import frames
 from daemon.decode.damage import DecodeReport
+from daemon.decode.frames import decode_frames
 from daemon.errors import ExportError, Kind, VideoError
 from daemon.events import Heartbeat, Listener, ignore
 from daemon.export import exporter as export
@@ -16,6 +16,7 @@ from daemon.export import work_folder
 from daemon.export.ffmpeg_arguments import Capabilities, ImageFormat
 from daemon.export.reuse import Published
 from daemon.logs.setup import get
+from daemon.media.source import DEMUXERS
 from daemon.model import Frame, Method, Selection, Status, Still, VideoRecord
 from daemon.pipeline.score_video import require_unchanged
 from daemon.pipeline.select_frames import Chooser
@@ -78,7 +79,7 @@ class Finalizer:
 
         def redecode(wanted: frozenset[int], image: ImageFormat) -> Iterator[Frame]:
             reports.append(DecodeReport())
-            return frames.frames(
+            return decode_frames(
                 source.info,
                 self._config.decode,
                 reports[-1],
@@ -92,7 +93,7 @@ class Finalizer:
             source,
             self._config.export,
             self._config.output,
-            frames.DEMUXERS,
+            DEMUXERS,
             capabilities,
             redecode,
             on_progress,

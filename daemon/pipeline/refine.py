@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from daemon.config.schema import Config
-from daemon.decode import frames as decode
 from daemon.decode.damage import DecodeReport
+from daemon.decode.frames import decode_frames
 from daemon.logs.setup import get
 from daemon.model import Frame, Outcome, VideoRecord
 from daemon.pipeline.score_video import require_unchanged
@@ -78,7 +78,7 @@ async def _score(
         return {}
     rows = await store.rows_of(record.id, sorted(missing))
     report = DecodeReport()
-    decoded = decode.frames(record.info, config.decode, report, single_thread=record.damaged, wanted=missing)
+    decoded = decode_frames(record.info, config.decode, report, single_thread=record.damaged, wanted=missing)
     scored: dict[int, Outcome] = {}
     batch: list[Frame] = []
 

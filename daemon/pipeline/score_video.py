@@ -13,8 +13,9 @@ from pathlib import Path
 
 from daemon.analysis.measure import measure
 from daemon.config.schema import Config
-from daemon.decode import frames as decode
 from daemon.decode.damage import DamageError, DecodeReport
+from daemon.decode.frames import decode_frames
+from daemon.decode.probe import probe
 from daemon.errors import Kind, ScorerError, VideoError
 from daemon.events import FramesScored, Listener, Progress
 from daemon.inbox import stability
@@ -121,7 +122,7 @@ class Pipeline:
         return True
 
     async def _probe(self, path: Path) -> VideoInfo:
-        opening = run_in_abandonable_thread(lambda: decode.probe(path, self._config.decode), "probe")
+        opening = run_in_abandonable_thread(lambda: probe(path, self._config.decode), "probe")
         return await with_stall_timeout(opening, self._config.service.stuck_seconds, "opening the file")
 
     async def _require_readable(self, file: FileIdentity) -> None:
@@ -157,7 +158,7 @@ class Pipeline:
         if self._stopping:
             # Asked for while the file was being opened.
             channel.stop()
-        frames = decode.frames(info, self._config.decode, report, single_thread=single_thread, known=known)
+        frames = decode_frames(info, self._config.decode, report, single_thread=single_thread, known=known)
         decoder = threading.Thread(
             target=produce,
             args=(_measured(frames), channel, lambda frame: frame.nbytes),

@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from daemon.config.output import ExportConfig, OutputConfig
 from daemon.config.score import DecodeConfig
-from daemon.decode import frames
 from daemon.decode.damage import DecodeReport
+from daemon.decode.frames import decode_frames
+from daemon.decode.probe import probe
 from daemon.export import exporter as export
 from daemon.export import ffmpeg_process
 from daemon.export.exporter import Exporter
 from daemon.export.ffmpeg_arguments import ImageFormat
+from daemon.media.source import DEMUXERS
 from daemon.model import FileIdentity, Frame, Method, Pick, Picture
 
 DECODE = DecodeConfig()
@@ -150,11 +152,11 @@ async def through(
     path: Path, place: Path, binary: str, form: str = "auto", hdr: str = "tonemap"
 ) -> tuple[Picture, Picture]:
     """Frame 1 as it is scored and as the command line saves it."""
-    info = frames.probe(path, DECODE)
-    frame = list(frames.frames(info, DECODE, DecodeReport(), single_thread=False))[1]
+    info = probe(path, DECODE)
+    frame = list(decode_frames(info, DECODE, DecodeReport(), single_thread=False))[1]
 
     def redecode(wanted: frozenset[int], image: ImageFormat) -> Iterator[Frame]:
-        return frames.frames(
+        return decode_frames(
             info, DECODE, DecodeReport(), single_thread=True, wanted=wanted, depth=image.depth, keep_hdr=image.keep_hdr
         )
 
@@ -162,7 +164,7 @@ async def through(
     source = export.Source(1, file, info, "niqe", True, "niqe|test", damaged=False, exact=False)
     output = OutputConfig.model_validate({"path": place / "out", "format": form, "hdr": hdr})
     capabilities = await ffmpeg_process.probe_binary(binary)
-    exporter = Exporter(source, ExportConfig(), output, frames.DEMUXERS, capabilities, redecode)
+    exporter = Exporter(source, ExportConfig(), output, DEMUXERS, capabilities, redecode)
     place.mkdir()
     export._ALIKE.clear()
     proven, _ = await exporter.prove([Pick(1, 1, frame.pts, frame.time_s, 1.0, frame.hash)], place)

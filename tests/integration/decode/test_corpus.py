@@ -15,14 +15,16 @@ from PIL import Image
 from daemon.cli import verify
 from daemon.config.output import ExportConfig, OutputConfig
 from daemon.config.score import DecodeConfig
-from daemon.decode import frames as decode
 from daemon.decode.damage import DamageError, DecodeReport
+from daemon.decode.frames import decode_frames
+from daemon.decode.probe import probe
 from daemon.errors import VideoError
 from daemon.export import exporter as export
 from daemon.export import ffmpeg_process
 from daemon.export.exporter import Exporter
 from daemon.export.ffmpeg_arguments import Capabilities, ImageFormat
 from daemon.inbox import stability
+from daemon.media.source import DEMUXERS
 from daemon.model import FileIdentity, Frame, Method, Pick, Selection, Still, VideoInfo
 from tests import films
 from tests.corpus import Case
@@ -43,16 +45,16 @@ class Film:
 
 def score(path: Path) -> Film:
     """Decode as ``Pipeline.score`` does: threads first, on a sign of damage again with one."""
-    info = decode.probe(path, DECODE)
+    info = probe(path, DECODE)
     rows: dict[int, Frame] = {}
     report = DecodeReport()
     try:
-        for frame in decode.frames(info, DECODE, report, single_thread=False):
+        for frame in decode_frames(info, DECODE, report, single_thread=False):
             rows[frame.index] = frame
     except DamageError:
         known = [frame.hash for frame in rows.values()]
         report = DecodeReport()
-        for frame in decode.frames(info, DECODE, report, single_thread=True, known=known):
+        for frame in decode_frames(info, DECODE, report, single_thread=True, known=known):
             if frame.picture is not None:
                 rows[frame.index] = frame
     return Film(stability.fingerprint(path), info, [rows[at] for at in range(report.frames)], report)
@@ -110,7 +112,7 @@ async def stills_of(film: Film, place: Path, capabilities: Capabilities) -> tupl
     """Every frame as a still, by the path that the pipeline takes."""
 
     def redecode(wanted: frozenset[int], image: ImageFormat) -> Iterator[Frame]:
-        return decode.frames(
+        return decode_frames(
             film.info, DECODE, DecodeReport(), single_thread=film.report.damaged, wanted=wanted, depth=image.depth
         )
 
@@ -118,7 +120,7 @@ async def stills_of(film: Film, place: Path, capabilities: Capabilities) -> tupl
     exact = damaged or film.report.mixed
     source = export.Source(1, film.file, film.info, "niqe", True, "niqe|test", damaged, exact)
     output = OutputConfig(path=place / "out")
-    exporter = Exporter(source, ExportConfig(), output, decode.DEMUXERS, capabilities, redecode)
+    exporter = Exporter(source, ExportConfig(), output, DEMUXERS, capabilities, redecode)
     picks = [Pick(f.index + 1, f.index, f.pts, f.time_s, 1.0, f.hash) for f in film.frames]
     if exact:
         # One FFmpeg is started for each of them.

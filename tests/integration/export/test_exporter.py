@@ -19,12 +19,14 @@ import pytest
 
 from daemon.config.output import ExportConfig, OutputConfig
 from daemon.config.score import DecodeConfig
-from daemon.decode import frames as decode
 from daemon.decode.damage import DecodeReport
+from daemon.decode.frames import decode_frames
+from daemon.decode.probe import probe
 from daemon.errors import ExportError, Kind, VideoError
 from daemon.export import exporter as export
 from daemon.export import ffmpeg_arguments, ffmpeg_process, file_names, metadata, proof
 from daemon.export.exporter import Exporter, Proven
+from daemon.media.source import DEMUXERS
 from daemon.model import FileIdentity, Frame, Method, Pick, Selection, Still
 from tests import films
 
@@ -36,10 +38,10 @@ class Bench:
 
     def __init__(self, film: Path, output: Path, binary: str = "", form: str = "auto", **settings: Any) -> None:
         self.film = film
-        self.info = decode.probe(film, DECODE)
+        self.info = probe(film, DECODE)
         # ``only`` some frames of a long film: the list is as long as it has to be, and made of the first of them.
         only = settings.pop("only", None)
-        frames = list(decode.frames(self.info, DECODE, DecodeReport(), single_thread=True, wanted=only))
+        frames = list(decode_frames(self.info, DECODE, DecodeReport(), single_thread=True, wanted=only))
         self.frames = frames if only is None else [frames[0]] * (max(only) + 1)
         for frame in frames:
             self.frames[frame.index] = frame
@@ -58,7 +60,7 @@ class Bench:
 
     def redecode(self, wanted: frozenset[int], image: ffmpeg_arguments.ImageFormat) -> Iterator[Frame]:
         self.redecoded.append(wanted)
-        return decode.frames(self.info, DECODE, DecodeReport(), single_thread=True, wanted=wanted, depth=image.depth)
+        return decode_frames(self.info, DECODE, DecodeReport(), single_thread=True, wanted=wanted, depth=image.depth)
 
     async def exporter(self) -> Exporter:
         binary = ffmpeg_process.find_binary(self.config.ffmpeg)
@@ -75,7 +77,7 @@ class Bench:
             damaged=False,
             exact=self.exact,
         )
-        return Exporter(source, self.config, self.output, decode.DEMUXERS, self.asked[binary], self.redecode)
+        return Exporter(source, self.config, self.output, DEMUXERS, self.asked[binary], self.redecode)
 
     async def prove(self, place: Path, *ordinals: int) -> tuple[dict[int, Proven], dict[int, str]]:
         place.mkdir(exist_ok=True)

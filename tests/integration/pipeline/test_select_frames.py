@@ -22,7 +22,7 @@ from daemon.config.output import ExportConfig, OutputConfig
 from daemon.config.schema import Config
 from daemon.config.score import ScoreConfig
 from daemon.config.service import DatabaseConfig
-from daemon.decode import frames as decode
+from daemon.decode.frames import decode_frames
 from daemon.export import ffmpeg_process
 from daemon.inbox import stability
 from daemon.model import FileIdentity, Selection, Status, Still, VideoRecord
@@ -170,11 +170,10 @@ async def test_choosing_again_exports_only_what_is_missing(
     record, before = await finished(store, config, edited_film(tmp_path / "film.mp4"))
     kept = {still.path: still.path.read_bytes() for still in before}
     asked: list[frozenset[int] | None] = []
-    frames = decode.frames
 
     def counted(*arguments: Any, **options: Any) -> Any:
         asked.append(options.get("wanted"))
-        return frames(*arguments, **options)
+        return decode_frames(*arguments, **options)
 
     exported: list[int] = []
     run = ffmpeg_process.run
@@ -183,7 +182,8 @@ async def test_choosing_again_exports_only_what_is_missing(
         exported.append(1)
         return await run(capabilities, arguments, *rest)
 
-    monkeypatch.setattr(decode, "frames", counted)
+    for stage in ("score_video", "refine", "export_video"):
+        monkeypatch.setattr(f"daemon.pipeline.{stage}.decode_frames", counted)
     monkeypatch.setattr(ffmpeg_process, "run", watched)
     rows = await store.rows_of(record.id, range(200))
     await reselect(config_in(tmp_path, count=3, min_gap_seconds=0.5), store, str(record.id))

@@ -20,7 +20,8 @@ from structlog.typing import EventDict
 from daemon.analysis.measure import measure
 from daemon.config.schema import Config
 from daemon.config.score import ScoreConfig
-from daemon.decode import frames as decode
+from daemon.decode.frames import decode_frames
+from daemon.decode.probe import probe
 from daemon.errors import ExportError, Kind, ScorerError, StillwatchError, StoreError, VideoError
 from daemon.events import ignore
 from daemon.export import disk_space
@@ -215,7 +216,7 @@ async def test_a_file_that_hangs_the_decoder_is_set_aside_and_the_next_is_done(
     impatient: Config, store: Store, tmp_path: Path, fragile: type[FragileScorer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     awake = threading.Event()
-    real = decode.frames
+    real = decode_frames
 
     def frames(info: Any, *rest: Any, **options: Any) -> Iterator[Any]:
         for frame in real(info, *rest, **options):
@@ -223,7 +224,7 @@ async def test_a_file_that_hangs_the_decoder_is_set_aside_and_the_next_is_done(
                 awake.wait(PATIENCE_SECONDS)
             yield frame
 
-    monkeypatch.setattr(decode, "frames", frames)
+    monkeypatch.setattr("daemon.pipeline.score_video.decode_frames", frames)
     monkeypatch.setattr("daemon.pipeline.score_video.JOIN_SECONDS", 0.1)
     bad, good = await film(store, tmp_path, "hangs.mkv"), await film(store, tmp_path, "good.mkv", frames=30)
     try:
@@ -264,14 +265,13 @@ async def test_a_folder_elsewhere_that_is_away_holds_up_nobody_but_its_own_film(
 ) -> None:
     """A film that was named by hand once, in a folder that this daemon may not list."""
     ids = [await film(store, tmp_path, f"{n}.mkv", numbers=range(n, n + 24)) for n in range(3)]
-    probe = decode.probe
 
     def away(path: Path, *rest: Any) -> Any:
         if path.name != "2.mkv":
             raise VideoError(Kind.UNREADABLE, "the file cannot be read")
         return probe(path, *rest)
 
-    monkeypatch.setattr(decode, "probe", away)
+    monkeypatch.setattr("daemon.pipeline.score_video.probe", away)
     scandir = os.scandir
 
     def not_listed(path: Any) -> Any:
@@ -378,7 +378,7 @@ async def test_a_film_whose_stills_cannot_be_proven_has_failed_and_is_not_done_w
 async def test_a_decoder_that_is_only_slow_is_waited_for(
     impatient: Config, store: Store, tmp_path: Path, fragile: type[FragileScorer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = decode.frames
+    real = decode_frames
     pause = threading.Event()
 
     def frames(*arguments: Any, **options: Any) -> Iterator[Any]:
@@ -386,7 +386,7 @@ async def test_a_decoder_that_is_only_slow_is_waited_for(
             pause.wait(0.4)
             yield frame
 
-    monkeypatch.setattr(decode, "frames", frames)
+    monkeypatch.setattr("daemon.pipeline.score_video.decode_frames", frames)
     one = await film(store, tmp_path, frames=10)
     async with working(impatient, store) as (crew, tasks):
         (row,) = await ended(crew, tasks, store, one)
@@ -554,7 +554,7 @@ async def test_a_stop_in_the_middle_of_a_slow_decode_gives_the_video_back(
 ) -> None:
     """The cancelled step still runs on its thread when the generator is to be closed."""
     held, going = threading.Event(), threading.Event()
-    real = decode.frames
+    real = decode_frames
 
     def frames(*arguments: Any, **options: Any) -> Iterator[Any]:
         if options.get("wanted") is not None:
@@ -562,7 +562,7 @@ async def test_a_stop_in_the_middle_of_a_slow_decode_gives_the_video_back(
             held.wait(PATIENCE_SECONDS)
         yield from real(*arguments, **options)
 
-    monkeypatch.setattr(decode, "frames", frames)
+    monkeypatch.setattr("daemon.pipeline.export_video.decode_frames", frames)
     monkeypatch.setattr("daemon.export.exporter._ALIKE", set())
     one = await film(store, tmp_path)
     try:

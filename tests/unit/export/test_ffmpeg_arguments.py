@@ -20,9 +20,9 @@ from daemon.export.ffmpeg_arguments import (
     export_arguments,
     filter_graph,
     select_expression,
-    source_url,
 )
 from daemon.media import filters
+from daemon.media.source import source_url
 from daemon.model import VideoInfo
 
 PNG = ImageFormat("png", 8)
