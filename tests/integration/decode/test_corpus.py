@@ -22,7 +22,7 @@ from daemon.export import exporter as export
 from daemon.export import ffmpeg_process
 from daemon.export.exporter import Exporter
 from daemon.export.ffmpeg_arguments import Capabilities, ImageFormat
-from daemon.inbox import stability
+from daemon.inbox import identity
 from daemon.model import FileIdentity, Frame, Method, Pick, Selection, Still, VideoInfo
 from tests import films
 from tests.corpus import Case
@@ -55,7 +55,7 @@ def score(path: Path) -> Film:
         for frame in decode.frames(info, DECODE, report, single_thread=True, known=known):
             if frame.picture is not None:
                 rows[frame.index] = frame
-    return Film(stability.fingerprint(path), info, [rows[at] for at in range(report.frames)], report)
+    return Film(identity.fingerprint(path), info, [rows[at] for at in range(report.frames)], report)
 
 
 def plain(film: Film) -> Iterator[NDArray[np.uint8]]:
