@@ -28,7 +28,7 @@ from daemon.decode.damage import DecodeReport
 from daemon.decode.frames import decode_frames
 from daemon.decode.probe import probe
 from daemon.export.ffmpeg_process import find_binary
-from daemon.inbox import stability
+from daemon.inbox import identity
 from daemon.model import FileIdentity, Picture, Scored, Status, VideoInfo
 from daemon.pipeline.score_video import Pipeline
 from daemon.scoring.batcher import Batcher
@@ -226,7 +226,7 @@ async def _whole(path: Path, config: Config, scorer: Scorer) -> tuple[Stage, flo
         database = config.database.model_copy(update={"path": Path(folder) / "bench.db"})
         store = await Store.open(database)
         try:
-            await store.enqueue(stability.fingerprint(path))
+            await store.enqueue(identity.fingerprint(path))
             record = await store.claim(Status.QUEUED, Status.SCORING)
             assert record is not None
             pipeline = Pipeline(config, store, lambda _: None)

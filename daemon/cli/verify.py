@@ -22,7 +22,7 @@ from daemon.decode.probe import probe
 from daemon.errors import Kind, StillwatchError
 from daemon.export import manifest, metadata, proof
 from daemon.export.proof import ProofError
-from daemon.inbox import stability
+from daemon.inbox import identity
 from daemon.model import Frame
 
 SUFFIXES = (".png", ".jpg")
@@ -116,7 +116,7 @@ def _places(source: Path, place: Whereabouts | None) -> list[Path]:
 
 def _holds(path: Path, fingerprint: str) -> bool:
     try:
-        return stability.fingerprint(path).fingerprint == fingerprint
+        return identity.fingerprint(path).fingerprint == fingerprint
     except StillwatchError:
         return False
 
@@ -172,7 +172,7 @@ def _against_source(
         by_frame[claim.frame].append(claim)
     reason = "the source has no such frame any more"
     try:
-        if stability.fingerprint(source).fingerprint != fingerprint:
+        if identity.fingerprint(source).fingerprint != fingerprint:
             raise StillwatchError(Kind.CHANGED, f"{source} is not the file that was scored")
         info = probe(source, config)
         # A film whose damage no decoder tells of gives other pictures with one thread than with several.

@@ -15,10 +15,10 @@ from daemon.export import exporter as export
 from daemon.export import work_folder
 from daemon.export.ffmpeg_arguments import Capabilities, ImageFormat
 from daemon.export.reuse import Published
+from daemon.inbox.identity import require_unchanged
 from daemon.logs.setup import get
 from daemon.media.source import DEMUXERS
 from daemon.model import Frame, Method, Selection, Status, Still, VideoRecord
-from daemon.pipeline.score_video import require_unchanged
 from daemon.pipeline.select_frames import Chooser
 from daemon.store.store import Store
 

@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from daemon.config.schema import Config
 from daemon.decode.damage import DecodeReport
 from daemon.decode.frames import decode_frames
+from daemon.inbox.identity import require_unchanged
 from daemon.logs.setup import get
 from daemon.model import Frame, Outcome, VideoRecord
-from daemon.pipeline.score_video import require_unchanged
 from daemon.runtime.stall import reading
 from daemon.scoring import catalog
 from daemon.scoring.open import open_scorer

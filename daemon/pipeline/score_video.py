@@ -18,10 +18,10 @@ from daemon.decode.frames import decode_frames
 from daemon.decode.probe import probe
 from daemon.errors import Kind, ScorerError, VideoError
 from daemon.events import FramesScored, Listener, Progress
-from daemon.inbox import stability
+from daemon.inbox.identity import require_readable, require_unchanged
 from daemon.logs.setup import get
 from daemon.media import filters
-from daemon.model import FileIdentity, Frame, Outcome, Picture, Scored, Status, VideoInfo, VideoRecord
+from daemon.model import Frame, Outcome, Picture, Scored, Status, VideoInfo, VideoRecord
 from daemon.runtime.channel import Channel
 from daemon.runtime.stall import produce, run_in_abandonable_thread, with_stall_timeout
 from daemon.scoring.batcher import Batcher
@@ -75,7 +75,7 @@ class Pipeline:
         except VideoError as error:
             if error.kind.rejects:
                 # A refusal is final: a disk or share that fails in the middle must not look like a bad file.
-                await self._require_readable(record.file)
+                await require_readable(record.file, self._config.service.stuck_seconds)
             raise
 
     async def _score(self, record: VideoRecord, batcher: Batcher) -> bool:
@@ -124,13 +124,6 @@ class Pipeline:
     async def _probe(self, path: Path) -> VideoInfo:
         opening = run_in_abandonable_thread(lambda: probe(path, self._config.decode), "probe")
         return await with_stall_timeout(opening, self._config.service.stuck_seconds, "opening the file")
-
-    async def _require_readable(self, file: FileIdentity) -> None:
-        """Raise VideoError(UNREADABLE, MISSING or CHANGED) when the content cannot be read as it was admitted."""
-        reading = run_in_abandonable_thread(lambda: stability.fingerprint(file.path), "look")
-        found = await with_stall_timeout(reading, self._config.service.stuck_seconds, "reading the file")
-        if found.fingerprint != file.fingerprint:
-            raise _changed()
 
     async def _next_batch(self, channel: Channel[Frame], size: int) -> Sequence[Frame]:
         """Raises VideoError(STUCK) when not a single frame comes; a slow decoder fills its batch in its own time."""
@@ -241,27 +234,6 @@ class Pipeline:
                 queue_bytes=progress.queue_bytes,
                 batch=progress.batch,
             )
-
-
-def unchanged(file: FileIdentity) -> None:
-    """Raise VideoError(MISSING or CHANGED) when the file is not what was admitted."""
-    try:
-        found = file.path.stat()
-    except FileNotFoundError as error:
-        raise VideoError(Kind.MISSING, "the file is not there any more: drop it again") from error
-    except OSError as error:
-        raise VideoError(Kind.UNREADABLE, f"the file cannot be read: {error.strerror}") from error
-    if (found.st_size, stability.mtime_ns(found)) != (file.size_bytes, file.mtime_ns):
-        raise _changed()
-
-
-async def require_unchanged(file: FileIdentity, seconds: float) -> None:
-    """``unchanged`` on a thread of its own. Raises VideoError, STUCK when the look takes longer than ``seconds``."""
-    await with_stall_timeout(run_in_abandonable_thread(lambda: unchanged(file), "look"), seconds, "looking at the file")
-
-
-def _changed() -> VideoError:
-    return VideoError(Kind.CHANGED, "the file was changed while it was worked on: it is taken again once it is still")
 
 
 def status_after(error: Exception) -> Status:

@@ -14,7 +14,7 @@ from daemon.errors import Kind, ScorerError, StillwatchError, StoreError, VideoE
 from daemon.events import Ended, Heartbeat, Left, Listener, Taken
 from daemon.export import ffmpeg_process
 from daemon.export.ffmpeg_arguments import Capabilities
-from daemon.inbox.ingestor import still_there
+from daemon.inbox.identity import is_unchanged
 from daemon.logs.setup import get
 from daemon.model import Status, VideoRecord
 from daemon.pipeline.export_video import Finalizer
@@ -268,7 +268,7 @@ class Workers:
             # Renamed while it was worked on, it is taken again under its new name.
             return
         for copy in await self._store.same_content(record.file.fingerprint):
-            if copy.error_kind == Kind.DUPLICATE and await asyncio.to_thread(still_there, copy):
+            if copy.error_kind == Kind.DUPLICATE and await asyncio.to_thread(is_unchanged, copy.file):
                 await self._store.requeue([copy.id])
                 log.info(
                     "video.queued",

@@ -19,7 +19,7 @@ from daemon.config.service import ServiceConfig
 from daemon.errors import Kind, StillwatchError, StoreError
 from daemon.events import Event, Heartbeat, Left, Listener, Progress, Taken, ignore, to_all
 from daemon.export import work_folder
-from daemon.inbox.ingestor import Intake
+from daemon.inbox.ingestor import Ingestor
 from daemon.logs import setup
 from daemon.logs.setup import get
 from daemon.model import Status
@@ -108,7 +108,9 @@ async def run(config: Config, listener: Listener = ignore, read_config: Callable
                 workers(config, store, to_all(listener, background.tell, pulse(hearts, config)), after=True) as crew,
             ):
                 pause_seconds = config.service.pause_seconds
-                intake = Intake(config.watch, store, crew.wake, pause_seconds, listener=background.tell, hearts=hearts)
+                intake = Ingestor(
+                    config.watch, store, crew.wake, pause_seconds, listener=background.tell, hearts=hearts
+                )
                 await intake.start()
                 log.info(
                     "service.ready",
@@ -160,7 +162,7 @@ async def _close(store: Store, stop: Stop) -> None:
 
 async def _serve(
     config: Config,
-    intake: Intake,
+    intake: Ingestor,
     crew: Workers,
     stop: Stop,
     background: BackgroundTasks,

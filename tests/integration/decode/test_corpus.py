@@ -23,7 +23,7 @@ from daemon.export import exporter as export
 from daemon.export import ffmpeg_process
 from daemon.export.exporter import Exporter
 from daemon.export.ffmpeg_arguments import Capabilities, ImageFormat
-from daemon.inbox import stability
+from daemon.inbox import identity
 from daemon.media.source import DEMUXERS
 from daemon.model import FileIdentity, Frame, Method, Pick, Selection, Still, VideoInfo
 from tests import films
@@ -57,7 +57,7 @@ def score(path: Path) -> Film:
         for frame in decode_frames(info, DECODE, report, single_thread=True, known=known):
             if frame.picture is not None:
                 rows[frame.index] = frame
-    return Film(stability.fingerprint(path), info, [rows[at] for at in range(report.frames)], report)
+    return Film(identity.fingerprint(path), info, [rows[at] for at in range(report.frames)], report)
 
 
 def plain(film: Film) -> Iterator[NDArray[np.uint8]]:

@@ -24,7 +24,7 @@ from daemon.config.score import ScoreConfig
 from daemon.config.service import DatabaseConfig
 from daemon.decode.frames import decode_frames
 from daemon.export import ffmpeg_process
-from daemon.inbox import stability
+from daemon.inbox import identity
 from daemon.model import FileIdentity, Selection, Status, Still, VideoRecord
 from daemon.pipeline import refine, select_frames
 from daemon.pipeline.export_video import Finalizer
@@ -54,7 +54,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 
 async def scored(store: Store, config: Config, film: Path) -> VideoRecord:
-    video_id = await store.enqueue(stability.fingerprint(film))
+    video_id = await store.enqueue(identity.fingerprint(film))
     record = await store.claim(Status.QUEUED, Status.SCORING)
     assert record is not None
     with ThreadPoolExecutor(1) as thread:

@@ -25,7 +25,7 @@ from daemon.decode.probe import probe
 from daemon.errors import ExportError, Kind, ScorerError, StillwatchError, StoreError, VideoError
 from daemon.events import ignore
 from daemon.export import disk_space
-from daemon.inbox import stability
+from daemon.inbox import identity
 from daemon.model import Outcome, Picture, Status, VideoRecord
 from daemon.pipeline.workers import DEVICE_LOSSES, Workers, wind_down, workers
 from daemon.runtime.retry import StagePause
@@ -122,7 +122,7 @@ async def working(config: Config, store: Store) -> AsyncIterator[tuple[Workers, 
 
 async def film(store: Store, folder: Path, name: str = "film.mkv", **options: Any) -> int:
     path = films.make(folder / name, **({"frames": 24, "codec": "ffv1"} | options))
-    return await store.enqueue(stability.fingerprint(path))
+    return await store.enqueue(identity.fingerprint(path))
 
 
 async def ended(crew: Workers, tasks: list[asyncio.Task[None]], store: Store, *ids: int) -> list[VideoRecord]:
@@ -254,7 +254,7 @@ async def test_a_film_that_gets_further_than_the_last_time_is_no_suspect(
         await reset_attempts(video_id)
         forgiven.append((before, (await store.video(video_id)).attempts))
 
-    monkeypatch.setattr(store, "forgive", noted)
+    monkeypatch.setattr(store, "reset_attempts", noted)
     async with working(config, store) as (crew, tasks):
         await ended(crew, tasks, store, one, other)
     assert forgiven == [(3, 1)], "once, and not for a film that was never under suspicion"
@@ -298,12 +298,12 @@ async def test_a_film_that_is_renamed_while_it_is_worked_on_needs_no_copy(
     copy = tmp_path / "b.mkv"
     copy.write_bytes(record.file.path.read_bytes())
     noted = await store.refuse(
-        stability.fingerprint(copy), Status.REJECTED, VideoError(Kind.DUPLICATE, "the same content is known")
+        identity.fingerprint(copy), Status.REJECTED, VideoError(Kind.DUPLICATE, "the same content is known")
     )
     renamed = record.file.path.rename(tmp_path / "c.mkv")
     claimed = await store.claim(Status.QUEUED, Status.SCORING, [one])
     assert claimed is not None
-    await store.relocate(one, stability.fingerprint(renamed))
+    await store.relocate(one, identity.fingerprint(renamed))
     async with working(config, store) as (crew, _):
         await crew._one(claimed, Status.QUEUED, crew._score, StagePause("scoring", crew._stop, 0.1))
         assert (await store.video(one)).status is Status.MISSING
@@ -455,7 +455,7 @@ async def test_a_clock_that_was_set_back_keeps_no_video_waiting(config: Config) 
     now = ["2030-01-01T00:00:00.000+00:00"]
     store = await Store.open(config.database, clock=lambda: now[0])
     try:
-        one = await store.enqueue(stability.FileIdentity(Path("/in/a.mp4"), "a" * 64, 1, 1))
+        one = await store.enqueue(identity.FileIdentity(Path("/in/a.mp4"), "a" * 64, 1, 1))
         record = await store.claim(Status.QUEUED, Status.SCORING)
         assert record is not None
         error = ExportError(Kind.EXPORT, "later")
