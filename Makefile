@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo run bench selection-bench test test-systemd test-all soak lint format config clean
+.PHONY: demo run bench selection-bench test test-systemd test-fresh test-container test-all soak lint format config clean
 
 demo: $(STAMP)        ## the real daemon on a scratch folder with real footage
 	$(BIN)/stillwatch demo
@@ -20,10 +20,16 @@ selection-bench: $(STAMP)   ## strategies of selection on edited films of known 
 		$(if $(CLIPS),--clips $(CLIPS)) $(if $(CACHE),--cache $(CACHE))
 
 test: $(STAMP) lint   ## lint, types and the fast tests
-	$(BIN)/python -m pytest -m "not slow and not systemd"
+	$(BIN)/python -m pytest -m "not slow and not systemd and not fresh and not container"
 
 test-systemd: $(STAMP)    ## the unit under a real systemd in a container: needs root and systemd-nspawn
 	$(BIN)/python -m pytest -m systemd tests/acceptance
+
+test-fresh: $(STAMP)      ## on a minimal Debian of its own, all fast tests too: needs root and debootstrap; half an hour
+	$(BIN)/python -m pytest -m fresh tests/fresh
+
+test-container: $(STAMP)  ## builds the light image and runs it: needs root, debootstrap, buildah and bubblewrap
+	$(BIN)/python -m pytest -m container tests/fresh
 
 test-all: $(STAMP) lint   ## with the long tests
 	$(BIN)/python -m pytest

@@ -46,7 +46,7 @@ class Method(StrEnum):
 class FileIdentity:
     """What a file was when it was admitted.
 
-    ``fingerprint`` is the hex SHA-256 that ``admit.fingerprint`` defines; sizes in bytes, mtime in
+    ``fingerprint`` is the hex SHA-256 that ``inbox.identity.fingerprint`` defines; sizes in bytes, mtime in
     nanoseconds since the epoch.
     """
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from daemon.config.schema import Config
 from daemon.config.service import DatabaseConfig
 from daemon.export.ffmpeg_process import find_binary
-from daemon.inbox import stability
+from daemon.inbox import identity
 from daemon.job import VideoJob
 from daemon.model import Status
 from daemon.pipeline.refine import Refiner
@@ -88,7 +88,7 @@ async def score(film: Path, database: Path) -> None:
     try:
         if await store.at_path(film):
             return
-        await store.enqueue(stability.fingerprint(film))
+        await store.enqueue(identity.fingerprint(film))
         record = await store.claim(Status.QUEUED, Status.SCORING)
         assert record is not None
         scorer = open_scorer(config.score)

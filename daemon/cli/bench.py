@@ -24,10 +24,11 @@ from typing import Any
 import psutil
 
 from daemon.config.schema import Config
-from daemon.decode import frames as decode
 from daemon.decode.damage import DecodeReport
+from daemon.decode.frames import decode_frames
+from daemon.decode.probe import probe
 from daemon.export.ffmpeg_process import find_binary
-from daemon.inbox import stability
+from daemon.inbox import identity
 from daemon.job import VideoJob
 from daemon.model import FileIdentity, Picture, Scored, Status, VideoInfo
 from daemon.pipeline.score_video import VideoScorer
@@ -96,7 +97,7 @@ class Result:
 
 def bench(path: Path, config: Config) -> Result:
     """Measure one file. Raises StillwatchError like the daemon would."""
-    info = decode.probe(path, config.decode)
+    info = probe(path, config.decode)
     scorer = open_scorer(config.score)
     try:
         pictures = _sample(info, config)
@@ -174,7 +175,7 @@ def _cpu_seconds() -> float:
 
 def _sample(info: VideoInfo, config: Config) -> list[Picture]:
     wanted = frozenset(range(SCORED_FRAMES))
-    frames = decode.frames(info, config.decode, DecodeReport(), single_thread=True, wanted=wanted)
+    frames = decode_frames(info, config.decode, DecodeReport(), single_thread=True, wanted=wanted)
     return [frame.picture for frame in frames if frame.picture is not None]
 
 
@@ -205,11 +206,11 @@ def _decode(info: VideoInfo, config: Config) -> tuple[Stage, Stage]:
     hashes: list[str] = []
 
     def everything() -> None:
-        frames = decode.frames(info, config.decode, DecodeReport(), single_thread=False)
+        frames = decode_frames(info, config.decode, DecodeReport(), single_thread=False)
         hashes.extend(frame.hash for frame in frames)
 
     def run(**options: Any) -> None:
-        for _ in decode.frames(info, config.decode, DecodeReport(), single_thread=False, **options):
+        for _ in decode_frames(info, config.decode, DecodeReport(), single_thread=False, **options):
             pass
 
     whole = _measure(everything, 0)
@@ -226,7 +227,7 @@ async def _whole(path: Path, config: Config, scorer: Scorer) -> tuple[Stage, flo
         database = config.database.model_copy(update={"path": Path(folder) / "bench.db"})
         store = await Store.open(database)
         try:
-            await store.enqueue(stability.fingerprint(path))
+            await store.enqueue(identity.fingerprint(path))
             record = await store.claim(Status.QUEUED, Status.SCORING)
             assert record is not None
             job = VideoJob.of(record, config.service.stuck_seconds)

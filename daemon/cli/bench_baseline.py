@@ -11,6 +11,7 @@ from daemon.model import Picture
 from daemon.scoring.niqe.pristine import matlab_file
 from daemon.scoring.pyiqa_backend import torchvision_ops
 from daemon.scoring.pyiqa_backend.build import quiet
+from daemon.scoring.pyiqa_backend.deferred_imports import deferred_imports
 
 
 def plain_loop_seconds(metric: str, pictures: Sequence[Picture]) -> float:
@@ -21,10 +22,11 @@ def plain_loop_seconds(metric: str, pictures: Sequence[Picture]) -> float:
     import torch
 
     torchvision_ops.ensure()
-    from pyiqa.models.inference_model import InferenceModel
-
     with ExitStack() as stack:
         stack.enter_context(quiet())
+        stack.enter_context(deferred_imports())
+        from pyiqa.models.inference_model import InferenceModel
+
         options = {"pretrained_model_path": str(stack.enter_context(matlab_file()))} if metric == "niqe" else {}
         model = InferenceModel(metric, device="cpu", **options)
 

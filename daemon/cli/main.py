@@ -103,7 +103,7 @@ async def _to_the_end(work: Awaitable[None]) -> None:
 
 
 @app.command()
-def foreground(
+def once(
     files: Annotated[list[Path], typer.Argument(help="video files", metavar="FILE...")],
     config: ConfigOption = None,
     as_json: JsonOption = False,

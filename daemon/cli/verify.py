@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from daemon.config.score import DecodeConfig
-from daemon.decode import frames
 from daemon.decode.damage import DecodeReport
+from daemon.decode.frames import decode_frames
+from daemon.decode.probe import probe
 from daemon.errors import Kind, StillwatchError
 from daemon.export import manifest, metadata, proof
 from daemon.export.proof import ProofError
-from daemon.inbox import stability
+from daemon.inbox import identity
 from daemon.model import Frame
 
 SUFFIXES = (".png", ".jpg")
@@ -115,7 +116,7 @@ def _places(source: Path, place: Whereabouts | None) -> list[Path]:
 
 def _holds(path: Path, fingerprint: str) -> bool:
     try:
-        return stability.fingerprint(path).fingerprint == fingerprint
+        return identity.fingerprint(path).fingerprint == fingerprint
     except StillwatchError:
         return False
 
@@ -171,13 +172,13 @@ def _against_source(
         by_frame[claim.frame].append(claim)
     reason = "the source has no such frame any more"
     try:
-        if stability.fingerprint(source).fingerprint != fingerprint:
+        if identity.fingerprint(source).fingerprint != fingerprint:
             raise StillwatchError(Kind.CHANGED, f"{source} is not the file that was scored")
-        info = frames.probe(source, config)
+        info = probe(source, config)
         # A film whose damage no decoder tells of gives other pictures with one thread than with several.
         for single in (True, False):
             left = frozenset(ordinal for ordinal in by_frame if any(found.get(ordinal, [reason])))
-            decoded = frames.frames(
+            decoded = decode_frames(
                 info, config, DecodeReport(), single_thread=single, wanted=left, depth=depth, keep_hdr=keep_hdr
             )
             for frame in decoded if left else ():

@@ -10,6 +10,9 @@ import av
 import av.filter
 from av.video.frame import VideoFrame
 
+from daemon.config.score import DecodeConfig
+from daemon.decode.container import error_text
+from daemon.errors import Kind, VideoError
 from daemon.media import filters
 from daemon.model import Picture, VideoInfo
 
@@ -22,11 +25,18 @@ def bit_depth(frame: VideoFrame) -> int:
     return max((component.bits for component in frame.format.components), default=8)
 
 
+def refuse_large_pictures(frame: VideoFrame, info: VideoInfo, config: DecodeConfig) -> None:
+    """Made square, narrow pixels need more room than the decoder's own limit sees. Raises VideoError(TOO_LARGE)."""
+    width, height = filters.square_size(frame.width, frame.height, info.sample_aspect)
+    if width * height > config.max_pixels:
+        raise VideoError(Kind.TOO_LARGE, f"pictures of {width}x{height} exceed decode.max_pixels = {config.max_pixels}")
+
+
 def _layout(raw: VideoFrame) -> filters.Layout:
     return filters.Layout(raw.width, raw.height, raw.format.name, bit_depth(raw))
 
 
-class Packer:
+class FrameHasher:
     """Hashes frames in the form in which FFmpeg's rawvideo encoder lays out their planes."""
 
     def __init__(self) -> None:
@@ -64,14 +74,23 @@ class PictureMaker:
         self.mixed = self.mixed or _layout(raw) != self._expected
 
     def make(self, raw: VideoFrame) -> Picture:
-        """The picture of a frame."""
+        """The picture of a frame. Raises VideoError(DECODE) where its pixel format cannot be converted."""
+        try:
+            return self._convert(raw)
+        except (av.error.FFmpegError, ValueError) as error:
+            raise VideoError(
+                Kind.DECODE,
+                f"frames of pixel format {raw.format.name} cannot be made into pictures: {error_text(error)}",
+            ) from error
+
+    def _convert(self, raw: VideoFrame) -> Picture:
         layout = _layout(raw)
         if layout != self._layout:
             self._graph = self._build(raw, layout)
             self._layout = layout
         self._graph.push(raw)
-        made: Picture = self._graph.pull().to_ndarray()
-        return made
+        picture: Picture = self._graph.pull().to_ndarray()
+        return picture
 
     def _build(self, raw: VideoFrame, layout: filters.Layout) -> Any:
         graph = av.filter.Graph()

@@ -87,7 +87,7 @@ class Exporter:
         self._decoder = decoder
         self._conversions = conversions
         self._image = image = image_format(output, source.info)
-        self._prover = Prover(job, source.info, image, config, output.path, capabilities, decoder.demuxers)
+        self._prover = Prover(job, source.info, image, config, output.path, capabilities)
         self._publisher = Publisher(job, source, image, output.path, capabilities)
 
     def preflight(self, stills: int) -> None:

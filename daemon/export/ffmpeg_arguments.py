@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from daemon.export.image_format import ImageFormat
 from daemon.media import filters as picture
+from daemon.media.source import DEMUXERS, source_url
 from daemon.model import VideoInfo
 
 ARGUMENT_LIMIT_BYTES = 60_000
@@ -77,7 +76,6 @@ def export_arguments(
     info: VideoInfo,
     ordinals: Sequence[int],
     image: ImageFormat,
-    demuxers: str,
     *,
     hwaccel: str,
 ) -> tuple[list[str], str]:
@@ -97,7 +95,7 @@ def export_arguments(
     if info.container == "mjpeg":
         # Some rows of JPEG pictures are taken for a single one unless this is said.
         arguments += ["-f", "mjpeg"]
-    arguments += ["-protocol_whitelist", "file", "-format_whitelist", demuxers, "-i", source_url(info.path)]
+    arguments += ["-protocol_whitelist", "file", "-format_whitelist", DEMUXERS, "-i", source_url(info.path)]
     if len(graph) > ARGUMENT_LIMIT_BYTES:
         arguments += [capabilities.script_option, SCRIPT]
     else:
@@ -127,8 +125,3 @@ def encoder_arguments(image: ImageFormat) -> list[str]:
         return ["-c:v", "mjpeg", "-q:v", str(image.jpeg_quality), "-bitexact"]
     pixels = "rgb48be" if image.depth == 16 else "rgb24"
     return ["-c:v", "png", "-pix_fmt", pixels, "-compression_level", "1", "-pred", "up", "-bitexact"]
-
-
-def source_url(path: Path) -> str:
-    """The source in a form that no protocol, option or pattern syntax can hijack."""
-    return "file:" + os.path.abspath(path)

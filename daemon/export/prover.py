@@ -32,7 +32,6 @@ class Prover:
         config: ExportConfig,
         output: Path,
         capabilities: Capabilities,
-        demuxers: str,
     ) -> None:
         self._log = job.log
         self._on_progress = job.on_progress
@@ -41,7 +40,6 @@ class Prover:
         self._config = config
         self._output = output
         self._capabilities = capabilities
-        self._demuxers = demuxers
         self._width, self._height = filters.picture_size(info)
 
     async def cut(self, expected: dict[int, str], folder: Path, method: Method, hwaccel: str) -> dict[int, Proven]:
@@ -52,7 +50,7 @@ class Prover:
         """
         await asyncio.to_thread(folder.mkdir)
         arguments, graph = ffmpeg_arguments.export_arguments(
-            self._capabilities, self._info, list(expected), self._image, self._demuxers, hwaccel=hwaccel
+            self._capabilities, self._info, list(expected), self._image, hwaccel=hwaccel
         )
         await asyncio.to_thread((folder / ffmpeg_arguments.SCRIPT).write_text, graph)
         try:

@@ -49,10 +49,6 @@ class ReferenceDecoder(Protocol):
     A still is proven by comparing it with these frames. The export is given the decoder, since it must not import one.
     """
 
-    @property
-    def demuxers(self) -> str:
-        """The demuxers that may open the source, as FFmpeg's ``-format_whitelist`` takes them."""
-
     def frames(self, ordinals: frozenset[int], image: ImageFormat) -> AbstractAsyncContextManager[AsyncIterator[Frame]]:
         """The frames of these decode ordinals in order, as pictures of the image's depth.
 

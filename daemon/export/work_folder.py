@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 
 from daemon.export import disk_space
+from daemon.runtime.durable import sync
 
 FOLDER = ".stillwatch-work"
 
@@ -72,20 +73,12 @@ def publish(made: Path, folder: Path, last: str) -> None:
     """
     names = sorted((path.name for path in made.iterdir()), key=lambda name: (name == last, name))
     for name in names:
-        _sync(made / name)
-    _sync(made)
+        sync(made / name)
+    sync(made)
     if not folder.exists():
         made.rename(folder)
     else:
         for name in names:
             (made / name).replace(folder / name)
-        _sync(folder)
-    _sync(folder.parent)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        sync(folder)
+    sync(folder.parent)

@@ -13,13 +13,15 @@ from pathlib import Path
 from daemon.config.watch import WatchConfig
 from daemon.errors import ConfigError, Kind, StillwatchError, StoreError, VideoError
 from daemon.events import Ended, Listener, ignore
-from daemon.inbox import stability
-from daemon.inbox.stability import Settled, StabilityTracker, Verdict
+from daemon.inbox import identity
+from daemon.inbox.enqueue import enter, refuse
+from daemon.inbox.stability import Settled, StabilityTracker
 from daemon.inbox.watcher import Watcher
 from daemon.logs.setup import get
-from daemon.model import FileIdentity, Status, VideoRecord
+from daemon.model import FileIdentity, Status
 from daemon.runtime.heartbeat import Heartbeats
 from daemon.runtime.retry import StagePause, is_global
+from daemon.runtime.tasks import is_set_within
 from daemon.store.store import Store
 
 log = get(__name__)
@@ -28,15 +30,13 @@ STAGE = "watching"
 """The name of this stage in the log and among the heartbeats."""
 STOP_SECONDS = 3.0
 DROPPED_AGAIN = "it was dropped again after it was deleted"
-_TRIED_AGAIN = (Status.MISSING, Status.FAILED, Status.REJECTED)
-"""What is dropped again after such an end is worked on again."""
 ALIVE_SECONDS = 5.0
 """How often it is looked whether events can still arrive."""
 OVERFLOW_SECONDS = 1.0
 """After lost events the folder is listed anew, but not more often than this."""
 
 
-class Intake:
+class Ingestor:
     """Watches, rescans, settles and admits until cancelled.
 
     ``on_queued`` is called on the loop whenever the queue has grown.
@@ -53,8 +53,8 @@ class Intake:
         hearts: Heartbeats | None = None,
     ) -> None:
         self._hearts = hearts or Heartbeats(0.0)
-        # A cancellation ends this room, not a word.
-        self._patience = StagePause(STAGE, asyncio.Event(), pause_seconds, monotonic=monotonic)
+        # This stage ends by task cancellation; the event is never set.
+        self._pause = StagePause(STAGE, asyncio.Event(), pause_seconds, monotonic=monotonic)
         self._rescan_at = self._rescanned_at = monotonic()
         self._config = config
         self._store = store
@@ -85,24 +85,20 @@ class Intake:
             self._beat()
             try:
                 if await self._step():
-                    self._patience.went_well()
+                    self._pause.went_well()
             except StillwatchError as error:
                 if not is_global(error):
                     raise
                 # What had settled is found again.
                 self._rescan_at = self._monotonic()
                 self._hearts.rest(STAGE)
-                await self._patience.wait(error)
+                await self._pause.wait(error)
                 continue
             self._hearts.rest(STAGE)
             now = self._monotonic()
             due = self._tracker.next_due(now)
             pause = min(self._rescan_at - now, ALIVE_SECONDS, ALIVE_SECONDS if due is None else due)
-            try:
-                async with asyncio.timeout(max(pause, 0.01)):
-                    await self._wake.wait()
-            except TimeoutError:
-                continue
+            await is_set_within(self._wake, max(pause, 0.01))
 
     def _beat(self) -> None:
         """It gets on; called on threads as well."""
@@ -215,8 +211,8 @@ class Intake:
         self._listener(Ended(refused))
 
     async def _take(self, path: Path, size_bytes: int, mtime_ns: int) -> None:
-        await asyncio.to_thread(stability.refuse_outside, path, self._config.path, self._config.follow_outside)
-        file = await asyncio.to_thread(stability.fingerprint, path)
+        await asyncio.to_thread(identity.refuse_outside, path, self._config.path, self._config.follow_outside)
+        file = await asyncio.to_thread(identity.fingerprint, path)
         if (file.size_bytes, file.mtime_ns) != (size_bytes, mtime_ns):
             raise VideoError(Kind.CHANGED, f"{path} changed again before it could be taken")
         record = await enter(self._store, file, copies=self._config.copies)
@@ -227,44 +223,6 @@ class Intake:
         self._on_queued()
 
 
-async def enter(store: Store, file: FileIdentity, *, copies: bool) -> VideoRecord:
-    """Queue a file unless its content is known; returns the row that stands for it."""
-    same = await store.same_content(file.fingerprint)
-    verdict, record = await asyncio.to_thread(stability.judge, file, same, still_there, copies=copies)
-    if record is None:
-        video_id = await store.enqueue(file)
-        log.info("video.queued", video=str(file.path), video_id=video_id, size_bytes=file.size_bytes)
-        return await store.video(video_id)
-    if verdict is Verdict.DUPLICATE:
-        error = VideoError(
-            Kind.DUPLICATE,
-            f"the same content is known as {record.file.path} (video {record.id}): see `stillwatch show`",
-        )
-        return await refuse(store, file, error)
-    await store.relocate(record.id, file)
-    if record.status in _TRIED_AGAIN and (verdict is Verdict.MOVED or record.error_kind != Kind.DUPLICATE):
-        await store.requeue([record.id])
-        log.info("video.queued", video=str(file.path), video_id=record.id, size_bytes=file.size_bytes, again=True)
-    else:
-        log.info("video.known", video=str(file.path), video_id=record.id, status=record.status.value)
-    return await store.video(record.id)
-
-
-async def refuse(store: Store, file: FileIdentity, error: VideoError) -> VideoRecord:
-    """Record a file that is not taken, and say so."""
-    status = Status.REJECTED if error.kind.rejects else Status.FAILED
-    video_id = await store.refuse(file, status, error)
-    log.warning(
-        "video.rejected" if status is Status.REJECTED else "video.failed",
-        video=str(file.path),
-        video_id=video_id,
-        error_kind=error.kind.value,
-        error=error.sentence,
-        exc_info=error.__cause__ if error.kind is Kind.INTERNAL else False,
-    )
-    return await store.video(video_id)
-
-
 def _look(path: Path) -> tuple[Path, int, int] | None:
     try:
         found = path.stat()
@@ -273,9 +231,4 @@ def _look(path: Path) -> tuple[Path, int, int] | None:
     except OSError:
         # Noticed all the same: settling says why it cannot be looked at.
         return path, 0, 0
-    return path, found.st_size, stability.mtime_ns(found)
-
-
-def still_there(record: VideoRecord) -> bool:
-    """Whether a video's file is where its row says, as it was."""
-    return _look(record.file.path) == (record.file.path, record.file.size_bytes, record.file.mtime_ns)
+    return path, found.st_size, identity.mtime_ns(found)

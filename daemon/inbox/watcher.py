@@ -156,7 +156,7 @@ class Watcher:
         self._observer: BaseObserver | None = None
         self._threads: list[threading.Thread] = []
         self._real = str(config.path)
-        self._identity = (0, 0)
+        self._started_on = (0, 0)
         self._unreadable: set[str] = set()
 
     @property
@@ -174,7 +174,7 @@ class Watcher:
         if self._observer is None or not all(thread.is_alive() for thread in self._threads):
             return False
         # Polling goes by the path and notices itself; a share must not be able to block this.
-        return self._mode == "polling" or _identity(self._config.path) == self._identity
+        return self._mode == "polling" or _folder_id(self._config.path) == self._started_on
 
     def complete(self) -> bool:
         """Whether the kernel still has a watch for a new subfolder; ``stop`` and ``start`` then poll, and say so."""
@@ -198,7 +198,7 @@ class Watcher:
         try:
             self._entries(str(self._config.path))
             self._real = os.path.realpath(self._config.path)
-            self._identity = _identity(self._config.path)
+            self._started_on = _folder_id(self._config.path)
             self._mode, kind = way(self._config)
             self._launch_or_poll()
         except OSError as error:
@@ -299,10 +299,10 @@ class Watcher:
         while pending:
             folder = pending.popleft()
             if self._config.follow_outside:
-                identity = _identity(folder)
-                if identity in seen:
+                folder_id = _folder_id(folder)
+                if folder_id in seen:
                     continue
-                seen.add(identity)
+                seen.add(folder_id)
             subfolders = []
             for entry in self._entries(folder):
                 if self._filter.takes_name(entry.name):
@@ -361,7 +361,7 @@ class _Handler(events.FileSystemEventHandler):
             log.warning("watch.event_lost", path=os.fsdecode(event.src_path), reason=str(error))
 
 
-def _identity(folder: str | Path) -> tuple[int, int]:
+def _folder_id(folder: str | Path) -> tuple[int, int]:
     """(device, inode) of a folder, zeros for what is none."""
     try:
         look = os.stat(folder)  # noqa: PTH116 - also takes the strings of a walk

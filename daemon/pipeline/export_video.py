@@ -12,11 +12,11 @@ from daemon.export import work_folder
 from daemon.export.exporter import Exporter, Proofs, ProvenConversions
 from daemon.export.ffmpeg_arguments import Capabilities
 from daemon.export.reuse import Published
+from daemon.inbox.identity import require_unchanged
 from daemon.job import VideoJob
 from daemon.model import Method, Selection, Still
 from daemon.pipeline.reference import PyavReference
 from daemon.pipeline.refine import Refiner
-from daemon.pipeline.score_video import require_unchanged
 from daemon.pipeline.select_frames import FrameSelector
 from daemon.store.store import Store
 

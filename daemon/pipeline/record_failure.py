@@ -7,7 +7,7 @@ import asyncio
 from daemon.config.schema import Config
 from daemon.errors import Kind, StillwatchError
 from daemon.events import Ended, Listener
-from daemon.inbox.ingestor import still_there
+from daemon.inbox.identity import is_unchanged
 from daemon.job import VideoJob
 from daemon.logs.setup import get
 from daemon.model import Status
@@ -70,7 +70,7 @@ async def requeue_copy(store: Store, job: VideoJob) -> bool:
         # Renamed while it was worked on, it is taken again under its new name.
         return False
     for copy in await store.same_content(job.record.file.fingerprint):
-        if copy.error_kind == Kind.DUPLICATE and await asyncio.to_thread(still_there, copy):
+        if copy.error_kind == Kind.DUPLICATE and await asyncio.to_thread(is_unchanged, copy.file):
             await store.requeue([copy.id])
             log.info(
                 "video.queued",

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 from daemon.config.score import DecodeConfig
-from daemon.decode import frames as decode
 from daemon.decode.damage import DecodeReport
+from daemon.decode.frames import decode_frames
 from daemon.errors import Kind, VideoError
 from daemon.export.image_format import ImageFormat
 from daemon.job import VideoJob
@@ -21,8 +21,6 @@ class PyavReference:
     It tells the job's progress, and is given up when it hangs.
     """
 
-    demuxers = decode.DEMUXERS
-
     def __init__(self, job: VideoJob, config: DecodeConfig) -> None:
         self._job = job
         self._config = config
@@ -34,7 +32,7 @@ class PyavReference:
         if record.info is None:
             raise VideoError(Kind.INTERNAL, "the video was never scored: queue it again with `stillwatch retry`")
         report = DecodeReport()
-        frames = decode.frames(
+        frames = decode_frames(
             record.info,
             self._config,
             report,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from daemon.config.schema import Config
-from daemon.decode import frames as decode
 from daemon.decode.damage import DecodeReport
+from daemon.decode.frames import decode_frames
 from daemon.errors import ScorerError
+from daemon.inbox.identity import require_unchanged
 from daemon.job import VideoJob
 from daemon.model import Frame, Outcome
 from daemon.pipeline.reference import decoded_again
-from daemon.pipeline.score_video import require_unchanged
 from daemon.scoring import catalog
 from daemon.scoring.batcher import Batcher
 from daemon.scoring.open import open_scorer
@@ -75,7 +75,7 @@ class Refiner:
             return {}
         rows = await self._store.rows_of(record.id, sorted(missing))
         report = DecodeReport()
-        frames = decode.frames(record.info, self._config.decode, report, single_thread=record.damaged, wanted=missing)
+        frames = decode_frames(record.info, self._config.decode, report, single_thread=record.damaged, wanted=missing)
         scored: dict[int, Outcome] = {}
         batch: list[Frame] = []
 

@@ -11,14 +11,15 @@ from dataclasses import replace
 
 from daemon.analysis.measure import measure
 from daemon.config.schema import Config
-from daemon.decode import frames as decode
 from daemon.decode.damage import DamageError, DecodeReport
+from daemon.decode.frames import decode_frames
+from daemon.decode.probe import probe
 from daemon.errors import Kind, ScorerError, VideoError
 from daemon.events import FramesScored, Listener, Progress
-from daemon.inbox import stability
+from daemon.inbox.identity import require_readable, require_unchanged
 from daemon.job import VideoJob
 from daemon.media import filters
-from daemon.model import FileIdentity, Frame, Outcome, Scored, VideoInfo
+from daemon.model import Frame, Outcome, Scored, VideoInfo
 from daemon.runtime.stall import run_in_abandonable_thread, with_stall_timeout
 from daemon.runtime.stream import ThreadStream
 from daemon.scoring.batcher import Batcher
@@ -70,7 +71,7 @@ class VideoScorer:
         except VideoError as error:
             if error.kind.rejects:
                 # A refusal is final: a disk or share that fails in the middle must not look like a bad file.
-                await self._require_readable(job)
+                await require_readable(job.record.file, job.stall_seconds)
             raise
 
     async def _score(self, job: VideoJob, batcher: Batcher) -> bool:
@@ -117,16 +118,8 @@ class VideoScorer:
 
     async def _probe(self, job: VideoJob) -> VideoInfo:
         path = job.record.file.path
-        probing = run_in_abandonable_thread(lambda: decode.probe(path, self._config.decode), "probe")
+        probing = run_in_abandonable_thread(lambda: probe(path, self._config.decode), "probe")
         return await with_stall_timeout(probing, job.stall_seconds, "opening the file")
-
-    async def _require_readable(self, job: VideoJob) -> None:
-        """Raise VideoError(UNREADABLE, MISSING or CHANGED) when the content cannot be read as it was admitted."""
-        file = job.record.file
-        reading = run_in_abandonable_thread(lambda: stability.fingerprint(file.path), "look")
-        found = await with_stall_timeout(reading, job.stall_seconds, "reading the file")
-        if found.fingerprint != file.fingerprint:
-            raise _changed()
 
     async def _pass(
         self,
@@ -140,7 +133,7 @@ class VideoScorer:
     ) -> DecodeReport | None:
         """One pass over the file; None when stopped. Raises DamageError, VideoError, ScorerError."""
         report = DecodeReport()
-        frames = decode.frames(info, self._config.decode, report, single_thread=single_thread, known=known)
+        frames = decode_frames(info, self._config.decode, report, single_thread=single_thread, known=known)
         stream = ThreadStream(
             _measured(frames),
             name=f"decode-{job.record.id}",
@@ -216,27 +209,6 @@ class VideoScorer:
             self._suspects.discard(video_id)
             await self._store.reset_attempts(video_id)
         self._listener(FramesScored(len(fresh)))
-
-
-def unchanged(file: FileIdentity) -> None:
-    """Raise VideoError(MISSING or CHANGED) when the file is not what was admitted."""
-    try:
-        found = file.path.stat()
-    except FileNotFoundError as error:
-        raise VideoError(Kind.MISSING, "the file is not there any more: drop it again") from error
-    except OSError as error:
-        raise VideoError(Kind.UNREADABLE, f"the file cannot be read: {error.strerror}") from error
-    if (found.st_size, stability.mtime_ns(found)) != (file.size_bytes, file.mtime_ns):
-        raise _changed()
-
-
-async def require_unchanged(file: FileIdentity, seconds: float) -> None:
-    """``unchanged`` on a thread of its own. Raises VideoError, STUCK when the look takes longer than ``seconds``."""
-    await with_stall_timeout(run_in_abandonable_thread(lambda: unchanged(file), "look"), seconds, "looking at the file")
-
-
-def _changed() -> VideoError:
-    return VideoError(Kind.CHANGED, "the file was changed while it was worked on: it is taken again once it is still")
 
 
 def _log_progress(job: VideoJob, progress: Progress) -> None:

@@ -12,7 +12,7 @@ from daemon.config.schema import Config
 from daemon.errors import Kind, StillwatchError, StoreError
 from daemon.events import Listener, ignore, to_all
 from daemon.export import work_folder
-from daemon.inbox.ingestor import Intake
+from daemon.inbox.ingestor import Ingestor
 from daemon.logs.setup import get
 from daemon.observe import status_line
 from daemon.pipeline.workers import Workers, running_workers
@@ -56,20 +56,20 @@ async def run(config: Config, listener: Listener = ignore, read_config: Callable
                 running_workers(config, store, to_all(listener, tell, pulse(hearts, config)), dispose=True) as workers,
             ):
                 pause_seconds = config.service.pause_seconds
-                intake = Intake(config.watch, store, workers.wake, pause_seconds, listener=tell, hearts=hearts)
-                await intake.start()
+                ingestor = Ingestor(config.watch, store, workers.wake, pause_seconds, listener=tell, hearts=hearts)
+                await ingestor.start()
                 log.info(
                     "service.ready",
                     version=__version__,
                     path=str(config.watch.path),
-                    mode=intake.mode,
+                    mode=ingestor.mode,
                     resumed=resumed,
                     set_aside=aside,
                     leftovers_removed=removed,
                 )
                 systemd.tell("READY=1")
                 with reload_on_hangup(config, read_config, workers.reconfigure):
-                    await _serve(config, intake, workers, stop, health, _reporters(store, hearts))
+                    await _serve(config, ingestor, workers, stop, health, _reporters(store, hearts))
         finally:
             await _close(store, stop)
         log.info("service.stopped")
@@ -108,13 +108,13 @@ async def _close(store: Store, stop: Stop) -> None:
 
 async def _serve(
     config: Config,
-    intake: Intake,
+    ingestor: Ingestor,
     workers: Workers,
     stop: Stop,
     health: Health,
     reporters: Sequence[asyncio.Task[None]],
 ) -> None:
-    arrival = asyncio.create_task(intake.run(), name="intake")
+    arrival = asyncio.create_task(ingestor.run(), name="intake")
     working = workers.start()
     asked = asyncio.create_task(stop.asked.wait(), name="signals")
     health.watch([arrival, *working])
@@ -123,7 +123,7 @@ async def _serve(
     finally:
         asked.cancel()
         await cancel([arrival])
-        await intake.stop()
+        await ingestor.stop()
         workers.stop()
         shortening = asyncio.create_task(workers.set_busy_timeout(), name="busy-timeout")
         await wind_down(working, config.service.stop_seconds)

@@ -13,8 +13,8 @@ from daemon.errors import Kind, VideoError
 from daemon.events import Listener, ignore
 from daemon.export import work_folder
 from daemon.export.image_format import image_format
-from daemon.inbox import stability
-from daemon.inbox.ingestor import enter, refuse
+from daemon.inbox import identity
+from daemon.inbox.enqueue import enter, refuse
 from daemon.model import FileIdentity, Status, VideoRecord
 from daemon.pipeline.select_frames import selection_params
 from daemon.pipeline.workers import Workers, running_workers
@@ -52,7 +52,7 @@ async def _submit(store: Store, path: Path, *, copies: bool) -> VideoRecord:
     """Admit a file that was named by hand: no settling, and what failed before is tried again."""
     absolute = Path(os.path.abspath(path))
     try:
-        file = await asyncio.to_thread(stability.fingerprint, absolute)
+        file = await asyncio.to_thread(identity.fingerprint, absolute)
     except VideoError as error:
         return await refuse(store, FileIdentity(absolute, "", 0, 0), error)
     record = await enter(store, file, copies=copies)

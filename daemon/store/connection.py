@@ -9,7 +9,6 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Self, TypeVar
@@ -18,6 +17,7 @@ import aiosqlite
 
 from daemon.config.service import DatabaseConfig
 from daemon.errors import Kind, StillwatchError, StoreError
+from daemon.runtime.clock import utc_now
 
 SCHEMA_VERSION = 2
 SCRIPTS = {0: "001_initial.sql", 1: "002_selection.sql"}
@@ -28,11 +28,6 @@ T = TypeVar("T")
 _WAL_LIMIT_BYTES = 64 * 1024 * 1024
 
 
-def utc_now() -> str:
-    """The time now, ISO 8601 in UTC to the millisecond."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
 class Connection:
     """An open database with grouped and immediate transactions. Made by ``open``; must be closed."""
 
@@ -41,7 +36,7 @@ class Connection:
     ) -> None:
         self._db = connection
         self._path = path
-        self._file = _identity(path)
+        self._file = _device_and_inode(path)
         self._commit_seconds = commit_seconds
         self._clock = clock
         self._lock = asyncio.Lock()
@@ -98,7 +93,7 @@ class Connection:
 
     async def require_file(self) -> None:
         """Raise StoreError(DATABASE) when the file was deleted or replaced: what is written would be lost."""
-        if await asyncio.to_thread(_identity, self._path) != self._file:
+        if await asyncio.to_thread(_device_and_inode, self._path) != self._file:
             raise StoreError(
                 Kind.DATABASE, f"{self._path} was deleted or replaced while it was in use: put it back, or start again"
             )
@@ -204,9 +199,9 @@ class Connection:
                 return
 
 
-async def to_the_end(work: Awaitable[T]) -> T:
+async def to_the_end(statement: Awaitable[T]) -> T:
     """Await something that must not be left half done; a cancellation is passed on afterwards."""
-    task = asyncio.ensure_future(work)
+    task = asyncio.ensure_future(statement)
     cancelled = False
     while not task.done():
         try:
@@ -237,7 +232,7 @@ def as_store_error() -> Iterator[None]:
         raise StoreError(Kind.DATABASE, f"the database refuses this: {error}") from error
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _device_and_inode(path: Path) -> tuple[int, int] | None:
     """Device and inode; None for a file that is not there."""
     try:
         look = path.stat()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from daemon.errors import Kind, StoreError
 from daemon.model import FileIdentity
+from daemon.runtime.durable import sync
 from daemon.store.connection import Connection, as_store_error
 from daemon.store.mapping import path_of, path_value
 
@@ -109,7 +110,8 @@ class Sources(Connection):
         await self.flush()
         log = await self._write_ahead_log()
         try:
-            await asyncio.to_thread(_sync, log)
+            # SQLite's locks are on the database and its index, never on the log: closing it takes none of them away.
+            await asyncio.to_thread(sync, log)
         except OSError as error:
             kind = Kind.DISK_FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else Kind.DATABASE
             raise StoreError(kind, f"{log} cannot be synced ({error.strerror}): check the disk it is on") from error
@@ -130,12 +132,3 @@ class Sources(Connection):
             (video_id,),
         ) as cursor:
             return [(path_of(row["path"]), row["bytes"]) for row in await cursor.fetchall()]
-
-
-def _sync(path: Path) -> None:
-    # SQLite's locks are on the database and its index, never on the log: closing this takes none of them away.
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -7,10 +7,11 @@ import random
 import shutil
 import signal
 import sqlite3
-import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests import films
@@ -93,8 +94,14 @@ def check(tmp_path: Path, sources: list[Path], *, kills: int, seed: int) -> None
     names = {path.name for path in place.rglob("*")}
     assert not {name for name in names if name.endswith((".tmp", ".part", ".partial"))}
     assert query(place, "SELECT DISTINCT attempts FROM videos") == [(0,)]
-    children = subprocess.run(["pgrep", "-f", str(place)], capture_output=True, text=True, check=False)
-    assert children.stdout == "", "a killed daemon left nobody behind"
+    commands = [" ".join(_command_of(process)) for process in psutil.process_iter()]
+    assert [command for command in commands if str(place) in command] == [], "a killed daemon left nobody behind"
+
+
+def _command_of(process: psutil.Process) -> list[str]:
+    with suppress(psutil.NoSuchProcess):
+        return process.cmdline()
+    return []
 
 
 def short(clips: dict[str, Path], folder: Path) -> list[Path]:

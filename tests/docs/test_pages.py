@@ -31,7 +31,7 @@ MOST_PICTURE_BYTES = 300_000
 # Programs that a page may name besides our own command, make and Python.
 OTHER_PROGRAMS = {
     *("git", "pip", "pipx", "uv", "podman", "docker", "buildah", "sudo", "env", "install", "useradd", "systemctl"),
-    *("usermod", "journalctl", "cp", "mkdir", "cd", "curl"),
+    *("usermod", "journalctl", "cp", "mkdir", "cd", "chown"),
 }
 
 
@@ -85,7 +85,7 @@ def commands(page: str) -> Iterator[list[str]]:
 
 def wrong_command(words: list[str]) -> str | None:
     """What is wrong with a command; None when all of it exists."""
-    while words and (re.match(r"[A-Z_]+=", words[0]) or words[0] in ("sudo", "env")):
+    while re.match(r"[A-Z_]+=|(sudo|env)$", words[0]):
         words = words[3:] if words[:2] == ["sudo", "-u"] else words[1:]
     program, rest = Path(words[0]).name, words[1:]
     if program == "stillwatch":

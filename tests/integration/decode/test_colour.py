@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from daemon.config.output import ExportConfig, OutputConfig
 from daemon.config.score import DecodeConfig
-from daemon.decode import frames
 from daemon.decode.damage import DecodeReport
+from daemon.decode.frames import decode_frames
+from daemon.decode.probe import probe
 from daemon.export import ffmpeg_process
 from daemon.export.exporter import Exporter
 from daemon.model import FileIdentity, Method, Pick, Picture
@@ -149,8 +150,8 @@ async def through(
     path: Path, place: Path, binary: str, form: str = "auto", hdr: str = "tonemap"
 ) -> tuple[Picture, Picture]:
     """Frame 1 as it is scored and as the command line saves it."""
-    info = frames.probe(path, DECODE)
-    frame = list(frames.frames(info, DECODE, DecodeReport(), single_thread=False))[1]
+    info = probe(path, DECODE)
+    frame = list(decode_frames(info, DECODE, DecodeReport(), single_thread=False))[1]
 
     file = FileIdentity(path, "ab" * 32, path.stat().st_size, path.stat().st_mtime_ns)
     job = scored_job(file, info)

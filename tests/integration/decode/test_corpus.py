@@ -15,13 +15,14 @@ from PIL import Image
 from daemon.cli import verify
 from daemon.config.output import ExportConfig, OutputConfig
 from daemon.config.score import DecodeConfig
-from daemon.decode import frames as decode
 from daemon.decode.damage import DamageError, DecodeReport
+from daemon.decode.frames import decode_frames
+from daemon.decode.probe import probe
 from daemon.errors import VideoError
 from daemon.export import ffmpeg_process
 from daemon.export.exporter import Exporter
 from daemon.export.ffmpeg_arguments import Capabilities
-from daemon.inbox import stability
+from daemon.inbox import identity
 from daemon.model import FileIdentity, Frame, Method, Pick, Selection, Still, VideoInfo
 from daemon.pipeline.reference import PyavReference
 from tests import films
@@ -44,19 +45,19 @@ class Film:
 
 def score(path: Path) -> Film:
     """Decode as ``Pipeline.score`` does: threads first, on a sign of damage again with one."""
-    info = decode.probe(path, DECODE)
+    info = probe(path, DECODE)
     rows: dict[int, Frame] = {}
     report = DecodeReport()
     try:
-        for frame in decode.frames(info, DECODE, report, single_thread=False):
+        for frame in decode_frames(info, DECODE, report, single_thread=False):
             rows[frame.index] = frame
     except DamageError:
         known = [frame.hash for frame in rows.values()]
         report = DecodeReport()
-        for frame in decode.frames(info, DECODE, report, single_thread=True, known=known):
+        for frame in decode_frames(info, DECODE, report, single_thread=True, known=known):
             if frame.picture is not None:
                 rows[frame.index] = frame
-    return Film(stability.fingerprint(path), info, [rows[at] for at in range(report.frames)], report)
+    return Film(identity.fingerprint(path), info, [rows[at] for at in range(report.frames)], report)
 
 
 def plain(film: Film) -> Iterator[NDArray[np.uint8]]:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from daemon.config.score import DecodeConfig
-from daemon.decode import frames as decode
 from daemon.decode.damage import GAPS_KEPT, DamageError, DecodeReport
+from daemon.decode.frames import decode_frames
 from daemon.decode.picture import PictureMaker
+from daemon.decode.probe import probe
 from daemon.errors import Kind, VideoError
 from daemon.model import Frame
 from tests import corpus, films
@@ -33,7 +34,7 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(path: Path, report: DecodeReport, **options: object) -> list[Frame]:
-    return list(decode.frames(decode.probe(path, CONFIG), CONFIG, report, **options))  # type: ignore[arg-type]
+    return list(decode_frames(probe(path, CONFIG), CONFIG, report, **options))  # type: ignore[arg-type]
 
 
 def test_the_report_says_what_is_lost_and_where(broken: Path) -> None:
@@ -92,7 +93,7 @@ def test_a_format_that_no_picture_can_be_made_of_is_a_reason(tmp_path: Path, mon
     def refuse(self: PictureMaker, raw: object) -> None:
         raise ValueError("no such conversion")
 
-    monkeypatch.setattr(PictureMaker, "make", refuse)
+    monkeypatch.setattr(PictureMaker, "_convert", refuse)
     with pytest.raises(VideoError, match="yuv420p cannot be made into pictures: no such conversion") as caught:
         run(film, DecodeReport(), single_thread=True)
     assert caught.value.kind is Kind.DECODE

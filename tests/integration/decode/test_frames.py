@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from daemon.config.score import DecodeConfig
-from daemon.decode import frames as decode
 from daemon.decode.damage import DamageError, DecodeReport
+from daemon.decode.frames import decode_frames
+from daemon.decode.probe import probe
 from daemon.errors import Kind, VideoError
 from daemon.model import Frame
 from tests import films
@@ -23,8 +24,8 @@ CONFIG = DecodeConfig()
 
 
 def all_frames(path: Path, *, single_thread: bool = False, known: list[str] | None = None) -> list[Frame]:
-    info = decode.probe(path, CONFIG)
-    return list(decode.frames(info, CONFIG, DecodeReport(), single_thread=single_thread, known=known or ()))
+    info = probe(path, CONFIG)
+    return list(decode_frames(info, CONFIG, DecodeReport(), single_thread=single_thread, known=known or ()))
 
 
 def framehash(path: Path, index: int = 0) -> list[str]:
@@ -103,7 +104,7 @@ def test_the_largest_stream_that_is_no_cover_is_chosen(tmp_path: Path) -> None:
     small = films.make(tmp_path / "small.mp4", frames=3, width=64, height=48)
     large = films.make(tmp_path / "large.mp4", frames=3, width=192, height=108)
     both = films.remux(small, tmp_path / "both.mkv", "-i", str(large), "-map", "0:v", "-map", "1:v", "-c", "copy")
-    assert decode.probe(both, CONFIG).stream_index == 1
+    assert probe(both, CONFIG).stream_index == 1
 
 
 def test_a_cover_picture_is_not_the_video(tmp_path: Path) -> None:
@@ -116,7 +117,7 @@ def test_a_cover_picture_is_not_the_video(tmp_path: Path) -> None:
         film, tmp_path / "covered.mp4",
         "-i", str(cover), "-map", "1", "-map", "0", "-c", "copy", "-disposition:v:0", "attached_pic",
     )  # fmt: skip
-    info = decode.probe(covered, CONFIG)
+    info = probe(covered, CONFIG)
     assert (info.width, info.codec) == (192, "h264")
 
 
@@ -143,8 +144,8 @@ def test_a_stored_frame_that_differs_is_a_sign_of_damage(tmp_path: Path) -> None
 
 def test_wanted_frames_end_the_decode_early(tmp_path: Path) -> None:
     film = films.make(tmp_path / "film.mp4", frames=50)
-    info, report = decode.probe(film, CONFIG), DecodeReport()
-    found = list(decode.frames(info, CONFIG, report, single_thread=True, wanted=frozenset({3, 7})))
+    info, report = probe(film, CONFIG), DecodeReport()
+    found = list(decode_frames(info, CONFIG, report, single_thread=True, wanted=frozenset({3, 7})))
     assert [frame.index for frame in found] == [3, 7]
     assert report.frames < 50
 
@@ -159,12 +160,12 @@ def test_damage_stops_the_threads_and_the_single_thread_keeps_what_decodes(tmp_p
     broken.write_bytes(data)
     with pytest.raises(DamageError):
         all_frames(broken)
-    info, report = decode.probe(broken, CONFIG), DecodeReport()
-    first = [f.hash for f in decode.frames(info, CONFIG, report, single_thread=True)]
+    info, report = probe(broken, CONFIG), DecodeReport()
+    first = [f.hash for f in decode_frames(info, CONFIG, report, single_thread=True)]
     assert report.damaged
     assert report.first_error
     assert len(first) > 20
-    assert first == [f.hash for f in decode.frames(info, CONFIG, DecodeReport(), single_thread=True)]
+    assert first == [f.hash for f in decode_frames(info, CONFIG, DecodeReport(), single_thread=True)]
 
 
 @pytest.mark.parametrize(
@@ -180,7 +181,7 @@ def test_what_is_no_video_is_refused(tmp_path: Path, content: bytes, kind: Kind)
     path = tmp_path / "film.mp4"
     path.write_bytes(content)
     with pytest.raises(VideoError) as caught:
-        decode.probe(path, CONFIG)
+        probe(path, CONFIG)
     assert caught.value.kind is kind
 
 
@@ -189,7 +190,7 @@ def test_a_film_without_its_index_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "cut.mp4"
     path.write_bytes(film.read_bytes()[: film.stat().st_size // 2])
     with pytest.raises(VideoError) as caught:
-        decode.probe(path, CONFIG)
+        probe(path, CONFIG)
     assert caught.value.kind is Kind.NOT_A_VIDEO
 
 
@@ -202,20 +203,20 @@ def test_sound_alone_is_no_video(tmp_path: Path) -> None:
         output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
     with pytest.raises(VideoError) as caught:
-        decode.probe(path, CONFIG)
+        probe(path, CONFIG)
     assert caught.value.kind is Kind.NO_VIDEO_STREAM
 
 
 def test_frames_larger_than_the_limit_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
     film = films.make(tmp_path / "film.mp4", frames=2)
     with pytest.raises(VideoError) as caught:
-        decode.probe(film, DecodeConfig(max_pixels=4096))
+        probe(film, DecodeConfig(max_pixels=4096))
     assert caught.value.kind is Kind.TOO_LARGE
 
 
 def test_a_missing_file_says_so(tmp_path: Path) -> None:
     with pytest.raises(VideoError) as caught:
-        decode.probe(tmp_path / "gone.mp4", CONFIG)
+        probe(tmp_path / "gone.mp4", CONFIG)
     assert caught.value.kind is Kind.MISSING
 
 
@@ -226,9 +227,9 @@ def test_a_change_of_size_in_mid_stream_is_followed_and_noted(tmp_path: Path) ->
     ]
     film = tmp_path / "mixed.h264"
     film.write_bytes(b"".join(part.read_bytes() for part in parts))
-    info, report = decode.probe(film, CONFIG), DecodeReport()
+    info, report = probe(film, CONFIG), DecodeReport()
     shapes = [
-        f.picture.shape[1] for f in decode.frames(info, CONFIG, report, single_thread=True) if f.picture is not None
+        f.picture.shape[1] for f in decode_frames(info, CONFIG, report, single_thread=True) if f.picture is not None
     ]
     assert shapes == [192] * 5 + [128] * 5
     assert report.mixed

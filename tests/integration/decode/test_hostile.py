@@ -21,7 +21,7 @@ from PIL import Image
 
 from daemon.config.schema import Config
 from daemon.config.score import DecodeConfig
-from daemon.decode import frames
+from daemon.decode.probe import probe
 from daemon.errors import Kind, VideoError
 from daemon.export import ffmpeg_arguments, ffmpeg_process
 from daemon.export.image_format import ImageFormat
@@ -159,7 +159,7 @@ async def test_playlists_and_scripts_are_rejected_and_open_nothing(trap: Trap, t
 
 
 async def test_the_export_s_command_line_opens_nothing_either(trap: Trap, tmp_path: Path, ffmpeg_binary: str) -> None:
-    info = frames.probe(trap.canary, DECODE)
+    info = probe(trap.canary, DECODE)
     assert trap.opened()
     capabilities = await ffmpeg_process.probe_binary(ffmpeg_binary)
     for name, text in scripts(trap).items():
@@ -167,9 +167,7 @@ async def test_the_export_s_command_line_opens_nothing_either(trap: Trap, tmp_pa
         path.write_text(text)
         hostile = replace(info, path=path)
         image = ImageFormat("png", 8)
-        arguments, _ = ffmpeg_arguments.export_arguments(
-            capabilities, hostile, [0], image, frames.DEMUXERS, hwaccel="none"
-        )
+        arguments, _ = ffmpeg_arguments.export_arguments(capabilities, hostile, [0], image, hwaccel="none")
         ended = await ffmpeg_process.run(capabilities, arguments, tmp_path, 30.0)
         assert ended.code != 0, name
         assert not trap.opened(), name
@@ -254,7 +252,7 @@ async def test_a_protocol_in_a_name_is_only_a_name(trap: Trap, tmp_path: Path, m
 
 def test_a_nul_in_a_name_is_refused() -> None:
     with pytest.raises(VideoError) as caught:
-        frames.probe(Path("film.mp4\0.txt"), DECODE)
+        probe(Path("film.mp4\0.txt"), DECODE)
     assert caught.value.kind is Kind.UNSAFE_NAME
 
 
@@ -285,11 +283,11 @@ def wide_bomb(folder: Path) -> Path:
 def test_a_frame_that_is_too_large_costs_no_memory(bomb: corpus.Build, limit: int | None, tmp_path: Path) -> None:
     film = bomb(tmp_path)
     code = (
-        "import resource, sys\nfrom pathlib import Path\nfrom daemon import decode\n"
-        "from daemon.config import DecodeConfig\nfrom daemon.errors import VideoError\n"
+        "import resource, sys\nfrom pathlib import Path\nfrom daemon.decode.probe import probe\n"
+        "from daemon.config.score import DecodeConfig\nfrom daemon.errors import VideoError\n"
         "config = DecodeConfig(**({'max_pixels': int(sys.argv[2])} if sys.argv[2] else {}))\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "try:\n    decode.probe(Path(sys.argv[1]), config)\n    print('taken')\n"
+        "try:\n    probe(Path(sys.argv[1]), config)\n    print('taken')\n"
         "except VideoError as error:\n    print(error.kind.value)\n"
         "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)\n"
     )

@@ -19,8 +19,9 @@ import pytest
 
 from daemon.config.output import ExportConfig, OutputConfig
 from daemon.config.score import DecodeConfig
-from daemon.decode import frames as decode
 from daemon.decode.damage import DecodeReport
+from daemon.decode.frames import decode_frames
+from daemon.decode.probe import probe
 from daemon.errors import ExportError, Kind, VideoError
 from daemon.export import ffmpeg_arguments, ffmpeg_process, file_names, metadata, proof
 from daemon.export.exporter import Exporter
@@ -52,10 +53,10 @@ class Bench:
 
     def __init__(self, film: Path, output: Path, binary: str = "", form: str = "auto", **settings: Any) -> None:
         self.film = film
-        self.info = decode.probe(film, DECODE)
+        self.info = probe(film, DECODE)
         # ``only`` some frames of a long film: the list is as long as it has to be, and made of the first of them.
         only = settings.pop("only", None)
-        frames = list(decode.frames(self.info, DECODE, DecodeReport(), single_thread=True, wanted=only))
+        frames = list(decode_frames(self.info, DECODE, DecodeReport(), single_thread=True, wanted=only))
         self.frames = frames if only is None else [frames[0]] * (max(only) + 1)
         for frame in frames:
             self.frames[frame.index] = frame
@@ -245,7 +246,7 @@ async def test_a_reference_decoder_that_hangs_is_given_up(
         release.wait(30)
         yield from ()
 
-    monkeypatch.setattr(decode, "frames", hang)
+    monkeypatch.setattr("daemon.pipeline.reference.decode_frames", hang)
     bench.stall_seconds = 0.2
     exporter = await bench.exporter()
     (tmp_path / "work").mkdir()

@@ -20,7 +20,7 @@ from daemon.config.output import OutputConfig
 from daemon.config.service import DatabaseConfig
 from daemon.config.watch import WatchConfig
 from daemon.errors import ConfigError, Kind, StoreError
-from daemon.inbox import disposal, stability
+from daemon.inbox import disposal, identity, source_file
 from daemon.inbox.disposal import SourceDisposal
 from daemon.model import Method, Selection, Status, Still
 from daemon.store.store import Store
@@ -45,7 +45,7 @@ class Place:
         source.parent.mkdir(parents=True, exist_ok=True)
         if not os.path.lexists(source):
             source.write_bytes(CONTENT + name.encode())
-        video_id = await self.store.enqueue(stability.fingerprint(source))
+        video_id = await self.store.enqueue(identity.fingerprint(source))
         made = []
         for rank in range(1, stills + 1):
             path = self.output / f"{source.stem}_r{rank:02}.png"
@@ -92,12 +92,12 @@ class Killed(BaseException):
 async def test_a_source_is_moved_with_its_subfolder_and_the_video_stays_done(place: Place) -> None:
     video_id = await place.done("camera/film.mp4")
     content = (place.inbox / "camera/film.mp4").read_bytes()
-    assert not await place.after()._round()
+    assert not await place.disposal()._round()
     target = place.archive / "camera" / "film.mp4"
     assert target.read_bytes() == content
     assert not (place.inbox / "camera/film.mp4").exists()
     record = await place.store.video(video_id)
-    assert (record.file, record.status) == (stability.fingerprint(target), Status.DONE)
+    assert (record.file, record.status) == (identity.fingerprint(target), Status.DONE)
     assert (await place.state(video_id), place.said) == ("moved", [("source.moved", {"to": str(target)})])
 
 
@@ -105,7 +105,7 @@ async def test_a_name_that_is_taken_gets_a_number_and_nothing_is_replaced(place:
     for name in ("film.mp4", "film-2.mp4"):
         (place.archive / name).write_bytes(b"another")
     video_id = await place.done()
-    await place.after()._round()
+    await place.disposal()._round()
     assert (await place.store.video(video_id)).file.path == place.archive / "film-3.mp4"
     assert (place.archive / "film.mp4").read_bytes() == (place.archive / "film-2.mp4").read_bytes() == b"another"
 
@@ -115,7 +115,7 @@ async def test_a_name_that_is_taken_in_the_last_moment_is_not_replaced(
     place: Place, monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:
     video_id = await place.done()
-    one = place.after()
+    one = place.disposal()
     record_target = one._store.record_target
 
     async def aim_and_lose(video_id: int, target: Path) -> None:
@@ -123,7 +123,7 @@ async def test_a_name_that_is_taken_in_the_last_moment_is_not_replaced(
         if target.name == "film.mp4":
             target.write_bytes(content)
 
-    monkeypatch.setattr(one._store, "aim", aim_and_lose)
+    monkeypatch.setattr(one._store, "record_target", aim_and_lose)
     await one._round()
     assert (await place.store.video(video_id)).file.path.name == "film-2.mp4"
     assert (place.archive / "film.mp4").read_bytes() == content
@@ -148,15 +148,15 @@ async def test_to_another_file_system_it_is_copied_whole_before_the_source_goes(
     source = place.inbox / "film.mp4"
     source.chmod(0o640)
     os.utime(source, ns=(1, 1_700_000_000_123_456_789))
-    await place.store.relocate(video_id, stability.fingerprint(source))
+    await place.store.relocate(video_id, identity.fingerprint(source))
     before = source.read_bytes()
-    await place.after()._round()
+    await place.disposal()._round()
     target = place.archive / "film.mp4"
     assert (target.read_bytes(), target.stat().st_mode & 0o777) == (before, 0o640)
     assert target.stat().st_mtime_ns == 1_700_000_000_123_456_789
     assert sorted(path.name for path in place.archive.iterdir()) == ["film.mp4"]
     assert not source.exists()
-    assert (await place.store.video(video_id)).file == stability.fingerprint(target)
+    assert (await place.store.video(video_id)).file == identity.fingerprint(target)
 
 
 async def test_between_real_file_systems(place: Place) -> None:
@@ -166,7 +166,7 @@ async def test_between_real_file_systems(place: Place) -> None:
     place.archive = memory / f"stillwatch-test-{os.getpid()}"
     try:
         video_id = await place.done()
-        await place.after()._round()
+        await place.disposal()._round()
         assert (await place.store.video(video_id)).file.path == place.archive / "film.mp4"
         assert await place.state(video_id) == "moved"
     finally:
@@ -179,10 +179,10 @@ async def test_a_full_disk_is_tried_again_and_leaves_nothing_behind(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     video_id = await place.done()
-    one = place.after()
+    one = place.disposal()
     with monkeypatch.context() as patch:
         other_device(patch)
-        patch.setattr(disposal.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10}))
+        patch.setattr(source_file.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10}))
         for _ in range(2):
             assert await one._round()
         assert list(place.archive.iterdir()) == []
@@ -211,8 +211,8 @@ async def test_a_file_where_a_folder_is_needed_is_said_once_and_waited_for(
         assert len(aimed) < 3
         await record_target(video_id, target)
 
-    monkeypatch.setattr(place.store, "aim", count)
-    one = place.after()
+    monkeypatch.setattr(place.store, "record_target", count)
+    one = place.disposal()
     for _ in range(2):
         assert await one._round()
     reason = f"{stands} is no folder, but stands where one is needed: move it away"
@@ -230,7 +230,7 @@ async def test_a_folder_or_a_pipe_of_the_wanted_name_is_not_what_had_been_moved(
     video_id = await place.done()
     make(place.archive / "film.mp4")
     await place.store.record_target(video_id, place.archive / "film.mp4")
-    assert not await place.after()._round()
+    assert not await place.disposal()._round()
     assert (await place.store.video(video_id)).file.path == place.archive / "film-2.mp4"
 
 
@@ -241,7 +241,7 @@ async def test_sources_are_moved_while_others_read_the_same_connection(place: Pl
     ids = [await place.done(name) for name in ("one.mp4", "two.mp4", "three.mp4")]
     async with place.store._db.execute("SELECT * FROM videos") as reader:
         assert await reader.fetchone() is not None
-        assert not await place.after()._round()
+        assert not await place.disposal()._round()
     assert [await place.state(video_id) for video_id in ids] == ["moved"] * 3
 
 
@@ -270,7 +270,7 @@ async def test_an_aim_is_in_the_log_that_is_synced_before_the_source_is_touched(
     other = await Store.open(DatabaseConfig(path=tmp_path / "elsewhere" / "link.db"))
     try:
         place.store, mine = other, place.store
-        assert not await place.after()._round()
+        assert not await place.disposal()._round()
         place.store = mine
     finally:
         await other.close()
@@ -293,7 +293,7 @@ async def test_a_log_that_cannot_be_synced_leaves_the_source_alone(
         with pytest.raises(StoreError, match=r"stillwatch\.db-wal cannot be synced") as caught:
             await place.store.make_durable()
         assert caught.value.kind is kind
-        assert await place.after()._round()
+        assert await place.disposal()._round()
     assert (place.inbox / "film.mp4").exists()
     assert await place.state(video_id) == "due"
 
@@ -310,7 +310,7 @@ async def test_what_the_database_says_about_reading_is_a_store_error(place: Plac
 
 async def test_a_source_is_deleted_and_the_video_stays_done(place: Place) -> None:
     video_id = await place.done(action="delete")
-    await place.after("delete")._round()
+    await place.disposal("delete")._round()
     assert not (place.inbox / "film.mp4").exists()
     assert (await place.store.video(video_id)).status is Status.DONE
     assert (await place.state(video_id), place.said) == ("deleted", [("source.deleted", {})])
@@ -322,7 +322,7 @@ async def test_the_content_is_looked_at_again_before_a_deletion(place: Place) ->
     look = source.stat()
     source.write_bytes(CONTENT + b"FILM.mp4")
     os.utime(source, ns=(look.st_atime_ns, look.st_mtime_ns))
-    await place.after("delete")._round()
+    await place.disposal("delete")._round()
     assert source.exists()
     assert await place.state(video_id) == "kept"
 
@@ -344,7 +344,7 @@ async def test_the_content_is_looked_at_again_before_a_deletion(place: Place) ->
 async def test_what_is_not_as_expected_keeps_the_source(place: Place, action: str, trouble: Any, reason: str) -> None:
     video_id = await place.done(action=action)
     trouble(place)
-    await place.after(action)._round()
+    await place.disposal(action)._round()
     assert (place.inbox / "film.mp4").exists()
     assert (await place.state(video_id), place.said) == ("kept", [("source.kept", {"reason": reason})])
     assert list(place.archive.iterdir()) == []
@@ -352,7 +352,7 @@ async def test_what_is_not_as_expected_keeps_the_source(place: Place, action: st
 
 async def test_a_video_without_a_still_keeps_its_source(place: Place) -> None:
     await place.done(action="delete", stills=0)
-    await place.after("delete")._round()
+    await place.disposal("delete")._round()
     assert (place.inbox / "film.mp4").exists()
 
 
@@ -361,7 +361,7 @@ async def test_a_symbolic_link_stays(place: Place, action: str) -> None:
     (place.inbox / "real.mp4").write_bytes(CONTENT)
     (place.inbox / "film.mp4").symlink_to(place.inbox / "real.mp4")
     await place.done(action=action)
-    await place.after(action)._round()
+    await place.disposal(action)._round()
     assert (place.inbox / "film.mp4").is_symlink()
     assert (place.inbox / "real.mp4").exists()
     assert place.said == [("source.kept", {"reason": "it is a symbolic link"})]
@@ -371,7 +371,7 @@ async def test_what_lies_behind_a_link_to_another_folder_stays(place: Place, tmp
     (tmp_path / "elsewhere").mkdir()
     (place.inbox / "link").symlink_to(tmp_path / "elsewhere")
     await place.done("link/film.mp4", action="delete")
-    await place.after("delete")._round()
+    await place.disposal("delete")._round()
     assert (tmp_path / "elsewhere" / "film.mp4").exists()
 
 
@@ -384,7 +384,7 @@ async def test_a_source_that_was_taken_by_another_path_of_the_watch_folder_is_no
     by_link = await place.done()
     place.inbox = real
     below = await place.done("other.mp4")
-    assert not await place.after()._round()
+    assert not await place.disposal()._round()
     assert (real / "film.mp4").exists()
     assert [await place.state(video_id) for video_id in (by_link, below)] == ["kept", "moved"]
     reason = f"its path does not begin with watch.path = {real} any more"
@@ -397,7 +397,7 @@ async def test_a_source_outside_of_the_watch_folder_of_now_stays(place: Place, t
     source = place.inbox / "film.mp4"
     place.inbox = tmp_path / "another"
     place.inbox.mkdir()
-    assert not await place.after(action)._round()
+    assert not await place.disposal(action)._round()
     assert source.exists()
     assert await place.state(video_id) == "kept"
 
@@ -405,21 +405,21 @@ async def test_a_source_outside_of_the_watch_folder_of_now_stays(place: Place, t
 @pytest.mark.parametrize("now", ["keep", "move"])
 async def test_a_wish_of_an_earlier_configuration_is_not_carried_out(place: Place, now: str) -> None:
     video_id = await place.done(action="delete")
-    await place.after(now)._round()
+    await place.disposal(now)._round()
     assert (place.inbox / "film.mp4").exists()
     assert await place.state(video_id) == "kept"
 
 
 async def test_what_was_done_before_the_setting_is_left_alone(place: Place) -> None:
     await place.done(action=None)
-    await place.after("delete")._round()
+    await place.disposal("delete")._round()
     assert (place.inbox / "film.mp4").exists()
 
 
 async def test_a_folder_that_is_away_is_waited_for(place: Place) -> None:
     video_id = await place.done(action="delete")
     place.inbox.rename(place.inbox.with_name("unmounted"))
-    one = place.after("delete")
+    one = place.disposal("delete")
     assert await one._round()
     assert await place.state(video_id) == "due"
     place.inbox.with_name("unmounted").rename(place.inbox)
@@ -461,7 +461,7 @@ async def test_a_source_that_its_owner_removed_is_missed_for_a_while_and_settled
         if what != "its folder":
             source.parent.write_bytes(b"a file")
     clock = Clock()
-    one = place.after(action, clock)
+    one = place.disposal(action, clock)
     assert await one._round()
     clock.now += 65.0
     assert await one._round()
@@ -480,10 +480,10 @@ async def test_a_source_that_its_owner_removed_after_a_try_that_failed_is_settle
 ) -> None:
     video_id = await place.done()
     clock = Clock()
-    one = place.after(monotonic=clock)
+    one = place.disposal(monotonic=clock)
     with monkeypatch.context() as patch:
         other_device(patch)
-        patch.setattr(disposal.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10}))
+        patch.setattr(source_file.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10}))
         assert await one._round()
     (place.inbox / "film.mp4").unlink()
     assert await one._round()
@@ -497,10 +497,10 @@ async def test_a_source_that_was_moved_within_the_watch_folder_is_waited_for(pla
     (place.inbox / "camera").mkdir()
     moved = (place.inbox / "film.mp4").rename(place.inbox / "camera" / "film.mp4")
     clock = Clock()
-    one = place.after(monotonic=clock)
+    one = place.disposal(monotonic=clock)
     assert await one._round()
     # As the next listing of the folder does.
-    await place.store.relocate(video_id, stability.fingerprint(moved))
+    await place.store.relocate(video_id, identity.fingerprint(moved))
     clock.now += 1000.0
     assert not await one._round()
     assert (await place.store.video(video_id)).file.path == place.archive / "camera" / "film.mp4"
@@ -515,7 +515,7 @@ async def test_a_disk_that_is_away_is_waited_for(place: Place, action: str, begu
         (place.archive / "camera").mkdir()
         await place.store.record_target(video_id, target[action])
     clock = Clock()
-    one = place.after(action, clock)
+    one = place.disposal(action, clock)
     away = unmount(place.inbox)
     for _ in range(3):
         assert await one._round()
@@ -535,10 +535,10 @@ async def test_a_move_that_was_killed_waits_for_the_disk_that_it_went_to(
     with monkeypatch.context() as patch:
         die_at(patch, 5)
         with pytest.raises(Killed):
-            await place.after()._round()
+            await place.disposal()._round()
     away = unmount(place.archive)
     clock = Clock()
-    one = place.after(monotonic=clock)
+    one = place.disposal(monotonic=clock)
     for _ in range(3):
         assert await one._round()
         clock.now += 1000.0
@@ -563,9 +563,9 @@ async def test_a_move_that_was_killed_is_ended_by_the_next_start(
     with monkeypatch.context() as patch:
         killed = die_at(patch, step)
         with pytest.raises(Killed):
-            await place.after()._round()
+            await place.disposal()._round()
         assert killed
-    await place.after()._round()
+    await place.disposal()._round()
     target = place.archive / "film.mp4"
     assert target.read_bytes() == content
     assert not (place.inbox / "film.mp4").exists()
@@ -595,20 +595,20 @@ def die_at(patch: pytest.MonkeyPatch, step: int) -> list[int]:
         patch.setattr(owner, name, then_die)
 
     if step == 0:
-        before(Store, "aim")
+        before(Store, "record_target")
     elif step == 1:
         before(Store, "make_durable")
     elif step == 2:
-        before(disposal, "_move_file")
+        before(source_file, "move")
     elif step == 3:
         # A kill runs no cleaning up: the claimed name stays as an empty file.
         def claim_and_die(due: Any, target: Path, *_: Any, **__: Any) -> Any:
             target.touch()
             die()
 
-        patch.setattr(disposal, "_move_file", claim_and_die)
+        patch.setattr(source_file, "move", claim_and_die)
     elif step == 4:
-        behind(disposal, "_move_file")
+        behind(source_file, "move")
     else:
         before(Store, "source_moved")
     return killed
@@ -620,12 +620,12 @@ async def test_a_copy_that_was_killed_before_the_source_went_is_ended(
     video_id = await place.done()
     (place.archive / "film.mp4").write_bytes((place.inbox / "film.mp4").read_bytes())
     await place.store.record_target(video_id, place.archive / "film.mp4")
-    await place.after()._round()
+    await place.disposal()._round()
     assert not (place.inbox / "film.mp4").exists()
     assert [path.name for path in place.archive.iterdir()] == ["film.mp4"]
 
 
-@pytest.mark.parametrize("step", ["aim", "make_durable", "source_deleted"])
+@pytest.mark.parametrize("step", ["record_target", "make_durable", "source_deleted"])
 async def test_a_deletion_that_was_killed_is_ended_by_the_next_start(
     place: Place, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -637,8 +637,8 @@ async def test_a_deletion_that_was_killed_is_ended_by_the_next_start(
     with monkeypatch.context() as patch:
         patch.setattr(Store, step, die)
         with pytest.raises(Killed):
-            await place.after("delete")._round()
-    await place.after("delete")._round()
+            await place.disposal("delete")._round()
+    await place.disposal("delete")._round()
     assert not (place.inbox / "film.mp4").exists()
     assert await place.state(video_id) == "deleted"
 
@@ -658,7 +658,7 @@ async def test_what_nobody_foresaw_about_one_source_is_said_once_and_the_others_
     place: Place, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
 ) -> None:
     ids = [await place.done(name) for name in ("one.mp4", "two.mp4", "three.mp4")]
-    one = place.after()
+    one = place.disposal()
     record_target = place.store.record_target
 
     async def aim_or_fail(video_id: int, target: Path) -> None:
@@ -667,7 +667,7 @@ async def test_what_nobody_foresaw_about_one_source_is_said_once_and_the_others_
         await record_target(video_id, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(place.store, "aim", aim_or_fail)
+        patch.setattr(place.store, "record_target", aim_or_fail)
         assert await one._round()
         assert await one._round()
     assert [await place.state(video_id) for video_id in ids] == ["moved", "due", "moved"]
@@ -687,8 +687,8 @@ async def test_a_held_database_is_waited_for_and_not_asked_for_every_source(
         asked.append(video_id)
         raise StoreError(Kind.BUSY, "another program holds the database")
 
-    monkeypatch.setattr(place.store, "aim", held)
-    assert await place.after()._round()
+    monkeypatch.setattr(place.store, "record_target", held)
+    assert await place.disposal()._round()
     assert asked == ids[:1]
     assert place.said == [("source.waiting", {"reason": "another program holds the database"})]
 
@@ -702,7 +702,7 @@ async def test_what_nobody_foresaw_about_the_list_does_not_end_the_attendant(
     async def broken() -> None:
         raise error
 
-    one = place.after()
+    one = place.disposal()
     with monkeypatch.context() as patch:
         patch.setattr(place.store, "due_sources", broken)
         assert await one._round()
@@ -720,20 +720,20 @@ async def test_news_of_a_done_video_wakes_it_and_a_stop_ends_a_copy(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other_device(monkeypatch)
-    monkeypatch.setattr(disposal, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(source_file, "CHUNK_BYTES", 1)
     video_id = await place.done()
     copying = threading.Event()
-    usage = disposal.shutil.disk_usage
+    usage = source_file.shutil.disk_usage
 
     def seen(path: Path) -> Any:
         copying.set()
         return usage(path)
 
-    monkeypatch.setattr(disposal.shutil, "disk_usage", seen)
+    monkeypatch.setattr(source_file.shutil, "disk_usage", seen)
     source = place.inbox / "film.mp4"
     source.write_bytes(bytes(2_000_000))
-    await place.store.relocate(video_id, stability.fingerprint(source))
-    task = asyncio.create_task(place.after().run())
+    await place.store.relocate(video_id, identity.fingerprint(source))
+    task = asyncio.create_task(place.disposal().run())
     await asyncio.to_thread(copying.wait, 10)
     task.cancel()
     async with asyncio.timeout(disposal.STOP_SECONDS):

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from daemon.errors import Kind, VideoError
-from daemon.inbox.stability import BLOCK_BYTES, StabilityTracker, fingerprint, refuse_outside
+from daemon.inbox.identity import BLOCK_BYTES, fingerprint, refuse_outside
+from daemon.inbox.stability import StabilityTracker
 
 
 def refused(path: Path) -> VideoError:

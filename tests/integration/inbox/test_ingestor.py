@@ -17,8 +17,8 @@ from structlog.typing import EventDict
 from daemon.config.service import DatabaseConfig
 from daemon.config.watch import WatchConfig
 from daemon.errors import Kind, VideoError
-from daemon.inbox import ingestor, inotify, stability
-from daemon.inbox.ingestor import Intake
+from daemon.inbox import identity, ingestor, inotify
+from daemon.inbox.ingestor import Ingestor
 from daemon.model import FileIdentity, Status, VideoRecord
 from daemon.runtime.heartbeat import Heartbeats
 from daemon.store.store import Store
@@ -47,9 +47,9 @@ def logged() -> Iterator[list[EventDict]]:
 
 
 @asynccontextmanager
-async def arrivals(inbox: Path, store: Store, **options: Any) -> AsyncIterator[Intake]:
+async def arrivals(inbox: Path, store: Store, **options: Any) -> AsyncIterator[Ingestor]:
     config = WatchConfig(path=inbox, settle_seconds=0.05, rescan_seconds=0.1, mode="native")
-    watching = Intake(config, store, lambda: None, 0.1, **options)
+    watching = Ingestor(config, store, lambda: None, 0.1, **options)
     await watching.start()
     task = asyncio.create_task(watching.run())
     try:
@@ -98,7 +98,7 @@ async def test_a_file_from_another_age_is_taken_like_any(inbox: Path, store: Sto
     async with arrivals(inbox, store):
         for name in ("late.mp4", "early.mp4"):
             record = await row(store, inbox / name, queued)
-            look = stability.mtime_ns((inbox / name).stat())
+            look = identity.mtime_ns((inbox / name).stat())
             assert record.file.mtime_ns == look
             assert -(2**63) <= look < 2**63
     assert await store.unknown([(record.file.path, record.file.size_bytes, record.file.mtime_ns)]) == []
@@ -107,14 +107,14 @@ async def test_a_file_from_another_age_is_taken_like_any(inbox: Path, store: Sto
 async def test_an_error_that_nobody_foresaw_refuses_its_file_alone(
     inbox: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take = stability.fingerprint
+    take = identity.fingerprint
 
     def fingerprint(path: Path) -> Any:
         if path.name == "odd.mp4":
             raise RuntimeError("what is this")
         return take(path)
 
-    monkeypatch.setattr(stability, "fingerprint", fingerprint)
+    monkeypatch.setattr(identity, "fingerprint", fingerprint)
     async with arrivals(inbox, store):
         put(inbox / "odd.mp4")
         odd = await row(store, inbox / "odd.mp4")
@@ -126,7 +126,7 @@ async def test_an_error_that_nobody_foresaw_refuses_its_file_alone(
 async def test_a_file_that_cannot_be_read_is_said_once_and_taken_when_it_can(
     inbox: Path, store: Store, monkeypatch: pytest.MonkeyPatch, logged: list[EventDict]
 ) -> None:
-    take, tries, given = stability.fingerprint, [], asyncio.Event()
+    take, tries, given = identity.fingerprint, [], asyncio.Event()
 
     def fingerprint(path: Path) -> Any:
         tries.append(path)
@@ -134,7 +134,7 @@ async def test_a_file_that_cannot_be_read_is_said_once_and_taken_when_it_can(
             raise VideoError(Kind.UNREADABLE, f"{path} may not be read by this user")
         return take(path)
 
-    monkeypatch.setattr(stability, "fingerprint", fingerprint)
+    monkeypatch.setattr(identity, "fingerprint", fingerprint)
     path = put(inbox / "secret.mp4")
     async with arrivals(inbox, store):
         refused = await row(store, path)
@@ -273,7 +273,7 @@ async def test_an_unreadable_file_is_said_once_whatever_was_said_of_it_since(
         tries.append(path)
         raise VideoError(Kind.UNREADABLE, f"{path} may not be read by this user")
 
-    monkeypatch.setattr(stability, "fingerprint", unreadable)
+    monkeypatch.setattr(identity, "fingerprint", unreadable)
     path = put(inbox / "secret.mp4")
     async with arrivals(inbox, store):
         await row(store, path)
@@ -291,7 +291,7 @@ async def test_a_folder_that_is_away_is_looked_for_at_every_rescan_and_no_more(
 ) -> None:
     monkeypatch.setattr(ingestor, "ALIVE_SECONDS", 0.02)
     config = WatchConfig(path=inbox, settle_seconds=0.05, rescan_seconds=3600.0, mode="native")
-    watching = Intake(config, store, lambda: None, 0.1)
+    watching = Ingestor(config, store, lambda: None, 0.1)
     await watching.start()
     task = asyncio.create_task(watching.run())
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from daemon.config.schema import Config
 from daemon.config.service import DatabaseConfig
-from daemon.inbox import stability
+from daemon.inbox import identity
 from daemon.job import VideoJob
 from daemon.model import Status
 from daemon.pipeline.score_video import VideoScorer
@@ -21,7 +21,7 @@ async def test_a_video_that_was_just_being_opened_is_given_back(tmp_path: Path) 
     film = films.make(tmp_path / "film.mp4", frames=50)
     store = await Store.open(DatabaseConfig(path=tmp_path / "stillwatch.db"))
     try:
-        await store.enqueue(stability.fingerprint(film))
+        await store.enqueue(identity.fingerprint(film))
         record = await store.claim(Status.QUEUED, Status.SCORING)
         assert record is not None
         scorer = VideoScorer(Config(), store, lambda _: None)

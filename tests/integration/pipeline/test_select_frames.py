@@ -22,9 +22,9 @@ from daemon.config.output import ExportConfig, OutputConfig
 from daemon.config.schema import Config
 from daemon.config.score import ScoreConfig
 from daemon.config.service import DatabaseConfig
-from daemon.decode import frames as decode
+from daemon.decode.frames import decode_frames
 from daemon.export import ffmpeg_process
-from daemon.inbox import stability
+from daemon.inbox import identity
 from daemon.job import VideoJob
 from daemon.model import FileIdentity, Selection, Status, Still, VideoRecord
 from daemon.pipeline import refine, select_frames
@@ -62,7 +62,7 @@ async def score(store: Store, config: Config, record: VideoRecord, thread: Threa
 
 
 async def scored(store: Store, config: Config, film: Path) -> VideoRecord:
-    video_id = await store.enqueue(stability.fingerprint(film))
+    video_id = await store.enqueue(identity.fingerprint(film))
     record = await store.claim(Status.QUEUED, Status.SCORING)
     assert record is not None
     with ThreadPoolExecutor(1) as thread:
@@ -183,11 +183,10 @@ async def test_choosing_again_exports_only_what_is_missing(
     record, before = await finished(store, config, edited_film(tmp_path / "film.mp4"))
     kept = {still.path: still.path.read_bytes() for still in before}
     asked: list[frozenset[int] | None] = []
-    frames = decode.frames
 
     def counted(*arguments: Any, **options: Any) -> Any:
         asked.append(options.get("wanted"))
-        return frames(*arguments, **options)
+        return decode_frames(*arguments, **options)
 
     exported: list[int] = []
     run = ffmpeg_process.run
@@ -196,7 +195,8 @@ async def test_choosing_again_exports_only_what_is_missing(
         exported.append(1)
         return await run(capabilities, arguments, *rest)
 
-    monkeypatch.setattr(decode, "frames", counted)
+    for stage in ("score_video", "refine", "reference"):
+        monkeypatch.setattr(f"daemon.pipeline.{stage}.decode_frames", counted)
     monkeypatch.setattr(ffmpeg_process, "run", watched)
     rows = await store.rows_of(record.id, range(200))
     await reselect(config_in(tmp_path, count=3, min_gap_seconds=0.5), store, str(record.id))

@@ -21,11 +21,12 @@ from structlog.typing import EventDict
 from daemon.analysis.measure import measure
 from daemon.config.schema import Config
 from daemon.config.score import ScoreConfig
-from daemon.decode import frames as decode
+from daemon.decode.frames import decode_frames
+from daemon.decode.probe import probe
 from daemon.errors import ExportError, Kind, ScorerError, StillwatchError, StoreError, VideoError
 from daemon.events import ignore
 from daemon.export import disk_space
-from daemon.inbox import stability
+from daemon.inbox import identity
 from daemon.job import VideoJob
 from daemon.model import Outcome, Picture, Status, VideoRecord
 from daemon.pipeline import record_failure
@@ -126,7 +127,7 @@ async def working(config: Config, store: Store) -> AsyncIterator[tuple[Workers, 
 
 async def film(store: Store, folder: Path, name: str = "film.mkv", **options: Any) -> int:
     path = films.make(folder / name, **({"frames": 24, "codec": "ffv1"} | options))
-    return await store.enqueue(stability.fingerprint(path))
+    return await store.enqueue(identity.fingerprint(path))
 
 
 async def ended(workers: Workers, tasks: list[asyncio.Task[None]], store: Store, *ids: int) -> list[VideoRecord]:
@@ -220,7 +221,7 @@ async def test_a_file_that_hangs_the_decoder_is_set_aside_and_the_next_is_done(
     impatient: Config, store: Store, tmp_path: Path, fragile: type[FragileScorer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     awake = threading.Event()
-    real = decode.frames
+    real = decode_frames
 
     def frames(info: Any, *rest: Any, **options: Any) -> Iterator[Any]:
         for frame in real(info, *rest, **options):
@@ -228,7 +229,7 @@ async def test_a_file_that_hangs_the_decoder_is_set_aside_and_the_next_is_done(
                 awake.wait(PATIENCE_SECONDS)
             yield frame
 
-    monkeypatch.setattr(decode, "frames", frames)
+    monkeypatch.setattr("daemon.pipeline.score_video.decode_frames", frames)
     monkeypatch.setattr("daemon.pipeline.score_video.JOIN_SECONDS", 0.1)
     bad, good = await film(store, tmp_path, "hangs.mkv"), await film(store, tmp_path, "good.mkv", frames=30)
     try:
@@ -269,14 +270,13 @@ async def test_a_folder_elsewhere_that_is_away_holds_up_nobody_but_its_own_film(
 ) -> None:
     """A film that was named by hand once, in a folder that this daemon may not list."""
     ids = [await film(store, tmp_path, f"{n}.mkv", numbers=range(n, n + 24)) for n in range(3)]
-    probe = decode.probe
 
     def away(path: Path, *rest: Any) -> Any:
         if path.name != "2.mkv":
             raise VideoError(Kind.UNREADABLE, "the file cannot be read")
         return probe(path, *rest)
 
-    monkeypatch.setattr(decode, "probe", away)
+    monkeypatch.setattr("daemon.pipeline.score_video.probe", away)
     scandir = os.scandir
 
     def not_listed(path: Any) -> Any:
@@ -303,12 +303,12 @@ async def test_a_film_that_is_renamed_while_it_is_worked_on_needs_no_copy(
     copy = tmp_path / "b.mkv"
     copy.write_bytes(record.file.path.read_bytes())
     noted = await store.refuse(
-        stability.fingerprint(copy), Status.REJECTED, VideoError(Kind.DUPLICATE, "the same content is known")
+        identity.fingerprint(copy), Status.REJECTED, VideoError(Kind.DUPLICATE, "the same content is known")
     )
     renamed = record.file.path.rename(tmp_path / "c.mkv")
     claimed = await store.claim(Status.QUEUED, Status.SCORING, [one])
     assert claimed is not None
-    await store.relocate(one, stability.fingerprint(renamed))
+    await store.relocate(one, identity.fingerprint(renamed))
     async with working(config, store) as (workers, _):
         await workers._turn(VideoJob.of(claimed, 30.0), workers._scoring, StagePause("scoring", workers._stop, 0.1))
         assert (await store.video(one)).status is Status.MISSING
@@ -384,7 +384,7 @@ async def test_a_film_whose_stills_cannot_be_proven_has_failed_and_is_not_done_w
 async def test_a_decoder_that_is_only_slow_is_waited_for(
     impatient: Config, store: Store, tmp_path: Path, fragile: type[FragileScorer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = decode.frames
+    real = decode_frames
     pause = threading.Event()
 
     def frames(*arguments: Any, **options: Any) -> Iterator[Any]:
@@ -392,7 +392,7 @@ async def test_a_decoder_that_is_only_slow_is_waited_for(
             pause.wait(0.4)
             yield frame
 
-    monkeypatch.setattr(decode, "frames", frames)
+    monkeypatch.setattr("daemon.pipeline.score_video.decode_frames", frames)
     one = await film(store, tmp_path, frames=10)
     async with working(impatient, store) as (workers, tasks):
         (row,) = await ended(workers, tasks, store, one)
@@ -461,7 +461,7 @@ async def test_a_clock_that_was_set_back_keeps_no_video_waiting(config: Config) 
     now = ["2030-01-01T00:00:00.000+00:00"]
     store = await Store.open(config.database, clock=lambda: now[0])
     try:
-        one = await store.enqueue(stability.FileIdentity(Path("/in/a.mp4"), "a" * 64, 1, 1))
+        one = await store.enqueue(identity.FileIdentity(Path("/in/a.mp4"), "a" * 64, 1, 1))
         record = await store.claim(Status.QUEUED, Status.SCORING)
         assert record is not None
         error = ExportError(Kind.EXPORT, "later")
@@ -560,7 +560,7 @@ async def test_a_stop_in_the_middle_of_a_slow_decode_gives_the_video_back(
 ) -> None:
     """The cancelled step still runs on its thread when the generator is to be closed."""
     held, going = threading.Event(), threading.Event()
-    real = decode.frames
+    real = decode_frames
 
     def frames(*arguments: Any, **options: Any) -> Iterator[Any]:
         if options.get("wanted") is not None:
@@ -568,7 +568,7 @@ async def test_a_stop_in_the_middle_of_a_slow_decode_gives_the_video_back(
             held.wait(PATIENCE_SECONDS)
         yield from real(*arguments, **options)
 
-    monkeypatch.setattr(decode, "frames", frames)
+    monkeypatch.setattr("daemon.pipeline.reference.decode_frames", frames)
     one = await film(store, tmp_path)
     try:
         async with running_workers(config, store, ignore) as workers:

@@ -24,6 +24,7 @@ from daemon.scoring.pyiqa_backend.precision import samples
 from daemon.scoring.pyiqa_backend.scorer import PyiqaScorer
 from daemon.scoring.pyiqa_backend.transfer import BUFFERS, CudaLane
 from tests.integration.scoring.test_far_device import CUDA, Far, FarEvent, FarGpu
+from tests.pyiqa_modules import pyiqa_module
 
 CPU = torch.device("cpu")
 
@@ -295,10 +296,8 @@ def random_topiq(path: Path) -> Path:
 
     torchvision_ops.ensure()
     with quiet(), bare_backbones():
-        from pyiqa.archs.topiq_arch import CFANet
-
         torch.manual_seed(0)
-        net = CFANet(semantic_model_name="resnet50", use_ref=False, pretrained=None)
+        net = pyiqa_module("archs.topiq_arch").CFANet(semantic_model_name="resnet50", use_ref=False, pretrained=None)
     torch.save({"params": net.state_dict()}, path)
     return path
 
@@ -340,7 +339,7 @@ def test_our_mean_opinion_is_pyiqas() -> None:
     import importlib
 
     shares = torch.rand(3, 10)
-    source = importlib.reload(importlib.import_module("pyiqa.archs.arch_util")).dist_to_mos
+    source = importlib.reload(pyiqa_module("archs.arch_util")).dist_to_mos
     assert torch.equal(resident.mean_opinion(shares), source(shares))
 
 

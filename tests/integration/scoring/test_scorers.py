@@ -20,8 +20,10 @@ from daemon.scoring.open import open_scorer
 from daemon.scoring.protocol import Scorer
 from daemon.scoring.pyiqa_backend import torchvision_ops
 from daemon.scoring.pyiqa_backend.build import Built, bare_backbones, build, digest, load_state
+from daemon.scoring.pyiqa_backend.deferred_imports import deferred_imports
 from daemon.scoring.pyiqa_backend.forward import Forward
 from daemon.scoring.pyiqa_backend.scorer import PyiqaScorer
+from tests.pyiqa_modules import pyiqa_module
 
 CPU = torch.device("cpu")
 GIB = 2**30
@@ -151,9 +153,9 @@ def test_piqe_does_not_keep_the_masks_of_its_last_pictures() -> None:
 
 @pytest.mark.model
 def test_pyiqas_wrapper_says_that_it_is_training_and_what_we_run_is_not() -> None:
-    from pyiqa.models.inference_model import InferenceModel
-
-    assert InferenceModel("piqe", device=CPU).training
+    inference = pyiqa_module("models.inference_model")
+    with deferred_imports():
+        assert inference.InferenceModel("piqe", device=CPU).training
     assert not build(catalog.find("piqe"), CPU).net.training
 
 
@@ -161,10 +163,8 @@ def test_pyiqas_wrapper_says_that_it_is_training_and_what_we_run_is_not() -> Non
 
 
 def cnniqa_file(path: Path, seed: int = 0) -> Path:
-    from pyiqa.archs.cnniqa_arch import CNNIQA
-
     torch.manual_seed(seed)
-    torch.save({"params": CNNIQA(pretrained=None).state_dict()}, path)
+    torch.save({"params": pyiqa_module("archs.cnniqa_arch").CNNIQA(pretrained=None).state_dict()}, path)
     return path
 
 
@@ -206,9 +206,7 @@ def test_a_full_checkpoint_needs_no_backbone_from_elsewhere(name: str, arch: str
     with pytest.raises(ScorerError, match="it lacks"):
         build(bare, CPU, local=first)
 
-    import pyiqa.archs as archs
-
-    module = sys.modules[archs.ARCH_REGISTRY.get(arch).__module__]
+    module = sys.modules[pyiqa_module("archs").ARCH_REGISTRY.get(arch).__module__]
     with bare_backbones(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "load_pretrained_network", lambda *_, **__: None)
         torch.manual_seed(0)
@@ -223,8 +221,7 @@ def test_a_full_checkpoint_needs_no_backbone_from_elsewhere(name: str, arch: str
 def test_building_never_reaches_for_the_network_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import socket
 
-    import pyiqa.utils.download_util as download
-
+    download = pyiqa_module("utils.download_util")
     monkeypatch.setattr(download, "DEFAULT_CACHE_DIR", str(tmp_path))
     look_up = socket.getaddrinfo
     with pytest.raises(ScorerError, match=r"weights of cnniqa cannot be loaded .*nothing is fetched") as caught:
@@ -255,8 +252,7 @@ def test_the_digest_sees_parameters_outside_the_state_dict() -> None:
 
 @pytest.mark.model
 def test_weights_in_pyiqas_cache_are_the_same_as_a_local_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import pyiqa.utils.download_util as download
-
+    download = pyiqa_module("utils.download_util")
     metric = catalog.find("cnniqa")
     monkeypatch.setattr(download, "DEFAULT_CACHE_DIR", str(tmp_path))
     file = cnniqa_file(tmp_path / Path(metric.weights[0]).name)

@@ -31,7 +31,7 @@ def made(tmp_path: Path) -> Path:
 def steps(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """What was synced and renamed, in order, by file name."""
     seen: list[tuple[str, str]] = []
-    sync, rename, replace = work_folder._sync, Path.rename, Path.replace
+    sync, rename, replace = work_folder.sync, Path.rename, Path.replace
 
     def note(verb: str, do: Callable[..., object]) -> Callable[..., object]:
         def noted(path: Path, *arguments: object) -> object:
@@ -40,7 +40,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
 
         return noted
 
-    monkeypatch.setattr(work_folder, "_sync", note("sync", sync))
+    monkeypatch.setattr(work_folder, "sync", note("sync", sync))
     monkeypatch.setattr(Path, "rename", note("rename", rename))
     monkeypatch.setattr(Path, "replace", note("rename", replace))
     return seen

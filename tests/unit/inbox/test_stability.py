@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.errors import Kind, VideoError
-from daemon.inbox.stability import BLOCK_BYTES, Settled, StabilityTracker, _blocks, fingerprint, refuse_outside
+from daemon.inbox.stability import Settled, StabilityTracker
 
 SETTLE = 4.0
 CLIP = Path("/inbox/clip.mp4")
@@ -262,31 +261,3 @@ def test_ten_thousand_still_files_cost_three_looks_each(tracker: StabilityTracke
     settled, _ = poll_until_idle(tracker, 0.5, 100.0)
     assert len(settled) == len(paths)
     assert disk.looks == 3 * len(paths)
-
-
-@pytest.mark.parametrize(
-    ("size", "blocks"),
-    [
-        (1, [(0, 1)]),
-        (3 * BLOCK_BYTES, [(0, 3 * BLOCK_BYTES)]),
-        (
-            3 * BLOCK_BYTES + 1,
-            [(0, BLOCK_BYTES), (BLOCK_BYTES, BLOCK_BYTES), (2 * BLOCK_BYTES + 1, BLOCK_BYTES)],
-        ),
-        (
-            9 * BLOCK_BYTES,
-            [(0, BLOCK_BYTES), (4 * BLOCK_BYTES, BLOCK_BYTES), (8 * BLOCK_BYTES, BLOCK_BYTES)],
-        ),
-    ],
-)
-def test_blocks(size: int, blocks: list[tuple[int, int]]) -> None:
-    assert _blocks(size) == blocks
-
-
-def test_a_name_with_nul_is_refused_before_the_disk_is_asked() -> None:
-    path = Path("/inbox/a\0b.mp4")
-    with pytest.raises(VideoError, match="rename the file") as one:
-        fingerprint(path)
-    with pytest.raises(VideoError) as two:
-        refuse_outside(path, Path("/inbox"), False)
-    assert one.value.kind is two.value.kind is Kind.UNSAFE_NAME

@@ -1,71 +1,17 @@
-"""The pure parts of a video's way: is it still the file, the parameters of a selection, speed and progress."""
+"""The pure parts of a video's way: the parameters of a selection, speed and progress."""
 
 from __future__ import annotations
-
-import os
-from pathlib import Path
 
 import pytest
 
 from daemon.config.choice import GatesConfig, SelectConfig, ShotsConfig
 from daemon.config.schema import Config
-from daemon.errors import Kind, VideoError
 from daemon.events import Progress
-from daemon.model import FileIdentity
-from daemon.pipeline.score_video import _Meter, unchanged
+from daemon.pipeline.score_video import _Meter
 from daemon.pipeline.select_frames import selection_params
 from tests.clock import Clock, clock
 
 __all__ = ["clock"]
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> FileIdentity:
-    path = tmp_path / "a.mp4"
-    path.write_bytes(b"film")
-    return FileIdentity(path, "f" * 64, 4, path.stat().st_mtime_ns)
-
-
-# The file
-
-
-def test_the_file_that_was_admitted_passes(file: FileIdentity) -> None:
-    unchanged(file)
-
-
-def test_a_file_that_went_away_is_missing(file: FileIdentity) -> None:
-    file.path.unlink()
-    with pytest.raises(VideoError) as caught:
-        unchanged(file)
-    assert caught.value.kind is Kind.MISSING
-
-
-def test_a_file_that_grew_was_changed(file: FileIdentity) -> None:
-    with file.path.open("ab") as more:
-        more.write(b"!")
-    os.utime(file.path, ns=(file.mtime_ns, file.mtime_ns))
-    with pytest.raises(VideoError) as caught:
-        unchanged(file)
-    assert caught.value.kind is Kind.CHANGED
-
-
-def test_a_file_that_was_written_again_was_changed_even_by_a_nanosecond(file: FileIdentity) -> None:
-    os.utime(file.path, ns=(file.mtime_ns, file.mtime_ns + 1))
-    with pytest.raises(VideoError) as caught:
-        unchanged(file)
-    assert caught.value.kind is Kind.CHANGED
-
-
-def test_a_file_that_cannot_be_looked_at_is_unreadable_with_the_reason(
-    file: FileIdentity, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(_: Path) -> os.stat_result:
-        raise OSError(5, "Input/output error")
-
-    monkeypatch.setattr(Path, "stat", broken)
-    with pytest.raises(VideoError, match="Input/output error") as caught:
-        unchanged(file)
-    assert caught.value.kind is Kind.UNREADABLE
 
 
 # The parameters of a selection

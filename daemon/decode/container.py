@@ -1,0 +1,67 @@
+"""Opens a video file, with FFmpeg held to local files and to demuxers that read a single one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+
+from daemon.config.score import DecodeConfig
+from daemon.errors import Kind, VideoError
+from daemon.media.source import DEMUXERS, source_url
+
+
+@contextmanager
+def opened(path: Path, config: DecodeConfig) -> Iterator[InputContainer]:
+    """The container of a file, closed at the end of the block.
+
+    Raises VideoError: UNSAFE_NAME, MISSING, UNREADABLE, NOT_A_VIDEO.
+    """
+    options = {
+        "format_whitelist": DEMUXERS,
+        "protocol_whitelist": "file",
+        "max_pixels": str(config.max_pixels),
+    }
+    if "\0" in str(path):
+        raise VideoError(Kind.UNSAFE_NAME, "the name holds a NUL byte: rename the file")
+    try:
+        container = _open(path, options)
+    except FileNotFoundError as error:
+        raise VideoError(Kind.MISSING, f"{path} is not there any more") from error
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        # Some demuxers answer "not permitted" to what they cannot parse.
+        if isinstance(error, PermissionError) and not os.access(path, os.R_OK):
+            raise VideoError(Kind.UNREADABLE, f"{path} may not be read: give this user read permission") from error
+        raise VideoError(
+            Kind.NOT_A_VIDEO,
+            f"{path.name} is not a video that can be read, or it is cut short: {error_text(error)}",
+        ) from error
+    with container:
+        yield container
+
+
+def error_text(error: BaseException) -> str:
+    """What FFmpeg says about an error, in one line."""
+    text = getattr(error, "strerror", None) or str(error)
+    return " ".join(str(text).split())
+
+
+def _open(path: Path, options: dict[str, str]) -> InputContainer:
+    """Metadata may be in any encoding. FFmpeg takes a sequence of JPEG pictures for a single one, unless told."""
+    try:
+        return av.open(source_url(path), options=options, metadata_errors="replace")
+    except av.error.FFmpegError:
+        if not _is_jpeg_sequence(path):
+            raise
+        return av.open(source_url(path), format="mjpeg", options=options, metadata_errors="replace")
+
+
+def _is_jpeg_sequence(path: Path) -> bool:
+    if path.suffix.lower() not in (".mjpeg", ".mjpg"):
+        return False
+    with path.open("rb") as file:
+        return file.read(3) == b"\xff\xd8\xff"

@@ -1,0 +1,150 @@
+"""Which stream of a file is used, and what is known of it before it is decoded: its ``VideoInfo``."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from daemon.config.score import DecodeConfig
+from daemon.decode.container import opened
+from daemon.decode.damage import DecodeReport
+from daemon.decode.packets import decoded_frames
+from daemon.decode.picture import bit_depth, refuse_large_pictures
+from daemon.errors import Kind, VideoError
+from daemon.model import Colour, VideoInfo
+
+_MATRIX_NAMES = {
+    0: "gbr", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m",
+    9: "bt2020nc", 10: "bt2020c",
+}  # fmt: skip
+_RANGE_NAMES = {1: "limited", 2: "full"}
+_TRANSFER_NAMES = {
+    1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte240m", 8: "linear", 13: "iec61966-2-1",
+    14: "bt2020-10", 15: "bt2020-12", 16: "smpte2084", 18: "arib-std-b67",
+}  # fmt: skip
+_PRIMARIES_NAMES = {
+    1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m",
+    9: "bt2020", 11: "smpte431", 12: "smpte432",
+}  # fmt: skip
+_ORIENTATIONS = {
+    (1, 0, 0, 1): (0, False),
+    (0, 1, -1, 0): (90, False),
+    (-1, 0, 0, -1): (180, False),
+    (0, -1, 1, 0): (270, False),
+    (-1, 0, 0, 1): (0, True),
+    (0, -1, -1, 0): (90, True),
+    (1, 0, 0, -1): (180, True),
+    (0, 1, 1, 0): (270, True),
+}
+"""Cells a, b, c, d of a display matrix to clockwise degrees and a horizontal mirror before them."""
+
+
+def probe(path: Path, config: DecodeConfig) -> VideoInfo:
+    """Open the file, choose its stream and decode one frame.
+
+    Raises VideoError: NOT_A_VIDEO, NO_VIDEO_STREAM, NO_FRAMES, TOO_LARGE, MISSING, UNREADABLE, UNSAFE_NAME.
+    """
+    with opened(path, config) as container:
+        stream = choose_stream(container)
+        if stream.width * stream.height > config.max_pixels:
+            raise _too_large(f"{stream.width}x{stream.height}", config)
+        report = DecodeReport()
+        first = next(decoded_frames(container, stream, config, report, single_thread=True), None)
+        if first is None:
+            raise _no_frame(report.first_error or "it is empty", config)
+        info = _describe(path, container, stream, first)
+    refuse_large_pictures(first, info, config)
+    return info
+
+
+def choose_stream(container: InputContainer) -> VideoStream:
+    """The largest video stream that is no cover picture; the first of equals.
+
+    Raises VideoError(NO_VIDEO_STREAM).
+    """
+    cover = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
+    streams = [stream for stream in container.streams.video if not stream.disposition & cover]
+    streams = [stream for stream in streams if stream.codec_context is not None]
+    if not streams:
+        raise VideoError(Kind.NO_VIDEO_STREAM, "there is no video stream in the file, only sound or covers")
+    return max(streams, key=lambda stream: (stream.width * stream.height, -stream.index))
+
+
+def _no_frame(reason: str, config: DecodeConfig) -> VideoError:
+    """Opening hides the size of frames above the limit; then only FFmpeg's own line tells."""
+    if "exceeds specified max pixel count" in reason:
+        return _too_large(reason.partition("Picture size ")[2].partition(" ")[0], config)
+    return VideoError(Kind.NO_FRAMES, f"the video stream holds no frame that can be decoded: {reason}")
+
+
+def _too_large(size: str, config: DecodeConfig) -> VideoError:
+    return VideoError(Kind.TOO_LARGE, f"frames of {size} exceed decode.max_pixels = {config.max_pixels}")
+
+
+def _describe(path: Path, container: InputContainer, stream: VideoStream, first: VideoFrame) -> VideoInfo:
+    rotation, flip = _orientation(first)
+    rate = stream.average_rate or stream.guessed_rate
+    time_base = stream.time_base or Fraction(1, 1000)
+    duration = float(stream.duration * time_base) if stream.duration else None
+    if duration is None and container.duration:
+        duration = container.duration / 1_000_000
+    return VideoInfo(
+        path=path,
+        container=container.format.name,
+        stream_index=stream.index,
+        codec=stream.codec_context.name,
+        width=first.width,
+        height=first.height,
+        pix_fmt=first.format.name,
+        bit_depth=bit_depth(first),
+        time_base=time_base,
+        frame_rate=Fraction(rate) if rate else None,
+        frames_estimate=stream.frames or (round(duration * rate) if duration and rate else 0),
+        duration_s=duration,
+        start_s=container.start_time / 1_000_000 if container.start_time is not None else 0.0,
+        sample_aspect=_plausible_aspect(stream.sample_aspect_ratio),
+        rotation_degrees=rotation,
+        flip=flip,
+        colour=_colour(first),
+    )
+
+
+def _plausible_aspect(aspect: Fraction | None) -> Fraction:
+    """Ratios beyond 10:1 are broken metadata, not anamorphic lenses."""
+    if aspect is None or not Fraction(1, 10) <= aspect <= 10:
+        return Fraction(1)
+    return Fraction(aspect)
+
+
+def _colour(frame: VideoFrame) -> Colour:
+    return Colour(
+        matrix=_MATRIX_NAMES.get(int(frame.colorspace), "unknown"),
+        range=_RANGE_NAMES.get(int(frame.color_range), "unknown"),
+        transfer=_TRANSFER_NAMES.get(int(frame.color_trc), "unknown"),
+        primaries=_PRIMARIES_NAMES.get(int(frame.color_primaries), "unknown"),
+    )
+
+
+def _orientation(frame: VideoFrame) -> tuple[int, bool]:
+    """Clockwise quarter turns after a horizontal mirror, from the display matrix.
+
+    The matrix maps (x, y) to (a x + c y, b x + d y) in 16.16 fixed point (libavutil/display.h).
+    """
+    try:
+        matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:
+        # PyAV does not know every kind of side data, EXIF for one, and then gives none of it.
+        return -round(frame.rotation / 90) * 90 % 360, False
+    if matrix is None:
+        return 0, False
+    cells = np.frombuffer(matrix, dtype=np.int32).astype(np.float64)[[0, 1, 3, 4]]
+    # A matrix may scale as well.
+    a, b, c, d = (int(cell) for cell in np.round(cells / max(float(np.abs(cells).max()), 1.0)))
+    return _ORIENTATIONS.get((a, b, c, d), (0, False))

@@ -1,0 +1,18 @@
+"""How a source file is named to FFmpeg's libraries and to its command line, and which demuxers may read it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+DEMUXERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpegtsraw,mpeg,mpegvideo,flv,live_flv,asf,ogg,gif,apng,"
+    "h264,hevc,vvc,av1,obu,ivf,mjpeg,mjpeg_2000,m4v,vc1,mxf,nut,dv,yuv4mpegpipe,rm,gxf,wtv,h263,h261,dirac,"
+    "cavsvideo,avs,avs2,avs3,smk,bink,roq,webp,webp_anim"
+)
+"""Demuxers that read one file and open no other (no playlists, no concat, no device, no image series)."""
+
+
+def source_url(path: Path) -> str:
+    """The path in a form that no protocol, option or pattern syntax can hijack."""
+    return "file:" + os.path.abspath(path)
