@@ -236,17 +236,15 @@ async def running_workers(
     """
     capabilities = await ffmpeg_process.probe_binary(ffmpeg_process.find_binary(config.export.ffmpeg))
     batcher = await Batcher.open(lambda: _open_scorer(config), "score")
+    exporter = VideoExporter(config, store, capabilities)
     try:
         await asyncio.to_thread(measure.warm_up)
         scorer = batcher.scorer
         log.info("scorer.ready", scorer=scorer.identity, device=scorer.device, ffmpeg=capabilities.version)
-        exporter = VideoExporter(config, store, capabilities)
-        try:
-            yield Workers(config, store, batcher, exporter, listener, among, dispose=dispose)
-        finally:
-            await exporter.close()
+        yield Workers(config, store, batcher, exporter, listener, among, dispose=dispose)
     finally:
-        await batcher.close()
+        # At once: each may take its whole time, and a stop has not got it twice.
+        await asyncio.gather(exporter.close(), batcher.close())
 
 
 def _open_scorer(config: Config) -> Scorer:
