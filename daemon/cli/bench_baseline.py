@@ -9,8 +9,7 @@ from typing import Any
 
 from daemon.model import Picture
 from daemon.scoring.niqe.pristine import matlab_file
-from daemon.scoring.pyiqa_backend import torchvision_ops
-from daemon.scoring.pyiqa_backend.build import quiet
+from daemon.scoring.pyiqa_backend import patches
 from daemon.scoring.pyiqa_backend.deferred_imports import deferred_imports
 
 
@@ -21,9 +20,9 @@ def plain_loop_seconds(metric: str, pictures: Sequence[Picture]) -> float:
     """
     import torch
 
-    torchvision_ops.ensure()
+    patches.make_torchvision_importable()
     with ExitStack() as stack:
-        stack.enter_context(quiet())
+        stack.enter_context(patches.quiet())
         stack.enter_context(deferred_imports())
         from pyiqa.models.inference_model import InferenceModel
 

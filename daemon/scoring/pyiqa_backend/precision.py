@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.stats import spearmanr
 
 from daemon.config.score import ScoreConfig
 from daemon.errors import Kind, ScorerError
@@ -111,14 +112,7 @@ def spearman(one: Sequence[float] | NDArray[Any], other: Sequence[float] | NDArr
     pair = np.asarray([one, other], dtype=np.float64)
     if not np.isfinite(pair).all() or (np.ptp(pair, axis=1) == 0).any():
         return -1.0
-    return float(np.corrcoef([_ranks(values) for values in pair])[0, 1])
-
-
-def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(sizes)
-    ranks: NDArray[np.float64] = (last - (sizes - 1) / 2.0)[group]
-    return ranks
+    return float(spearmanr(*pair).statistic)
 
 
 def samples() -> list[Picture]:

@@ -16,7 +16,7 @@ from daemon.errors import Kind, ScorerError, VideoError
 from daemon.model import Outcome, Picture
 from daemon.scoring import catalog
 from daemon.scoring.metric_table import Local, Metric
-from daemon.scoring.pyiqa_backend import resident
+from daemon.scoring.pyiqa_backend import patches
 from daemon.scoring.pyiqa_backend.build import build
 from daemon.scoring.pyiqa_backend.failures import device_lost
 from daemon.scoring.pyiqa_backend.forward import Forward
@@ -291,11 +291,10 @@ def topiq_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def random_topiq(path: Path) -> Path:
-    from daemon.scoring.pyiqa_backend import torchvision_ops
-    from daemon.scoring.pyiqa_backend.build import bare_backbones, quiet
+    from daemon.scoring.pyiqa_backend import patches
 
-    torchvision_ops.ensure()
-    with quiet(), bare_backbones():
+    patches.make_torchvision_importable()
+    with patches.quiet(), patches.without_backbone_weights():
         torch.manual_seed(0)
         net = pyiqa_module("archs.topiq_arch").CFANet(semantic_model_name="resnet50", use_ref=False, pretrained=None)
     torch.save({"params": net.state_dict()}, path)
@@ -314,7 +313,7 @@ def test_a_real_network_keeps_to_the_device(topiq_file: Path, reduced: torch.dty
             expected += Forward(metric, net, CPU)(torch.from_numpy(np.stack(pictures))).tolist()
     with FarGpu() as gpu:
         gpu.move(net)
-        resident.settle(net, CUDA)
+        patches.keep_constants_on_device(net, CUDA)
         scorer = PyiqaScorer(metric, Forward(metric, net, CUDA, reduced), CUDA, ScoreConfig(), identity="x")
         before = (gpu.uploads, gpu.downloads, len(gpu.blocking))
         outcomes = [outcome.score for found in one_behind(scorer, work) for outcome in found]
@@ -340,7 +339,7 @@ def test_our_mean_opinion_is_pyiqas() -> None:
 
     shares = torch.rand(3, 10)
     source = importlib.reload(pyiqa_module("archs.arch_util")).dist_to_mos
-    assert torch.equal(resident.mean_opinion(shares), source(shares))
+    assert torch.equal(patches.mean_opinion(shares), source(shares))
 
 
 def test_buffers_are_given_back() -> None:
