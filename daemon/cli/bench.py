@@ -31,6 +31,7 @@ from daemon.export.ffmpeg_process import find_binary
 from daemon.inbox import identity
 from daemon.model import FileIdentity, Picture, Scored, Status, VideoInfo
 from daemon.pipeline.score_video import Pipeline
+from daemon.scoring import catalog
 from daemon.scoring.batcher import Batcher
 from daemon.scoring.open import open_scorer
 from daemon.scoring.protocol import Scorer
@@ -188,8 +189,10 @@ def _score_all(scorer: Scorer, pictures: list[Picture]) -> None:
 
 
 def _plain(config: Config, scorer: Scorer, pictures: list[Picture]) -> Stage | None:
-    """pyiqa's own loop on a few of the pictures; None for metrics and depths that it is not comparable for."""
+    """pyiqa's own loop on a few of the pictures; None where it is not installed or not comparable."""
     if pictures[0].itemsize != 1 or config.score.metric not in ("niqe", "piqe") or scorer.device != "cpu":
+        return None
+    if catalog.lacking():
         return None
     from daemon.cli.bench_baseline import plain_loop_seconds
 
