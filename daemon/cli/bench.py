@@ -162,9 +162,9 @@ def _make(binary: str, clip: Path, width: int, height: int, seconds: int) -> Non
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
 
 
-def _measure(work: Callable[[], object], frames: int) -> Stage:
+def _measure(stage: Callable[[], object], frames: int) -> Stage:
     before, started = _cpu_seconds(), time.perf_counter()
-    work()
+    stage()
     return Stage(frames, time.perf_counter() - started, _cpu_seconds() - before)
 
 

@@ -29,13 +29,13 @@ def plain_loop_seconds(metric: str, pictures: Sequence[Picture]) -> float:
         options = {"pretrained_model_path": str(stack.enter_context(matlab_file()))} if metric == "niqe" else {}
         model = InferenceModel(metric, device="cpu", **options)
 
-    def one(picture: Picture) -> float:
+    def score(picture: Picture) -> float:
         tensor = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / 255
         answer: Any = model(tensor)
         return float(answer.item())
 
-    one(pictures[0])
+    score(pictures[0])
     started = time.perf_counter()
     for picture in pictures:
-        one(picture)
+        score(picture)
     return time.perf_counter() - started

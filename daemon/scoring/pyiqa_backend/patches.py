@@ -129,8 +129,9 @@ def quiet(*, progress: bool = False) -> Iterator[None]:
 def without_backbone_weights() -> Iterator[None]:
     """timm and torchvision build without their ImageNet weights: the metric's checkpoint brings them.
 
-    pyiqa's networks fetch them all the same (``HyperNet`` in ``pyiqa/archs/hypernet_arch.py``, ``CFANet`` in
-    ``topiq_arch.py``). Can go when ``pretrained=None`` of a network reaches its backbone.
+    pyiqa's networks ask for them whatever their own ``pretrained`` says: ``timm.create_model(…, pretrained=True)`` in
+    ``pyiqa/archs/hypernet_arch.py`` and ``maniqa_arch.py``, ``weights="IMAGENET1K_V1"`` in ``dbcnn_arch.py``,
+    ``unique_arch.py`` and ``tres_arch.py``. Can go when ``pretrained=None`` reaches the backbone.
     """
     builder = importlib.import_module("timm.models._builder")
     models = importlib.import_module("torchvision.models")

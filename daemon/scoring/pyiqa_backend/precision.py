@@ -104,12 +104,12 @@ def _scores(
         return torch.cat(scores).double().cpu().numpy()
 
 
-def spearman(one: Sequence[float] | NDArray[Any], other: Sequence[float] | NDArray[Any]) -> float:
+def spearman(exact: Sequence[float] | NDArray[Any], quick: Sequence[float] | NDArray[Any]) -> float:
     """Spearman's rank correlation, -1 to 1; equal values share their mean rank.
 
     -1 when a value is not finite or when either side ranks nothing at all: nothing was shown to agree.
     """
-    pair = np.asarray([one, other], dtype=np.float64)
+    pair = np.asarray([exact, quick], dtype=np.float64)
     if not np.isfinite(pair).all() or (np.ptp(pair, axis=1) == 0).any():
         return -1.0
     return float(spearmanr(*pair).statistic)

@@ -22,7 +22,7 @@ from daemon.scoring.pyiqa_backend.failures import device_lost
 from daemon.scoring.pyiqa_backend.forward import Forward
 from daemon.scoring.pyiqa_backend.precision import samples
 from daemon.scoring.pyiqa_backend.scorer import PyiqaScorer
-from daemon.scoring.pyiqa_backend.transfer import BUFFERS, CudaLane
+from daemon.scoring.pyiqa_backend.transfer import BUFFERS, CudaTransfer
 from tests.integration.scoring.test_far_device import CUDA, Far, FarEvent, FarGpu
 from tests.pyiqa_modules import pyiqa_module
 
@@ -74,10 +74,10 @@ def one_behind(scorer: PyiqaScorer, work: list[list[Picture]]) -> list[list[Outc
     """As the pipeline does it: the next batch is under way before the last one is fetched."""
     outcomes, behind = [], None
     for pictures in work:
-        ticket = scorer.submit(pictures)
+        result = scorer.submit(pictures)
         if behind is not None:
             outcomes.append(behind())
-        behind = ticket
+        behind = result
     assert behind is not None
     return [*outcomes, behind()]
 
@@ -146,10 +146,10 @@ def test_one_batch_after_the_other_takes_longer() -> None:
 def test_no_more_than_two_batches_are_under_way() -> None:
     with FarGpu(copy_seconds=1.0, costs={"mean": 4.0}) as gpu:
         scorer = scorer_of(Mean())
-        tickets = [scorer.submit(pictures) for pictures in batches(5)]
+        pending = [scorer.submit(pictures) for pictures in batches(5)]
         # The fifth needs the buffer of the third, which is over after three of ten seconds each.
         assert gpu.now == 1.0 + 3 * 5.0
-        assert all(len(ticket()) == 4 for ticket in tickets)
+        assert all(len(result()) == 4 for result in pending)
 
 
 def test_a_buffer_that_did_not_wait_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +163,7 @@ def test_a_buffer_that_did_not_wait_is_noticed(monkeypatch: pytest.MonkeyPatch) 
             scorer.submit(third)
 
 
-def test_tickets_may_be_called_in_any_order_or_never() -> None:
+def test_results_may_be_asked_for_in_any_order_or_never() -> None:
     work = batches(4)
     with FarGpu(copy_seconds=1.0):
         scorer = scorer_of(Mean())
@@ -177,24 +177,24 @@ def test_tickets_may_be_called_in_any_order_or_never() -> None:
 def test_the_pace_is_the_devices_own_and_not_how_late_it_was_asked() -> None:
     with FarGpu(copy_seconds=0.05, costs={"mean": 0.2}) as gpu:
         scorer = scorer_of(Mean())
-        ticket = scorer.submit([noise()])
+        result = scorer.submit([noise()])
         gpu.reach(1000.0)
-        ticket()
+        result()
         assert scorer.batch_size(8, 8, 1) == 3
 
 
-def test_the_host_does_nothing_before_its_ticket_is_called_on_a_cpu() -> None:
+def test_the_host_does_nothing_before_its_result_is_asked_for_on_a_cpu() -> None:
     metric = Metric("mean", False, 1, 1.0, local=Local.NONE)
     net = Mean()
     scorer = PyiqaScorer(metric, Forward(metric, net, CPU), CPU, ScoreConfig(), identity="mean")
     work = batches(2)
-    tickets = [scorer.submit(pictures) for pictures in work]
+    pending = [scorer.submit(pictures) for pictures in work]
     assert net.sizes == []
-    for ticket, pictures in zip(tickets, work, strict=True):
-        assert [outcome.score for outcome in ticket()] == means(pictures)
+    for result, pictures in zip(pending, work, strict=True):
+        assert [outcome.score for outcome in result()] == means(pictures)
     scorer.close()
     with pytest.raises(ScorerError, match="closed"):
-        tickets[0]()
+        pending[0]()
 
 
 # ---- memory
@@ -228,11 +228,11 @@ def test_one_frame_that_does_not_fit_fails_its_video_and_not_the_batch_before() 
     with FarGpu(limit=30_000):
         scorer = scorer_of(Mean())
         small = [noise(), noise(seed=1)]
-        ticket = scorer.submit(small)
+        result = scorer.submit(small)
         with pytest.raises(VideoError, match="one frame of 64x64 does not fit") as caught:
             scorer.submit([noise(64, 64)])
         assert caught.value.kind is Kind.OUT_OF_MEMORY
-        assert [outcome.score for outcome in ticket()] == means(small)
+        assert [outcome.score for outcome in result()] == means(small)
         assert [outcome.score for outcome in scorer.score(small)] == means(small)
 
 
@@ -344,7 +344,7 @@ def test_our_mean_opinion_is_pyiqas() -> None:
 
 def test_buffers_are_given_back() -> None:
     with FarGpu():
-        lane = CudaLane(CUDA)
-        lane.upload([noise()])
-        lane.free()
-        assert lane.upload([noise(seed=1)]).shape == (1, 8, 8, 3)
+        transfer = CudaTransfer(CUDA)
+        transfer.upload([noise()])
+        transfer.free()
+        assert transfer.upload([noise(seed=1)]).shape == (1, 8, 8, 3)
