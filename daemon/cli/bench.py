@@ -32,6 +32,7 @@ from daemon.inbox import identity
 from daemon.job import VideoJob
 from daemon.model import FileIdentity, Picture, Scored, Status, VideoInfo
 from daemon.pipeline.score_video import VideoScorer
+from daemon.scoring import catalog
 from daemon.scoring.batcher import Batcher
 from daemon.scoring.open import open_scorer
 from daemon.scoring.protocol import Scorer
@@ -162,9 +163,9 @@ def _make(binary: str, clip: Path, width: int, height: int, seconds: int) -> Non
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
 
 
-def _measure(work: Callable[[], object], frames: int) -> Stage:
+def _measure(stage: Callable[[], object], frames: int) -> Stage:
     before, started = _cpu_seconds(), time.perf_counter()
-    work()
+    stage()
     return Stage(frames, time.perf_counter() - started, _cpu_seconds() - before)
 
 
@@ -189,8 +190,10 @@ def _score_all(scorer: Scorer, pictures: list[Picture]) -> None:
 
 
 def _plain(config: Config, scorer: Scorer, pictures: list[Picture]) -> Stage | None:
-    """pyiqa's own loop on a few of the pictures; None for metrics and depths that it is not comparable for."""
+    """pyiqa's own loop on a few of the pictures; None where it is not installed or not comparable."""
     if pictures[0].itemsize != 1 or config.score.metric not in ("niqe", "piqe") or scorer.device != "cpu":
+        return None
+    if catalog.lacking():
         return None
     from daemon.cli.bench_baseline import plain_loop_seconds
 

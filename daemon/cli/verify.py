@@ -30,7 +30,7 @@ SUFFIXES = (".png", ".jpg")
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of one still; ``reason`` is empty when it is proven."""
+    """Whether one still is proven; ``reason`` is empty when it is."""
 
     still: Path
     proven: bool
@@ -64,16 +64,16 @@ class _Refuted(Exception):  # noqa: N818 - a verdict, not a failure
 
 def find_stills(paths: Iterable[Path]) -> list[Path]:
     """The stills among files and, recursively, folders. Raises StillwatchError for a path that is not there."""
-    found: list[Path] = []
+    stills: list[Path] = []
     for path in paths:
         if path.is_dir():
-            visible = (one for one in sorted(path.rglob("*")) if not any(p.startswith(".") for p in one.parts[1:]))
-            found += [one for one in visible if one.suffix in SUFFIXES and one.is_file()]
+            visible = (file for file in sorted(path.rglob("*")) if not any(p.startswith(".") for p in file.parts[1:]))
+            stills += [file for file in visible if file.suffix in SUFFIXES and file.is_file()]
         elif path.is_file():
-            found.append(path)
+            stills.append(path)
         else:
             raise StillwatchError(Kind.NOT_FOUND, f"{path} is not there")
-    return found
+    return stills
 
 
 def whereabouts(rows: Iterable[dict[str, Any]]) -> dict[str, Whereabouts]:
@@ -101,12 +101,12 @@ def verify(
         claims[claim.source, claim.fingerprint, claim.keep_hdr, claim.depth].append(claim)
     for (source, fingerprint, keep_hdr, depth), group in claims.items():
         place = (known or {}).get(fingerprint)
-        found = next((path for path in _places(source, place) if _holds(path, fingerprint)), None)
-        if found is None and place is not None and place.deleted_at is not None:
+        unchanged = next((path for path in _places(source, place) if _holds(path, fingerprint)), None)
+        if unchanged is None and place is not None and place.deleted_at is not None:
             reason = f"{source} was deleted {place.deleted_at}, after its stills were published (watch.after)"
             yield from (Verdict(claim.still, False, reason) for claim in group)
             continue
-        source = found or source
+        source = unchanged or source
         yield from _against_source(source, fingerprint, group, config, keep_hdr=keep_hdr, depth=depth)
 
 
@@ -166,7 +166,7 @@ def _against_source(
     keep_hdr: bool,
     depth: int,
 ) -> Iterator[Verdict]:
-    found: dict[int, list[str]] = {}
+    reasons_of: dict[int, list[str]] = {}
     by_frame: dict[int, list[_Claim]] = defaultdict(list)
     for claim in group:
         by_frame[claim.frame].append(claim)
@@ -175,19 +175,20 @@ def _against_source(
         if identity.fingerprint(source).fingerprint != fingerprint:
             raise StillwatchError(Kind.CHANGED, f"{source} is not the file that was scored")
         info = probe(source, config)
-        # A film whose damage no decoder tells of gives other pictures with one thread than with several.
+        # With damage that no decoder reports, one thread and several give different pictures.
         for single in (True, False):
-            left = frozenset(ordinal for ordinal in by_frame if any(found.get(ordinal, [reason])))
+            unproven = frozenset(ordinal for ordinal in by_frame if any(reasons_of.get(ordinal, [reason])))
             decoded = decode_frames(
-                info, config, DecodeReport(), single_thread=single, wanted=left, depth=depth, keep_hdr=keep_hdr
+                info, config, DecodeReport(), single_thread=single, wanted=unproven, depth=depth, keep_hdr=keep_hdr
             )
-            for frame in decoded if left else ():
-                again = [_compare(claim, frame) for claim in by_frame[frame.index]]
-                found[frame.index] = again if single or not any(again) else found.get(frame.index, again)
+            for frame in decoded if unproven else ():
+                reasons = [_compare(claim, frame) for claim in by_frame[frame.index]]
+                if single or not any(reasons) or frame.index not in reasons_of:
+                    reasons_of[frame.index] = reasons
     except StillwatchError as error:
         reason = error.sentence
     for ordinal, claims in by_frame.items():
-        reasons = found.get(ordinal, [reason] * len(claims))
+        reasons = reasons_of.get(ordinal, [reason] * len(claims))
         for claim, why in zip(claims, reasons, strict=True):
             yield Verdict(claim.still, not why, why)
 

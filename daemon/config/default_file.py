@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, SecretStr
 
 from daemon.config.schema import Config, section_model
+from daemon.errors import ConfigError
 
 
 def render_default_file() -> str:
@@ -34,6 +35,23 @@ def render_default_file() -> str:
             lines.append(f"  # {info.description}")
             lines.append(f"  {key}: {text}")
     return "\n".join(lines) + "\n"
+
+
+def write_default_file(file: Path) -> Path:
+    """Write the default configuration to ``file``, which must not be there; returns its absolute path.
+
+    Raises ConfigError when it is there already or cannot be written.
+    """
+    try:
+        with file.open("x", encoding="utf-8") as opened:
+            opened.write(render_default_file())
+    except FileExistsError as error:
+        raise ConfigError(
+            f"{file} is there already and stays as it is: name another file, or delete it first"
+        ) from error
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be written ({error.strerror}): name another file") from error
+    return file.absolute()
 
 
 if __name__ == "__main__":

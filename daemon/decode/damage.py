@@ -17,10 +17,10 @@ class DamageError(Exception):
 
 
 class DecodeReport:
-    """What a finished pass over the file found; filled by ``frames`` while it runs.
+    """What a finished pass over the file found; filled by ``decode_frames`` while it runs.
 
-    ``lost_packets`` could not be decoded. ``gaps`` are (ordinal, seconds): before that frame so much time is
-    missing; a film of variable rate has them undamaged, so they mean something in a damaged file only.
+    ``lost_packets`` could not be decoded. ``gaps`` are (ordinal, seconds): that many seconds are missing before that
+    frame. Undamaged files of variable frame rate have gaps too, so they mean something in a damaged file only.
     """
 
     def __init__(self) -> None:

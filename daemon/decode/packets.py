@@ -46,8 +46,8 @@ def decoded_frames(
                 signs.note_new_lines()
         finally:
             if not single_thread:
-                # Worker threads that log need the GIL; drained, they have nothing left to say
-                # when the context is freed with the GIL held.
+                # Worker threads that log need the GIL; once drained, they log nothing
+                # while the context is freed with the GIL held.
                 with suppress(av.error.FFmpegError, EOFError):
                     context.decode(None)
 

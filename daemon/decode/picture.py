@@ -1,4 +1,4 @@
-"""What is made of one decoded frame: the hash of its planes and the picture that is scored."""
+"""From one decoded frame: the hash of its planes and the picture that is scored."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from daemon.media import filters
 from daemon.model import Picture, VideoInfo
 
 _ANY_TIME_BASE = Fraction(1, 1000)
-"""An encoder asks for one; frames that are flushed after a read error have none."""
+"""An encoder requires a time base; frames that are flushed after a read error have none."""
 
 
 def bit_depth(frame: VideoFrame) -> int:

@@ -15,7 +15,7 @@ from daemon.config.schema import Config
 from daemon.job import VideoJob
 from daemon.store.store import Store
 
-VERSION = 1
+VERSION = 5
 """Raised whenever shots or verdicts come out differently for the same settings."""
 _FIGURES = [name for name in features.RECORD.names or () if name != "thumbnail"]
 

@@ -25,6 +25,8 @@ from daemon.store.store import Store
 
 TOGETHER = 500
 """Frames whose records are read at once."""
+NEIGHBOURS_SECONDS = 0.5
+"""Frames farther apart than this differ by what happens between them."""
 
 
 def selection_params(config: Config, scorer: str | None) -> dict[str, Any]:
@@ -131,13 +133,34 @@ class FrameSelector:
         places = await asyncio.to_thread(samples, film, found.shot)
         best = await self._sketches(film.frame[found.position])
         views = await self._sketches(film.frame[places], features.view)
-        terms = Terms(config.limit, config.min_gap_seconds, config.min_difference, config.strategy == "per-shot")
+        terms = Terms(
+            config.limit,
+            config.min_gap_seconds,
+            config.min_difference,
+            config.strategy == "per-shot",
+            await self._noise(),
+        )
 
         def work() -> Choice:
             scene = scenes(film.shot[places], views, alike=config.scene_alike, share=config.scene_share)
             return represent(film, found, best, scene, terms)
 
-        return await asyncio.to_thread(work)
+        choice = await asyncio.to_thread(work)
+        if choice.difference is not None and choice.difference < config.min_difference:
+            self._facts["min_difference"] = round(choice.difference, 2)
+        return choice
+
+    async def _noise(self) -> float:
+        """How much neighbouring frames of a shot differ, in codes of their sketches: the median of some hundred."""
+        film = self._film
+        assert film is not None
+        near = (film.shot[1:] == film.shot[:-1]) & (film.shot[1:] >= 0) & (film.seconds[:-1] <= NEIGHBOURS_SECONDS)
+        pairs = np.flatnonzero(near)
+        if len(pairs) == 0:
+            return 0.0
+        pairs = pairs[np.linspace(0, len(pairs) - 1, min(len(pairs), TOGETHER)).round().astype(np.int64)]
+        one, other = await self._sketches(film.frame[pairs]), await self._sketches(film.frame[pairs + 1])
+        return float(np.median(np.sqrt(((one - other) ** 2).mean(axis=1))))
 
     async def _sketches(
         self,

@@ -12,7 +12,7 @@ CHANNELS = 3
 REDUCED_SHARE = 0.6
 """What a network keeps is half as large then, but for a copy here and there (topiq_nr at 720p: 0.52)."""
 CLEAN_BATCHES = 64
-"""So many full batches without trouble before a shrunken limit is tried one step higher."""
+"""After this many full batches without trouble, a reduced limit is tried one step higher."""
 
 
 def scaled_size(height: int, width: int, side: int) -> tuple[int, int]:
@@ -101,7 +101,7 @@ class BatchLimit:
 
     @classmethod
     def start(cls, ceiling: int) -> BatchLimit:
-        """No trouble seen yet."""
+        """The limit before anything ran out of memory."""
         return cls(ceiling=max(1, ceiling), limit=max(1, ceiling))
 
     def after_out_of_memory(self, tried: int) -> BatchLimit | None:

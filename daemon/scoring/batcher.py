@@ -12,7 +12,7 @@ from daemon.errors import Kind, ScorerError, VideoError
 from daemon.logs.setup import get
 from daemon.model import Outcome, Picture
 from daemon.runtime.stall import with_stall_timeout
-from daemon.scoring.protocol import Scorer, Ticket
+from daemon.scoring.protocol import PendingResult, Scorer
 
 log = get(__name__)
 
@@ -128,14 +128,14 @@ class Batcher:
 
     async def _work_off(self) -> None:
         """Submit the next batch before the last one's outcomes are asked for, while any is waiting."""
-        last: tuple[_Group, Ticket] | None = None
+        last: tuple[_Group, PendingResult] | None = None
         while self._waiting or last is not None:
             following = await self._submit() if self._waiting else None
             if last is not None:
                 await self._collect(*last)
             last = following
 
-    async def _submit(self) -> tuple[_Group, Ticket] | None:
+    async def _submit(self) -> tuple[_Group, PendingResult] | None:
         group: _Group = [self._waiting.popleft()]
         try:
             self._join(group)
@@ -146,9 +146,9 @@ class Batcher:
             await self._one_by_one(group, error)
         return None
 
-    async def _collect(self, group: _Group, ticket: Ticket) -> None:
+    async def _collect(self, group: _Group, pending: PendingResult) -> None:
         try:
-            outcomes = await asyncio.get_running_loop().run_in_executor(self._thread, ticket)
+            outcomes = await asyncio.get_running_loop().run_in_executor(self._thread, pending)
         except Exception as error:
             await self._one_by_one(group, error)
         else:

@@ -17,18 +17,42 @@ from typing import Any, cast
 from daemon.errors import Kind, ScorerError
 from daemon.scoring.metric_table import METRICS, REFERENCE, REFUSED, Local, Metric
 
+FULL_PACKAGES = ("torch", "torchvision", "pyiqa")
+"""What the light install lacks."""
+LIGHT_METRIC = "niqe"
+"""The one metric that needs none of them."""
+
 __all__ = [
+    "FULL_PACKAGES",
+    "LIGHT_METRIC",
     "Local",
     "Metric",
     "configs",
     "find",
     "hub_folder",
+    "lacking",
     "locate",
     "missing",
     "pyiqa_version",
+    "require_full",
     "table",
     "usable",
 ]
+
+
+def lacking() -> tuple[str, ...]:
+    """The packages of the full install that are not here; none of them is imported to find out."""
+    return tuple(name for name in FULL_PACKAGES if importlib.util.find_spec(name) is None)
+
+
+def require_full(wish: str) -> None:
+    """Raise ScorerError when this is a light install; ``wish`` is what cannot be had then, as in the configuration."""
+    if absent := lacking():
+        raise ScorerError(
+            Kind.METRIC,
+            f"{wish} needs {' and '.join(absent)}, which this light install does not have: install stillwatch with all"
+            f" its dependencies (`pip install .`), or use score.metric: {LIGHT_METRIC}",
+        )
 
 
 @functools.cache
@@ -55,12 +79,18 @@ def pyiqa_version() -> str:
 
 
 def usable() -> tuple[Metric, ...]:
-    """Every metric that can score single frames with the installed pyiqa, by name."""
+    """Every metric that can score single frames with what is installed, by name."""
+    if lacking():
+        return (METRICS[LIGHT_METRIC],)
     return tuple(metric for name, metric in METRICS.items() if name in configs())
 
 
 def table() -> list[dict[str, Any]]:
-    """One row per usable metric, for people and programs: name, direction, least side, weights."""
+    """One row per metric, for people and programs: name, direction, least side, weights.
+
+    On a light install those that need more are there too; ``weights`` says so.
+    """
+    metrics = METRICS.values() if lacking() else usable()
     return [
         {
             "metric": metric.name,
@@ -68,11 +98,13 @@ def table() -> list[dict[str, Any]]:
             "min_side": metric.side,
             "weights": _state(metric),
         }
-        for metric in usable()
+        for metric in metrics
     ]
 
 
 def _state(metric: Metric) -> str:
+    if metric.name != LIGHT_METRIC and (absent := lacking()):
+        return f"needs {', '.join(absent)}: not in the light install"
     if not metric.weights:
         return "none needed" if metric.local is Local.NONE else "shipped"
     return f"not here: `stillwatch pull {metric.name}`" if missing(metric) else "here"
@@ -80,11 +112,15 @@ def _state(metric: Metric) -> str:
 
 def find(name: str) -> Metric:
     """The metric of that name; ScorerError with the reason, and what to use instead, when there is none."""
-    known = configs()
-    if name in METRICS and name in known:
+    if name == LIGHT_METRIC:
         return METRICS[name]
     if name in REFUSED:
         raise ScorerError(Kind.METRIC, f"{name} {REFUSED[name]}")
+    if name in METRICS:
+        require_full(name)
+    known = {} if lacking() else configs()
+    if name in METRICS and name in known:
+        return METRICS[name]
     if name not in known:
         raise ScorerError(Kind.METRIC, f"there is no metric {name!r}: {_suggestion(name)}")
     if known[name].get("metric_mode") == "FR":

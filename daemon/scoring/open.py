@@ -29,6 +29,7 @@ def open_scorer(config: ScoreConfig) -> Scorer:
         from daemon.scoring.niqe.scorer import FusedScorer
 
         return FusedScorer(metric, config)
+    catalog.require_full(f"{config.metric} on {config.device} with score.implementation: {config.implementation}")
     if not metric.deep:
         # MKL picks its code by processor, and niqe's third decimal with it. Set before torch loads MKL,
         # this makes the same picture give the same number on every x86 machine, and costs nothing measurable.

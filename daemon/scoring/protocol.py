@@ -7,7 +7,7 @@ from typing import Protocol
 
 from daemon.model import Outcome, Picture
 
-Ticket = Callable[[], list[Outcome]]
+PendingResult = Callable[[], list[Outcome]]
 """What ``Scorer.submit`` gives: call it once, on the scorer's thread, for the outcomes."""
 
 
@@ -40,16 +40,16 @@ class Scorer(Protocol):
         ``height`` and ``width`` in pixels, ``itemsize`` in bytes per sample (1 or 2).
         """
 
-    def submit(self, pictures: Sequence[Picture]) -> Ticket:
-        """Start what the device can do by itself and return at once; the ticket waits for the outcomes.
+    def submit(self, pictures: Sequence[Picture]) -> PendingResult:
+        """Start what the device can do by itself and return at once; the result waits for the outcomes.
 
-        Submit the next pictures before calling a ticket, and a GPU copies them while it computes. On a CPU
-        nothing is done before the ticket is called, and ``pictures`` stay as they are until then. Errors are
-        those of ``score``, here or from the ticket. A ticket that is never called does no harm.
+        Submit the next pictures before asking for the result, and a GPU copies them while it computes. On a CPU
+        nothing is done before it is asked for, and ``pictures`` stay as they are until then. Errors are
+        those of ``score``, here or from the result. A result that is never asked for does no harm.
         """
 
     def score(self, pictures: Sequence[Picture]) -> list[Outcome]:
-        """``submit`` and the ticket at once: one outcome per picture, in their order.
+        """``submit`` and its result at once: one outcome per picture, in their order.
 
         Sizes and depths may be mixed. Pictures are RGB, ``(height, width, 3)``, uint8 or uint16. A picture that
         cannot be scored gets None and a note (``flat``, ``nan``, ``error: …``). Raises VideoError when a single

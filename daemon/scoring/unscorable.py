@@ -8,7 +8,7 @@ from daemon.model import Picture
 from daemon.scoring.batch_size import scaled_size
 
 FLAT_CODES = 3
-"""A picture is flat when no channel spans more than so many codes of 8 bits."""
+"""A picture is flat when no channel spans more than this many codes of 8 bits."""
 MOST_GROWN_PIXELS = 1 << 22
 """A picture that is so thin that it would have more pixels at the metric's least size is not scored."""
 _STRIDE = 16

@@ -15,11 +15,15 @@ from daemon.model import Reason
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Frames by rank, the best first, why there are fewer than asked for, and per frame the reason for it."""
+    """Frames by rank, the best first, why there are fewer than asked for, and per frame the reason for it.
+
+    ``difference`` is the least difference that was kept to in the end, None where there is none.
+    """
 
     frames: tuple[int, ...]
     shortfall: str | None
     reasons: tuple[Reason, ...] = ()
+    difference: float | None = None
 
 
 def ranked(score: NDArray[np.float64], usable: NDArray[np.bool_], *, lower_better: bool) -> NDArray[np.int64]:

@@ -1,12 +1,19 @@
 """A handful of frames that are good, unlike each other, and together show what is in the film.
 
+    film      ----------------------------------------------------------------   every frame, in order
+    shots     [ shot 0        ]x[ shot 1           ][ shot 2   ]~~[ shot 3   ]   x, ~: transitions, never chosen
+    scenes      A                B                    C            A             shots that show the same
+    moments   |  .  |  .  | . |  | . | . |  . | . | | .  |  . |   | . |  . |     some 0.7 s, each with its best frame
+    picks        1                       2             3                   4     unlike each other, all of the film
+
 Greedy maximisation of a sum of three terms: scenes that are seen at all, facility location (every moment of the
 film counts with its likeness to the most similar chosen frame), and the quality of the chosen frames. All three
 are monotone submodular functions of the set, so the greedy choice is within 1 - 1/e of the best one (Nemhauser,
 Wolsey, Fisher, 1978), and gains that were computed earlier are upper bounds: most need no second look (Minoux,
 "Accelerated greedy algorithms", 1978). The form is that of Lin and Bilmes, "A class of submodular functions for
 document summarization" (ACL 2011). On top, no two frames may be near in time or look alike: the limit case of
-maximal marginal relevance (Carbonell, Goldstein, SIGIR 1998).
+maximal marginal relevance (Carbonell, Goldstein, SIGIR 1998). How unlike they are is a wish: while fewer are found
+than asked for, it gives way, down to what differs by chance.
 """
 
 from __future__ import annotations
@@ -25,25 +32,35 @@ from daemon.selection.quality import Film
 
 FAR_CODES = 40.0
 """Pictures that differ by so much say nothing of each other (root mean square of their sketches)."""
-USUAL_SPREAD, MOST_GAIN = 25.0, 16.0
-"""A sketch's usual contrast, to which those of a darker film are raised, and by how much at most."""
+LUMA_CELLS = 144
+"""The first numbers of a sketch."""
+USUAL_SPREAD, BRIGHT, MOST_GAIN = 25.0, 110.0, 16.0
+"""A sketch's usual contrast, to which those of a darker film are raised, unless its brightest cell then exceeds what
+it has in a bright film, and by how much at most. A sketch's luma counts 0.62 of a code."""
 QUALITY = 0.5
 """What the best frame is worth more than the worst, in average scenes shown."""
 AUTO_GAIN = 0.1
 """With ``auto``: the last pick adds at least this share of what the first one showed."""
 AUTO_MOST = 100
+LEAST_DIFFERENCE, ABOVE_NOISE = 2.0, 4.0
+"""How far ``min_difference`` gives way: to so many codes, or so many times what neighbouring frames differ."""
 ROWS = 256
 """Moments whose likenesses to all others are held at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What is asked for: ``count`` stills (None: auto), the least gap and difference, one per scene or more."""
+    """What is asked for: ``count`` stills (None: auto), the least gap and difference, one per scene or more.
+
+    ``noise`` is how much neighbouring frames differ, in codes of their sketches: while fewer than ``count`` are
+    found, ``min_difference`` gives way down to what is plainly more than this; None: not at all.
+    """
 
     count: int | None
     min_gap_seconds: float
     min_difference: float
     one_per_scene: bool = False
+    noise: float | None = None
 
 
 def represent(
@@ -58,15 +75,20 @@ def represent(
     chosen = greedy.run()
     reasons = greedy.reasons(chosen)
     frames = tuple(int(film.frame[moments.position[at]]) for at in chosen)
-    return Choice(frames, greedy.shortfall(len(chosen)), reasons)
+    return Choice(frames, greedy.shortfall(len(chosen)), reasons, greedy.difference)
 
 
-def exposed(sketches: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Sketches of a film without contrast, brought to that of others: what is dark throughout differs all the same."""
+def gain(sketches: NDArray[np.float32]) -> float:
+    """What brings sketches of a dark film to the contrast of others: what is dark throughout differs all the same.
+
+    No more than a better exposure would have given: a gray road in daylight is no dark film.
+    """
     if len(sketches) == 0:
-        return sketches
-    spread = float(np.median(sketches[:, :144].std(axis=1)))
-    return sketches * np.float32(np.clip(USUAL_SPREAD / max(spread, 1e-6), 1.0, MOST_GAIN))
+        return 1.0
+    luma = sketches[:, :LUMA_CELLS]
+    spread, brightest = float(np.median(luma.std(axis=1))), float(np.median(luma.max(axis=1)))
+    most = float(np.clip(BRIGHT / max(brightest, 1e-6), 1.0, MOST_GAIN))
+    return float(np.clip(USUAL_SPREAD / max(spread, 1e-6), 1.0, most))
 
 
 def likenesses(some: NDArray[np.float32], sketches: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -89,7 +111,10 @@ class _Greedy:
         self._moments = moments
         self._terms = terms
         self._time_s = film.time_s[moments.position]
-        self._sketches = exposed(sketches)
+        amplified = gain(sketches)
+        self._sketches = sketches * np.float32(amplified)
+        noise = np.inf if terms.noise is None else ABOVE_NOISE * amplified * terms.noise
+        self._least_difference = max(LEAST_DIFFERENCE, noise)
         # Most moments are never looked at again: a long film must not need a table of all pairs.
         self._likeness = lru_cache(ROWS)(self._likenesses_of)
         names = np.array([scene.get(int(shot), int(shot)) for shot in moments.shot], np.int64)
@@ -100,21 +125,36 @@ class _Greedy:
         self._covered = np.zeros(len(names))
         self._shown: dict[int, int] = {}
         self._refused = {"gap": 0, "alike": 0, "scene": 0}
+        self.difference = terms.min_difference
 
     def run(self) -> list[int]:
         """Places in the moments, in the order of choice."""
+        gains = self._first_gains()
+        chosen = self._add([], np.arange(len(gains)), gains)
+        # What was chosen with a larger difference stays, so that fewer are the beginning of more.
+        while len(chosen) < (self._terms.count or 0) and self._refused["alike"]:
+            lower = max(self.difference / 2, self._least_difference)
+            if lower >= self.difference:
+                break
+            self.difference, self._refused = lower, {"gap": 0, "alike": 0, "scene": 0}
+            rest = np.setdiff1d(np.arange(len(gains)), chosen)
+            chosen = self._add(chosen, rest, gains)
+        return chosen
+
+    def _add(self, chosen: list[int], among: NDArray[np.int64], gains: NDArray[np.float64]) -> list[int]:
+        """Add to what is chosen while something is allowed; ``gains`` are upper bounds, and kept so."""
         most = AUTO_MOST if self._terms.count is None else self._terms.count
         # Of equals the better one, then the earlier one.
-        heap = [(-gain, -self._moments.quality[at], at, 0) for at, gain in enumerate(self._first_gains())]
+        heap = [(-gains[at], -self._moments.quality[at], at, -1) for at in among.tolist()]
         heapq.heapify(heap)
-        chosen: list[int] = []
         first = 0.0
         while heap and len(chosen) < most:
             negative, better, at, asked = heapq.heappop(heap)
             if not self._allowed(at, chosen):
                 continue
-            if asked < len(chosen):
-                heapq.heappush(heap, (-self._gain(at), better, at, len(chosen)))
+            if asked != len(chosen):
+                gains[at] = self._gain(at)
+                heapq.heappush(heap, (-gains[at], better, at, len(chosen)))
                 continue
             news = -negative - QUALITY * float(self._moments.quality[at])
             if self._terms.count is None and chosen and news < AUTO_GAIN * first:
@@ -153,7 +193,7 @@ class _Greedy:
             return True
         scene = int(self._scene[at])
         shown = self._shown.get(scene)
-        if shown is not None and (self._terms.one_per_scene or shown != self._moments.shot[at]):
+        if shown is not None and self._terms.one_per_scene:
             self._refused["scene"] += 1
             return False
         gaps = np.abs(self._time_s[chosen] - self._time_s[at])
@@ -161,7 +201,7 @@ class _Greedy:
             self._refused["gap"] += 1
             return False
         offs = self._sketches[chosen] - self._sketches[at]
-        if np.sqrt((offs * offs).mean(axis=1)).min() < self._terms.min_difference:
+        if np.sqrt((offs * offs).mean(axis=1)).min() < self.difference:
             self._refused["alike"] += 1
             return False
         return True

@@ -63,7 +63,9 @@ def events() -> str:
 def commands() -> str:
     """Every command with its arguments and options, from the command line's own definition."""
     group: Any = typer.main.get_command(app)
-    return "".join(_command(name, group.commands[name]) for name in group.commands)
+    own = [f"| `{_spelling(parameter)}` | {_meaning(parameter)} |" for parameter in group.params]
+    text = "\n" + _table(("option before any command", "meaning"), own)
+    return text + "".join(_command(name, group.commands[name]) for name in group.commands)
 
 
 def _command(name: str, command: Any) -> str:

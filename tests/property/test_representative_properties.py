@@ -59,6 +59,7 @@ def cases(draw: st.DrawFn) -> Case:
         draw(st.sampled_from([0.0, 0.5, 1.0])),
         draw(st.sampled_from([0.0, 9.0])),
         draw(st.booleans()),
+        draw(st.sampled_from([None, 0.0, 0.4, 1.0])),
     )
     return Case(film, LOOKS[looks][shot] + drift, scene, terms)
 
@@ -81,10 +82,22 @@ def test_count_gap_difference_and_verdicts_hold(case: Case) -> None:
 
 @settings(deadline=None)
 @given(cases())
-def test_a_scene_is_shown_from_one_of_its_shots_only(case: Case) -> None:
-    choice = case.choose()
+def test_with_one_per_scene_a_scene_is_shown_from_one_of_its_shots_only(case: Case) -> None:
+    choice = replace(case, terms=replace(case.terms, one_per_scene=True)).choose()
     shots = {int(shot) for shot in case.film.shot[list(choice.frames)]}
     assert len({case.scene[shot] for shot in shots}) == len(shots)
+
+
+@settings(deadline=None)
+@given(cases())
+def test_difference_gives_way_only_where_fewer_were_found(case: Case) -> None:
+    strict = replace(case, terms=replace(case.terms, noise=None)).choose()
+    lenient = replace(case, terms=replace(case.terms, noise=0.4)).choose()
+    assert lenient.frames[: len(strict.frames)] == strict.frames
+    assert lenient.difference is not None
+    assert strict.difference == case.terms.min_difference >= lenient.difference
+    if case.terms.count is None or strict.shortfall is None:
+        assert lenient.frames == strict.frames
 
 
 @settings(deadline=None)

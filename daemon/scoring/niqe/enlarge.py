@@ -8,7 +8,7 @@ it computes in float32, with some steps fused (one rounding for ``a * b + c``).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -22,6 +22,7 @@ _HALF = np.float32(0.5)
 TAPS = (-1, 0, 1, 2)
 """Source samples that one sample is made of, counted from the one at or before its place."""
 WHITE = 65535.0
+STRIP_ROWS = 64
 
 Samples = NDArray[np.float32]
 Axis = tuple[tuple[NDArray[np.intp], ...], tuple[Samples, ...]]
@@ -30,10 +31,23 @@ Axis = tuple[tuple[NDArray[np.intp], ...], tuple[Samples, ...]]
 
 def enlarge(picture: Picture, rows: int, columns: int) -> NDArray[np.uint16]:
     """The picture, ``(height, width, 3)`` of uint8 or uint16, at ``(rows, columns, 3)``; white is 65535."""
-    samples = picture.astype(np.float32) / np.float32(np.iinfo(picture.dtype).max)
-    wide = _along(samples, _axis(picture.shape[1], columns), axis=1)
-    tall = _along(wide, _axis(picture.shape[0], rows), axis=0)
-    return np.round(np.clip(tall, 0.0, 1.0) * np.float32(WHITE)).astype(np.uint16)
+    white = np.float32(np.iinfo(picture.dtype).max)
+    height, width, _ = picture.shape
+    across = _axis(width, columns)
+    wide = np.empty((height, columns, 3), np.float32)
+    for strip in _strips(height):
+        wide[strip] = _along(picture[strip].astype(np.float32) / white, across, axis=1)
+    indices, weights = _axis(height, rows)
+    enlarged = np.empty((rows, columns, 3), np.uint16)
+    for strip in _strips(rows):
+        down = tuple(index[strip] for index in indices), tuple(weight[strip] for weight in weights)
+        enlarged[strip] = np.round(np.clip(_along(wide, down, axis=0), 0.0, 1.0) * np.float32(WHITE))
+    return enlarged
+
+
+def _strips(rows: int) -> Iterator[slice]:
+    """What is computed is held in float64 for a moment: for a few rows at once."""
+    return (slice(start, start + STRIP_ROWS) for start in range(0, rows, STRIP_ROWS))
 
 
 def _along(samples: Samples, places: Axis, axis: int) -> Samples:

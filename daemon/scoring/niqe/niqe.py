@@ -100,15 +100,15 @@ class FusedNiqe:
         scores = [math.nan] * len(pictures)
         waiting = itertools.count()
 
-        def work(worker: _Worker) -> None:
+        def score_waiting(worker: _Worker) -> None:
             # next() of a count is one step for the interpreter: no picture is taken twice.
             while (index := next(waiting)) < len(pictures):
                 scores[index] = worker.score(prepared(pictures[index]))
 
         own, *others = self._workers[: max(len(pictures), 1)]
-        helpers = [self._pool.submit(work, other) for other in others] if self._pool else []
+        helpers = [self._pool.submit(score_waiting, other) for other in others] if self._pool else []
         try:
-            work(own)
+            score_waiting(own)
         finally:
             errors = [helper.exception() for helper in helpers]
         for error in errors:
@@ -184,7 +184,9 @@ def shape_table() -> NDArray[np.float64]:
     with G the gamma function; ``a`` is rounded to float32, as in pyiqa.
     """
     shapes = (0.2 + 0.001 * np.arange(9801)).astype(np.float32).astype(np.float64)
-    one, two, three = (np.array([math.lgamma(k / shape) for shape in shapes.tolist()]) for k in (1, 2, 3))
-    table = np.stack([shapes, np.exp(2 * two - (one + three)), np.sqrt(np.exp(one - three)), np.exp(two - one)])
+    log_g1, log_g2, log_g3 = (np.array([math.lgamma(k / shape) for shape in shapes.tolist()]) for k in (1, 2, 3))
+    table = np.stack(
+        [shapes, np.exp(2 * log_g2 - (log_g1 + log_g3)), np.sqrt(np.exp(log_g1 - log_g3)), np.exp(log_g2 - log_g1)]
+    )
     table.flags.writeable = False
     return table

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
-import io
-import logging
-import socket
-import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext, redirect_stderr, redirect_stdout
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -22,11 +16,10 @@ from daemon.errors import Kind, ScorerError
 from daemon.scoring.catalog import locate
 from daemon.scoring.metric_table import Local, Metric
 from daemon.scoring.niqe.pristine import matlab_file
-from daemon.scoring.pyiqa_backend import resident, torchvision_ops
+from daemon.scoring.pyiqa_backend import patches
 from daemon.scoring.pyiqa_backend.deferred_imports import deferred_imports
 from daemon.scoring.pyiqa_backend.failures import device_lost, out_of_memory, short
 
-DOWNLOAD_STALL_SECONDS = 30.0
 _CONSTANTS = {"mean", "std", "default_mean", "default_std", "num_batches_tracked"}
 
 
@@ -52,18 +45,18 @@ def build(
     ScorerError when it cannot be built.
     """
     try:
-        with quiet(progress=progress), _network(online), deferred_imports(), ExitStack() as stack:
+        with patches.quiet(progress=progress), patches.network(online), deferred_imports(), ExitStack() as stack:
             net = _network_of(metric, device, local, stack)
             if local is not None and metric.local is Local.STATE:
                 load_state(net, local)
-            resident.settle(net, device)
+            patches.keep_constants_on_device(net, device)
     except Exception as error:
         raise _failure(metric, device, local, error) from error
     return Built(net, digest(net))
 
 
 def _network_of(metric: Metric, device: torch.device, local: Path | None, stack: ExitStack) -> torch.nn.Module:
-    torchvision_ops.ensure()
+    patches.make_torchvision_importable()
     from pyiqa.models.inference_model import InferenceModel
 
     options: dict[str, Any] = {}
@@ -74,9 +67,9 @@ def _network_of(metric: Metric, device: torch.device, local: Path | None, stack:
     elif metric.name == "niqe":
         options["pretrained_model_path"] = str(stack.enter_context(matlab_file()))
     if metric.local is Local.STATE:
-        stack.enter_context(bare_backbones())
+        stack.enter_context(patches.without_backbone_weights())
     if local is not None:
-        stack.enter_context(_only_local(metric.name))
+        stack.enter_context(patches.only_local_weights(metric.name))
     # The range check waits for the device twice a call; staging gives nothing outside [0, 1].
     wrapper = InferenceModel(metric.name, device=device, check_input_range=False, **options)
     # pyiqa leaves its wrapper in training mode.
@@ -90,91 +83,6 @@ def _bare_options(name: str) -> dict[str, Any]:
     if name == "unique":
         return {}
     return {"pretrained": None, "num_class": 10} if name == "musiq-ava" else {"pretrained": None}
-
-
-@contextmanager
-def quiet(*, progress: bool = False) -> Iterator[None]:
-    """Keep pyiqa's prints off standard output and its log lines in ours; progress bars only if wanted."""
-    try:
-        with redirect_stdout(io.StringIO()), nullcontext() if progress else redirect_stderr(io.StringIO()):
-            yield
-    finally:
-        logger = logging.getLogger("pyiqa")
-        logger.handlers.clear()
-        logger.propagate = True
-
-
-@contextmanager
-def bare_backbones() -> Iterator[None]:
-    """timm and torchvision build without their ImageNet weights: the metric's checkpoint brings them."""
-    builder = importlib.import_module("timm.models._builder")
-    models = importlib.import_module("torchvision.models")
-    with ExitStack() as stack:
-        stack.enter_context(_replaced(builder, "load_pretrained", _nothing))
-        for name in ("resnet18", "resnet34", "resnet50", "vgg16"):
-            stack.enter_context(_replaced(models, name, _without_weights(getattr(models, name))))
-        yield
-
-
-def _without_weights(constructor: Any) -> Any:
-    return lambda **options: constructor(**{**options, "weights": None})
-
-
-@contextmanager
-def _only_local(name: str) -> Iterator[None]:
-    """Keep a network from adding, on its own, to what a local file says."""
-    with ExitStack() as stack:
-        if name in {"dbcnn", "unique"}:
-            arch = importlib.import_module(f"pyiqa.archs.{name}_arch")
-            stack.enter_context(_replaced(arch, "load_pretrained_network", _nothing))
-        if name.startswith("liqe"):
-            # It keeps text features beside the weights and would take those of other weights for its own.
-            arch = importlib.import_module("pyiqa.archs.liqe_arch")
-            folder = stack.enter_context(TemporaryDirectory(prefix="stillwatch-"))
-            stack.enter_context(_replaced(arch, "DEFAULT_CACHE_DIR", folder))
-        yield
-
-
-@contextmanager
-def _network(online: bool) -> Iterator[None]:
-    """Downloads that stall give up; without ``online`` nothing leaves this host, and nothing waits."""
-    if online:
-        before = socket.getdefaulttimeout()
-        socket.setdefaulttimeout(DOWNLOAD_STALL_SECONDS)
-        try:
-            yield
-        finally:
-            socket.setdefaulttimeout(before)
-        return
-
-    import huggingface_hub.constants
-
-    builder, look_up = threading.get_ident(), socket.getaddrinfo
-
-    def refuse(*arguments: Any, **options: Any) -> Any:
-        if threading.get_ident() == builder:
-            raise OSError("weights that should be here are not, and nothing is fetched while a scorer starts")
-        return look_up(*arguments, **options)
-
-    with (
-        _replaced(huggingface_hub.constants, "HF_HUB_OFFLINE", True),
-        _replaced(socket, "getaddrinfo", refuse),
-    ):
-        yield
-
-
-@contextmanager
-def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
-    before = getattr(owner, name)
-    setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        setattr(owner, name, before)
-
-
-def _nothing(*_: Any, **__: Any) -> None:
-    pass
 
 
 def load_state(net: torch.nn.Module, file: Path) -> None:
@@ -202,11 +110,11 @@ def digest(net: torch.nn.Module) -> str | None:
     Some metrics keep their parameters outside the state dict, as plain tensors or arrays, or in modules
     hidden in lists; these count too.
     """
-    found = list(_tensors(net, ""))
-    if not found:
+    tensors = list(_tensors(net, ""))
+    if not tensors:
         return None
     sha = hashlib.sha256()
-    for name, tensor in found:
+    for name, tensor in tensors:
         sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         if isinstance(tensor, torch.Tensor):
             tensor = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.stats import spearmanr
 
 from daemon.config.score import ScoreConfig
 from daemon.errors import Kind, ScorerError
@@ -103,22 +104,15 @@ def _scores(
         return torch.cat(scores).double().cpu().numpy()
 
 
-def spearman(one: Sequence[float] | NDArray[Any], other: Sequence[float] | NDArray[Any]) -> float:
+def spearman(exact: Sequence[float] | NDArray[Any], quick: Sequence[float] | NDArray[Any]) -> float:
     """Spearman's rank correlation, -1 to 1; equal values share their mean rank.
 
     -1 when a value is not finite or when either side ranks nothing at all: nothing was shown to agree.
     """
-    pair = np.asarray([one, other], dtype=np.float64)
+    pair = np.asarray([exact, quick], dtype=np.float64)
     if not np.isfinite(pair).all() or (np.ptp(pair, axis=1) == 0).any():
         return -1.0
-    return float(np.corrcoef([_ranks(values) for values in pair])[0, 1])
-
-
-def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(sizes)
-    ranks: NDArray[np.float64] = (last - (sizes - 1) / 2.0)[group]
-    return ranks
+    return float(spearmanr(*pair).statistic)
 
 
 def samples() -> list[Picture]:

@@ -29,7 +29,7 @@ from daemon.scoring.pyiqa_backend.device import find_device, free_memory, use_ev
 from daemon.scoring.pyiqa_backend.failures import device_lost, out_of_memory, short
 from daemon.scoring.pyiqa_backend.forward import Forward
 from daemon.scoring.pyiqa_backend.precision import name_of, settle
-from daemon.scoring.pyiqa_backend.transfer import BUFFERS, CudaLane, HostLane, Landing, Lane
+from daemon.scoring.pyiqa_backend.transfer import BUFFERS, CudaTransfer, HostTransfer, PendingNumbers, Transfer
 from daemon.scoring.unscorable import why_not
 
 log = setup.get(__name__)
@@ -41,13 +41,13 @@ CPU_RESERVE_SHARE = 0.75
 
 
 @dataclass(frozen=True, slots=True)
-class _Flight:
+class _PendingBatch:
     """A batch under way: notes for those whose call failed, by index, and the numbers of the others."""
 
     count: int
     shape: tuple[int, ...]
     notes: dict[int, str]
-    landing: Landing | None
+    numbers: PendingNumbers | None
 
 
 class PyiqaScorer:
@@ -78,7 +78,7 @@ class PyiqaScorer:
         self._batch_seconds = config.batch_seconds
         self._limit = BatchLimit.start(config.max_batch)
         self._free_bytes = free_bytes or (lambda: free_memory(device))
-        self._lane: Lane = CudaLane(device) if device.type == "cuda" else HostLane(clock)
+        self._transfer: Transfer = CudaTransfer(device) if device.type == "cuda" else HostTransfer(clock)
         self._seconds_per_pixel: float | None = None
         self._proven: set[tuple[int, ...]] = set()
 
@@ -108,8 +108,8 @@ class PyiqaScorer:
         """Start to score on a GPU; on the CPU the work is done when the outcomes are asked for."""
         self._opened()
         if self._device.type == "cpu":
-            return lambda: self._launch(pictures)()
-        return self._launch(pictures)
+            return lambda: self._start_all(pictures)()
+        return self._start_all(pictures)
 
     def score(self, pictures: Sequence[Picture]) -> list[Outcome]:
         """One outcome per picture, in order. Raises VideoError, ScorerError; see the protocol."""
@@ -118,7 +118,7 @@ class PyiqaScorer:
     def close(self) -> None:
         """Free the model and the buffers."""
         self._forward = None
-        self._lane.free()
+        self._transfer.free()
         # A device that was lost has nothing to give back.
         with suppress(RuntimeError):
             self._give_back()
@@ -128,48 +128,48 @@ class PyiqaScorer:
             raise ScorerError(Kind.SCORE, "the scorer is closed: open another one")
         return self._forward
 
-    def _launch(self, pictures: Sequence[Picture]) -> Callable[[], list[Outcome]]:
+    def _start_all(self, pictures: Sequence[Picture]) -> Callable[[], list[Outcome]]:
         alike = itertools.groupby(pictures, key=lambda picture: (picture.shape, picture.dtype))
-        landings = [self._launch_alike(list(group)) for _, group in alike]
-        return lambda: [outcome for land in landings for outcome in land()]
+        pending = [self._start_alike(list(group)) for _, group in alike]
+        return lambda: [outcome for collect in pending for outcome in collect()]
 
-    def _launch_alike(self, pictures: list[Picture]) -> Callable[[], list[Outcome]]:
+    def _start_alike(self, pictures: list[Picture]) -> Callable[[], list[Outcome]]:
         """What cannot be scored is answered here, the others go through the metric in batches that fit."""
         height, width, _ = pictures[0].shape
         notes = [why_not(picture, self._spec.side) for picture in pictures]
         waiting = [picture for picture, note in zip(pictures, notes, strict=True) if note is None]
-        itemsize, flights = pictures[0].itemsize, list[_Flight]()
+        itemsize, batches = pictures[0].itemsize, list[_PendingBatch]()
         while waiting:
             with self._watched():
                 size = min(len(waiting), self._fitting(height, width, itemsize))
-            flight = self._attempt(waiting[:size])
-            if flight is not None:
-                flights.append(flight)
+            batch = self._attempt(waiting[:size])
+            if batch is not None:
+                batches.append(batch)
                 waiting = waiting[size:]
-        return functools.partial(self._land_alike, notes, flights)
+        return functools.partial(self._collect_alike, notes, batches)
 
-    def _land_alike(self, notes: list[str | None], flights: list[_Flight]) -> list[Outcome]:
-        scored = (outcome for flight in flights for outcome in self._land(flight))
+    def _collect_alike(self, notes: list[str | None], batches: list[_PendingBatch]) -> list[Outcome]:
+        scored = (outcome for batch in batches for outcome in self._collect(batch))
         return [next(scored) if note is None else Outcome(None, note) for note in notes]
 
-    def _attempt(self, pictures: list[Picture]) -> _Flight | None:
+    def _attempt(self, pictures: list[Picture]) -> _PendingBatch | None:
         """One batch on its way; None when it did not fit into memory and a smaller one should be tried."""
         try:
             with self._watched():
-                flight = self._start(pictures, 1 if self._one_by_one else len(pictures))
+                batch = self._start(pictures, 1 if self._one_by_one else len(pictures))
         except Exception as error:
             if not out_of_memory(error):
                 raise
             reason = short(error)
         else:
             self._resize(self._limit.after_clean(len(pictures)), "full batches fit")
-            return flight
+            return batch
         # Past the handler, as the traceback holds on to the tensors of the failed call.
         with self._watched():
             self._shrink(pictures, reason)
         return None
 
-    def _start(self, pictures: list[Picture], step: int) -> _Flight:
+    def _start(self, pictures: list[Picture], step: int) -> _PendingBatch:
         """Queue ``pictures``, ``step`` at a time; one copy to the device, one copy of the results back.
 
         A picture on its own that makes the metric raise gets a note; a batch that does is run again one by
@@ -177,7 +177,7 @@ class PyiqaScorer:
         """
         forward, notes, results = self._opened(), dict[int, str](), list[torch.Tensor]()
         with forward.mode():
-            frames = self._lane.upload(pictures)
+            frames = self._transfer.upload(pictures)
             for start in range(0, len(pictures), step):
                 try:
                     results.append(forward(frames[start : start + step]))
@@ -185,25 +185,25 @@ class PyiqaScorer:
                     if out_of_memory(error) or device_lost(error):
                         raise
                     notes[start] = f"error: {short(error)}"
-            landing = self._lane.download(torch.cat(results)) if results else None
+            numbers = self._transfer.download(torch.cat(results)) if results else None
         if notes and step > 1:
             return self._start(pictures, 1)
-        return _Flight(len(pictures), pictures[0].shape, notes, landing)
+        return _PendingBatch(len(pictures), pictures[0].shape, notes, numbers)
 
-    def _land(self, flight: _Flight) -> list[Outcome]:
+    def _collect(self, batch: _PendingBatch) -> list[Outcome]:
         """The outcomes of a batch, which is where the device is waited for."""
         with self._watched():
-            outcomes, seconds = self._arrive(flight)
-            self._check_metric(flight.shape, outcomes)
-        height, width, _ = flight.shape
+            outcomes, seconds = self._arrive(batch)
+            self._check_metric(batch.shape, outcomes)
+        height, width, _ = batch.shape
         if seconds is not None:
-            self._seconds_per_pixel = smoothed(self._seconds_per_pixel, seconds / (flight.count * height * width))
+            self._seconds_per_pixel = smoothed(self._seconds_per_pixel, seconds / (batch.count * height * width))
         return outcomes
 
-    def _arrive(self, flight: _Flight) -> tuple[list[Outcome], float | None]:
-        numbers, seconds = flight.landing() if flight.landing is not None else ([], None)
-        left, notes = iter(numbers), flight.notes
-        outcomes = [Outcome(None, notes[i]) if i in notes else _outcome(next(left)) for i in range(flight.count)]
+    def _arrive(self, batch: _PendingBatch) -> tuple[list[Outcome], float | None]:
+        scores, seconds = batch.numbers() if batch.numbers is not None else ([], None)
+        remaining, notes = iter(scores), batch.notes
+        outcomes = [Outcome(None, notes[i]) if i in notes else _outcome(next(remaining)) for i in range(batch.count)]
         return outcomes, seconds
 
     @contextmanager
@@ -220,15 +220,15 @@ class PyiqaScorer:
     def _check_metric(self, shape: tuple[int, ...], outcomes: list[Outcome]) -> None:
         """When every picture of a size failed, tell a broken metric from pictures that cannot be scored.
 
-        The judge is a picture of noise of the same size, which every working metric can score.
+        The test is a picture of noise of the same size, which every working metric can score.
         """
         if shape in self._proven:
             return
         if all(outcome.score is None for outcome in outcomes):
             noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-            (verdict,), _ = self._arrive(self._start([noise], 1))
-            if verdict.score is None:
-                reason = (verdict.note or "").removeprefix("error: ")
+            (outcome,), _ = self._arrive(self._start([noise], 1))
+            if outcome.score is None:
+                reason = (outcome.note or "").removeprefix("error: ")
                 raise ScorerError(
                     Kind.SCORE,
                     f"{self.metric} fails on every picture of {shape[1]}x{shape[0]} ({reason}):"

@@ -12,34 +12,62 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 
 from daemon.model import Picture
-from daemon.scoring.pyiqa_backend.staging import Staging
 
 # Streams and events carry no types of their own.
 _cuda: Any = torch.cuda
 
 BUFFERS = 2
 
-Landing = Callable[[], tuple[list[float], float]]
+PendingNumbers = Callable[[], tuple[list[float], float]]
 """Gives the numbers of a batch and the seconds that it took; waits for the device when it must."""
 
 
-class Lane(Protocol):
+class Staging:
+    """A host buffer that grows to the largest batch and is reused; page-locked for a CUDA device.
+
+    It may be filled again once its batch has been copied to the device.
+    """
+
+    def __init__(self, *, pinned: bool) -> None:
+        self._pinned = pinned
+        self._buffer = torch.empty(0, dtype=torch.uint8)
+
+    def fill(self, pictures: Sequence[Picture]) -> torch.Tensor:
+        """Copies of ``pictures``, all of one shape and depth, as ``(n, height, width, 3)`` of their own dtype."""
+        first = pictures[0]
+        needed = first.nbytes * len(pictures)
+        if self._buffer.numel() < needed:
+            self.free()
+            self._buffer = torch.empty(needed, dtype=torch.uint8, pin_memory=self._pinned)
+        dtype = torch.uint16 if first.dtype == np.uint16 else torch.uint8
+        frames = self._buffer[:needed].view(dtype).view(len(pictures), *first.shape)
+        for target, picture in zip(frames.numpy(), pictures, strict=True):
+            np.copyto(target, picture)
+        return frames
+
+    def free(self) -> None:
+        """Give the memory back."""
+        self._buffer = torch.empty(0, dtype=torch.uint8)
+
+
+class Transfer(Protocol):
     """To be used from one thread, ``download`` after each ``upload`` whose batch could be computed."""
 
     def upload(self, pictures: Sequence[Picture]) -> torch.Tensor:
         """``pictures``, all of one shape and depth, as ``(n, height, width, 3)`` on the device."""
 
-    def download(self, results: torch.Tensor) -> Landing:
+    def download(self, results: torch.Tensor) -> PendingNumbers:
         """Send the results of the last upload, ``(n,)`` on the device, to the host."""
 
     def free(self) -> None:
         """Give the buffers back."""
 
 
-class HostLane:
+class HostTransfer:
     """For the CPU: one buffer, and the numbers are there at once."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -52,10 +80,10 @@ class HostLane:
         self._started = self._clock()
         return self._staging.fill(pictures)
 
-    def download(self, results: torch.Tensor) -> Landing:
+    def download(self, results: torch.Tensor) -> PendingNumbers:
         """The numbers, and the time since the upload."""
-        landed = results.float().tolist(), self._clock() - self._started
-        return lambda: landed
+        numbers = results.float().tolist(), self._clock() - self._started
+        return lambda: numbers
 
     def free(self) -> None:
         """Give the buffer back."""
@@ -70,7 +98,7 @@ class _Slot:
     released: Any = None
 
 
-class CudaLane:
+class CudaTransfer:
     """For a CUDA device. No more than ``BUFFERS`` batches are under way at once."""
 
     def __init__(self, device: torch.device) -> None:
@@ -99,7 +127,7 @@ class CudaLane:
         frames.record_stream(compute)
         return frames
 
-    def download(self, results: torch.Tensor) -> Landing:
+    def download(self, results: torch.Tensor) -> PendingNumbers:
         """Queue the copy of the numbers behind what computes them."""
         numbers = torch.empty(results.shape, dtype=torch.float32, pin_memory=True)
         numbers.copy_(results, non_blocking=True)
@@ -107,11 +135,11 @@ class CudaLane:
         done.record(_cuda.current_stream(self._device))
         self._slot.released = done
 
-        def land() -> tuple[list[float], float]:
+        def arrive() -> tuple[list[float], float]:
             done.synchronize()
             return numbers.tolist(), started.elapsed_time(done) / 1000.0
 
-        return land
+        return arrive
 
     def free(self) -> None:
         """Give the buffers back."""

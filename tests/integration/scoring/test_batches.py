@@ -14,7 +14,7 @@ from daemon.scoring.metric_table import Local, Metric
 from daemon.scoring.pyiqa_backend.device import find_device
 from daemon.scoring.pyiqa_backend.forward import Forward
 from daemon.scoring.pyiqa_backend.scorer import PyiqaScorer
-from daemon.scoring.pyiqa_backend.staging import Staging
+from daemon.scoring.pyiqa_backend.transfer import Staging
 from daemon.scoring.unscorable import is_flat
 from tests.integration.scoring.test_far_device import CUDA, FarGpu
 

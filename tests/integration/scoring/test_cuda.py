@@ -16,13 +16,13 @@ from daemon.errors import Kind, ScorerError, VideoError
 from daemon.model import Outcome, Picture
 from daemon.scoring import catalog
 from daemon.scoring.metric_table import Local, Metric
-from daemon.scoring.pyiqa_backend import resident
+from daemon.scoring.pyiqa_backend import patches
 from daemon.scoring.pyiqa_backend.build import build
 from daemon.scoring.pyiqa_backend.failures import device_lost
 from daemon.scoring.pyiqa_backend.forward import Forward
 from daemon.scoring.pyiqa_backend.precision import samples
 from daemon.scoring.pyiqa_backend.scorer import PyiqaScorer
-from daemon.scoring.pyiqa_backend.transfer import BUFFERS, CudaLane
+from daemon.scoring.pyiqa_backend.transfer import BUFFERS, CudaTransfer
 from tests.integration.scoring.test_far_device import CUDA, Far, FarEvent, FarGpu
 from tests.pyiqa_modules import pyiqa_module
 
@@ -74,10 +74,10 @@ def one_behind(scorer: PyiqaScorer, work: list[list[Picture]]) -> list[list[Outc
     """As the pipeline does it: the next batch is under way before the last one is fetched."""
     outcomes, behind = [], None
     for pictures in work:
-        ticket = scorer.submit(pictures)
+        result = scorer.submit(pictures)
         if behind is not None:
             outcomes.append(behind())
-        behind = ticket
+        behind = result
     assert behind is not None
     return [*outcomes, behind()]
 
@@ -146,10 +146,10 @@ def test_one_batch_after_the_other_takes_longer() -> None:
 def test_no_more_than_two_batches_are_under_way() -> None:
     with FarGpu(copy_seconds=1.0, costs={"mean": 4.0}) as gpu:
         scorer = scorer_of(Mean())
-        tickets = [scorer.submit(pictures) for pictures in batches(5)]
+        pending = [scorer.submit(pictures) for pictures in batches(5)]
         # The fifth needs the buffer of the third, which is over after three of ten seconds each.
         assert gpu.now == 1.0 + 3 * 5.0
-        assert all(len(ticket()) == 4 for ticket in tickets)
+        assert all(len(result()) == 4 for result in pending)
 
 
 def test_a_buffer_that_did_not_wait_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +163,7 @@ def test_a_buffer_that_did_not_wait_is_noticed(monkeypatch: pytest.MonkeyPatch) 
             scorer.submit(third)
 
 
-def test_tickets_may_be_called_in_any_order_or_never() -> None:
+def test_results_may_be_asked_for_in_any_order_or_never() -> None:
     work = batches(4)
     with FarGpu(copy_seconds=1.0):
         scorer = scorer_of(Mean())
@@ -177,24 +177,24 @@ def test_tickets_may_be_called_in_any_order_or_never() -> None:
 def test_the_pace_is_the_devices_own_and_not_how_late_it_was_asked() -> None:
     with FarGpu(copy_seconds=0.05, costs={"mean": 0.2}) as gpu:
         scorer = scorer_of(Mean())
-        ticket = scorer.submit([noise()])
+        result = scorer.submit([noise()])
         gpu.reach(1000.0)
-        ticket()
+        result()
         assert scorer.batch_size(8, 8, 1) == 3
 
 
-def test_the_host_does_nothing_before_its_ticket_is_called_on_a_cpu() -> None:
+def test_the_host_does_nothing_before_its_result_is_asked_for_on_a_cpu() -> None:
     metric = Metric("mean", False, 1, 1.0, local=Local.NONE)
     net = Mean()
     scorer = PyiqaScorer(metric, Forward(metric, net, CPU), CPU, ScoreConfig(), identity="mean")
     work = batches(2)
-    tickets = [scorer.submit(pictures) for pictures in work]
+    pending = [scorer.submit(pictures) for pictures in work]
     assert net.sizes == []
-    for ticket, pictures in zip(tickets, work, strict=True):
-        assert [outcome.score for outcome in ticket()] == means(pictures)
+    for result, pictures in zip(pending, work, strict=True):
+        assert [outcome.score for outcome in result()] == means(pictures)
     scorer.close()
     with pytest.raises(ScorerError, match="closed"):
-        tickets[0]()
+        pending[0]()
 
 
 # ---- memory
@@ -228,11 +228,11 @@ def test_one_frame_that_does_not_fit_fails_its_video_and_not_the_batch_before() 
     with FarGpu(limit=30_000):
         scorer = scorer_of(Mean())
         small = [noise(), noise(seed=1)]
-        ticket = scorer.submit(small)
+        result = scorer.submit(small)
         with pytest.raises(VideoError, match="one frame of 64x64 does not fit") as caught:
             scorer.submit([noise(64, 64)])
         assert caught.value.kind is Kind.OUT_OF_MEMORY
-        assert [outcome.score for outcome in ticket()] == means(small)
+        assert [outcome.score for outcome in result()] == means(small)
         assert [outcome.score for outcome in scorer.score(small)] == means(small)
 
 
@@ -291,11 +291,10 @@ def topiq_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def random_topiq(path: Path) -> Path:
-    from daemon.scoring.pyiqa_backend import torchvision_ops
-    from daemon.scoring.pyiqa_backend.build import bare_backbones, quiet
+    from daemon.scoring.pyiqa_backend import patches
 
-    torchvision_ops.ensure()
-    with quiet(), bare_backbones():
+    patches.make_torchvision_importable()
+    with patches.quiet(), patches.without_backbone_weights():
         torch.manual_seed(0)
         net = pyiqa_module("archs.topiq_arch").CFANet(semantic_model_name="resnet50", use_ref=False, pretrained=None)
     torch.save({"params": net.state_dict()}, path)
@@ -314,7 +313,7 @@ def test_a_real_network_keeps_to_the_device(topiq_file: Path, reduced: torch.dty
             expected += Forward(metric, net, CPU)(torch.from_numpy(np.stack(pictures))).tolist()
     with FarGpu() as gpu:
         gpu.move(net)
-        resident.settle(net, CUDA)
+        patches.keep_constants_on_device(net, CUDA)
         scorer = PyiqaScorer(metric, Forward(metric, net, CUDA, reduced), CUDA, ScoreConfig(), identity="x")
         before = (gpu.uploads, gpu.downloads, len(gpu.blocking))
         outcomes = [outcome.score for found in one_behind(scorer, work) for outcome in found]
@@ -340,12 +339,12 @@ def test_our_mean_opinion_is_pyiqas() -> None:
 
     shares = torch.rand(3, 10)
     source = importlib.reload(pyiqa_module("archs.arch_util")).dist_to_mos
-    assert torch.equal(resident.mean_opinion(shares), source(shares))
+    assert torch.equal(patches.mean_opinion(shares), source(shares))
 
 
 def test_buffers_are_given_back() -> None:
     with FarGpu():
-        lane = CudaLane(CUDA)
-        lane.upload([noise()])
-        lane.free()
-        assert lane.upload([noise(seed=1)]).shape == (1, 8, 8, 3)
+        transfer = CudaTransfer(CUDA)
+        transfer.upload([noise()])
+        transfer.free()
+        assert transfer.upload([noise(seed=1)]).shape == (1, 8, 8, 3)

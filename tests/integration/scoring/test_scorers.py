@@ -18,8 +18,8 @@ from daemon.model import Picture
 from daemon.scoring import catalog
 from daemon.scoring.open import open_scorer
 from daemon.scoring.protocol import Scorer
-from daemon.scoring.pyiqa_backend import torchvision_ops
-from daemon.scoring.pyiqa_backend.build import Built, bare_backbones, build, digest, load_state
+from daemon.scoring.pyiqa_backend import patches
+from daemon.scoring.pyiqa_backend.build import Built, build, digest, load_state
 from daemon.scoring.pyiqa_backend.deferred_imports import deferred_imports
 from daemon.scoring.pyiqa_backend.forward import Forward
 from daemon.scoring.pyiqa_backend.scorer import PyiqaScorer
@@ -207,7 +207,7 @@ def test_a_full_checkpoint_needs_no_backbone_from_elsewhere(name: str, arch: str
         build(bare, CPU, local=first)
 
     module = sys.modules[pyiqa_module("archs").ARCH_REGISTRY.get(arch).__module__]
-    with bare_backbones(), pytest.MonkeyPatch.context() as patch:
+    with patches.without_backbone_weights(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "load_pretrained_network", lambda *_, **__: None)
         torch.manual_seed(0)
         network = getattr(module, arch)()
@@ -260,9 +260,9 @@ def test_weights_in_pyiqas_cache_are_the_same_as_a_local_file(tmp_path: Path, mo
 
 
 def test_declaring_operators_again_changes_nothing() -> None:
-    torchvision_ops.ensure()
-    torchvision_ops.declare()
-    torchvision_ops.declare()
+    patches.make_torchvision_importable()
+    patches.declare_operators()
+    patches.declare_operators()
     assert hasattr(torch.ops.torchvision, "nms")
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from daemon.analysis.features import GRID
-from daemon.analysis.shots import ShotFinder, assemble, fades, same_view, united
+from daemon.analysis.shots import ShotFinder, assemble, fades, light_alone, same_view, united
 from daemon.config.choice import ShotsConfig
 from daemon.model import Shot, ShotKind
 from daemon.selection.scenes import scenes
@@ -118,6 +118,16 @@ def test_the_same_view_in_another_light_is_known() -> None:
     first = np.concatenate([pair[0] for pair in pairs]).astype(np.uint8)
     second = np.concatenate([np.clip(pair[1], 0, 255) for pair in pairs]).astype(np.uint8)
     assert same_view(first, second).tolist() == [True, True, False, False, True]
+
+
+def test_another_person_before_the_same_wall_is_more_than_light() -> None:
+    wall = np.clip(footage(1, 1), 0, 255)[0]
+    one, other = wall.copy(), wall.copy()
+    one[2:, 6:10] = (20, 20, 30)
+    other[2:, 6:10] = (230, 170, 20)
+    assert not light_alone(one.astype(np.uint8), other.astype(np.uint8))
+    for gain in (0.4, 0.7, 1.6):
+        assert light_alone(one.astype(np.uint8), np.clip(one * gain, 0, 255).astype(np.uint8))
 
 
 def test_transitions_that_overlap_are_one() -> None:

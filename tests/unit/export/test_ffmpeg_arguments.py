@@ -22,7 +22,7 @@ from daemon.export.ffmpeg_arguments import (
 )
 from daemon.export.image_format import ImageFormat
 from daemon.media import filters
-from daemon.media.source import DEMUXERS, source_url
+from daemon.media.source import DEMUXERS
 from daemon.model import VideoInfo
 
 PNG = ImageFormat("png", 8)
@@ -187,23 +187,6 @@ def test_a_graph_too_long_for_an_argument_goes_into_a_file(count: int, in_file: 
     else:
         assert value(found, "-filter_complex") == graph
     assert max(len(os.fsencode(one)) for one in found) <= ARGUMENT_LIMIT_BYTES
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["-y.mp4", "%03d.mp4", "http:evil.mp4", "concat:a|b.mp4", "a'b;c[0:v].mp4", "two\nlines.mp4", "caf\udce9.mp4", "*"],
-)
-def test_no_name_is_taken_for_an_option_a_protocol_or_a_pattern(name: str) -> None:
-    url = source_url(Path("/in") / name)
-    assert url == f"file:/in/{name}"
-    assert os.fsencode(url)
-
-
-def test_a_relative_source_is_made_absolute_because_ffmpeg_runs_elsewhere(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert source_url(Path("-a.mp4")) == f"file:{tmp_path}/-a.mp4"
 
 
 # Encoding one decoded frame

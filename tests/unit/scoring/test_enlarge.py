@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -41,3 +44,20 @@ def test_it_is_torch_bit_for_bit(height: int, width: int, rows: int, factor: flo
 
 def test_a_plain_picture_stays_plain() -> None:
     assert (enlarge(np.full((5, 7, 3), 255, np.uint8), 192, 300) == 65535).all()
+
+
+def test_the_numbers_are_the_same_on_every_machine() -> None:
+    random = np.random.default_rng(1)
+    deep = random.integers(0, 65536, (41, 95, 3), np.uint16)
+    shallow = random.integers(0, 256, (95, 33, 3), np.uint8)
+    digest = hashlib.sha256(enlarge(deep, 96, 222).tobytes() + enlarge(shallow, 276, 96).tobytes()).hexdigest()
+    assert digest == "3f9b94255b6c4313b79d38cc0f6528e182a7e151549b19ac10ae554dd7620f6f"
+
+
+def test_a_large_strip_takes_little_more_memory_than_its_picture() -> None:
+    picture = np.zeros((8000, 40, 3), np.uint8)
+    tracemalloc.start()
+    enlarged = enlarge(picture, 19200, 96)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2.5 * enlarged.nbytes

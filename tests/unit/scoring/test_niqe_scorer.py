@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import weakref
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -98,3 +101,17 @@ def test_pictures_are_enlarged_one_at_a_time_on_each_thread(scorer: FusedScorer)
     small = np.random.default_rng(0).integers(0, 256, (50, 50, 3), np.uint8)
     niqe.score_all([small] * 40, grown)
     assert max(alive) <= 2 * len(niqe._workers)
+
+
+def test_small_pictures_are_scored_where_torch_is_not_installed() -> None:
+    code = (
+        "import sys\nsys.modules['torch'] = None\nimport numpy as np\n"
+        "from daemon.config.score import ScoreConfig\nfrom daemon.scoring import catalog\n"
+        "from daemon.scoring.niqe.scorer import FusedScorer\n"
+        "scorer = FusedScorer(catalog.find('niqe'), ScoreConfig())\n"
+        "picture = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)\n"
+        "print(scorer.score([picture])[0].score is not None)\nscorer.close()\n"
+    )
+    root = Path(__file__).parents[3]
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=False)
+    assert (run.returncode, run.stdout.strip()) == (0, "True"), run.stderr
