@@ -23,9 +23,11 @@ from daemon.config.schema import Config
 from daemon.config.service import DatabaseConfig
 from daemon.export.ffmpeg_process import find_binary
 from daemon.inbox import identity
+from daemon.job import VideoJob
 from daemon.model import Status
-from daemon.pipeline.score_video import Pipeline
-from daemon.pipeline.select_frames import Chooser
+from daemon.pipeline.refine import Refiner
+from daemon.pipeline.score_video import VideoScorer
+from daemon.pipeline.select_frames import FrameSelector
 from daemon.scoring.batcher import Batcher
 from daemon.scoring.open import open_scorer
 from daemon.store.store import Store
@@ -91,7 +93,8 @@ async def score(film: Path, database: Path) -> None:
         assert record is not None
         scorer = open_scorer(config.score)
         with ThreadPoolExecutor(1) as thread:
-            await Pipeline(config, store, lambda _: None).score(record, Batcher(scorer, thread))
+            job = VideoJob.of(record, config.service.stuck_seconds)
+            await VideoScorer(config, store, lambda _: None).score(job, Batcher(scorer, thread))
             scorer.close()
     finally:
         await store.close()
@@ -106,7 +109,8 @@ async def ours(film: Path, database: Path, strategy: str, count: int) -> list[in
     store = await Store.open(config.database)
     try:
         (record,) = await store.at_path(film)
-        chosen = await Chooser(config, store, record).choose()
+        job = VideoJob.of(record, config.service.stuck_seconds)
+        chosen = await FrameSelector(config, store, job, Refiner(config, store)).select()
         return [pick.frame for pick in chosen.picks]
     finally:
         await store.close()

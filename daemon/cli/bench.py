@@ -29,8 +29,9 @@ from daemon.decode.frames import decode_frames
 from daemon.decode.probe import probe
 from daemon.export.ffmpeg_process import find_binary
 from daemon.inbox import identity
+from daemon.job import VideoJob
 from daemon.model import FileIdentity, Picture, Scored, Status, VideoInfo
-from daemon.pipeline.score_video import Pipeline
+from daemon.pipeline.score_video import VideoScorer
 from daemon.scoring import catalog
 from daemon.scoring.batcher import Batcher
 from daemon.scoring.open import open_scorer
@@ -232,10 +233,11 @@ async def _whole(path: Path, config: Config, scorer: Scorer) -> tuple[Stage, flo
             await store.enqueue(identity.fingerprint(path))
             record = await store.claim(Status.QUEUED, Status.SCORING)
             assert record is not None
-            pipeline = Pipeline(config, store, lambda _: None)
+            job = VideoJob.of(record, config.service.stuck_seconds)
+            video_scorer = VideoScorer(config, store, lambda _: None)
             with _peak_memory() as peak:
                 before, started = _cpu_seconds(), time.perf_counter()
-                await pipeline.score(record, Batcher(scorer, thread))
+                await video_scorer.score(job, Batcher(scorer, thread))
                 stage = Stage(0, time.perf_counter() - started, _cpu_seconds() - before)
             frames = (await store.video(record.id)).frames_decoded or 0
             rows = list((await store.rows_of(record.id, range(frames))).values())

@@ -7,8 +7,9 @@ import asyncio
 from daemon.config.schema import Config
 from daemon.errors import Kind, VideoError
 from daemon.export import ffmpeg_process
+from daemon.job import VideoJob
 from daemon.model import Status, VideoRecord
-from daemon.pipeline.export_video import Finalizer
+from daemon.pipeline.export_video import ScoreAgain, VideoExporter
 from daemon.store.store import Store
 
 
@@ -30,7 +31,12 @@ async def reselect(config: Config, store: Store, key: str) -> VideoRecord:
             " to choose anew",
         )
     capabilities = await ffmpeg_process.probe_binary(ffmpeg_process.find_binary(config.export.ffmpeg))
-    if await Finalizer(config, store).finish(record, capabilities) is None:
+    exporter = VideoExporter(config, store, capabilities)
+    try:
+        result = await exporter.export(VideoJob.of(record, config.service.stuck_seconds))
+    finally:
+        await exporter.close()
+    if isinstance(result, ScoreAgain):
         raise VideoError(
             Kind.UNPROVEN,
             f"video {record.id} is damaged and was queued to be scored again: choose again once it is done",

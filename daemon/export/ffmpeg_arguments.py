@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
+from daemon.export.image_format import ImageFormat
 from daemon.media import filters as picture
-from daemon.media.source import source_url
+from daemon.media.source import DEMUXERS, source_url
 from daemon.model import VideoInfo
-
-Suffix = Literal["png", "jpg"]
 
 ARGUMENT_LIMIT_BYTES = 60_000
 """A filter graph longer than this goes into a script file; one argument may hold 128 KiB on Linux."""
@@ -21,31 +19,12 @@ SCRIPT = "graph.txt"
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What the FFmpeg binary understands; found by asking it, see ``ffmpeg.probe_binary``."""
+    """What the FFmpeg binary understands; found by asking it, see ``ffmpeg_process.probe_binary``."""
 
     binary: str
     version: str
     apply_cropping: bool
     script_option: str
-
-
-@dataclass(frozen=True, slots=True)
-class ImageFormat:
-    """How a still is written. ``depth`` is bits a sample; ``jpeg_quality`` is FFmpeg's ``-q:v``.
-
-    ``keep_hdr`` leaves PQ and HLG samples untouched.
-    """
-
-    suffix: Suffix
-    depth: int
-    jpeg_quality: int = 2
-    keep_hdr: bool = False
-
-    @property
-    def name(self) -> str:
-        """Everything that decides the file of a picture, in a word or two."""
-        kind = f"jpg q{self.jpeg_quality}" if self.suffix == "jpg" else f"png{self.depth}"
-        return f"{kind} hdr" if self.keep_hdr else kind
 
 
 def select_expression(ordinals: Sequence[int]) -> str:
@@ -97,7 +76,6 @@ def export_arguments(
     info: VideoInfo,
     ordinals: Sequence[int],
     image: ImageFormat,
-    demuxers: str,
     *,
     hwaccel: str,
 ) -> tuple[list[str], str]:
@@ -117,7 +95,7 @@ def export_arguments(
     if info.container == "mjpeg":
         # Some rows of JPEG pictures are taken for a single one unless this is said.
         arguments += ["-f", "mjpeg"]
-    arguments += ["-protocol_whitelist", "file", "-format_whitelist", demuxers, "-i", source_url(info.path)]
+    arguments += ["-protocol_whitelist", "file", "-format_whitelist", DEMUXERS, "-i", source_url(info.path)]
     if len(graph) > ARGUMENT_LIMIT_BYTES:
         arguments += [capabilities.script_option, SCRIPT]
     else:

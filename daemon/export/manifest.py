@@ -10,7 +10,8 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from daemon import __version__
-from daemon.export.ffmpeg_arguments import Capabilities, ImageFormat
+from daemon.export.ffmpeg_arguments import Capabilities
+from daemon.export.image_format import ImageFormat
 from daemon.export.proof import Evidence
 from daemon.media import tonemap
 from daemon.model import FileIdentity, Pick, Selection, Still, VideoInfo

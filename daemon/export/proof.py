@@ -13,9 +13,10 @@ import numpy as np
 from PIL import Image
 
 from daemon.export import metadata
-from daemon.export.ffmpeg_arguments import HASHES, ImageFormat
+from daemon.export.ffmpeg_arguments import HASHES
+from daemon.export.image_format import ImageFormat
 from daemon.export.metadata import PNG_SIGNATURE
-from daemon.model import Picture
+from daemon.model import Method, Picture
 
 # The pictures that are opened here are our own, and decode.max_pixels bounds them.
 Image.MAX_IMAGE_PIXELS = None
@@ -49,6 +50,17 @@ class Evidence:
 
     scored_hash: str
     exported_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """An image in the work folder that was proven to be its frame."""
+
+    path: Path
+    evidence: Evidence
+    method: Method
+    width: int
+    height: int
 
 
 def read_sidecar(path: Path) -> dict[int, str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.export import metadata, proof
-from daemon.export.ffmpeg_arguments import ImageFormat
+from daemon.export.image_format import ImageFormat
 from daemon.export.proof import Evidence, ProofError
 from daemon.model import Method, Pick
 

@@ -17,7 +17,7 @@ FOLDER = ".stillwatch-work"
 
 
 @contextmanager
-def workshop(output: Path, video_id: int) -> Iterator[Path]:
+def fresh(output: Path, video_id: int) -> Iterator[Path]:
     """A fresh folder on the output's file system, gone afterwards whatever happens.
 
     Raises ExportError when the output folder cannot be written: DISK_FULL, or EXPORT.
@@ -36,7 +36,7 @@ def workshop(output: Path, video_id: int) -> Iterator[Path]:
 def clean(output: Path) -> int:
     """Remove what killed runs left; folders of living processes stay. Returns how many went.
 
-    Numbers come again: a process that began after a folder was last changed is not its owner.
+    PIDs are reused: a process that began after a folder was last changed is not its owner.
     """
     root = output / FOLDER
     removed = 0

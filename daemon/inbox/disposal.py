@@ -12,7 +12,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -26,6 +25,7 @@ from daemon.inbox.source_file import KeepSource, NameTaken, NotYet
 from daemon.logs.setup import get
 from daemon.model import FileIdentity, Status
 from daemon.runtime.retry import is_global
+from daemon.runtime.tasks import is_set_within
 from daemon.store.sources import DueSource
 from daemon.store.store import Store
 
@@ -79,9 +79,7 @@ class SourceDisposal:
         while True:
             self._wake.clear()
             waiting = await self._round()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(RETRY_SECONDS if waiting else None):
-                    await self._wake.wait()
+            await is_set_within(self._wake, RETRY_SECONDS if waiting else None)
 
     async def _round(self) -> bool:
         """Dispose of all that is due now; whether something has to be tried again."""

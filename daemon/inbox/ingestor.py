@@ -21,6 +21,7 @@ from daemon.logs.setup import get
 from daemon.model import FileIdentity, Status
 from daemon.runtime.heartbeat import Heartbeats
 from daemon.runtime.retry import StagePause, is_global
+from daemon.runtime.tasks import is_set_within
 from daemon.store.store import Store
 
 log = get(__name__)
@@ -97,11 +98,7 @@ class Ingestor:
             now = self._monotonic()
             due = self._tracker.next_due(now)
             pause = min(self._rescan_at - now, ALIVE_SECONDS, ALIVE_SECONDS if due is None else due)
-            try:
-                async with asyncio.timeout(max(pause, 0.01)):
-                    await self._wake.wait()
-            except TimeoutError:
-                continue
+            await is_set_within(self._wake, max(pause, 0.01))
 
     def _beat(self) -> None:
         """It gets on; called on threads as well."""

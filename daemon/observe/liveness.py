@@ -8,7 +8,7 @@ from pathlib import Path
 
 from daemon.observe import progress_file
 from daemon.observe.http_server import LOOPBACK, address_of
-from daemon.observe.reports import is_locked
+from daemon.runtime.lock import is_locked
 
 ANSWER_SECONDS = 5.0
 _ANY_ADDRESS = {"0.0.0.0": LOOPBACK, "::": "::1"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from daemon.model import Status, VideoRecord
 from daemon.observe import progress_file
+from daemon.runtime.lock import is_locked
 from daemon.store.store import Store
 
 ERRORS_SHOWN = 5
@@ -68,19 +68,6 @@ async def current(store: Store, database: Path) -> dict[str, Any]:
         "working": working,
         "errors": await store.rows("errors", (ERRORS_SHOWN,)),
     }
-
-
-def is_locked(database: Path) -> bool:
-    """Whether a daemon or a foreground run holds the lock beside the database."""
-    path = database.with_name(database.name + ".lock")
-    if not path.exists():
-        return False
-    with path.open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
-    return False
 
 
 async def detail(store: Store, key: str) -> dict[str, Any]:

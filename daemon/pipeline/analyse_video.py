@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from daemon.analysis import features, gates
 from daemon.analysis.shots import ShotFinder
 from daemon.config.schema import Config
-from daemon.model import VideoRecord
+from daemon.job import VideoJob
 from daemon.store.store import Store
 
 VERSION = 5
@@ -31,14 +30,13 @@ def settings(config: Config) -> dict[str, Any]:
     }
 
 
-async def judge(
-    store: Store, record: VideoRecord, config: Config, on_progress: Callable[[], None] = lambda: None
-) -> int:
+async def judge(store: Store, job: VideoJob, config: Config) -> int:
     """See to it that shots and verdicts are stored; returns the number of frames without features.
 
     When there are any, the film was scored by an older version, and nothing can be judged. The records are
-    read some thousand at a time, and only their figures are kept; ``on_progress`` is called each time.
+    read some thousand at a time, and only their figures are kept.
     """
+    record = job.record
     wanted = settings(config)
     if await store.judged(record.id) == wanted:
         return 0
@@ -46,7 +44,7 @@ async def judge(
     figures: list[NDArray[np.void]] = []
     missing = 0
     async for blobs in store.feature_records(record.id):
-        on_progress()
+        job.on_progress()
         records = features.unpack(blobs)
         missing += int((records["version"] == 0).sum())
         figures.append(recfunctions.repack_fields(records[_FIGURES]))

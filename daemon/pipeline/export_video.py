@@ -2,141 +2,114 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from daemon.config.schema import Config
-from daemon.decode.damage import DecodeReport
-from daemon.decode.frames import decode_frames
-from daemon.errors import ExportError, Kind, VideoError
-from daemon.events import Heartbeat, Listener, ignore
-from daemon.export import exporter as export
+from daemon.errors import ExportError, Kind
 from daemon.export import work_folder
-from daemon.export.ffmpeg_arguments import Capabilities, ImageFormat
+from daemon.export.exporter import Exporter, Proofs, ProvenConversions
+from daemon.export.ffmpeg_arguments import Capabilities
 from daemon.export.reuse import Published
 from daemon.inbox.identity import require_unchanged
-from daemon.logs.setup import get
-from daemon.media.source import DEMUXERS
-from daemon.model import Frame, Method, Selection, Status, Still, VideoRecord
-from daemon.pipeline.select_frames import Chooser
+from daemon.job import VideoJob
+from daemon.model import Method, Selection, Still
+from daemon.pipeline.reference import PyavReference
+from daemon.pipeline.refine import Refiner
+from daemon.pipeline.select_frames import FrameSelector
 from daemon.store.store import Store
 
-log = get(__name__)
-
 MAX_DROPPED = 50
-"""So many picks that cannot be proven mean that the source is not what was scored."""
+"""When more picks than this cannot be proven, the source is not what was scored."""
 
 
-class Finalizer:
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """The video is done; ``stills`` were published."""
+
+    stills: tuple[Still, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreAgain:
+    """The video turned out to be damaged and was queued again, to be scored with one thread."""
+
+
+class VideoExporter:
     """Takes scored videos to their published stills."""
 
-    def __init__(self, config: Config, store: Store, listener: Listener = ignore) -> None:
+    def __init__(self, config: Config, store: Store, capabilities: Capabilities) -> None:
         self._config = config
         self._store = store
-        self._listener = listener
+        self._capabilities = capabilities
+        self._refiner = Refiner(config, store)
+        self._conversions: ProvenConversions = set()
 
-    async def finish(
-        self, record: VideoRecord, capabilities: Capabilities, after: str | None = None
-    ) -> list[Still] | None:
+    async def close(self) -> None:
+        """Free what was kept open for the next video."""
+        await self._refiner.close()
+
+    def reconfigure(self, config: Config) -> None:
+        """Export the next video with these settings."""
+        self._config = config
+
+    async def export(self, job: VideoJob, after: str | None = None) -> Exported | ScoreAgain:
         """Select, export, prove and publish the stills of a scored video; marks it done.
 
-        ``after``, move or delete, becomes due for the source if there is a still. None when the film turned out to
-        be damaged: it is queued again, to be scored with one thread. Raises ExportError, VideoError.
+        ``after``, move or delete, becomes due for the source if there is a still. Raises ExportError, VideoError,
+        ScorerError.
         """
-        await require_unchanged(record.file, self._config.service.stuck_seconds)
-
-        def on_progress() -> None:
-            self._listener(Heartbeat(record.id, Status.EXPORTING))
-
-        exporter = self._exporter(record, capabilities, on_progress)
-        chooser = Chooser(self._config, self._store, record, on_progress)
-        first = await chooser.choose()
+        record, config = job.record, self._config
+        await require_unchanged(record.file, job.stall_seconds)
+        decoder = PyavReference(job, config.decode)
+        exporter = Exporter(job, config.export, config.output, self._capabilities, decoder, self._conversions)
+        selector = FrameSelector(config, self._store, job, self._refiner)
+        first = await selector.select()
         exporter.preflight(len(first.picks))
-        with work_folder.workshop(self._config.output.path, record.id) as place:
-            chosen, proven, dropped = await self._prove(record, exporter, chooser, first, place)
-            if exporter.unsteady:
-                await self._score_again(record)
-                return None
+        with work_folder.fresh(config.output.path, record.id) as place:
+            selection, proofs = await self._prove(job, exporter, selector, first, place)
+            if proofs.unsteady:
+                await self._score_again(job)
+                return ScoreAgain()
             # What is published is proven by its hashes; a source that has changed by now is taken anew anyway.
-            await require_unchanged(record.file, self._config.service.stuck_seconds)
-            stills = await exporter.publish(chosen, proven, dropped, place)
-        await self._store.finish(record.id, chosen, stills, after if stills else None)
-        log.info(
-            "video.done",
-            video=str(record.file.path),
-            video_id=record.id,
-            stills=len(stills),
-            shortfall=chosen.shortfall,
-        )
-        return stills
+            await require_unchanged(record.file, job.stall_seconds)
+            stills = await exporter.publish(selection, proofs.proven, proofs.dropped, place)
+        await self._store.finish(record.id, selection, stills, after if stills else None)
+        job.log.info("video.done", stills=len(stills), shortfall=selection.shortfall)
+        return Exported(tuple(stills))
 
-    def _exporter(
-        self, record: VideoRecord, capabilities: Capabilities, on_progress: Callable[[], None]
-    ) -> export.Exporter:
-        source = _source(record)
-        reports: list[DecodeReport] = []
-
-        def redecode(wanted: frozenset[int], image: ImageFormat) -> Iterator[Frame]:
-            reports.append(DecodeReport())
-            return decode_frames(
-                source.info,
-                self._config.decode,
-                reports[-1],
-                single_thread=True,
-                wanted=wanted,
-                depth=image.depth,
-                keep_hdr=image.keep_hdr,
-            )
-
-        return export.Exporter(
-            source,
-            self._config.export,
-            self._config.output,
-            DEMUXERS,
-            capabilities,
-            redecode,
-            on_progress,
-            lambda: sum(report.frames for report in reports),
-            self._config.service.stuck_seconds,
-        )
-
-    async def _score_again(self, record: VideoRecord) -> None:
-        await self._store.score_again(record.id)
-        log.warning(
+    async def _score_again(self, job: VideoJob) -> None:
+        await self._store.score_again(job.record.id)
+        job.log.warning(
             "video.damaged",
-            video=str(record.file.path),
-            video_id=record.id,
             reason="decoding again gave other pictures than those that were scored",
             action="scoring again with one thread",
         )
 
     async def _prove(
-        self, record: VideoRecord, exporter: export.Exporter, chooser: Chooser, chosen: Selection, place: Path
-    ) -> tuple[Selection, dict[int, export.Proven], dict[int, str]]:
-        """Choose and prove; a pick that cannot be proven makes room for the next best."""
-        published = {row["frame"]: _published(row) for row in await self._store.published(record.id)}
-        proven = await exporter.reuse(chosen.picks, published, place)
-        dropped: dict[int, str] = {}
+        self, job: VideoJob, exporter: Exporter, selector: FrameSelector, selection: Selection, place: Path
+    ) -> tuple[Selection, Proofs]:
+        """Prove the picks; one that cannot be proven makes room for the next best."""
+        published = {row["frame"]: _published(row) for row in await self._store.published(job.record.id)}
+        proofs = Proofs(await exporter.reuse(selection.picks, published, place))
         while True:
-            log.info(
+            job.log.info(
                 "video.selected",
-                video=str(record.file.path),
-                video_id=record.id,
-                requested=chosen.requested,
-                chosen=len(chosen.picks),
-                shortfall=chosen.shortfall,
+                requested=selection.requested,
+                chosen=len(selection.picks),
+                shortfall=selection.shortfall,
             )
-            missing = [pick for pick in chosen.picks if pick.frame not in proven]
-            made, reasons = await exporter.prove(missing, place) if missing else ({}, {})
-            proven |= made
-            dropped |= reasons
-            if not reasons or exporter.unsteady:
-                return chosen, proven, dropped
-            if len(dropped) > MAX_DROPPED or (not proven and len(dropped) >= len(missing) > 3):
+            missing = [pick for pick in selection.picks if pick.frame not in proofs.proven]
+            made = await exporter.prove(missing, place)
+            proofs |= made
+            if not made.dropped or proofs.unsteady:
+                return selection, proofs
+            dropped = proofs.dropped
+            if len(dropped) > MAX_DROPPED or (not proofs.proven and len(dropped) >= len(missing) > 3):
                 raise _unproven(dropped)
-            chosen = await chooser.choose(dropped)
-            if not chosen.picks:
+            selection = await selector.select(dropped)
+            if not selection.picks:
                 raise _unproven(dropped)
 
 
@@ -151,18 +124,3 @@ def _unproven(dropped: dict[int, str]) -> ExportError:
 
 def _published(row: dict[str, Any]) -> Published:
     return Published(row["frame"], row["path"], row["sha256"], row["image"], Method(row["method"]))
-
-
-def _source(record: VideoRecord) -> export.Source:
-    if record.info is None or record.metric is None or record.lower_better is None or record.scorer is None:
-        raise VideoError(Kind.INTERNAL, "the video was never scored: queue it again with `stillwatch retry`")
-    return export.Source(
-        video_id=record.id,
-        file=record.file,
-        info=record.info,
-        metric=record.metric,
-        lower_better=record.lower_better,
-        scorer=record.scorer,
-        damaged=record.damaged,
-        exact=record.damaged or record.mixed,
-    )

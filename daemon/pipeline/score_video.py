@@ -1,15 +1,13 @@
-"""One video's way through the stages, the first half: decode, score, store. ``finalize`` is the other half."""
+"""One video's way through the stages, the first half: decode, score, store. ``export_video`` is the other half."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 
 from daemon.analysis.measure import measure
 from daemon.config.schema import Config
@@ -19,16 +17,14 @@ from daemon.decode.probe import probe
 from daemon.errors import Kind, ScorerError, VideoError
 from daemon.events import FramesScored, Listener, Progress
 from daemon.inbox.identity import require_readable, require_unchanged
-from daemon.logs.setup import get
+from daemon.job import VideoJob
 from daemon.media import filters
-from daemon.model import Frame, Outcome, Picture, Scored, Status, VideoInfo, VideoRecord
-from daemon.runtime.channel import Channel
-from daemon.runtime.stall import produce, run_in_abandonable_thread, with_stall_timeout
+from daemon.model import Frame, Outcome, Scored, VideoInfo
+from daemon.runtime.stall import run_in_abandonable_thread, with_stall_timeout
+from daemon.runtime.stream import ThreadStream
 from daemon.scoring.batcher import Batcher
 from daemon.scoring.protocol import Scorer
 from daemon.store.store import Store
-
-log = get(__name__)
 
 JOIN_SECONDS = 5.0
 CPU_BATCHES = 2
@@ -37,8 +33,8 @@ GPU_BATCHES = 3
 """And one more, so that its copy overlaps the forward of the one before."""
 
 
-class Pipeline:
-    """Takes videos through the stages, several at once; ``stop`` ends the scoring early."""
+class VideoScorer:
+    """Scores videos from the queue, several at once; ``stop`` ends the scoring early."""
 
     def __init__(
         self,
@@ -51,40 +47,39 @@ class Pipeline:
         self._store = store
         self._listener = listener
         self._monotonic = monotonic
-        self._channels: set[Channel[Frame]] = set()
+        self._streams: set[ThreadStream[Frame]] = set()
         self._suspects: set[int] = set()
         self._stopping = False
 
     def stop(self) -> None:
         """Finish the batch in flight, commit it, and give the video back."""
         self._stopping = True
-        for channel in self._channels:
-            channel.stop()
+        for stream in self._streams:
+            stream.stop()
 
     def reconfigure(self, config: Config) -> None:
         """Go on with these settings."""
         self._config = config
 
-    async def score(self, record: VideoRecord, batcher: Batcher) -> bool:
+    async def score(self, job: VideoJob, batcher: Batcher) -> bool:
         """Decode, score and store every frame; False when stopped before the end.
 
-        Frames that are stored already with the same hash are not scored again. Raises VideoError.
+        Frames that are stored already with the same hash are not scored again. Raises VideoError, ScorerError.
         """
         try:
-            return await self._score(record, batcher)
+            return await self._score(job, batcher)
         except VideoError as error:
             if error.kind.rejects:
                 # A refusal is final: a disk or share that fails in the middle must not look like a bad file.
-                await require_readable(record.file, self._config.service.stuck_seconds)
+                await require_readable(job.record.file, job.stall_seconds)
             raise
 
-    async def _score(self, record: VideoRecord, batcher: Batcher) -> bool:
-        await require_unchanged(record.file, self._config.service.stuck_seconds)
-        scorer = batcher.scorer
-        info = await self._probe(record.file.path)
+    async def _score(self, job: VideoJob, batcher: Batcher) -> bool:
+        record, scorer = job.record, batcher.scorer
+        await require_unchanged(record.file, job.stall_seconds)
+        info = await self._probe(job)
         known = await self._store.begin_scoring(record.id, info, scorer.metric, scorer.lower_better, scorer.identity)
-        bound = log.bind(video=str(record.file.path), video_id=record.id)
-        bound.info(
+        job.log.info(
             "video.started",
             codec=info.codec,
             width=info.width,
@@ -96,17 +91,17 @@ class Pipeline:
         )
         if record.attempts > 1:
             self._suspects.add(record.id)
-        single = record.damaged
         try:
-            report = await self._pass(record, info, known, batcher, scorer, single_thread=single)
+            report = await self._pass(job, info, known, batcher, scorer, single_thread=record.damaged)
         except DamageError as damage:
-            bound.warning("video.damaged", reason=str(damage), action="decoding again with one thread")
-            known = await self._committed(record.id)
-            report = await self._pass(record, info, known, batcher, scorer, single_thread=True)
+            job.log.warning("video.damaged", reason=str(damage), action="decoding again with one thread")
+            await self._store.flush()
+            known = await self._store.hashes(record.id)
+            report = await self._pass(job, info, known, batcher, scorer, single_thread=True)
         if report is None:
             await self._store.flush()
             return False
-        await require_unchanged(record.file, self._config.service.stuck_seconds)
+        await require_unchanged(record.file, job.stall_seconds)
         if report.frames == 0:
             raise VideoError(Kind.NO_FRAMES, "the video stream holds no frame that can be decoded")
         # Damage that only the export has shown leaves no sign in a decode with one thread.
@@ -118,25 +113,17 @@ class Pipeline:
             mixed=report.mixed,
             damage=report.summary() or ("decoders do not agree about its pictures" if damaged else None),
         )
-        bound.info("video.scored", frames=report.frames, scored=scored, damaged=damaged)
+        job.log.info("video.scored", frames=report.frames, scored=scored, damaged=damaged)
         return True
 
-    async def _probe(self, path: Path) -> VideoInfo:
-        opening = run_in_abandonable_thread(lambda: probe(path, self._config.decode), "probe")
-        return await with_stall_timeout(opening, self._config.service.stuck_seconds, "opening the file")
-
-    async def _next_batch(self, channel: Channel[Frame], size: int) -> Sequence[Frame]:
-        """Raises VideoError(STUCK) when not a single frame comes; a slow decoder fills its batch in its own time."""
-        seconds = self._config.service.stuck_seconds
-        return await with_stall_timeout(channel.take(size), seconds, "the decoder", lambda: channel.received)
-
-    async def _committed(self, video_id: int) -> list[str]:
-        await self._store.flush()
-        return await self._store.hashes(video_id)
+    async def _probe(self, job: VideoJob) -> VideoInfo:
+        path = job.record.file.path
+        probing = run_in_abandonable_thread(lambda: probe(path, self._config.decode), "probe")
+        return await with_stall_timeout(probing, job.stall_seconds, "opening the file")
 
     async def _pass(
         self,
-        record: VideoRecord,
+        job: VideoJob,
         info: VideoInfo,
         known: list[str],
         batcher: Batcher,
@@ -144,104 +131,97 @@ class Pipeline:
         *,
         single_thread: bool,
     ) -> DecodeReport | None:
-        """One pass over the file; None when stopped. Raises DamageError, VideoError."""
+        """One pass over the file; None when stopped. Raises DamageError, VideoError, ScorerError."""
         report = DecodeReport()
-        channel: Channel[Frame] = Channel(self._config.decode.queue_bytes // self._config.decode.concurrency)
-        self._channels.add(channel)
-        if self._stopping:
-            # Asked for while the file was being opened.
-            channel.stop()
         frames = decode_frames(info, self._config.decode, report, single_thread=single_thread, known=known)
-        decoder = threading.Thread(
-            target=produce,
-            args=(_measured(frames), channel, lambda frame: frame.nbytes),
-            name=f"decode-{record.id}",
-            daemon=True,
+        stream = ThreadStream(
+            _measured(frames),
+            name=f"decode-{job.record.id}",
+            what="the decoder",
+            stall_seconds=job.stall_seconds,
+            capacity_bytes=self._config.decode.queue_bytes // self._config.decode.concurrency,
+            nbytes=lambda frame: frame.nbytes,
         )
+        async with stream:
+            self._streams.add(stream)
+            if self._stopping:
+                # Asked for while the file was being opened.
+                stream.stop()
+            try:
+                await self._score_stream(stream, job, info, batcher, scorer)
+            finally:
+                self._streams.discard(stream)
+                if not await stream.join(JOIN_SECONDS):
+                    job.log.error("decode.stuck")
+        return None if self._stopping else report
+
+    async def _score_stream(
+        self, stream: ThreadStream[Frame], job: VideoJob, info: VideoInfo, batcher: Batcher, scorer: Scorer
+    ) -> None:
+        """Score the frames in batches, some of them under way at once, to the end of the stream."""
         meter = _Meter(self._config.log.progress_seconds, self._monotonic)
         width, height = filters.picture_size(info)
         itemsize = filters.bits(info, filters.layout_of(info)) // 8
         outstanding: deque[asyncio.Task[None]] = deque()
-        depth = CPU_BATCHES if batcher.scorer.device == "cpu" else GPU_BATCHES
-        decoder.start()
+        depth = CPU_BATCHES if scorer.device == "cpu" else GPU_BATCHES
         try:
             size = batcher.scorer.batch_size(height, width, itemsize)
-            while batch := await self._next_batch(channel, size):
-                outstanding.append(asyncio.create_task(self._score_batch(record.id, batch, batcher, scorer)))
+            # A slow decoder fills its batch in its own time; it hangs when not a single frame comes.
+            while batch := await stream.take(size):
+                outstanding.append(asyncio.create_task(self._score_batch(job, batch, batcher, scorer)))
                 if len(outstanding) >= depth:
                     await outstanding[0]
                     outstanding.popleft()
                 progress = Progress(
-                    video_id=record.id,
-                    video=str(record.file.path),
+                    video_id=job.record.id,
+                    video=str(job.record.file.path),
                     frame=batch[0].index,
                     frames_total=info.frames_estimate,
                     fps=meter.fps(len(batch)),
-                    queue_bytes=channel.queued_bytes,
+                    queue_bytes=stream.queued_bytes,
                     batch=size,
                 )
-                self._tell(progress, meter.due())
+                self._listener(progress)
+                if meter.due():
+                    _log_progress(job, progress)
                 size = batcher.scorer.batch_size(height, width, itemsize)
             while outstanding:
                 await outstanding[0]
                 outstanding.popleft()
         finally:
-            channel.stop()
-            self._channels.discard(channel)
+            stream.stop()
             # Their errors follow from the one that is being raised.
             await asyncio.gather(*outstanding, return_exceptions=True)
-            await asyncio.to_thread(decoder.join, JOIN_SECONDS)
-            if decoder.is_alive():
-                log.error("decode.stuck", video=str(record.file.path), video_id=record.id)
-        return None if self._stopping else report
 
-    async def _score_batch(self, video_id: int, batch: Sequence[Frame], batcher: Batcher, scorer: Scorer) -> None:
+    async def _score_batch(self, job: VideoJob, batch: Sequence[Frame], batcher: Batcher, scorer: Scorer) -> None:
         """Score the frames that need it and write their rows."""
+        if batcher.scorer is not scorer:
+            # Its rows must not be mixed with those of another scorer.
+            raise ScorerError(Kind.DEVICE, "the scorer was opened again in mid-video")
+        video_id = job.record.id
         fresh = [frame for frame in batch if frame.picture is not None]
         pictures = [frame.picture for frame in fresh if frame.picture is not None]
-        outcomes = await self._outcomes(pictures, batcher, scorer)
-        await self._store.add_frames(video_id, [_row(f, o) for f, o in zip(fresh, outcomes, strict=True)])
+        outcomes = await batcher.score(pictures, job.stall_seconds)
+        rows = [_row(frame, outcome) for frame, outcome in zip(fresh, outcomes, strict=True)]
+        await self._store.add_frames(video_id, rows)
         if fresh and video_id in self._suspects:
-            # It gets further than the last time: what ended that was not this film.
+            # Progress since the last attempt: what ended that was not this video.
             self._suspects.discard(video_id)
             await self._store.reset_attempts(video_id)
         self._listener(FramesScored(len(fresh)))
 
-    async def _outcomes(self, pictures: Sequence[Picture], batcher: Batcher, scorer: Scorer) -> list[Outcome]:
-        if batcher.scorer is not scorer:
-            # Its rows must not be mixed with those of another scorer.
-            raise ScorerError(Kind.DEVICE, "the scorer was opened again in mid-video")
-        try:
-            return await with_stall_timeout(batcher.score(pictures), self._config.service.stuck_seconds, "the scorer")
-        except VideoError as error:
-            if error.kind is not Kind.STUCK:
-                raise
-            # Its thread cannot be ended: only a new process gets a scorer that works.
-            raise ScorerError(Kind.STUCK, error.sentence) from error
 
-    def _tell(self, progress: Progress, due: bool) -> None:
-        self._listener(progress)
-        if due:
-            eta = progress.eta_s
-            log.info(
-                "video.progress",
-                video=progress.video,
-                video_id=progress.video_id,
-                frame=progress.frame,
-                frames_total=progress.frames_total,
-                fps=round(progress.fps, 2),
-                eta_s=None if eta is None else round(eta, 1),
-                queue_bytes=progress.queue_bytes,
-                batch=progress.batch,
-            )
-
-
-def status_after(error: Exception) -> Status:
-    """The state in which an error leaves a video."""
-    kind = getattr(error, "kind", Kind.INTERNAL)
-    if kind in (Kind.MISSING, Kind.CHANGED):
-        return Status.MISSING
-    return Status.REJECTED if kind.rejects else Status.FAILED
+def _log_progress(job: VideoJob, progress: Progress) -> None:
+    eta = progress.eta_s
+    job.log.info(
+        "video.progress",
+        frame=progress.frame,
+        frames_total=progress.frames_total,
+        fps=round(progress.fps, 2),
+        eta_s=None if eta is None else round(eta, 1),
+        queue_bytes=progress.queue_bytes,
+        batch=progress.batch,
+    )
 
 
 def _measured(frames: Generator[Frame, None, None]) -> Generator[Frame, None, None]:

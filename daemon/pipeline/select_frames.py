@@ -12,19 +12,16 @@ from numpy.typing import NDArray
 
 from daemon.analysis import features
 from daemon.config.schema import Config
-from daemon.logs.setup import get
-from daemon.model import Pick, Reason, Scored, Selection, Shot, ShotKind, VideoRecord
+from daemon.job import VideoJob
+from daemon.model import Pick, Reason, Scored, Selection, Shot, ShotKind
 from daemon.pipeline.analyse_video import judge, settings
-from daemon.pipeline.refine import lower_better, refine
+from daemon.pipeline.refine import Refiner, lower_better
 from daemon.selection.best import Choice, choose
 from daemon.selection.moments import moments, samples, shortlist
 from daemon.selection.quality import Film
 from daemon.selection.representative import AUTO_MOST, Terms, represent
 from daemon.selection.scenes import scenes
 from daemon.store.store import Store
-
-log = get(__name__)
-
 
 TOGETHER = 500
 """Frames whose records are read at once."""
@@ -39,21 +36,20 @@ def selection_params(config: Config, scorer: str | None) -> dict[str, Any]:
     return {**config.select.model_dump(mode="json"), **judged, **refined, "scorer": scorer}
 
 
-class Chooser:
+class FrameSelector:
     """Chooses from one scored film, as often as asked; what does not change is read once."""
 
-    def __init__(
-        self, config: Config, store: Store, record: VideoRecord, on_progress: Callable[[], None] = lambda: None
-    ) -> None:
-        self._got_on = on_progress
+    def __init__(self, config: Config, store: Store, job: VideoJob, refiner: Refiner) -> None:
         self._config = config
         self._store = store
-        self._record = record
+        self._job = job
+        self._record = job.record
+        self._refiner = refiner
         self._film: Film | None = None
         self._judged = False
         self._facts: dict[str, Any] = {}
 
-    async def choose(self, banned: Collection[int] = ()) -> Selection:
+    async def select(self, banned: Collection[int] = ()) -> Selection:
         """The picks, best first, none of them in ``banned``, and what stopped it if they are fewer than asked for."""
         config = self._config.select
         if self._film is None:
@@ -82,7 +78,7 @@ class Chooser:
             return film, {}
         places = await asyncio.to_thread(shortlist, film, wanted.share)
         frames = film.frame[places].tolist()
-        outcomes = await refine(self._store, self._record, self._config, frames, self._got_on)
+        outcomes = await self._refiner.refine(self._job, frames)
         scores = {frame: one.score for frame, one in outcomes.items() if one.score is not None}
         score = np.full(len(film.frame), np.nan)
         score[places] = [scores.get(frame, np.nan) for frame in frames]
@@ -93,7 +89,7 @@ class Chooser:
         """Read the film, and judge it where that was not done yet."""
         strategy = self._config.select.strategy
         self._facts = {"strategy": strategy}
-        missing = await judge(self._store, self._record, self._config, self._got_on)
+        missing = await judge(self._store, self._job, self._config)
         table = await self._store.score_table(self._record.id)
         self._facts["frames"] = len(table.frame)
         self._judged = strategy != "best" and not missing
@@ -101,7 +97,7 @@ class Chooser:
         if missing and strategy != "best":
             because = f"{missing} of {len(table.frame)} frames were scored by a version that kept no features"
             self._facts |= {"strategy": "best", "because": f"{because}: chosen by score and gap alone"}
-            log.warning("video.features_missing", video=str(self._record.file.path), video_id=self._record.id)
+            self._job.log.warning("video.features_missing")
         if self._judged:
             shots = await self._store.shots(self._record.id)
             self._facts |= {

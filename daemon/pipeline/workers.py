@@ -1,74 +1,90 @@
-"""The two loops that take videos from the queue, and what becomes of a video when something goes wrong."""
+"""The two loops that take videos from the queue; a video is scored while the one before it is exported.
+
+::
+
+    queued ──claim──▶ scoring ────▶ scored ──claim──▶ exporting ────▶ done
+      ▲     (decode.concurrency loops)  ▲       (one loop)   │
+      │         │                       └──── Pause, Retry ──┤
+      └─────────┴── Pause, Retry          unsteady: queued ◀─┘
+
+An error leaves either loop as ``failures.decide`` says: Pause and Retry give the video back, Fail ends it, Exit ends
+the loop and with it the process.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 
 from daemon.analysis import measure
 from daemon.config.schema import Config
-from daemon.errors import Kind, ScorerError, StillwatchError, StoreError, VideoError
+from daemon.errors import Kind, ScorerError, StillwatchError
 from daemon.events import Ended, Heartbeat, Left, Listener, Taken
 from daemon.export import ffmpeg_process
-from daemon.export.ffmpeg_arguments import Capabilities
-from daemon.inbox.identity import is_unchanged
+from daemon.job import VideoJob
 from daemon.logs.setup import get
-from daemon.model import Status, VideoRecord
-from daemon.pipeline.export_video import Finalizer
-from daemon.pipeline.score_video import Pipeline, status_after
-from daemon.runtime import folders
-from daemon.runtime.retry import StagePause, is_global, nothing, retry_delay_seconds
-from daemon.runtime.stall import run_in_abandonable_thread, with_stall_timeout
+from daemon.model import Status
+from daemon.pipeline import record_failure
+from daemon.pipeline.export_video import Exported, VideoExporter
+from daemon.pipeline.failures import Decision, Exit, Fail, Pause, Retry, as_failure, decide
+from daemon.pipeline.score_video import VideoScorer
+from daemon.runtime.retry import StagePause
+from daemon.runtime.tasks import is_set_within
 from daemon.scoring.batcher import Batcher
 from daemon.scoring.open import check, open_scorer
 from daemon.scoring.protocol import Scorer
-from daemon.store.queue import LONGEST_RETRY_SECONDS
 from daemon.store.store import Store
 
 log = get(__name__)
 
-CLOSE_SECONDS = 3.0
-HURRY_SECONDS = 0.5
-DEVICE_LOSSES = 3
-"""So many losses without a video in between, and the process ends: a new one may find the device."""
+STOP_BUSY_SECONDS = 0.5
 
-Work = Callable[[VideoRecord], Awaitable[None]]
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What one kind of loop does: videos of the state ``waiting`` are ``working`` while ``run`` has them."""
+
+    waiting: Status
+    working: Status
+    run: Callable[[VideoJob], Awaitable[None]]
 
 
 class Workers:
-    """The two loops that take videos from the queue: one scores, one selects and exports.
-
-    They run side by side, so the next video is scored while the last one is exported.
-    """
+    """The loops; with ``among`` they take only these videos, for somebody who waits in the foreground."""
 
     def __init__(
         self,
         config: Config,
         store: Store,
         batcher: Batcher,
-        capabilities: Capabilities,
+        exporter: VideoExporter,
         listener: Listener,
         among: Collection[int] | None = None,
         *,
-        after: bool = False,
+        dispose: bool = False,
     ) -> None:
-        self.config = config
-        self._acts_after = after
+        self._config = config
         self._store = store
-        self.batcher = batcher
-        self._capabilities = capabilities
-        self._among = among
+        self._batcher = batcher
+        self._scorer = VideoScorer(config, store, listener)
+        self._exporter = exporter
         self._listener = listener
-        self._pipeline = Pipeline(config, store, listener)
-        self._finalizer = Finalizer(config, store, listener)
+        self._among = among
+        self._dispose = dispose
         self._stop = asyncio.Event()
-        self._losses = 0
-        self._replacing = asyncio.Lock()
         self._wakes = {Status.QUEUED: asyncio.Event(), Status.SCORED: asyncio.Event()}
+        self._scoring = Stage(Status.QUEUED, Status.SCORING, self._score)
+        self._exporting = Stage(Status.SCORED, Status.EXPORTING, self._export)
         self.changed = asyncio.Event()
+        """Set after every video's turn; whoever waits for it clears it."""
+
+    @property
+    def scorer_identity(self) -> str:
+        """The scorer by which videos are scored now."""
+        return self._batcher.scorer.identity
 
     def wake(self) -> None:
         """Something was queued."""
@@ -77,265 +93,162 @@ class Workers:
     def stop(self) -> None:
         """Take nothing new; the scoring loop ends after its batch, the export after its video."""
         self._stop.set()
-        self._pipeline.stop()
+        self._scorer.stop()
         for wake in self._wakes.values():
             wake.set()
 
     async def set_busy_timeout(self) -> None:
         """While stopping: whoever else holds the database does not hold up the stop."""
-        await self._store.set_busy_timeout(HURRY_SECONDS)
+        await self._store.set_busy_timeout(STOP_BUSY_SECONDS)
 
     def reconfigure(self, config: Config) -> None:
         """Go on with these settings, the export with its next video."""
-        self.config = config
-        self._pipeline.reconfigure(config)
-        self._finalizer = Finalizer(config, self._store, self._listener)
+        self._config = config
+        self._scorer.reconfigure(config)
+        self._exporter.reconfigure(config)
 
     def start(self) -> list[asyncio.Task[None]]:
         """The loops as tasks: ``decode.concurrency`` that score, one that selects and exports."""
-        scoring = [
-            self._loop(Status.QUEUED, Status.SCORING, self._score) for _ in range(self.config.decode.concurrency)
+        tasks = [
+            asyncio.create_task(self._loop(self._scoring), name="score") for _ in range(self._config.decode.concurrency)
         ]
-        finishing = self._loop(Status.SCORED, Status.EXPORTING, self._finish)
-        tasks = [asyncio.create_task(loop, name="score") for loop in scoring]
-        return [*tasks, asyncio.create_task(finishing, name="finish")]
+        return [*tasks, asyncio.create_task(self._loop(self._exporting), name="finish")]
 
-    async def _loop(self, waiting: Status, working: Status, work: Work) -> None:
-        forever = self._among is None
-        pause = StagePause(working.value, self._stop, self.config.service.pause_seconds, forever=forever)
+    async def _loop(self, stage: Stage) -> None:
+        service = self._config.service
+        pause = StagePause(stage.working.value, self._stop, service.pause_seconds, forever=self._among is None)
         seen = -1
         while not self._stop.is_set():
-            self._wakes[waiting].clear()
-            record = await pause.through(lambda: self._store.claim(waiting, working, self._among))
+            self._wakes[stage.waiting].clear()
+            record = await pause.retry_until_possible(
+                lambda: self._store.claim(stage.waiting, stage.working, self._among)
+            )
             if record is None:
-                seen = await self._idle(waiting, seen)
+                seen = await self._idle(stage.waiting, seen)
                 continue
-            self._listener(Taken(record.id, str(record.file.path), working))
-            pause.on_wait = partial(self._listener, Heartbeat(record.id, working))
+            self._listener(Taken(record.id, str(record.file.path), stage.working))
+            on_progress = partial(self._listener, Heartbeat(record.id, stage.working))
             try:
-                await self._one(record, waiting, work, pause)
+                await self._turn(VideoJob.of(record, service.stuck_seconds, on_progress), stage, pause)
             finally:
-                pause.on_wait = nothing
-                self._listener(Left(record.id, working))
+                self._listener(Left(record.id, stage.working))
             self.changed.set()
 
     async def _idle(self, waiting: Status, seen: int) -> int:
         """Wait for a wake-up, for another process to write to the database, or for a video's next try."""
         while True:
-            try:
-                async with asyncio.timeout(self.config.service.poll_seconds):
-                    await self._wakes[waiting].wait()
+            if await is_set_within(self._wakes[waiting], self._config.service.poll_seconds):
                 return seen
-            except TimeoutError:
-                version = await self._store.data_version()
-                if version != seen or await self._store.any_due(waiting):
-                    return version
+            version = await self._store.data_version()
+            if version != seen or await self._store.any_due(waiting):
+                return version
 
-    async def _one(self, record: VideoRecord, waiting: Status, work: Work, pause: StagePause) -> None:
+    async def _turn(self, job: VideoJob, stage: Stage, pause: StagePause) -> None:
         """One video's turn, after which nobody holds it; also when it is cancelled while an error is dealt with."""
+        scorer = self._batcher.scorer
         try:
-            await self._attempt(record, waiting, work, pause)
+            try:
+                await stage.run(job)
+            except Exception as error:
+                _raise_if_cancelled()
+                await self._after_error(job, stage, pause, error)
+                if isinstance(error, ScorerError) and error.kind is Kind.DEVICE and stage is self._scoring:
+                    await self._batcher.replace_lost(scorer, error)
+            else:
+                pause.went_well()
         except asyncio.CancelledError:
-            await asyncio.shield(self._store.release(record.id, waiting))
+            await asyncio.shield(self._store.release(job.record.id, stage.waiting))
             raise
 
-    async def _attempt(self, record: VideoRecord, waiting: Status, work: Work, pause: StagePause) -> None:
-        """One bad file never stops the others; only a broken store, or a device that stays lost, ends the loop."""
-        scorer = self.batcher.scorer
-        try:
-            await work(record)
-        except StillwatchError as error:
-            await self._release_if_cancelled(record, waiting)
-            failure = await self._of_the_folder(record, error)
-            if is_global(failure):
-                await self._pause(record, waiting, failure, pause)
-                return
-            if isinstance(error, StoreError):
-                raise
-            await pause.through(lambda: self._after(record, waiting, failure))
-            await pause.through(lambda: self._pass_on(record))
-            if isinstance(error, ScorerError) and waiting is Status.QUEUED:
-                await self._scorer_failed(scorer, error)
-        except MemoryError as error:
-            await self._release_if_cancelled(record, waiting)
-            short = VideoError(Kind.OUT_OF_MEMORY, f"memory ran out ({error}): free some, or lower decode.queue_bytes")
-            short.__cause__ = error
-            await pause.through(lambda: self._after(record, waiting, short))
-        except Exception as error:
-            await self._release_if_cancelled(record, waiting)
-            log.exception("video.crashed", video=str(record.file.path), video_id=record.id)
-            reason = f"an unexpected {type(error).__name__}: {error}; please report it with the log"
-            failure = VideoError(Kind.INTERNAL, reason)
-            failure.__cause__ = error
-            await pause.through(lambda: self._ended(record, failure))
-        else:
-            if waiting is Status.QUEUED:
-                self._losses = 0
-            pause.went_well()
+    async def _after_error(self, job: VideoJob, stage: Stage, pause: StagePause, error: Exception) -> None:
+        """One bad file never stops the others; only a broken store, or a scorer that hangs, ends the loop."""
+        failure = as_failure(error)
+        if failure is not error and not isinstance(error, MemoryError):
+            job.log.error("video.crashed", exc_info=error)
+        foreground = self._among is not None
+        if not foreground:
+            failure = await record_failure.root_cause(job, failure, self._config)
+        decision = decide(failure, job.record, self._config.service, foreground=foreground)
+        await self._carry_out(decision, job, stage, pause, failure)
 
-    async def _of_the_folder(self, record: VideoRecord, error: StillwatchError) -> StillwatchError:
-        """The same error, or that a whole folder is away, which would meet every video."""
-        watch, output = self.config.watch.path, self.config.output.path
-        if self._among is not None:
-            return error
-        if error.kind is Kind.EXPORT:
-            looking = run_in_abandonable_thread(lambda: folders.require_written(output), "look")
-        elif error.kind is Kind.UNREADABLE and record.file.path.is_relative_to(watch):
-            looking = run_in_abandonable_thread(lambda: folders.require_listed(watch), "look")
-        else:
-            return error
-        try:
-            await with_stall_timeout(looking, self.config.service.stuck_seconds, "looking at the folder")
-        except StillwatchError as away:
-            away.__cause__ = error
-            return away
-        return error
-
-    async def _release_if_cancelled(self, record: VideoRecord, waiting: Status) -> None:
-        """What is raised while a cancellation winds up is no failure of the video."""
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            await asyncio.shield(self._store.release(record.id, waiting))
-            raise asyncio.CancelledError
-
-    async def _pause(self, record: VideoRecord, waiting: Status, error: StillwatchError, pause: StagePause) -> None:
-        """Wait for room or for the database; a video that needs more room than others lets them go first."""
-        if self._among is not None:
-            await self._store.release(record.id, waiting)
-            raise error
-        delay = 2 * self.config.service.pause_seconds
-        await pause.through(
-            lambda: self._store.postpone(record.id, waiting, error, delay, attempt_counts=False, retry_counts=False)
-        )
-        await pause.wait(error)
-
-    async def _after(self, record: VideoRecord, waiting: Status, error: StillwatchError) -> None:
-        """Try again later what may pass by itself, as often as the settings allow; everything else has ended."""
-        service = self.config.service
-        costs_an_attempt = error.kind in (Kind.DEVICE, Kind.STUCK)
-        if costs_an_attempt:
-            again = record.attempts < service.max_attempts
-        else:
-            again = error.kind.retryable and record.retries < service.max_retries
-        if not again:
-            await self._ended(record, error)
-            return
-        delay = retry_delay_seconds(record.retries, service.retry_seconds, LONGEST_RETRY_SECONDS)
-        await self._store.postpone(record.id, waiting, error, delay, attempt_counts=costs_an_attempt)
-        log.warning(
-            "video.postponed",
-            video=str(record.file.path),
-            video_id=record.id,
-            error_kind=error.kind.value,
-            error=error.sentence,
-            retry=record.retries + 1,
-            again_in_s=delay,
-        )
-
-    async def _scorer_failed(self, scorer: Scorer, error: ScorerError) -> None:
-        """Build a scorer that lost its device anew; raise what only another process can mend."""
-        if error.kind is Kind.STUCK:
-            raise error
-        if error.kind is not Kind.DEVICE:
-            return
-        async with self._replacing:
-            if self.batcher.scorer is not scorer:
-                return
-            self._losses += 1
-            log.error("scorer.lost", device=scorer.device, losses=self._losses, error=error.sentence)
-            if self._losses >= DEVICE_LOSSES:
-                raise error
-            await self.batcher.replace(scorer)
-
-    async def _ended(self, record: VideoRecord, error: StillwatchError) -> None:
-        status = status_after(error)
-        await self._store.fail(record.id, status, error)
-        log.warning(
-            "video.rejected" if status is Status.REJECTED else "video.failed",
-            video=str(record.file.path),
-            video_id=record.id,
-            error_kind=error.kind.value,
-            error=error.sentence,
-            # A refusal is an answer; a failure keeps its traceback.
-            exc_info=(error.__cause__ or False) if status is Status.FAILED else False,
-        )
-        self._listener(Ended(await self._store.video(record.id)))
-
-    async def _pass_on(self, record: VideoRecord) -> None:
-        """A copy that was noted as a duplicate takes the place of a video that is not to be had any more."""
-        now = await self._store.video(record.id)
-        if now.status is not Status.MISSING or now.file.path != record.file.path:
-            # Renamed while it was worked on, it is taken again under its new name.
-            return
-        for copy in await self._store.same_content(record.file.fingerprint):
-            if copy.error_kind == Kind.DUPLICATE and await asyncio.to_thread(is_unchanged, copy.file):
-                await self._store.requeue([copy.id])
-                log.info(
-                    "video.queued",
-                    video=str(copy.file.path),
-                    video_id=copy.id,
-                    size_bytes=copy.file.size_bytes,
-                    again=True,
+    async def _carry_out(
+        self, decision: Decision, job: VideoJob, stage: Stage, pause: StagePause, error: StillwatchError
+    ) -> None:
+        store, record = self._store, job.record
+        match decision:
+            case Pause(delay):
+                await pause.retry_until_possible(
+                    lambda: store.postpone(
+                        record.id, stage.waiting, error, delay, attempt_counts=False, retry_counts=False
+                    ),
+                    job.on_progress,
                 )
-                self.wake()
-                return
+                await pause.wait(error, job.on_progress)
+            case Exit(release):
+                if release:
+                    await store.release(record.id, stage.waiting)
+                raise error
+            case Retry():
+                await pause.retry_until_possible(
+                    lambda: record_failure.postpone(store, job, stage.waiting, error, decision), job.on_progress
+                )
+            case Fail():
+                await pause.retry_until_possible(
+                    lambda: record_failure.fail(store, job, error, decision, self._listener), job.on_progress
+                )
+                if await pause.retry_until_possible(lambda: record_failure.requeue_copy(store, job), job.on_progress):
+                    self.wake()
+        if isinstance(decision, Retry | Fail) and decision.then_exit:
+            raise error
 
-    async def _score(self, record: VideoRecord) -> None:
-        if await self._pipeline.score(record, self.batcher):
+    async def _score(self, job: VideoJob) -> None:
+        if await self._scorer.score(job, self._batcher):
             self._wakes[Status.SCORED].set()
         else:
-            await self._store.release(record.id, Status.QUEUED)
+            await self._store.release(job.record.id, Status.QUEUED)
+        self._batcher.went_well()
 
-    async def _finish(self, record: VideoRecord) -> None:
-        watch = self.config.watch
+    async def _export(self, job: VideoJob) -> None:
+        record, watch = job.record, self._config.watch
         # A file that was named by hand lies elsewhere and is its owner's business.
-        acts = self._acts_after and watch.after != "keep" and record.file.path.is_relative_to(watch.path)
-        stills = await self._finalizer.finish(record, self._capabilities, watch.after if acts else None)
-        if stills is None:
+        dispose = self._dispose and watch.after != "keep" and record.file.path.is_relative_to(watch.path)
+        result = await self._exporter.export(job, watch.after if dispose else None)
+        if isinstance(result, Exported):
+            self._listener(Ended(await self._store.video(record.id), result.stills))
+        else:
             self._wakes[Status.QUEUED].set()
-            return
-        self._listener(Ended(await self._store.video(record.id), tuple(stills)))
+
+
+def _raise_if_cancelled() -> None:
+    """What is raised while a cancellation winds up is no failure of the video."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 @asynccontextmanager
-async def workers(
-    config: Config, store: Store, listener: Listener, among: Collection[int] | None = None, *, after: bool = False
+async def running_workers(
+    config: Config, store: Store, listener: Listener, among: Collection[int] | None = None, *, dispose: bool = False
 ) -> AsyncIterator[Workers]:
     """Workers with a scorer and an FFmpeg that were found to work. Raises StillwatchError if not.
 
-    With ``after`` sources are due for what ``watch.after`` says.
+    With ``dispose`` sources are due for what ``watch.after`` says.
     """
     capabilities = await ffmpeg_process.probe_binary(ffmpeg_process.find_binary(config.export.ffmpeg))
-    thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="score")
-    loop = asyncio.get_running_loop()
+    batcher = await Batcher.open(lambda: _open_scorer(config), "score")
+    exporter = VideoExporter(config, store, capabilities)
     try:
-        if config.score.refine.metric:
-            await loop.run_in_executor(thread, check, config.score.refine.metric)
-        scorer = await loop.run_in_executor(thread, open_scorer, config.score)
         await asyncio.to_thread(measure.warm_up)
-        batcher = Batcher(scorer, thread, lambda: open_scorer(config.score))
-        try:
-            log.info("scorer.ready", scorer=scorer.identity, device=scorer.device, ffmpeg=capabilities.version)
-            yield Workers(config, store, batcher, capabilities, listener, among, after=after)
-        finally:
-            closing = loop.run_in_executor(thread, batcher.scorer.close)
-            done, _ = await asyncio.wait([closing], timeout=CLOSE_SECONDS)
-            if not done:
-                log.error("scorer.stuck", device=scorer.device, seconds=CLOSE_SECONDS)
+        scorer = batcher.scorer
+        log.info("scorer.ready", scorer=scorer.identity, device=scorer.device, ffmpeg=capabilities.version)
+        yield Workers(config, store, batcher, exporter, listener, among, dispose=dispose)
     finally:
-        thread.shutdown(wait=False, cancel_futures=True)
+        # At once: each may take its whole time, and a stop has not got it twice.
+        await asyncio.gather(exporter.close(), batcher.close())
 
 
-async def wind_down(tasks: Sequence[asyncio.Task[None]], seconds: float) -> None:
-    """Let the tasks end by themselves; cancel those that do not."""
-    _, late = await asyncio.wait(tasks, timeout=seconds)
-    if late:
-        log.warning("service.late", tasks=[task.get_name() for task in late], seconds=seconds)
-        await cancel(list(late))
-
-
-async def cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
-    """Cancel and wait; errors stay in the tasks."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+def _open_scorer(config: Config) -> Scorer:
+    """The first metric's scorer, once the second metric is known to be one."""
+    if config.score.refine.metric:
+        check(config.score.refine.metric)
+    return open_scorer(config.score)

@@ -9,17 +9,18 @@ from typing import TypeVar
 
 from daemon.errors import Kind, StillwatchError
 from daemon.logs.setup import get
+from daemon.runtime.tasks import is_set_within
 
 T = TypeVar("T")
 
 log = get(__name__)
 
-_EVERYBODY = frozenset({Kind.DISK_FULL, Kind.AWAY, Kind.BUSY})
+_GLOBAL = frozenset({Kind.DISK_FULL, Kind.AWAY, Kind.BUSY})
 
 
 def is_global(error: BaseException) -> bool:
     """Whether the cause would meet every video: a disk that is full or away, a database that somebody else holds."""
-    return isinstance(error, StillwatchError) and error.kind in _EVERYBODY
+    return isinstance(error, StillwatchError) and error.kind in _GLOBAL
 
 
 def retry_delay_seconds(retries: int, first_seconds: float, longest_seconds: float) -> float:
@@ -31,11 +32,16 @@ def retry_delay_seconds(retries: int, first_seconds: float, longest_seconds: flo
     return min(first_seconds * 2.0 ** min(retries, 40), longest_seconds)
 
 
+def nothing() -> None:
+    """Nobody has to be told."""
+    return
+
+
 class StagePause:
-    """Lets one stage wait for room on a disk or for the database, and says so once.
+    """Lets one stage wait for room on a disk or for the database, and says so once in the log.
 
     Every wait ends early when ``stop`` is set. Without ``forever`` there is no second try: whoever waits in the
-    foreground is told instead.
+    foreground gets the error instead.
     """
 
     def __init__(
@@ -53,11 +59,9 @@ class StagePause:
         self._forever = forever
         self._monotonic = monotonic
         self._since: float | None = None
-        self.on_wait: Callable[[], None] = nothing
-        """Called before every wait: who waits on purpose is not stuck."""
 
-    async def wait(self, error: StillwatchError) -> None:
-        """Return when it is time to try again, or to stop."""
+    async def wait(self, error: StillwatchError, on_wait: Callable[[], None] = nothing) -> None:
+        """Return when it is time to try again, or to stop; ``on_wait`` first tells that this is no hang."""
         if self._since is None:
             self._since = self._monotonic()
             log.warning(
@@ -67,32 +71,23 @@ class StagePause:
                 error=error.sentence,
                 again_every_s=self._pause_seconds,
             )
-        self.on_wait()
-        try:
-            async with asyncio.timeout(self._pause_seconds):
-                await self._stop.wait()
-        except TimeoutError:
-            return
+        on_wait()
+        await is_set_within(self._stop, self._pause_seconds)
 
     def went_well(self) -> None:
-        """The stage has done its work again."""
+        """The stage works again."""
         if self._since is not None:
             log.info("service.resumed", stage=self._stage, paused_s=round(self._monotonic() - self._since, 1))
             self._since = None
 
-    async def through(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Do it, and again until no such cause is in the way. Raises the cause itself once a stop is asked for."""
+    async def retry_until_possible(
+        self, function: Callable[[], Awaitable[T]], on_wait: Callable[[], None] = nothing
+    ) -> T:
+        """Call it, and again while a global cause is in the way. Raises the cause itself once a stop is asked for."""
         while True:
             try:
-                done = await work()
+                return await function()
             except StillwatchError as error:
                 if not is_global(error) or self._stop.is_set() or not self._forever:
                     raise
-                await self.wait(error)
-            else:
-                return done
-
-
-def nothing() -> None:
-    """Nobody has to be told."""
-    return
+                await self.wait(error, on_wait)

@@ -1,20 +1,18 @@
-"""What hangs in native code cannot be ended, so nobody may have to wait for it: threads of their own, and an end to
-every wait.
+"""Work that hangs in native code cannot be ended, so nobody may have to wait for it: its own thread, and a limit.
 
-Slow is not stuck: a wait ends only when nothing has got on for ``seconds``. They are counted in short slices, so a
+Slow is not stuck: a wait ends only when there was no progress for ``seconds``. They are counted in short slices, so a
 process or a machine that was suspended has not been stuck for that time.
 """
 
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from daemon.errors import Kind, VideoError
-from daemon.runtime.channel import Channel, ChannelStopped
 
 T = TypeVar("T")
 
@@ -22,17 +20,17 @@ SLICE_SECONDS = 1.0
 
 
 def stuck(what: str, seconds: float) -> VideoError:
-    """The error for something that has given nothing for so long."""
+    """The error for something that has given nothing for ``seconds``."""
     return VideoError(
         Kind.STUCK, f"{what} gave nothing for {seconds:g} s and hangs (service.stuck_seconds): check the disk it is on"
     )
 
 
 async def with_stall_timeout(
-    work: Awaitable[T], seconds: float, what: str, progress: Callable[[], object] = lambda: None
+    awaitable: Awaitable[T], seconds: float, what: str, progress: Callable[[], object] = lambda: None
 ) -> T:
-    """What ``work`` gives. Raises VideoError(STUCK) when ``progress`` gives the same for ``seconds`` meanwhile."""
-    task = asyncio.ensure_future(work)
+    """The result of ``awaitable``. Raises VideoError(STUCK) when ``progress`` stays the same for ``seconds``."""
+    task = asyncio.ensure_future(awaitable)
     seen, silent = progress(), 0.0
     try:
         while silent < seconds:
@@ -47,91 +45,22 @@ async def with_stall_timeout(
         task.cancel()
 
 
-async def run_in_abandonable_thread(work: Callable[[], T], name: str) -> T:
+async def run_in_abandonable_thread(function: Callable[[], T], name: str) -> T:
     """Like ``asyncio.to_thread``, but on a daemon thread of its own: if it hangs, no other work waits for it."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def settle(result: T | None, error: BaseException | None) -> None:
-        if future.done():
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(result)  # type: ignore[arg-type]  # None only where T is
+    future: concurrent.futures.Future[T] = concurrent.futures.Future()
 
     def run() -> None:
-        result: T | None = None
-        error: BaseException | None = None
-        try:
-            result = work()
-        except BaseException as caught:
-            error = caught
-        try:
-            loop.call_soon_threadsafe(settle, result, error)
-        except RuntimeError:
-            # The loop has gone: nobody asks any more.
+        if not future.set_running_or_notify_cancel():
             return
+        try:
+            result = function()
+        except BaseException as error:
+            future.set_exception(error)
+        else:
+            future.set_result(result)
 
     try:
         threading.Thread(target=run, name=name, daemon=True).start()
     except RuntimeError as error:
         raise VideoError(Kind.OUT_OF_MEMORY, f"no thread can be started ({error}): free memory or threads") from error
-    return await future
-
-
-def produce(items: Iterator[T], channel: Channel[T], nbytes: Callable[[T], int]) -> None:
-    """Put every item into the channel and always an end; for the thread that ``items`` belong to."""
-    error: BaseException | None = None
-    try:
-        for item in items:
-            channel.put(item, nbytes(item))
-    except ChannelStopped:
-        pass
-    except BaseException as caught:
-        error = caught
-    finally:
-        try:
-            close = getattr(items, "close", None)
-            if close is not None:
-                close()
-        finally:
-            channel.finish(error)
-
-
-@asynccontextmanager
-async def reading(
-    items: Iterator[T],
-    *,
-    name: str,
-    seconds: float,
-    what: str,
-    progress: Callable[[], object] = lambda: None,
-    on_progress: Callable[[], None] = lambda: None,
-) -> AsyncIterator[AsyncIterator[T]]:
-    """The items one by one, from a thread of their own; it works on the next one while one is looked at.
-
-    ``progress`` changes when the thread gets on without giving an item. ``on_progress`` is called whenever it was seen
-    to. Raises VideoError(STUCK), and what ``items`` raise. The thread is told to stop at the end of the block.
-    """
-    channel: Channel[T] = Channel(1)
-    seen: object = None
-
-    def state() -> object:
-        nonlocal seen
-        now = (channel.received, progress())
-        if now != seen:
-            seen = now
-            on_progress()
-        return now
-
-    async def each() -> AsyncGenerator[T, None]:
-        while taken := await with_stall_timeout(channel.take(1), seconds, what, state):
-            yield taken[0]
-
-    threading.Thread(target=produce, args=(items, channel, lambda _: 1), name=name, daemon=True).start()
-    try:
-        async with aclosing(each()) as found:
-            yield found
-    finally:
-        channel.stop()
+    return await asyncio.wrap_future(future)

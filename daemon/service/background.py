@@ -1,5 +1,5 @@
-"""What runs beside the pipeline and never holds it up: the board that ``status`` reads, metrics, web pages,
-hooks, and what becomes of the sources."""
+"""What runs beside the pipeline and never holds it up: the progress file that ``status`` reads, metrics, web pages,
+webhooks, and the disposal of sources."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from daemon.config.schema import Config
-from daemon.events import Event, Listener, to_all
+from daemon.events import Listener, to_all
 from daemon.inbox import disposal
 from daemon.logs.setup import get
 from daemon.observe import http_server, prometheus
@@ -25,51 +25,39 @@ from daemon.store.store import Store
 log = get(__name__)
 
 STOP_SECONDS = 2.0
-"""At the stop, for what hooks have still to deliver."""
+"""At the stop, for what the webhooks have still to deliver."""
 
-Liveness = Callable[[], str]
+Unwell = Callable[[], str]
 """Why the daemon is not well, in a few words; nothing when it is."""
 
 
-class BackgroundTasks:
-    """Everyone that is told the news. ``unwell`` is what ``/healthz`` asks; it is for the service to set."""
-
-    def __init__(self, *listeners: Listener) -> None:
-        self._tell = to_all(*listeners)
-        self.unwell: Liveness = lambda: "starting"
-
-    def tell(self, event: Event) -> None:
-        """Pass it on; a Listener."""
-        self._tell(event)
-
-
 @asynccontextmanager
-async def background_tasks(config: Config, store: Store) -> AsyncIterator[BackgroundTasks]:
-    """Attendants at work for as long as the context lasts; at its end each gets a short time to finish.
+async def background_tasks(config: Config, store: Store, unwell: Unwell) -> AsyncIterator[Listener]:
+    """Run them as long as the context lasts, which gives their listener; at its end each gets a short time to finish.
 
-    Raises StillwatchError(CONFIG) when ``service.http``, ``notify.command`` or ``watch.after_path`` cannot be used.
+    ``/healthz`` asks ``unwell``. Raises StillwatchError(CONFIG) when ``service.http``, ``notify.command`` or
+    ``watch.after_path`` cannot be used.
     """
     disposal.check(config.watch, config.output)
-    board = ProgressFile(config.database.path)
+    progress_file = ProgressFile(config.database.path)
     sources = disposal.SourceDisposal(config.watch, store)
-    measured = Metrics(board)
-    hooks = Webhooks(config.notify)
-    background = BackgroundTasks(board.tell, measured.tell, hooks.tell, sources.tell)
+    metrics = Metrics(progress_file)
+    webhooks = Webhooks(config.notify)
     async with AsyncExitStack() as stack:
-        stack.callback(board.take_down)
+        stack.callback(progress_file.take_down)
         if config.service.http:
-            pages = _pages(store, config.database.path, measured, lambda: background.unwell())
+            pages = _pages(store, config.database.path, metrics, unwell)
             await stack.enter_async_context(http_server.serving(config.service.http, pages))
-        await stack.enter_async_context(_running(board.run(), "board"))
+        await stack.enter_async_context(_running(progress_file.run(), "board"))
         await stack.enter_async_context(_running(sources.run(), "after"))
-        await stack.enter_async_context(_running(hooks.run(), "hooks"))
-        stack.push_async_callback(hooks.finish, STOP_SECONDS)
-        yield background
+        await stack.enter_async_context(_running(webhooks.run(), "hooks"))
+        stack.push_async_callback(webhooks.finish, STOP_SECONDS)
+        yield to_all(progress_file.tell, metrics.tell, webhooks.tell, sources.tell)
 
 
-def _pages(store: Store, database: Path, measured: Metrics, unwell: Liveness) -> dict[str, http_server.Page]:
+def _pages(store: Store, database: Path, metrics: Metrics, unwell: Unwell) -> dict[str, http_server.Page]:
     async def metrics_page() -> http_server.Answer:
-        return http_server.Answer(measured.page(await store.counts()), prometheus.CONTENT_TYPE)
+        return http_server.Answer(metrics.page(await store.counts()), prometheus.CONTENT_TYPE)
 
     async def health_page() -> http_server.Answer:
         reason = unwell()
@@ -83,8 +71,8 @@ def _pages(store: Store, database: Path, measured: Metrics, unwell: Liveness) ->
 
 
 @asynccontextmanager
-async def _running(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
-    task = asyncio.create_task(work, name=name)
+async def _running(coroutine: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
+    task = asyncio.create_task(coroutine, name=name)
     task.add_done_callback(_ended)
     try:
         yield
@@ -94,6 +82,6 @@ async def _running(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[
 
 
 def _ended(task: asyncio.Task[None]) -> None:
-    """An attendant that dies is missed by nobody, so its death is said."""
+    """Nobody waits for a background task, so its crash is logged."""
     if not task.cancelled() and (error := task.exception()) is not None:
         log.error("attendant.crashed", task=task.get_name(), exc_info=error)

@@ -12,13 +12,15 @@ from daemon.config.schema import Config
 from daemon.errors import Kind, VideoError
 from daemon.events import Listener, ignore
 from daemon.export import work_folder
-from daemon.export.exporter import image_format
+from daemon.export.image_format import image_format
 from daemon.inbox import identity
 from daemon.inbox.enqueue import enter, refuse
 from daemon.model import FileIdentity, Status, VideoRecord
 from daemon.pipeline.select_frames import selection_params
-from daemon.pipeline.workers import Workers, wind_down, workers
-from daemon.service.daemon import Stop, only_one
+from daemon.pipeline.workers import Workers, running_workers
+from daemon.runtime.lock import only_one
+from daemon.runtime.tasks import wind_down
+from daemon.service.signals import Stop
 from daemon.store.store import PastSelection, Store
 
 _HOPELESS = (Status.FAILED, Status.REJECTED, Status.MISSING)
@@ -39,9 +41,9 @@ async def once(config: Config, paths: Sequence[Path], listener: Listener = ignor
         try:
             await store.recover(config.service.max_attempts)
             ids = [(await _submit(store, path, copies=config.watch.copies)).id for path in paths]
-            if any([(await store.video(one)).status not in _HOPELESS for one in ids]):
+            if any([(await store.video(video_id)).status not in _HOPELESS for video_id in ids]):
                 await _work_off(config, store, ids, listener, stop)
-            return [await store.video(one) for one in ids], stop.asked.is_set()
+            return [await store.video(video_id) for video_id in ids], stop.asked.is_set()
         finally:
             await store.close()
 
@@ -60,39 +62,39 @@ async def _submit(store: Store, path: Path, *, copies: bool) -> VideoRecord:
 
 
 async def _work_off(config: Config, store: Store, ids: Sequence[int], listener: Listener, stop: Stop) -> None:
-    async with workers(config, store, listener, among=ids) as crew:
-        for one in ids:
-            await _reopen(config, store, crew, await store.video(one))
-        tasks = crew.start()
+    async with running_workers(config, store, listener, among=ids) as workers:
+        for video_id in ids:
+            await _reopen(config, store, workers, await store.video(video_id))
+        tasks = workers.start()
         asked = asyncio.create_task(stop.asked.wait())
         try:
             while not await _all_final(store, ids):
-                crew.changed.clear()
-                changed = asyncio.create_task(crew.changed.wait())
+                workers.changed.clear()
+                changed = asyncio.create_task(workers.changed.wait())
                 done, _ = await asyncio.wait([*tasks, asked, changed], return_when=asyncio.FIRST_COMPLETED)
                 changed.cancel()
                 if done - {changed}:
                     break
         finally:
             asked.cancel()
-            crew.stop()
+            workers.stop()
             await wind_down(tasks, config.service.stop_seconds)
         for task in tasks:
             if not task.cancelled() and (error := task.exception()) is not None:
                 raise error
 
 
-async def _reopen(config: Config, store: Store, crew: Workers, record: VideoRecord) -> None:
+async def _reopen(config: Config, store: Store, workers: Workers, record: VideoRecord) -> None:
     """A video that is done goes through again only as far as the settings have changed."""
     if record.status is not Status.DONE:
         return
-    if record.scorer != crew.batcher.scorer.identity:
+    if record.scorer != workers.scorer_identity:
         await store.set_status(record.id, Status.QUEUED)
         return
     latest = await store.latest_selection(record.id)
     if (
         latest is None
-        or latest.params != selection_params(config, crew.batcher.scorer.identity)
+        or latest.params != selection_params(config, workers.scorer_identity)
         or not await asyncio.to_thread(_as_wanted, config.output, record, latest)
     ):
         await store.set_status(record.id, Status.SCORED)
@@ -109,4 +111,4 @@ def _as_wanted(output: OutputConfig, record: VideoRecord, latest: PastSelection)
 
 
 async def _all_final(store: Store, ids: Sequence[int]) -> bool:
-    return all([(await store.video(one)).status.final for one in ids])
+    return all([(await store.video(video_id)).status.final for video_id in ids])

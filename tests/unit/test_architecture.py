@@ -29,6 +29,7 @@ LAYERS: list[set[str]] = [
     {"events"},
     {"config"},
     {"logs"},
+    {"job"},
     {"media"},
     {"runtime"},
     {"store"},

@@ -10,7 +10,8 @@ import yaml
 from daemon.config.schema import Config
 from daemon.config.service import ServiceConfig
 from daemon.inbox import ingestor
-from daemon.pipeline import score_video, workers
+from daemon.pipeline import score_video
+from daemon.scoring import batcher
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"
 UNIT = (SYSTEMD / "stillwatch.service").read_text()
@@ -23,7 +24,7 @@ def seconds(setting: str) -> float:
 
 
 def test_a_stop_has_more_time_than_its_steps_together() -> None:
-    steps = ingestor.STOP_SECONDS + ServiceConfig().stop_seconds + score_video.JOIN_SECONDS + workers.CLOSE_SECONDS
+    steps = ingestor.STOP_SECONDS + ServiceConfig().stop_seconds + score_video.JOIN_SECONDS + batcher.CLOSE_SECONDS
     assert seconds("TimeoutStopSec") >= 2 * steps
 
 

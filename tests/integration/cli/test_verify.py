@@ -15,7 +15,7 @@ from daemon.cli import verify
 from daemon.config.schema import Config
 from daemon.errors import StillwatchError
 from daemon.export import manifest, metadata, proof
-from daemon.export.ffmpeg_arguments import ImageFormat
+from daemon.export.image_format import ImageFormat
 from daemon.export.proof import ProofError
 from daemon.service.foreground import once
 from tests import corpus, films

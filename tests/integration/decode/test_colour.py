@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,11 @@ from daemon.config.score import DecodeConfig
 from daemon.decode.damage import DecodeReport
 from daemon.decode.frames import decode_frames
 from daemon.decode.probe import probe
-from daemon.export import exporter as export
 from daemon.export import ffmpeg_process
 from daemon.export.exporter import Exporter
-from daemon.export.ffmpeg_arguments import ImageFormat
-from daemon.media.source import DEMUXERS
-from daemon.model import FileIdentity, Frame, Method, Pick, Picture
+from daemon.model import FileIdentity, Method, Pick, Picture
+from daemon.pipeline.reference import PyavReference
+from tests.jobs import scored_job
 
 DECODE = DecodeConfig()
 PATCH = 16
@@ -155,19 +153,13 @@ async def through(
     info = probe(path, DECODE)
     frame = list(decode_frames(info, DECODE, DecodeReport(), single_thread=False))[1]
 
-    def redecode(wanted: frozenset[int], image: ImageFormat) -> Iterator[Frame]:
-        return decode_frames(
-            info, DECODE, DecodeReport(), single_thread=True, wanted=wanted, depth=image.depth, keep_hdr=image.keep_hdr
-        )
-
     file = FileIdentity(path, "ab" * 32, path.stat().st_size, path.stat().st_mtime_ns)
-    source = export.Source(1, file, info, "niqe", True, "niqe|test", damaged=False, exact=False)
+    job = scored_job(file, info)
     output = OutputConfig.model_validate({"path": place / "out", "format": form, "hdr": hdr})
     capabilities = await ffmpeg_process.probe_binary(binary)
-    exporter = Exporter(source, ExportConfig(), output, DEMUXERS, capabilities, redecode)
+    exporter = Exporter(job, ExportConfig(), output, capabilities, PyavReference(job, DECODE), set())
     place.mkdir()
-    export._ALIKE.clear()
-    proven, _ = await exporter.prove([Pick(1, 1, frame.pts, frame.time_s, 1.0, frame.hash)], place)
+    proven = (await exporter.prove([Pick(1, 1, frame.pts, frame.time_s, 1.0, frame.hash)], place)).proven
     assert proven[1].method is Method.SINGLE
     assert frame.picture is not None
     return frame.picture, read_image(proven[1].path)

@@ -19,16 +19,16 @@ from daemon.decode.damage import DamageError, DecodeReport
 from daemon.decode.frames import decode_frames
 from daemon.decode.probe import probe
 from daemon.errors import VideoError
-from daemon.export import exporter as export
 from daemon.export import ffmpeg_process
 from daemon.export.exporter import Exporter
-from daemon.export.ffmpeg_arguments import Capabilities, ImageFormat
+from daemon.export.ffmpeg_arguments import Capabilities
 from daemon.inbox import identity
-from daemon.media.source import DEMUXERS
 from daemon.model import FileIdentity, Frame, Method, Pick, Selection, Still, VideoInfo
+from daemon.pipeline.reference import PyavReference
 from tests import films
 from tests.corpus import Case
 from tests.corpus_cases import CASES, SLOW
+from tests.jobs import scored_job
 
 DECODE = DecodeConfig()
 
@@ -110,26 +110,18 @@ def film_of(case: Case, built: dict[str, Path]) -> Path:
 
 async def stills_of(film: Film, place: Path, capabilities: Capabilities) -> tuple[list[Still], dict[int, str]]:
     """Every frame as a still, by the path that the pipeline takes."""
-
-    def redecode(wanted: frozenset[int], image: ImageFormat) -> Iterator[Frame]:
-        return decode_frames(
-            film.info, DECODE, DecodeReport(), single_thread=film.report.damaged, wanted=wanted, depth=image.depth
-        )
-
-    damaged = film.report.damaged
-    exact = damaged or film.report.mixed
-    source = export.Source(1, film.file, film.info, "niqe", True, "niqe|test", damaged, exact)
+    job = scored_job(film.file, film.info, damaged=film.report.damaged, mixed=film.report.mixed)
     output = OutputConfig(path=place / "out")
-    exporter = Exporter(source, ExportConfig(), output, DEMUXERS, capabilities, redecode)
+    exporter = Exporter(job, ExportConfig(), output, capabilities, PyavReference(job, DECODE), set())
     picks = [Pick(f.index + 1, f.index, f.pts, f.time_s, 1.0, f.hash) for f in film.frames]
-    if exact:
+    if film.report.damaged or film.report.mixed:
         # One FFmpeg is started for each of them.
         picks = picks[:: max(1, len(picks) // 4)]
     (place / "work").mkdir()
-    proven, reasons = await exporter.prove(picks, place / "work")
-    kept = tuple(pick for pick in picks if pick.frame in proven)
+    proofs = await exporter.prove(picks, place / "work")
+    kept = tuple(pick for pick in picks if pick.frame in proofs.proven)
     selection = Selection(kept, len(picks), None, {"count": len(picks)})
-    return await exporter.publish(selection, proven, reasons, place / "work"), reasons
+    return await exporter.publish(selection, proofs.proven, proofs.dropped, place / "work"), proofs.dropped
 
 
 @pytest.mark.parametrize(

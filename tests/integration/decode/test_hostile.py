@@ -24,7 +24,7 @@ from daemon.config.score import DecodeConfig
 from daemon.decode.probe import probe
 from daemon.errors import Kind, VideoError
 from daemon.export import ffmpeg_arguments, ffmpeg_process
-from daemon.media.source import DEMUXERS
+from daemon.export.image_format import ImageFormat
 from daemon.model import Status
 from daemon.service.foreground import once
 from tests import corpus, films
@@ -166,8 +166,8 @@ async def test_the_export_s_command_line_opens_nothing_either(trap: Trap, tmp_pa
         path = tmp_path / f"{name}.mp4"
         path.write_text(text)
         hostile = replace(info, path=path)
-        image = ffmpeg_arguments.ImageFormat("png", 8)
-        arguments, _ = ffmpeg_arguments.export_arguments(capabilities, hostile, [0], image, DEMUXERS, hwaccel="none")
+        image = ImageFormat("png", 8)
+        arguments, _ = ffmpeg_arguments.export_arguments(capabilities, hostile, [0], image, hwaccel="none")
         ended = await ffmpeg_process.run(capabilities, arguments, tmp_path, 30.0)
         assert ended.code != 0, name
         assert not trap.opened(), name

@@ -7,8 +7,8 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,14 +23,29 @@ from daemon.decode.damage import DecodeReport
 from daemon.decode.frames import decode_frames
 from daemon.decode.probe import probe
 from daemon.errors import ExportError, Kind, VideoError
-from daemon.export import exporter as export
 from daemon.export import ffmpeg_arguments, ffmpeg_process, file_names, metadata, proof
-from daemon.export.exporter import Exporter, Proven
-from daemon.media.source import DEMUXERS
+from daemon.export.exporter import Exporter
+from daemon.export.image_format import ImageFormat
+from daemon.export.proof import Proven
+from daemon.job import VideoJob
 from daemon.model import FileIdentity, Frame, Method, Pick, Selection, Still
+from daemon.pipeline.reference import PyavReference
 from tests import films
+from tests.jobs import scored_job
 
 DECODE = DecodeConfig()
+
+
+class Redecoded(PyavReference):
+    """The reference decoder of the pipeline; keeps which frames it was asked for."""
+
+    def __init__(self, job: VideoJob, asked: list[frozenset[int]]) -> None:
+        super().__init__(job, DECODE)
+        self._asked = asked
+
+    def frames(self, ordinals: frozenset[int], image: ImageFormat) -> AbstractAsyncContextManager[AsyncIterator[Frame]]:
+        self._asked.append(ordinals)
+        return super().frames(ordinals, image)
 
 
 class Bench:
@@ -50,6 +65,8 @@ class Bench:
         self.config = ExportConfig(ffmpeg=binary, **settings)
         self.asked: dict[str, ffmpeg_arguments.Capabilities] = {}
         self.redecoded: list[frozenset[int]] = []
+        self.conversions: set[str] = set()
+        self.stall_seconds = 60.0
 
     def picks(self, *ordinals: int) -> list[Pick]:
         chosen = ordinals or tuple(range(len(self.frames)))
@@ -58,30 +75,21 @@ class Bench:
             for rank, n in enumerate(chosen, start=1)
         ]
 
-    def redecode(self, wanted: frozenset[int], image: ffmpeg_arguments.ImageFormat) -> Iterator[Frame]:
-        self.redecoded.append(wanted)
-        return decode_frames(self.info, DECODE, DecodeReport(), single_thread=True, wanted=wanted, depth=image.depth)
-
     async def exporter(self) -> Exporter:
         binary = ffmpeg_process.find_binary(self.config.ffmpeg)
         if binary not in self.asked:
             self.asked[binary] = await ffmpeg_process.probe_binary(binary)
         stat = self.film.stat()
-        source = export.Source(
-            video_id=1,
-            file=FileIdentity(self.film, "ab" * 32, stat.st_size, stat.st_mtime_ns),
-            info=self.info,
-            metric="niqe",
-            lower_better=True,
-            scorer="niqe|test",
-            damaged=False,
-            exact=self.exact,
-        )
-        return Exporter(source, self.config, self.output, DEMUXERS, self.asked[binary], self.redecode)
+        file = FileIdentity(self.film, "ab" * 32, stat.st_size, stat.st_mtime_ns)
+        # A video of mixed sizes goes through the reference decoder, as a damaged one does.
+        job = scored_job(file, self.info, mixed=self.exact, stall_seconds=self.stall_seconds)
+        decoder = Redecoded(job, self.redecoded)
+        return Exporter(job, self.config, self.output, self.asked[binary], decoder, self.conversions)
 
     async def prove(self, place: Path, *ordinals: int) -> tuple[dict[int, Proven], dict[int, str]]:
         place.mkdir(exist_ok=True)
-        return await (await self.exporter()).prove(self.picks(*ordinals), place)
+        proofs = await (await self.exporter()).prove(self.picks(*ordinals), place)
+        return proofs.proven, proofs.dropped
 
     async def publish(self, place: Path, *ordinals: int) -> list[Still]:
         proven, reasons = await self.prove(place, *ordinals)
@@ -222,25 +230,25 @@ async def test_a_frame_that_one_thread_does_not_decode_again_makes_the_film_unst
     bench = Bench(film, tmp_path / "out")
     exporter = await bench.exporter()
     (tmp_path / "sound").mkdir()
-    await exporter.prove(bench.picks(3, 8), tmp_path / "sound")
-    assert not exporter.unsteady
+    assert not (await exporter.prove(bench.picks(3, 8), tmp_path / "sound")).unsteady
     bench.frames[8] = replace(bench.frames[8], hash="0" * 40)
     (tmp_path / "odd").mkdir()
-    await exporter.prove(bench.picks(3, 8), tmp_path / "odd")
-    assert exporter.unsteady
+    assert (await exporter.prove(bench.picks(3, 8), tmp_path / "odd")).unsteady
 
 
-async def test_a_reference_decoder_that_hangs_is_given_up(film: Path, tmp_path: Path) -> None:
+async def test_a_reference_decoder_that_hangs_is_given_up(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bench = Bench(film, tmp_path / "out", exact=True)
     release = threading.Event()
 
-    def hang(wanted: frozenset[int], image: ffmpeg_arguments.ImageFormat) -> Iterator[Frame]:
+    def hang(*_: Any, **__: Any) -> Iterator[Frame]:
         release.wait(30)
         yield from ()
 
-    bench.redecode = hang  # type: ignore[method-assign]
+    monkeypatch.setattr("daemon.pipeline.reference.decode_frames", hang)
+    bench.stall_seconds = 0.2
     exporter = await bench.exporter()
-    exporter._stuck_seconds = 0.2
     (tmp_path / "work").mkdir()
     with pytest.raises(VideoError) as caught:
         await exporter.prove(bench.picks(3), tmp_path / "work")

@@ -17,6 +17,7 @@ from PIL import Image
 
 from daemon.config.output import ExportConfig, OutputConfig
 from daemon.export import ffmpeg_arguments
+from daemon.export.image_format import ImageFormat
 from daemon.model import Method
 from tests import corpus, films
 from tests.integration.export.test_exporter import Bench
@@ -122,7 +123,7 @@ async def test_an_export_costs_little_more_than_a_decode_pass_and_the_encoding(
             stills = await bench.publish(tmp_path / f"work{number}", *ordinals)
         assert len(stills) == 50
         raw = b"".join(np.asarray(Image.open(still.path)).tobytes() for still in stills)
-        encoder = ffmpeg_arguments.encoder_arguments(ffmpeg_arguments.ImageFormat("png", 8))
+        encoder = ffmpeg_arguments.encoder_arguments(ImageFormat("png", 8))
         encode = [ffmpeg_binary, "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-video_size", "1920x1080"]
         with measured(took["encode"]):
             subprocess.run([*encode, "-i", "-", *encoder, str(tmp_path / "e%d.png")], input=raw, check=True)

@@ -8,8 +8,9 @@ from pathlib import Path
 from daemon.config.schema import Config
 from daemon.config.service import DatabaseConfig
 from daemon.inbox import identity
+from daemon.job import VideoJob
 from daemon.model import Status
-from daemon.pipeline.score_video import Pipeline
+from daemon.pipeline.score_video import VideoScorer
 from daemon.scoring.batcher import Batcher
 from daemon.store.store import Store
 from tests import films
@@ -23,10 +24,10 @@ async def test_a_video_that_was_just_being_opened_is_given_back(tmp_path: Path) 
         await store.enqueue(identity.fingerprint(film))
         record = await store.claim(Status.QUEUED, Status.SCORING)
         assert record is not None
-        pipeline = Pipeline(Config(), store, lambda _: None)
-        pipeline.stop()
+        scorer = VideoScorer(Config(), store, lambda _: None)
+        scorer.stop()
         with ThreadPoolExecutor(1) as thread:
-            assert not await pipeline.score(record, Batcher(StubScorer(), thread))
+            assert not await scorer.score(VideoJob.of(record, 60.0), Batcher(StubScorer(), thread))
         assert await store.hashes(record.id) == []
     finally:
         await store.close()

@@ -25,16 +25,19 @@ from daemon.config.service import DatabaseConfig
 from daemon.decode.frames import decode_frames
 from daemon.export import ffmpeg_process
 from daemon.inbox import identity
+from daemon.job import VideoJob
 from daemon.model import FileIdentity, Selection, Status, Still, VideoRecord
 from daemon.pipeline import refine, select_frames
-from daemon.pipeline.export_video import Finalizer
-from daemon.pipeline.score_video import Pipeline
-from daemon.pipeline.select_frames import Chooser
+from daemon.pipeline.export_video import Exported, VideoExporter
+from daemon.pipeline.score_video import VideoScorer
+from daemon.pipeline.select_frames import FrameSelector
 from daemon.scoring.batcher import Batcher
 from daemon.store.connection import SCHEMA_VERSION
 from daemon.store.store import Store
 from tests import edited, films
 from tests.stub import StubScorer
+
+STALL_SECONDS = 60.0
 
 
 def config_in(folder: Path, **select: Any) -> Config:
@@ -53,20 +56,30 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     await opened.close()
 
 
+async def score(store: Store, config: Config, record: VideoRecord, thread: ThreadPoolExecutor) -> bool:
+    job = VideoJob.of(record, STALL_SECONDS)
+    return await VideoScorer(config, store, lambda _: None).score(job, Batcher(StubScorer(), thread))
+
+
 async def scored(store: Store, config: Config, film: Path) -> VideoRecord:
     video_id = await store.enqueue(identity.fingerprint(film))
     record = await store.claim(Status.QUEUED, Status.SCORING)
     assert record is not None
     with ThreadPoolExecutor(1) as thread:
-        assert await Pipeline(config, store, lambda _: None).score(record, Batcher(StubScorer(), thread))
+        assert await score(store, config, record, thread)
     return await store.video(video_id)
 
 
 async def finished(store: Store, config: Config, film: Path) -> tuple[VideoRecord, list[Still]]:
     record = await scored(store, config, film)
     capabilities = await ffmpeg_process.probe_binary(ffmpeg_process.find_binary(""))
-    stills = await Finalizer(config, store).finish(record, capabilities)
-    return await store.video(record.id), stills
+    exported = await VideoExporter(config, store, capabilities).export(VideoJob.of(record, STALL_SECONDS))
+    assert isinstance(exported, Exported)
+    return await store.video(record.id), list(exported.stills)
+
+
+def selector(store: Store, config: Config, record: VideoRecord, refiner: refine.Refiner | None = None) -> FrameSelector:
+    return FrameSelector(config, store, VideoJob.of(record, STALL_SECONDS), refiner or refine.Refiner(config, store))
 
 
 def painted(path: Path, pictures: list[Any]) -> Path:
@@ -182,7 +195,7 @@ async def test_choosing_again_exports_only_what_is_missing(
         exported.append(1)
         return await run(capabilities, arguments, *rest)
 
-    for stage in ("score_video", "refine", "export_video"):
+    for stage in ("score_video", "refine", "reference"):
         monkeypatch.setattr(f"daemon.pipeline.{stage}.decode_frames", counted)
     monkeypatch.setattr(ffmpeg_process, "run", watched)
     rows = await store.rows_of(record.id, range(200))
@@ -215,7 +228,7 @@ async def test_frames_without_features_are_chosen_by_score_and_it_is_said(tmp_pa
     record = await scored(store, config, edited_film(tmp_path / "film.mp4"))
     with sqlite3.connect(config.database.path) as other:
         other.execute("DELETE FROM features WHERE frame % 2")
-    chosen = await Chooser(config, store, record).choose()
+    chosen = await selector(store, config, record).select()
     assert len(chosen.picks) == 3
     assert chosen.reasons["strategy"] == "best"
     assert "95 of 190 frames were scored by a version that kept no features" in chosen.reasons["because"]
@@ -233,7 +246,7 @@ async def test_features_are_there_after_a_restart_and_the_same(tmp_path: Path, s
     again = await store.claim(Status.QUEUED, Status.SCORING)
     assert again is not None
     with ThreadPoolExecutor(1) as thread:
-        assert await Pipeline(config, store, lambda _: None).score(again, Batcher(StubScorer(), thread))
+        assert await score(store, config, again, thread)
     assert [one async for part in store.feature_records(record.id) for one in part] == before
 
 
@@ -251,7 +264,7 @@ async def test_a_database_of_version_1_is_lifted_in_place(tmp_path: Path) -> Non
     old.close()
     store = await Store.open(config.database)
     try:
-        chosen = await Chooser(config, store, await store.video(1)).choose()
+        chosen = await selector(store, config, await store.video(1)).select()
         assert len(chosen.picks) == 4
         assert "kept no features" in chosen.reasons["because"]
         assert len(await store.hashes(1)) == 100
@@ -266,6 +279,7 @@ async def test_a_second_metric_orders_the_shortlist(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pictures: list[int] = []
+    closed = 0
 
     class Second(StubScorer):
         identity = "second|1"
@@ -275,6 +289,10 @@ async def test_a_second_metric_orders_the_shortlist(
         def score(self, batch: Any) -> Any:
             pictures.append(len(batch))
             return [replace(one, score=-(one.score or 0.0)) for one in super().score(batch)]
+
+        def close(self) -> None:
+            nonlocal closed
+            closed += 1
 
     opened: list[ScoreConfig] = []
 
@@ -286,7 +304,8 @@ async def test_a_second_metric_orders_the_shortlist(
     config = config_in(tmp_path, count=3, min_gap_seconds=0.5)
     record = await scored(store, config, edited_film(tmp_path / "film.mp4"))
     second = config.model_copy(update={"score": ScoreConfig(refine={"metric": "piqe", "share": 0.2})})
-    chosen = await Chooser(second, store, record).choose()
+    refiner = refine.Refiner(second, store)
+    chosen = await selector(store, second, record, refiner).select()
     stored = (await store.refined(record.id, "piqe"))["second|1"]
     good = (await store.verdicts(record.id))["good"]
     assert sum(pictures) == len(stored)
@@ -296,10 +315,13 @@ async def test_a_second_metric_orders_the_shortlist(
     assert all(rows[pick.frame].score == pick.score for pick in chosen.picks)
     assert opened[0].metric == "piqe"
     # All of it is stored by this very scorer: choosing again scores nothing and gives the same.
-    assert await Chooser(second, store, record).choose() == chosen
+    assert await selector(store, second, record, refiner).select() == chosen
     assert sum(pictures) == len(stored)
+    assert len(opened) == 1, "kept open from one choice to the next"
+    await refiner.close()
+    assert closed == 1
     Second.identity = "second|2"
-    await Chooser(second, store, record).choose()
+    await selector(store, second, record).select()
     assert sum(pictures) == 2 * len(stored), "scores of another identity are never used"
 
 
@@ -309,7 +331,7 @@ async def test_piqe_over_niqe_without_any_download(tmp_path: Path, store: Store,
     config = config_in(tmp_path, count=3)
     second = config.model_copy(update={"score": ScoreConfig(refine={"metric": "piqe", "share": 0.02})})
     record = await scored(store, config, clips["bikes.mp4"])
-    chosen = await Chooser(second, store, record).choose()
+    chosen = await selector(store, second, record).select()
     assert len(chosen.picks) == 3
     assert all(pick.reason.refined is not None for pick in chosen.picks)
     (identity,) = await store.refined(record.id, "piqe")
@@ -373,7 +395,7 @@ async def test_selecting_is_quick_and_small(tmp_path: Path, store: Store, count:
         taken: list[float] = []
         for _ in range(3):
             started = time.perf_counter()
-            chosen = await Chooser(config, store, record).choose()
+            chosen = await selector(store, config, record).select()
             taken.append(time.perf_counter() - started)
     finally:
         done.set()

@@ -9,6 +9,7 @@ import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,13 @@ from daemon.errors import ExportError, Kind, ScorerError, StillwatchError, Store
 from daemon.events import ignore
 from daemon.export import disk_space
 from daemon.inbox import identity
+from daemon.job import VideoJob
 from daemon.model import Outcome, Picture, Status, VideoRecord
-from daemon.pipeline.workers import DEVICE_LOSSES, Workers, wind_down, workers
+from daemon.pipeline import record_failure
+from daemon.pipeline.workers import Workers, running_workers
 from daemon.runtime.retry import StagePause
+from daemon.runtime.tasks import wind_down
+from daemon.scoring.batcher import DEVICE_LOSSES
 from daemon.store.store import Store
 from tests import films
 from tests.stub import StubScorer
@@ -111,12 +116,12 @@ def logged() -> Iterator[list[EventDict]]:
 
 @asynccontextmanager
 async def working(config: Config, store: Store) -> AsyncIterator[tuple[Workers, list[asyncio.Task[None]]]]:
-    async with workers(config, store, lambda _: None) as crew:
-        tasks = crew.start()
+    async with running_workers(config, store, lambda _: None) as workers:
+        tasks = workers.start()
         try:
-            yield crew, tasks
+            yield workers, tasks
         finally:
-            crew.stop()
+            workers.stop()
             await wind_down(tasks, 10.0)
 
 
@@ -125,15 +130,15 @@ async def film(store: Store, folder: Path, name: str = "film.mkv", **options: An
     return await store.enqueue(identity.fingerprint(path))
 
 
-async def ended(crew: Workers, tasks: list[asyncio.Task[None]], store: Store, *ids: int) -> list[VideoRecord]:
+async def ended(workers: Workers, tasks: list[asyncio.Task[None]], store: Store, *ids: int) -> list[VideoRecord]:
     """The rows of the videos once each has come to its end."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
-            crew.changed.clear()
+            workers.changed.clear()
             rows = [await store.video(one) for one in ids]
             if all(row.status.final for row in rows):
                 return rows
-            changed = asyncio.create_task(crew.changed.wait())
+            changed = asyncio.create_task(workers.changed.wait())
             done, _ = await asyncio.wait([changed, *tasks], return_when=asyncio.FIRST_COMPLETED)
             changed.cancel()
             for task in done - {changed}:
@@ -156,8 +161,8 @@ async def test_a_lost_device_is_opened_again_and_its_video_scored_to_the_end(
 ) -> None:
     fragile.losses = frozenset({2})
     one = await film(store, tmp_path)
-    async with working(config, store) as (crew, tasks):
-        (row,) = await ended(crew, tasks, store, one)
+    async with working(config, store) as (workers, tasks):
+        (row,) = await ended(workers, tasks, store, one)
     assert (row.status, row.frames_decoded, row.frames_scored, row.attempts) == (Status.DONE, 24, 24, 0)
     assert fragile.opened == 2
     assert [event["losses"] for event in logged if event["event"] == "scorer.lost"] == [1]
@@ -169,8 +174,8 @@ async def test_a_device_that_is_lost_again_and_again_ends_the_process(
     fragile.losses = frozenset(range(1, 100))
     ids = [await film(store, tmp_path, f"{n}.mkv", numbers=range(n, n + 24)) for n in range(3)]
     with pytest.raises(ScorerError, match="the device has gone"):
-        async with working(config, store) as (crew, tasks):
-            await ended(crew, tasks, store, *ids)
+        async with working(config, store) as (workers, tasks):
+            await ended(workers, tasks, store, *ids)
     rows = [await store.video(one) for one in ids]
     assert fragile.opened == DEVICE_LOSSES
     assert sum(row.attempts for row in rows) == DEVICE_LOSSES, "the loss counts against the video that met it"
@@ -180,7 +185,7 @@ async def test_a_device_that_is_lost_again_and_again_ends_the_process(
 async def test_an_export_in_between_does_not_hide_that_the_device_is_lost_again_and_again(
     config: Config, store: Store, tmp_path: Path, fragile: type[FragileScorer]
 ) -> None:
-    async with working(config, store) as (crew, tasks):
+    async with working(config, store) as (workers, tasks):
         # Its own loops would take the film before the test does.
         for task in tasks:
             task.cancel()
@@ -188,13 +193,13 @@ async def test_an_export_in_between_does_not_hide_that_the_device_is_lost_again_
         exported = await film(store, tmp_path, "exported.mkv")
         record = await store.claim(Status.QUEUED, Status.SCORING, [exported])
         assert record is not None
-        await crew._score(record)
-        crew._losses = 2
+        await workers._score(VideoJob.of(record, 30.0))
+        workers._batcher._losses = 2
         scored = await store.claim(Status.SCORED, Status.EXPORTING, [exported])
         assert scored is not None
-        await crew._one(scored, Status.SCORED, crew._finish, StagePause("exporting", crew._stop, 0.1))
+        await workers._turn(VideoJob.of(scored, 30.0), workers._exporting, StagePause("exporting", workers._stop, 0.1))
         assert (await store.video(exported)).status is Status.DONE
-        assert crew._losses == 2
+        assert workers._batcher._losses == 2
 
 
 async def test_the_video_that_costs_the_device_each_time_is_set_aside_and_the_others_go_on(
@@ -203,8 +208,8 @@ async def test_the_video_that_costs_the_device_each_time_is_set_aside_and_the_ot
     fragile.losses = frozenset({1, 2})
     slow = config.model_copy(update={"service": config.service.model_copy(update={"retry_seconds": 0.001})})
     bad, good = await film(store, tmp_path, "bad.mkv"), await film(store, tmp_path, "good.mkv", frames=30)
-    async with working(slow, store) as (crew, tasks):
-        first, second = await ended(crew, tasks, store, bad, good)
+    async with working(slow, store) as (workers, tasks):
+        first, second = await ended(workers, tasks, store, bad, good)
     assert sorted([first.status, second.status]) in ([Status.DONE, Status.DONE], [Status.DONE, Status.FAILED])
     assert second.status is Status.DONE
 
@@ -228,8 +233,8 @@ async def test_a_file_that_hangs_the_decoder_is_set_aside_and_the_next_is_done(
     monkeypatch.setattr("daemon.pipeline.score_video.JOIN_SECONDS", 0.1)
     bad, good = await film(store, tmp_path, "hangs.mkv"), await film(store, tmp_path, "good.mkv", frames=30)
     try:
-        async with working(impatient, store) as (crew, tasks):
-            first, second = await ended(crew, tasks, store, bad, good)
+        async with working(impatient, store) as (workers, tasks):
+            first, second = await ended(workers, tasks, store, bad, good)
     finally:
         awake.set()
     assert (first.status, first.error_kind) == (Status.FAILED, Kind.STUCK)
@@ -255,8 +260,8 @@ async def test_a_film_that_gets_further_than_the_last_time_is_no_suspect(
         forgiven.append((before, (await store.video(video_id)).attempts))
 
     monkeypatch.setattr(store, "reset_attempts", noted)
-    async with working(config, store) as (crew, tasks):
-        await ended(crew, tasks, store, one, other)
+    async with working(config, store) as (workers, tasks):
+        await ended(workers, tasks, store, one, other)
     assert forgiven == [(3, 1)], "once, and not for a film that was never under suspicion"
 
 
@@ -281,8 +286,8 @@ async def test_a_folder_elsewhere_that_is_away_holds_up_nobody_but_its_own_film(
 
     monkeypatch.setattr(os, "scandir", not_listed)
     once_more = config.model_copy(update={"service": config.service.model_copy(update={"max_retries": 0})})
-    async with working(once_more, store) as (crew, tasks):
-        rows = await ended(crew, tasks, store, *ids)
+    async with working(once_more, store) as (workers, tasks):
+        rows = await ended(workers, tasks, store, *ids)
     assert [(row.status, row.error_kind) for row in rows] == [
         (Status.FAILED, Kind.UNREADABLE),
         (Status.FAILED, Kind.UNREADABLE),
@@ -304,8 +309,8 @@ async def test_a_film_that_is_renamed_while_it_is_worked_on_needs_no_copy(
     claimed = await store.claim(Status.QUEUED, Status.SCORING, [one])
     assert claimed is not None
     await store.relocate(one, identity.fingerprint(renamed))
-    async with working(config, store) as (crew, _):
-        await crew._one(claimed, Status.QUEUED, crew._score, StagePause("scoring", crew._stop, 0.1))
+    async with working(config, store) as (workers, _):
+        await workers._turn(VideoJob.of(claimed, 30.0), workers._scoring, StagePause("scoring", workers._stop, 0.1))
         assert (await store.video(one)).status is Status.MISSING
         assert (await store.video(noted)).status is Status.REJECTED
 
@@ -320,16 +325,17 @@ async def test_a_cancellation_while_an_error_is_dealt_with_leaves_nothing_claime
         entered.set()
         await asyncio.Event().wait()
 
-    async def broken(_: VideoRecord) -> None:
+    async def broken(_: VideoJob) -> None:
         raise VideoError(Kind.DECODE, "no")
 
     claimed = await store.claim(Status.QUEUED, Status.SCORING, [one])
     assert claimed is not None
-    async with working(config, store) as (crew, _):
-        monkeypatch.setattr(crew, "_after", dealing)
-        task = asyncio.create_task(crew._one(claimed, Status.QUEUED, broken, StagePause("scoring", crew._stop, 0.1)))
+    async with working(config, store) as (workers, _):
+        monkeypatch.setattr(record_failure, "fail", dealing)
+        stage, pause = replace(workers._scoring, run=broken), StagePause("scoring", workers._stop, 0.1)
+        task = asyncio.create_task(workers._turn(VideoJob.of(claimed, 30.0), stage, pause))
         await asyncio.wait_for(entered.wait(), PATIENCE_SECONDS)
-        crew._stop.set()
+        workers._stop.set()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         row = await store.video(one)
@@ -341,16 +347,16 @@ async def test_damage_that_only_the_export_shows_is_scored_again_with_one_thread
 ) -> None:
     """Frame threads may give other planes than one thread does, without a word: here a stored hash stands for it."""
     one = await film(store, tmp_path)
-    async with working(config, store) as (crew, tasks):
-        await ended(crew, tasks, store, one)
+    async with working(config, store) as (workers, tasks):
+        await ended(workers, tasks, store, one)
     right = await store.hashes(one)
     picked = (await store.rows("stills", (1,)))[0]["frame"]
     async with store._writing() as db:
         await db.execute("UPDATE frames SET hash = 'other' WHERE frame = ?", (picked,))
         await db.execute("DELETE FROM stills")
     await store.set_status(one, Status.SCORED)
-    async with working(config, store) as (crew, tasks):
-        (row,) = await ended(crew, tasks, store, one)
+    async with working(config, store) as (workers, tasks):
+        (row,) = await ended(workers, tasks, store, one)
     assert (row.status, row.damaged, row.frames_scored) == (Status.DONE, True, 24)
     assert await store.hashes(one) == right
     assert picked in {still["frame"] for still in await store.rows("stills", (2,))}
@@ -362,16 +368,16 @@ async def test_a_film_whose_stills_cannot_be_proven_has_failed_and_is_not_done_w
     config: Config, store: Store, tmp_path: Path
 ) -> None:
     one = await film(store, tmp_path, frames=3)
-    async with working(config, store) as (crew, tasks):
-        await ended(crew, tasks, store, one)
+    async with working(config, store) as (workers, tasks):
+        await ended(workers, tasks, store, one)
     async with store._writing() as db:
         await db.execute("UPDATE frames SET hash = 'other'")
         await db.execute("DELETE FROM stills")
         # As for a film that was scored with one thread: nothing more can be tried.
         await db.execute("UPDATE videos SET damaged = 1")
     await store.set_status(one, Status.SCORED)
-    async with working(config, store) as (crew, tasks):
-        (row,) = await ended(crew, tasks, store, one)
+    async with working(config, store) as (workers, tasks):
+        (row,) = await ended(workers, tasks, store, one)
     assert (row.status, row.error_kind) == (Status.FAILED, Kind.UNPROVEN)
 
 
@@ -388,21 +394,21 @@ async def test_a_decoder_that_is_only_slow_is_waited_for(
 
     monkeypatch.setattr("daemon.pipeline.score_video.decode_frames", frames)
     one = await film(store, tmp_path, frames=10)
-    async with working(impatient, store) as (crew, tasks):
-        (row,) = await ended(crew, tasks, store, one)
+    async with working(impatient, store) as (workers, tasks):
+        (row,) = await ended(workers, tasks, store, one)
     assert (row.status, row.frames_scored) == (Status.DONE, 10), "a batch of 8 took three times stuck_seconds"
 
 
 async def test_a_scorer_that_hangs_ends_the_process_and_costs_the_video_an_attempt(
     impatient: Config, store: Store, tmp_path: Path, fragile: type[FragileScorer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("daemon.pipeline.workers.CLOSE_SECONDS", 0.1)
+    monkeypatch.setattr("daemon.scoring.batcher.CLOSE_SECONDS", 0.1)
     fragile.hang = threading.Event()
     one = await film(store, tmp_path)
     try:
         with pytest.raises(ScorerError, match="the scorer gave nothing"):
-            async with working(impatient, store) as (crew, tasks):
-                await ended(crew, tasks, store, one)
+            async with working(impatient, store) as (workers, tasks):
+                await ended(workers, tasks, store, one)
     finally:
         fragile.hang.set()
     row = await store.video(one)
@@ -422,8 +428,8 @@ async def test_a_cause_that_passes_is_tried_again_and_leaves_no_trace(
 ) -> None:
     failing = fail_times(monkeypatch, 2, ExportError(Kind.EXPORT, "ffmpeg was killed: look at the memory"))
     one = await film(store, tmp_path)
-    async with working(config, store) as (crew, tasks):
-        (row,) = await ended(crew, tasks, store, one)
+    async with working(config, store) as (workers, tasks):
+        (row,) = await ended(workers, tasks, store, one)
     assert failing == []
     assert (row.status, row.error, row.error_kind, row.retries) == (Status.DONE, None, None, 0)
     assert [e["again_in_s"] for e in logged if e["event"] == "video.postponed"] == [0.05, 0.1]
@@ -435,8 +441,8 @@ async def test_what_does_not_pass_fails_with_its_own_reason(
 ) -> None:
     fail_times(monkeypatch, 9, ExportError(Kind.EXPORT, "ffmpeg was killed: look at the memory"))
     one = await film(store, tmp_path)
-    async with working(config, store) as (crew, tasks):
-        (row,) = await ended(crew, tasks, store, one)
+    async with working(config, store) as (workers, tasks):
+        (row,) = await ended(workers, tasks, store, one)
     assert (row.status, row.error_kind, row.retries) == (Status.FAILED, Kind.EXPORT, config.service.max_retries)
     assert row.error == "ffmpeg was killed: look at the memory"
 
@@ -446,8 +452,8 @@ async def test_what_can_not_pass_is_not_tried_again(
 ) -> None:
     left = fail_times(monkeypatch, 9, ExportError(Kind.UNPROVEN, "no still was proven: retry"))
     one = await film(store, tmp_path)
-    async with working(config, store) as (crew, tasks):
-        (row,) = await ended(crew, tasks, store, one)
+    async with working(config, store) as (workers, tasks):
+        (row,) = await ended(workers, tasks, store, one)
     assert (row.status, row.error_kind, len(left)) == (Status.FAILED, Kind.UNPROVEN, 8)
 
 
@@ -483,12 +489,12 @@ async def test_a_full_output_disk_pauses_the_export_and_goes_on_when_there_is_ro
     monkeypatch.setattr(disk_space.shutil, "disk_usage", lambda _: usage._replace(free=free[0]))
     one = await film(store, tmp_path)
     two = await film(store, tmp_path, "second.mkv", frames=30)
-    async with working(config, store) as (crew, tasks):
+    async with working(config, store) as (workers, tasks):
         paused = await said(logged, "service.paused")
         while (await store.video(two)).status is not Status.SCORED:
             await asyncio.sleep(0.01)
         free[0] = usage.total
-        rows = await ended(crew, tasks, store, one, two)
+        rows = await ended(workers, tasks, store, one, two)
     assert (paused["stage"], paused["error_kind"]) == ("exporting", "disk_full")
     assert [(row.status, row.attempts, row.retries) for row in rows] == [(Status.DONE, 0, 0)] * 2
     assert [event["event"] for event in logged].count("service.paused") == 1, "said once"
@@ -513,8 +519,8 @@ async def test_a_video_that_needs_more_room_than_there_is_lets_the_others_go_fir
     monkeypatch.setattr(disk_space, "require", require)
     large = await film(store, tmp_path, "large.mkv", width=640, height=480)
     small = await film(store, tmp_path, "small.mkv", frames=30)
-    async with working(config, store) as (crew, tasks):
-        (row,) = await ended(crew, tasks, store, small)
+    async with working(config, store) as (workers, tasks):
+        (row,) = await ended(workers, tasks, store, small)
         waiting = await store.video(large)
     assert row.status is Status.DONE
     assert (waiting.status.final, waiting.retries) == (False, 0)
@@ -525,11 +531,11 @@ async def test_whoever_waits_in_the_foreground_is_told_instead(
 ) -> None:
     fail_times(monkeypatch, 99, ExportError(Kind.DISK_FULL, "the disk is full: make room"))
     one = await film(store, tmp_path)
-    async with workers(config, store, ignore, among=[one]) as crew:
-        tasks = crew.start()
+    async with running_workers(config, store, ignore, among=[one]) as workers:
+        tasks = workers.start()
         with pytest.raises(ExportError, match="make room"):
-            await ended(crew, tasks, store, one)
-        crew.stop()
+            await ended(workers, tasks, store, one)
+        workers.stop()
         await wind_down(tasks, 10.0)
     row = await store.video(one)
     assert (row.status, row.attempts, row.retries) == (Status.SCORED, 0, 0)
@@ -562,14 +568,13 @@ async def test_a_stop_in_the_middle_of_a_slow_decode_gives_the_video_back(
             held.wait(PATIENCE_SECONDS)
         yield from real(*arguments, **options)
 
-    monkeypatch.setattr("daemon.pipeline.export_video.decode_frames", frames)
-    monkeypatch.setattr("daemon.export.exporter._ALIKE", set())
+    monkeypatch.setattr("daemon.pipeline.reference.decode_frames", frames)
     one = await film(store, tmp_path)
     try:
-        async with workers(config, store, ignore) as crew:
-            tasks = crew.start()
+        async with running_workers(config, store, ignore) as workers:
+            tasks = workers.start()
             await asyncio.to_thread(going.wait, PATIENCE_SECONDS)
-            crew.stop()
+            workers.stop()
             await wind_down(tasks, 0.1)
     finally:
         held.set()
@@ -582,7 +587,7 @@ async def test_a_second_metric_that_does_not_exist_stops_the_start(
 ) -> None:
     score = config.score.model_copy(update={"refine": config.score.refine.model_copy(update={"metric": "nosuch"})})
     with pytest.raises(ScorerError, match="nosuch"):
-        async with workers(config.model_copy(update={"score": score}), store, ignore):
+        async with running_workers(config.model_copy(update={"score": score}), store, ignore):
             pass
 
 
@@ -593,10 +598,10 @@ async def test_a_full_database_disk_pauses_the_scoring_and_loses_nothing(
     one = await film(store, tmp_path, frames=1500, width=64, height=64)
     (pages,) = await (await store._db.execute("PRAGMA page_count")).fetchone() or (0,)
     await store._db.execute(f"PRAGMA max_page_count = {pages + 4}")
-    async with working(config, store) as (crew, tasks):
+    async with working(config, store) as (workers, tasks):
         assert (await said(logged, "service.paused"))["error_kind"] == "disk_full"
         await store._db.execute("PRAGMA max_page_count = 1000000")
-        (row,) = await ended(crew, tasks, store, one)
+        (row,) = await ended(workers, tasks, store, one)
     assert (row.status, row.frames_decoded, row.frames_scored, row.attempts) == (Status.DONE, 1500, 1500, 0)
     table = await store.score_table(one)
     assert table.frame.tolist() == list(range(1500))
@@ -608,12 +613,12 @@ async def test_another_program_that_holds_the_database_is_waited_for(
     one = await film(store, tmp_path)
     other = sqlite3.connect(config.database.path, isolation_level=None)
     try:
-        async with working(config, store) as (crew, tasks):
+        async with working(config, store) as (workers, tasks):
             other.execute("BEGIN IMMEDIATE")
-            crew.wake()
+            workers.wake()
             paused = await said(logged, "service.paused")
             other.execute("ROLLBACK")
-            (row,) = await ended(crew, tasks, store, one)
+            (row,) = await ended(workers, tasks, store, one)
     finally:
         other.close()
     assert paused["error_kind"] == "busy"
@@ -630,8 +635,8 @@ async def test_a_database_that_is_broken_ends_the_process(
 
     monkeypatch.setattr(store, "begin_scoring", broken)
     with pytest.raises(StoreError, match="refuses"):
-        async with working(config, store) as (crew, tasks):
-            await ended(crew, tasks, store, one)
+        async with working(config, store) as (workers, tasks):
+            await ended(workers, tasks, store, one)
 
 
 @pytest.mark.parametrize("stage", ["paused", "idle", "postponed"])
@@ -645,14 +650,14 @@ async def test_a_stop_is_quick_while_nothing_can_be_done(
         kind = Kind.DISK_FULL if stage == "paused" else Kind.EXPORT
         fail_times(monkeypatch, 1, ExportError(kind, "not now"))
         await film(store, tmp_path)
-    async with workers(patient, store, lambda _: None) as crew:
-        tasks = crew.start()
+    async with running_workers(patient, store, lambda _: None) as workers:
+        tasks = workers.start()
         await (
             said(logged, f"{'service' if stage == 'paused' else 'video'}.{stage}")
             if stage != "idle"
             else asyncio.sleep(0)
         )
-        crew.stop()
+        workers.stop()
         async with asyncio.timeout(5.0):
             await asyncio.gather(*tasks)
 

@@ -12,8 +12,10 @@ import pytest
 from daemon.analysis.measure import measure
 from daemon.config.schema import Config
 from daemon.config.service import DatabaseConfig
+from daemon.job import VideoJob
 from daemon.model import FileIdentity, Scored
-from daemon.pipeline.select_frames import Chooser
+from daemon.pipeline.refine import Refiner
+from daemon.pipeline.select_frames import FrameSelector
 from daemon.store.store import Store
 from tests.acceptance.harness import cli
 
@@ -55,10 +57,10 @@ async def test_two_million_frames_slow_nothing_down(tmp_path: Path) -> None:
         settings = Config.model_validate({"select": {"count": 100}})
         record = await store.video(video_id)
         started = time.perf_counter()
-        first = await Chooser(settings, store, record).choose()
+        first = await FrameSelector(settings, store, VideoJob.of(record, 60.0), Refiner(settings, store)).select()
         judging = time.perf_counter() - started
         started = time.perf_counter()
-        again = await Chooser(settings, store, record).choose()
+        again = await FrameSelector(settings, store, VideoJob.of(record, 60.0), Refiner(settings, store)).select()
         choosing = time.perf_counter() - started
     finally:
         await store.close()

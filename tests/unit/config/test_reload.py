@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import structlog
@@ -14,8 +14,7 @@ import structlog
 from daemon.config.reload import LIVE, reload
 from daemon.config.schema import Config
 from daemon.errors import ConfigError
-from daemon.pipeline.workers import Workers
-from daemon.service.daemon import _hangup
+from daemon.service.signals import reload_on_hangup
 
 
 def wanted(**sections: dict[str, Any]) -> Config:
@@ -51,7 +50,9 @@ def test_every_live_key_is_a_setting(name: str) -> None:
 # The signal
 
 
-class Crew:
+class Running:
+    """Takes over configurations as the workers do."""
+
     def __init__(self) -> None:
         self.config = Config()
 
@@ -68,7 +69,7 @@ def hangups() -> Iterator[list[int]]:
     signal.signal(signal.SIGHUP, before)
 
 
-async def hang_up(answer: Callable[[], Config], crew: Crew) -> list[Any]:
+async def hang_up(answer: Callable[[], Config], workers: Running) -> list[Any]:
     """Send HUP; what the daemon then says."""
     read = asyncio.Event()
 
@@ -76,7 +77,10 @@ async def hang_up(answer: Callable[[], Config], crew: Crew) -> list[Any]:
         read.set()
         return answer()
 
-    with structlog.testing.capture_logs() as events, _hangup(read_config, cast("Workers", crew)):
+    with (
+        structlog.testing.capture_logs() as events,
+        reload_on_hangup(workers.config, read_config, workers.reconfigure),
+    ):
         os.kill(os.getpid(), signal.SIGHUP)
         await read.wait()
     return events
@@ -90,10 +94,10 @@ def fails(error: Exception) -> Callable[[], Config]:
 
 
 async def test_hup_takes_over_the_configuration_as_it_is_now(hangups: list[int]) -> None:
-    crew = Crew()
-    (event,) = await hang_up(lambda: wanted(select={"count": 3}), crew)
+    workers = Running()
+    (event,) = await hang_up(lambda: wanted(select={"count": 3}), workers)
     assert (event["event"], event["changed"]) == ("service.reloaded", ["select.count"])
-    assert crew.config.select.count == 3
+    assert workers.config.select.count == 3
     assert hangups == []
 
 
@@ -106,14 +110,14 @@ async def test_hup_takes_over_the_configuration_as_it_is_now(hangups: list[int])
     ],
 )
 async def test_whatever_is_wrong_with_the_configuration_the_old_one_stays(error: Exception, sentence: str) -> None:
-    crew = Crew()
-    (event,) = await hang_up(fails(error), crew)
+    workers = Running()
+    (event,) = await hang_up(fails(error), workers)
     assert (event["event"], event["error"]) == ("service.reload_failed", sentence)
     assert event.get("exc_info", False) is not isinstance(error, ConfigError)
-    assert crew.config == Config()
+    assert workers.config == Config()
 
 
 async def test_before_and_after_hup_is_somebody_elses(hangups: list[int]) -> None:
-    await hang_up(Config, Crew())
+    await hang_up(Config, Running())
     os.kill(os.getpid(), signal.SIGHUP)
     assert hangups == [signal.SIGHUP]

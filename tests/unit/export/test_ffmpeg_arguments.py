@@ -15,13 +15,14 @@ from daemon.export.ffmpeg_arguments import (
     HASHES,
     SCRIPT,
     Capabilities,
-    ImageFormat,
     encode_arguments,
     export_arguments,
     filter_graph,
     select_expression,
 )
+from daemon.export.image_format import ImageFormat
 from daemon.media import filters
+from daemon.media.source import DEMUXERS
 from daemon.model import VideoInfo
 
 PNG = ImageFormat("png", 8)
@@ -48,7 +49,7 @@ INFO = VideoInfo(
 def arguments(
     ordinals: Sequence[int] = (4, 9), image: ImageFormat = PNG, info: VideoInfo = INFO, hwaccel: str = "none"
 ) -> list[str]:
-    return export_arguments(FFMPEG, info, ordinals, image, "mov,matroska", hwaccel=hwaccel)[0]
+    return export_arguments(FFMPEG, info, ordinals, image, hwaccel=hwaccel)[0]
 
 
 def value(found: list[str], option: str) -> str:
@@ -123,7 +124,7 @@ def test_input_options_stand_before_the_input() -> None:
 def test_only_local_files_and_known_containers_are_opened() -> None:
     found = arguments()
     assert value(found, "-protocol_whitelist") == "file"
-    assert value(found, "-format_whitelist") == "mov,matroska"
+    assert value(found, "-format_whitelist") == DEMUXERS
     assert value(found, "-i") == "file:/in/a.mp4"
 
 
@@ -137,7 +138,7 @@ def test_ffmpeg_never_reads_the_terminal_and_never_turns_or_crops_by_itself() ->
 
 def test_an_option_that_the_binary_does_not_know_is_not_given() -> None:
     old = Capabilities("ffmpeg", "6.1", apply_cropping=False, script_option="-filter_complex_script")
-    assert "-apply_cropping" not in export_arguments(old, INFO, [1], PNG, "mov", hwaccel="none")[0]
+    assert "-apply_cropping" not in export_arguments(old, INFO, [1], PNG, hwaccel="none")[0]
 
 
 @pytest.mark.parametrize("hwaccel", ["auto", "cuda", "vaapi"])
@@ -178,7 +179,7 @@ def test_the_encoder_fits_the_format(image: ImageFormat, codec: str, pixels: str
     ("count", "in_file"), [(1, False), (500, False), (30_000, True)], ids=["one", "hundreds", "thousands"]
 )
 def test_a_graph_too_long_for_an_argument_goes_into_a_file(count: int, in_file: bool) -> None:
-    found, graph = export_arguments(FFMPEG, INFO, range(1_000_000, 1_000_000 + count), PNG, "mov", hwaccel="none")
+    found, graph = export_arguments(FFMPEG, INFO, range(1_000_000, 1_000_000 + count), PNG, hwaccel="none")
     assert (len(graph) > ARGUMENT_LIMIT_BYTES) is in_file
     if in_file:
         assert value(found, "-/filter_complex") == SCRIPT

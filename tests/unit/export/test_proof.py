@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from daemon.export.ffmpeg_arguments import HASHES, ImageFormat
+from daemon.export.ffmpeg_arguments import HASHES
+from daemon.export.image_format import ImageFormat
 from daemon.export.metadata import PNG_SIGNATURE
 from daemon.export.proof import Evidence, ProofError, check_batch, check_image, png_depth, read_sidecar, sha256_of
 

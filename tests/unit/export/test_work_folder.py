@@ -53,8 +53,8 @@ def names(folder: Path) -> list[str]:
 # The folder
 
 
-def test_a_workshop_is_a_hidden_fresh_folder_beside_the_stills(tmp_path: Path) -> None:
-    with work_folder.workshop(tmp_path / "out", 7) as place:
+def test_a_work_folder_is_a_hidden_fresh_folder_beside_the_stills(tmp_path: Path) -> None:
+    with work_folder.fresh(tmp_path / "out", 7) as place:
         assert place.parent == tmp_path / "out" / FOLDER
         assert FOLDER.startswith(".")
         assert place.name == f"{os.getpid()}-7"
@@ -65,12 +65,12 @@ def test_what_an_earlier_run_left_in_it_is_gone(tmp_path: Path) -> None:
     left = tmp_path / FOLDER / f"{os.getpid()}-7" / "batch"
     left.mkdir(parents=True)
     (left / "1.png").touch()
-    with work_folder.workshop(tmp_path, 7) as place:
+    with work_folder.fresh(tmp_path, 7) as place:
         assert names(place) == []
 
 
 def test_it_leaves_nothing_behind(tmp_path: Path) -> None:
-    with work_folder.workshop(tmp_path, 7) as place:
+    with work_folder.fresh(tmp_path, 7) as place:
         (place / "batch").mkdir()
         (place / "batch" / "1.png").touch()
     assert names(tmp_path) == []
@@ -78,7 +78,7 @@ def test_it_leaves_nothing_behind(tmp_path: Path) -> None:
 
 def test_it_leaves_nothing_behind_when_the_work_fails(tmp_path: Path) -> None:
     def work() -> None:
-        with work_folder.workshop(tmp_path, 7) as place:
+        with work_folder.fresh(tmp_path, 7) as place:
             (place / "1.png").touch()
             raise RuntimeError
 
@@ -87,16 +87,16 @@ def test_it_leaves_nothing_behind_when_the_work_fails(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
-def test_it_leaves_another_videos_workshop_alone(tmp_path: Path) -> None:
-    with work_folder.workshop(tmp_path, 7) as one:
-        with work_folder.workshop(tmp_path, 8):
+def test_it_leaves_another_videos_work_folder_alone(tmp_path: Path) -> None:
+    with work_folder.fresh(tmp_path, 7) as one:
+        with work_folder.fresh(tmp_path, 8):
             pass
         assert one.is_dir()
 
 
 def test_an_output_that_cannot_be_written_is_an_export_error_with_the_fix(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("a file")
-    with pytest.raises(ExportError, match="cannot be written") as caught, work_folder.workshop(tmp_path / "out", 7):
+    with pytest.raises(ExportError, match="cannot be written") as caught, work_folder.fresh(tmp_path / "out", 7):
         pass
     assert caught.value.kind is Kind.EXPORT
     assert str(tmp_path / "out") in caught.value.sentence

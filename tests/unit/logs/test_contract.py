@@ -15,7 +15,8 @@ from tests.events import COMMON, EVENTS, FACTS, MEANINGS, SCHEMA, check_line, fa
 
 ROOT = Path(__file__).parents[3]
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
-LOGGERS = re.compile(r"^(self\._)?(log|bound)$|^setup\.get\(\)$|^get\(\)$")
+LOGGERS = re.compile(r"^(self\._)?((job\.)?log|bound)$|^setup\.get\(\)$|^get\(\)$")
+BOUND = re.compile(r"^self\._log$|^bound$|^(self\._)?job\.log$")
 
 
 def calls() -> Iterator[tuple[list[str], set[str], bool]]:
@@ -28,7 +29,7 @@ def calls() -> Iterator[tuple[list[str], set[str], bool]]:
             if node.func.attr not in LEVELS or not LOGGERS.match(logger) or not node.args:
                 continue
             given = {keyword.arg for keyword in node.keywords if keyword.arg} - {"exc_info"}
-            yield names(node.args[0]), given, logger in ("self._log", "bound")
+            yield names(node.args[0]), given, bool(BOUND.match(logger))
 
 
 def names(argument: ast.expr) -> list[str]:

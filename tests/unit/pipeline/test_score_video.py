@@ -1,4 +1,4 @@
-"""The pure parts of a video's way: what state an error leaves, speed and progress."""
+"""The pure parts of a video's way: the parameters of a selection, speed and progress."""
 
 from __future__ import annotations
 
@@ -6,38 +6,12 @@ import pytest
 
 from daemon.config.choice import GatesConfig, SelectConfig, ShotsConfig
 from daemon.config.schema import Config
-from daemon.errors import ExportError, Kind, StoreError, VideoError
 from daemon.events import Progress
-from daemon.model import Status
-from daemon.pipeline.score_video import _Meter, status_after
+from daemon.pipeline.score_video import _Meter
 from daemon.pipeline.select_frames import selection_params
 from tests.clock import Clock, clock
 
 __all__ = ["clock"]
-
-
-# The state after an error
-
-
-@pytest.mark.parametrize("kind", Kind)
-def test_the_kind_of_an_error_decides_the_state(kind: Kind) -> None:
-    after = status_after(VideoError(kind, "a reason"))
-    if kind in (Kind.MISSING, Kind.CHANGED):
-        assert after is Status.MISSING
-    elif kind.rejects:
-        assert after is Status.REJECTED
-    else:
-        assert after is Status.FAILED
-    assert after.final
-
-
-def test_every_stages_errors_are_understood() -> None:
-    assert status_after(ExportError(Kind.DISK_FULL, "full")) is Status.FAILED
-    assert status_after(StoreError(Kind.DATABASE, "locked")) is Status.FAILED
-
-
-def test_an_error_that_nobody_foresaw_is_a_failure() -> None:
-    assert status_after(ZeroDivisionError()) is Status.FAILED
 
 
 # The parameters of a selection

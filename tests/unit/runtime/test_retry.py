@@ -41,10 +41,9 @@ def test_delays_grow_up_to_the_longest(retries: int, first: float, longest: floa
 async def test_a_pause_is_said_once_and_its_end_once(clock: Clock) -> None:
     pause = StagePause("exporting", asyncio.Event(), 0.001, monotonic=clock)
     waits: list[float] = []
-    pause.on_wait = lambda: waits.append(clock.now)
     with structlog.testing.capture_logs() as logged:
         for _ in range(3):
-            await pause.wait(FULL)
+            await pause.wait(FULL, lambda: waits.append(clock.now))
             clock.now += 10
         pause.went_well()
         pause.went_well()
@@ -63,7 +62,7 @@ async def test_work_is_tried_until_it_gets_through(clock: Clock) -> None:
             raise left.pop()
         return "done"
 
-    assert await StagePause("scoring", asyncio.Event(), 0.001, monotonic=clock).through(work) == "done"
+    assert await StagePause("scoring", asyncio.Event(), 0.001, monotonic=clock).retry_until_possible(work) == "done"
 
 
 async def test_a_stop_ends_the_wait_and_the_cause_is_raised(clock: Clock) -> None:
@@ -74,7 +73,7 @@ async def test_a_stop_ends_the_wait_and_the_cause_is_raised(clock: Clock) -> Non
         raise FULL
 
     with pytest.raises(ExportError):
-        await StagePause("scoring", stop, 3600.0, monotonic=clock).through(work)
+        await StagePause("scoring", stop, 3600.0, monotonic=clock).retry_until_possible(work)
 
 
 async def test_other_causes_are_raised_at_once(clock: Clock) -> None:
@@ -82,4 +81,4 @@ async def test_other_causes_are_raised_at_once(clock: Clock) -> None:
         raise VideoError(Kind.DECODE, "broken")
 
     with pytest.raises(VideoError):
-        await StagePause("scoring", asyncio.Event(), 3600.0, monotonic=clock).through(work)
+        await StagePause("scoring", asyncio.Event(), 3600.0, monotonic=clock).retry_until_possible(work)

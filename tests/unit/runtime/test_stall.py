@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
 
 import pytest
 
 from daemon.errors import Kind, VideoError
 from daemon.runtime import stall
-from daemon.runtime.stall import reading, run_in_abandonable_thread, with_stall_timeout
+from daemon.runtime.stall import run_in_abandonable_thread, with_stall_timeout
 
 
 @pytest.fixture(autouse=True)
@@ -94,64 +93,3 @@ async def test_what_a_thread_raises_is_raised_here() -> None:
 
     with pytest.raises(OSError, match="Input/output"):
         await run_in_abandonable_thread(broken, "broken")
-
-
-async def test_items_come_in_order_and_the_thread_ends() -> None:
-    before = threading.active_count()
-    async with reading(iter(range(100)), name="count", seconds=5.0, what="it") as items:
-        assert [item async for item in items] == list(range(100))
-    while threading.active_count() > before:
-        await asyncio.sleep(0)
-
-
-async def test_leaving_early_ends_the_reading() -> None:
-    closed = threading.Event()
-
-    def endless() -> Iterator[int]:
-        try:
-            number = 0
-            while True:
-                number += 1
-                yield number
-        finally:
-            closed.set()
-
-    async with reading(endless(), name="endless", seconds=5.0, what="it") as items:
-        async for item in items:
-            if item == 3:
-                break
-    assert await asyncio.to_thread(closed.wait, 10.0)
-
-
-async def test_an_error_follows_the_items_before_it() -> None:
-    def broken() -> Iterator[int]:
-        yield 1
-        raise ValueError("after one")
-
-    async with reading(broken(), name="broken", seconds=5.0, what="it") as items:
-        assert await anext(items) == 1
-        with pytest.raises(ValueError, match="after one"):
-            await anext(items)
-
-
-async def test_a_reader_that_decodes_without_giving_anything_gets_on() -> None:
-    count = 0
-    told = []
-
-    def searching() -> Iterator[str]:
-        nonlocal count
-        while len(told) < 20:
-            count += 1
-            threading.Event().wait(0.005)
-        yield "found"
-
-    async with reading(
-        searching(),
-        name="search",
-        seconds=0.1,
-        what="it",
-        progress=lambda: count,
-        on_progress=lambda: told.append(count),
-    ) as items:
-        assert [item async for item in items] == ["found"]
-    assert len(told) >= 20

@@ -1,0 +1,41 @@
+"""What a still is written as: file type, bits a sample, quality."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from daemon.config.output import OutputConfig
+from daemon.media import filters
+from daemon.model import VideoInfo
+
+Suffix = Literal["png", "jpg"]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFormat:
+    """How a still is written. ``depth`` is bits a sample; ``jpeg_quality`` is FFmpeg's ``-q:v``.
+
+    ``keep_hdr`` leaves PQ and HLG samples untouched.
+    """
+
+    suffix: Suffix
+    depth: int
+    jpeg_quality: int = 2
+    keep_hdr: bool = False
+
+    @property
+    def name(self) -> str:
+        """Everything that decides the file of a picture, in a word or two."""
+        kind = f"jpg q{self.jpeg_quality}" if self.suffix == "jpg" else f"png{self.depth}"
+        return f"{kind} hdr" if self.keep_hdr else kind
+
+
+def image_format(output: OutputConfig, info: VideoInfo) -> ImageFormat:
+    """The format of this video's stills: as configured, and as deep as the source where that is left open."""
+    if output.format == "jpeg":
+        return ImageFormat("jpg", 8, output.jpeg_quality)
+    if output.format == "png8":
+        return ImageFormat("png", 8)
+    depth = filters.bits(info, filters.layout_of(info))
+    return ImageFormat("png", depth, keep_hdr=output.hdr == "keep")
