@@ -18,7 +18,8 @@ from typing import IO
 import yaml
 from rich.console import Console
 
-from daemon.cli.render import Bars, print_stills
+from daemon.cli.live import Bars
+from daemon.cli.render import print_stills
 from daemon.config.load import load
 from daemon.config.schema import ENV_PREFIX, Config
 from daemon.errors import Kind, StillwatchError, StoreError

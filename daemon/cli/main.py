@@ -5,7 +5,7 @@ Everything heavy is imported inside the command that needs it: what scores nothi
 
 from __future__ import annotations
 
-import asyncio
+import gc
 import json
 import signal
 import sys
@@ -28,9 +28,14 @@ T = TypeVar("T")
 
 app = typer.Typer(
     no_args_is_help=True,
+    # Help as plain text: drawing it with rich takes twice the time of all the rest.
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Watch a folder, score every frame of every video, keep the best as proven stills.",
 )
+
+SHORT_COMMANDS = {"list", "show", "status"}
+"""They end before there is garbage to collect, and looking for it takes a tenth of their time."""
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="configuration file")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
@@ -57,11 +62,14 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[
+    context: typer.Context,
+    version: Annotated[  # noqa: ARG001 (its callback does the work)
         bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
     ] = False,
 ) -> None:
     """Shared by every command."""
+    if context.invoked_subcommand in SHORT_COMMANDS:
+        gc.disable()
 
 
 @app.command()
@@ -79,6 +87,8 @@ def init(
 def run(config: ConfigOption = None) -> None:
     """Watch the folder until a signal stops it."""
     # HUP asks for a reload and never ends the daemon, also before it listens. No SIG_IGN: its children would get it.
+    import asyncio
+
     signal.signal(signal.SIGHUP, lambda *_: None)
     from daemon.logs import setup
     from daemon.service import daemon
@@ -119,7 +129,10 @@ def once(
     as_json: JsonOption = False,
 ) -> None:
     """Take files through the same pipeline now, then exit: 0 all done, 1 any failed."""
-    from daemon.cli.render import Bars, print_stills
+    import asyncio
+
+    from daemon.cli.live import Bars
+    from daemon.cli.render import print_stills
     from daemon.logs import setup
     from daemon.observe.reports import summary
     from daemon.service import foreground
@@ -159,10 +172,12 @@ def status(
     ] = False,
 ) -> None:
     """What the daemon is doing."""
+    import asyncio
+
     if check:
         _check(config)
         return
-    from daemon.cli.render import Screen, print_status
+    from daemon.cli.render import print_status
     from daemon.observe.reports import current
 
     loaded = _load(config)
@@ -171,7 +186,10 @@ def status(
         _print_json(state) if as_json else print_status(state)
         return
 
+    from daemon.cli.live import Screen
+
     async def follow(store: Store) -> None:
+        gc.enable()
         with Screen(as_json=as_json) as screen:
             while True:
                 screen.draw(await current(store, loaded.database.path))
@@ -313,6 +331,8 @@ def verify(
 @app.command()
 def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Check ffmpeg, device, weights, folders, disk and inotify limits; says the fix for each."""
+    import asyncio
+
     from daemon.cli.doctor import examine
     from daemon.cli.render import print_doctor
     from daemon.logs import setup
@@ -354,6 +374,8 @@ def _load(path: Path | None) -> Config:
 
 def _with_store(config: Config, work: Callable[[Store], Awaitable[T]]) -> T:
     """Run one piece of work on the opened database."""
+    import asyncio
+
     from daemon.store.store import Store
 
     async def inner() -> T:

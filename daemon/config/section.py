@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 from pydantic import BaseModel, ConfigDict
+
+# No plugin of another package has a say in how the configuration is read, and looking for them takes time.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
 
 MIB = 1024 * 1024
 

@@ -18,10 +18,7 @@ from typing import Any
 
 from daemon import __version__
 from daemon.events import Event, Left, Progress, Taken
-from daemon.logs.setup import get
 from daemon.model import Status
-
-log = get(__name__)
 
 WRITE_SECONDS = 1.0
 
@@ -134,7 +131,10 @@ class ProgressFile:
     def _complain(self, error: OSError) -> None:
         """Once per trouble: nothing but ``status`` depends on the board."""
         if self._readable:
-            log.warning("progress.unwritable", path=str(self._path), reason=error.strerror or str(error))
+            # Not at the top: who only reads the file does without the logs, and starts sooner.
+            from daemon.logs.setup import get
+
+            get(__name__).warning("progress.unwritable", path=str(self._path), reason=error.strerror or str(error))
         self._readable = False
 
     @property

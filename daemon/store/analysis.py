@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from daemon.model import Outcome, Shot, ShotKind
 from daemon.store.connection import Connection
 from daemon.store.mapping import path_of
+
+if TYPE_CHECKING:
+    # Only two of its methods need numpy: who shows what is stored does without.
+    import numpy as np
+    from numpy.typing import NDArray
 
 STREAMED = 256
 """Records that are read together."""
@@ -57,6 +59,8 @@ class Judgement(Connection):
         judged: Mapping[str, Any],
     ) -> None:
         """Replace a video's shots and every frame's verdict (its place in ``words``), all or nothing."""
+        import numpy as np
+
         # Neighbours mostly share a verdict: a range per run is far less to write than a row per frame.
         breaks = np.flatnonzero(np.diff(verdicts)) + 1
         firsts = frames[np.concatenate([[0], breaks])].tolist() if len(frames) else []

@@ -10,10 +10,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from daemon.errors import Kind, StillwatchError, StoreError
 from daemon.model import Scored, Selection, Status, Still, VideoInfo, VideoRecord
@@ -23,6 +20,11 @@ from daemon.store.mapping import info_json, path_of, path_value, plain
 from daemon.store.queries import QUERIES
 from daemon.store.queue import LONGEST_RETRY_SECONDS, Queue
 from daemon.store.sources import Sources
+
+if TYPE_CHECKING:
+    # Only two of its methods need numpy: who shows what is stored does without.
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = ["LONGEST_RETRY_SECONDS", "SCHEMA_VERSION", "PastSelection", "ScoreTable", "Store"]
 
@@ -43,7 +45,7 @@ class ScoreTable:
 
 
 TABLE_ROWS = 1_000
-_TABLE_PART: list[NDArray[Any]] = [np.zeros(0, kind) for kind in (np.int64, np.float64, np.float64, np.bool_, np.bool_)]
+_TABLE_TYPES = ("int64", "float64", "float64", "bool", "bool")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,8 @@ class Store(Queue, Judgement, Sources):
 
     async def score_table(self, video_id: int) -> ScoreTable:
         """All rows of a video as columns."""
+        import numpy as np
+
         async with self._db.execute(
             "SELECT frame, time_s, score, note IS NOT NULL, verdict IS 'good' FROM frames WHERE video_id = ?"
             " ORDER BY frame",
@@ -143,11 +147,11 @@ class Store(Queue, Judgement, Sources):
         ) as cursor:
             # Plain tuples, some at a time: a million rows at once would keep the garbage collector busy.
             cursor.row_factory = None
-            parts = [_TABLE_PART]
+            parts: list[list[NDArray[Any]]] = [[np.zeros(0, kind) for kind in _TABLE_TYPES]]
             while rows := await cursor.fetchmany(TABLE_ROWS):
                 columns = zip(*rows, strict=True)
                 # NULL becomes NaN.
-                parts.append([np.array(c, empty.dtype) for c, empty in zip(columns, _TABLE_PART, strict=True)])
+                parts.append([np.array(c, kind) for c, kind in zip(columns, _TABLE_TYPES, strict=True)])
         return ScoreTable(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
     async def rows_of(self, video_id: int, frames: Sequence[int]) -> dict[int, Scored]:

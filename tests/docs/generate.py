@@ -113,35 +113,59 @@ def sentences() -> str:
 
 def _raised(module: ast.Module) -> Iterator[tuple[str, str]]:
     """Each ``Kind.X`` that a sentence follows in a call or a tuple, and each ConfigError's sentence."""
-    for node in ast.walk(module):
+    for node, variables in _with_variables(module):
         values = node.args if isinstance(node, ast.Call) else node.elts if isinstance(node, ast.Tuple) else []
         for kind, said in pairwise(values):
             if isinstance(kind, ast.Attribute) and ast.unparse(kind.value) == "Kind":
-                yield Kind[kind.attr].value, text(said)
+                for sentence in texts(said, variables):
+                    yield Kind[kind.attr].value, sentence
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "ConfigError" and len(values) == 1:
-            yield Kind.CONFIG.value, text(values[0])
+            for sentence in texts(values[0], variables):
+                yield Kind.CONFIG.value, sentence
 
 
 def doctor() -> str:
     """What ``stillwatch doctor`` can say: check, what it found, the fix."""
-    calls = [node for node in ast.walk(ast.parse(DOCTOR.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
     rows = []
-    for call in sorted(calls, key=lambda call: call.lineno):
-        if ast.unparse(call.func) == "_result":
-            check, found, fix = (text(call.args[place]) if place < len(call.args) else "" for place in (0, 2, 3))
-            rows.append(f"| {check.replace('...', 'a folder')} | {_cell(_plain(found))} | {_cell(_plain(fix))} |")
+    for call, variables in _with_variables(ast.parse(DOCTOR.read_text(encoding="utf-8"))):
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "_result":
+            said = [texts(call.args[place], variables) if place < len(call.args) else [""] for place in (0, 2, 3)]
+            check, found, fix = (_cell(_plain(" / ".join(alternatives))) for alternatives in said)
+            rows.append(f"| {check.replace('...', 'a folder')} | {found} | {fix} |")
     return _table(("check", "found", "fix"), rows)
 
 
-def text(expression: ast.expr) -> str:
-    """The text of a string expression, with three dots for what is known only when it runs."""
-    if isinstance(expression, ast.Constant) and isinstance(expression.value, str):
-        return expression.value
-    if isinstance(expression, ast.JoinedStr):
-        return "".join(text(part) for part in expression.values)
-    if isinstance(expression, ast.BinOp) and isinstance(expression.op, ast.Add):
-        return text(expression.left) + text(expression.right)
-    return "..."
+Variables = dict[str, list[str]]
+"""What a function's variables may hold, of those that are given texts."""
+
+
+def _with_variables(module: ast.Module) -> Iterator[tuple[ast.AST, Variables]]:
+    """The nodes of every function in the order of the source, each with the function's variables."""
+    functions = [node for node in ast.walk(module) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    for function in sorted(functions, key=lambda function: function.lineno):
+        variables: Variables = defaultdict(list)
+        for node in ast.walk(function):
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                variables[node.targets[0].id] += texts(node.value, {})
+        nodes = [node for node in ast.walk(function) if isinstance(node, ast.Call | ast.Tuple)]
+        for node in sorted(nodes, key=lambda node: node.lineno):
+            yield node, variables
+
+
+def texts(expression: ast.expr, variables: Variables) -> list[str]:
+    """The texts that an expression may have, with three dots for what is known only when it runs."""
+    match expression:
+        case ast.Constant(value=str(text)):
+            return [text]
+        case ast.JoinedStr(values=parts):
+            return ["".join(texts(part, {})[0] for part in parts)]
+        case ast.BinOp(left=left, op=ast.Add(), right=right):
+            return [one + other for one in texts(left, variables) for other in texts(right, variables)]
+        case ast.IfExp(body=body, orelse=orelse):
+            return texts(body, variables) + texts(orelse, variables)
+        case ast.Name(id=name) if variables.get(name):
+            return variables[name]
+    return ["..."]
 
 
 def _table(head: Iterable[str], rows: Iterable[str]) -> str:
