@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape as escape_markup
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from daemon.store.queries import ListedVideo
 
 WIDTH = 10_000
 SILENT_SECONDS = 30.0
@@ -92,7 +95,7 @@ def _how_far(row: dict[str, Any], now: datetime) -> str:
     return ", ".join(parts)
 
 
-def print_list(rows: Sequence[dict[str, Any]]) -> None:
+def print_list(rows: Sequence[ListedVideo]) -> None:
     """One line per video."""
     table = Table(box=None, pad_edge=False)
     for column in ("id", "frames", "stills"):

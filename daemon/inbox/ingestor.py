@@ -162,7 +162,7 @@ class Ingestor:
         except ConfigError as error:
             log.warning("watch.unavailable", path=str(self._config.path), reason=error.sentence)
             return
-        for path in await self._store.unknown(looks):
+        for path in await self._store.videos.unknown(looks):
             self._tracker.noticed(path)
 
     def _looks(self) -> list[tuple[Path, int, int]]:
@@ -176,7 +176,7 @@ class Ingestor:
     async def _admit(self, settled: list[Settled]) -> None:
         looks = [(one.path, one.size_bytes or 0, one.mtime_ns or 0) for one in settled]
         by_path = {look[0]: look for look in looks}
-        for path in await self._store.unknown(looks):
+        for path in await self._store.videos.unknown(looks):
             self._beat()
             try:
                 await self._take(*by_path[path])
@@ -203,7 +203,7 @@ class Ingestor:
             return
         file = FileIdentity(path, "", size_bytes, mtime_ns)
         if error.kind is Kind.UNREADABLE:
-            said = [(before.error_kind, before.file) for before in await self._store.at_path(path)]
+            said = [(before.error_kind, before.file) for before in await self._store.videos.at_path(path)]
             if (error.kind, file) in said:
                 # Every rescan tries again.
                 return
@@ -218,7 +218,7 @@ class Ingestor:
         record = await enter(self._store, file, copies=self._config.copies)
         if record.error_kind == Kind.DUPLICATE:
             self._listener(Ended(record))
-        if record.status is Status.DONE and await self._store.source_back(record.id, DROPPED_AGAIN):
+        if record.status is Status.DONE and await self._store.sources.returned(record.id, DROPPED_AGAIN):
             log.info("source.kept", video=str(path), video_id=record.id, reason=DROPPED_AGAIN)
         self._on_queued()
 

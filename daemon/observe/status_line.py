@@ -49,7 +49,7 @@ async def follow(store: Store, tell: Callable[[str], None], every_seconds: float
     told = ""
     while True:
         try:
-            line = compose(await store.rows("working"), await store.counts())
+            line = compose(await store.queries.working(), await store.videos.counts())
         except Exception as error:
             # The work meets the same trouble and decides; here it is what there is to say.
             line = f"the database does not answer: {error}"

@@ -57,7 +57,7 @@ async def background_tasks(config: Config, store: Store, unwell: Unwell) -> Asyn
 
 def _pages(store: Store, database: Path, metrics: Metrics, unwell: Unwell) -> dict[str, http_server.Page]:
     async def metrics_page() -> http_server.Answer:
-        return http_server.Answer(metrics.page(await store.counts()), prometheus.CONTENT_TYPE)
+        return http_server.Answer(metrics.page(await store.videos.counts()), prometheus.CONTENT_TYPE)
 
     async def health_page() -> http_server.Answer:
         reason = unwell()
