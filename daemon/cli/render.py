@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 WIDTH = 10_000
 SILENT_SECONDS = 30.0
-"""A video in work that was not heard of for so long is shown with its age: slow is not stuck."""
+"""After this long without progress a video in work is shown with the age of the last: slow is not stuck."""
 
 _COLOURS = {"done": "green", "failed": "red", "rejected": "yellow", "missing": "yellow"}
 

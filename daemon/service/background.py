@@ -44,7 +44,7 @@ async def background_tasks(config: Config, store: Store, unwell: Unwell) -> Asyn
     metrics = Metrics(progress_file)
     webhooks = Webhooks(config.notify)
     async with AsyncExitStack() as stack:
-        stack.callback(progress_file.take_down)
+        stack.callback(progress_file.remove)
         if config.service.http:
             pages = _pages(store, config.database.path, metrics, unwell)
             await stack.enter_async_context(http_server.serving(config.service.http, pages))
