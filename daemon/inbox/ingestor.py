@@ -166,15 +166,15 @@ class Ingestor:
             self._tracker.noticed(path)
 
     def _looks(self) -> list[tuple[Path, int, int]]:
-        found = []
+        looks = []
         for path in self._watcher.scan():
             self._beat()
             if look := _look(path):
-                found.append(look)
-        return found
+                looks.append(look)
+        return looks
 
     async def _admit(self, settled: list[Settled]) -> None:
-        looks = [(one.path, one.size_bytes or 0, one.mtime_ns or 0) for one in settled]
+        looks = [(file.path, file.size_bytes or 0, file.mtime_ns or 0) for file in settled]
         by_path = {look[0]: look for look in looks}
         for path in await self._store.videos.unknown(looks):
             self._beat()
@@ -225,10 +225,10 @@ class Ingestor:
 
 def _look(path: Path) -> tuple[Path, int, int] | None:
     try:
-        found = path.stat()
+        look = path.stat()
     except FileNotFoundError:
         return None
     except OSError:
         # Noticed all the same: settling says why it cannot be looked at.
         return path, 0, 0
-    return path, found.st_size, identity.mtime_ns(found)
+    return path, look.st_size, identity.mtime_ns(look)

@@ -37,7 +37,7 @@ class Analysis:
         breaks = np.flatnonzero(np.diff(verdicts)) + 1
         firsts = frames[np.concatenate([[0], breaks])].tolist() if len(frames) else []
         lasts = frames[np.concatenate([breaks, [len(frames)]]) - 1].tolist() if len(frames) else []
-        found = [words[verdicts[at]] for at in np.concatenate([[0], breaks])] if len(frames) else []
+        of_run = [words[verdicts[at]] for at in np.concatenate([[0], breaks])] if len(frames) else []
         async with self._connection.writing() as db:
             await db.execute("DELETE FROM shots WHERE video_id = ?", (video_id,))
             await db.executemany(
@@ -46,7 +46,7 @@ class Analysis:
             )
             await db.executemany(
                 "UPDATE frames SET verdict = ? WHERE video_id = ? AND frame BETWEEN ? AND ?",
-                [(word, video_id, first, last) for word, first, last in zip(found, firsts, lasts, strict=True)],
+                [(word, video_id, first, last) for word, first, last in zip(of_run, firsts, lasts, strict=True)],
             )
             await db.execute(
                 "UPDATE videos SET judged = ? WHERE id = ?", (json.dumps(judged, sort_keys=True), video_id)
@@ -79,15 +79,15 @@ class Analysis:
             await db.executemany(
                 "INSERT OR REPLACE INTO refined (video_id, metric, scorer, frame, score, note)"
                 " VALUES (?, ?, ?, ?, ?, ?)",
-                [(video_id, metric, scorer, frame, one.score, one.note) for frame, one in outcomes.items()],
+                [(video_id, metric, scorer, frame, outcome.score, outcome.note) for frame, outcome in outcomes.items()],
             )
 
     async def refined(self, video_id: int, metric: str) -> dict[str, dict[int, Outcome]]:
         """A second metric's outcomes by the identity of its scorer, then by frame."""
-        found: dict[str, dict[int, Outcome]] = {}
+        outcomes: dict[str, dict[int, Outcome]] = {}
         async with self._connection.db.execute(
             "SELECT scorer, frame, score, note FROM refined WHERE video_id = ? AND metric = ?", (video_id, metric)
         ) as cursor:
             for row in await cursor.fetchall():
-                found.setdefault(row[0], {})[row[1]] = Outcome(row[2], row[3])
-        return found
+                outcomes.setdefault(row[0], {})[row[1]] = Outcome(row[2], row[3])
+        return outcomes

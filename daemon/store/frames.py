@@ -135,7 +135,7 @@ class Frames:
 
     async def rows(self, video_id: int, frames: Sequence[int]) -> dict[int, Scored]:
         """The stored rows of some frames."""
-        found: dict[int, Scored] = {}
+        rows: dict[int, Scored] = {}
         for start in range(0, len(frames), 500):
             part = frames[start : start + 500]
             async with self._connection.db.execute(
@@ -143,8 +143,8 @@ class Frames:
                 f" AND frame IN ({','.join('?' * len(part))})",
                 (video_id, *part),
             ) as cursor:
-                found.update({row[0]: Scored(*row) for row in await cursor.fetchall()})
-        return found
+                rows.update({row[0]: Scored(*row) for row in await cursor.fetchall()})
+        return rows
 
     async def feature_records(self, video_id: int) -> AsyncIterator[list[bytes | None]]:
         """The features of every frame in order, None where it has none, FEATURES_READ at a time."""
@@ -163,12 +163,12 @@ class Frames:
 
     async def features_of(self, video_id: int, frames: Sequence[int]) -> list[bytes | None]:
         """The features of some frames, in the order given."""
-        found: dict[int, bytes] = {}
+        features: dict[int, bytes] = {}
         for start in range(0, len(frames), 500):
             part = frames[start : start + 500]
             async with self._connection.db.execute(
                 f"SELECT frame, record FROM features WHERE video_id = ? AND frame IN ({','.join('?' * len(part))})",
                 (video_id, *part),
             ) as cursor:
-                found.update({row[0]: row[1] for row in await cursor.fetchall()})
-        return [found.get(frame) for frame in frames]
+                features.update({row[0]: row[1] for row in await cursor.fetchall()})
+        return [features.get(frame) for frame in frames]

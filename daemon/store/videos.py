@@ -47,8 +47,8 @@ class Videos:
     async def counts(self) -> dict[str, int]:
         """How many videos stand in each status."""
         async with self._connection.db.execute("SELECT status, COUNT(*) FROM videos GROUP BY status") as cursor:
-            found = {row[0]: row[1] for row in await cursor.fetchall()}
-        return {status.value: found.get(status.value, 0) for status in Status}
+            counts = {row[0]: row[1] for row in await cursor.fetchall()}
+        return {status.value: counts.get(status.value, 0) for status in Status}
 
     async def unknown(self, candidates: Sequence[tuple[Path, int, int]]) -> list[Path]:
         """Of (path, size_bytes, mtime_ns) those that no row describes."""
