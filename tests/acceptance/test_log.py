@@ -156,7 +156,7 @@ def test_a_log_that_nobody_reads_holds_up_neither_the_work_nor_the_stop(tmp_path
 BY_FORCE = """
 import asyncio, os, signal, sys
 from daemon import logs
-from daemon.config import ServiceConfig
+from daemon.config.service import ServiceConfig
 from daemon.runtime.deadline import Deadline
 from daemon.service import Stop
 
