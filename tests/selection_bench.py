@@ -86,10 +86,10 @@ async def score(film: Path, database: Path) -> None:
     config = Config(database=DatabaseConfig(path=database))
     store = await Store.open(config.database)
     try:
-        if await store.at_path(film):
+        if await store.videos.at_path(film):
             return
-        await store.enqueue(identity.fingerprint(film))
-        record = await store.claim(Status.QUEUED, Status.SCORING)
+        await store.queue.enqueue(identity.fingerprint(film))
+        record = await store.queue.claim(Status.QUEUED, Status.SCORING)
         assert record is not None
         scorer = open_scorer(config.score)
         with ThreadPoolExecutor(1) as thread:
@@ -108,7 +108,7 @@ async def ours(film: Path, database: Path, strategy: str, count: int) -> list[in
     )
     store = await Store.open(config.database)
     try:
-        (record,) = await store.at_path(film)
+        (record,) = await store.videos.at_path(film)
         job = VideoJob.of(record, config.service.stuck_seconds)
         chosen = await FrameSelector(config, store, job, Refiner(config, store)).select()
         return [pick.frame for pick in chosen.picks]

@@ -230,8 +230,8 @@ async def _whole(path: Path, config: Config, scorer: Scorer) -> tuple[Stage, flo
         database = config.database.model_copy(update={"path": Path(folder) / "bench.db"})
         store = await Store.open(database)
         try:
-            await store.enqueue(identity.fingerprint(path))
-            record = await store.claim(Status.QUEUED, Status.SCORING)
+            await store.queue.enqueue(identity.fingerprint(path))
+            record = await store.queue.claim(Status.QUEUED, Status.SCORING)
             assert record is not None
             job = VideoJob.of(record, config.service.stuck_seconds)
             video_scorer = VideoScorer(config, store, lambda _: None)
@@ -239,8 +239,8 @@ async def _whole(path: Path, config: Config, scorer: Scorer) -> tuple[Stage, flo
                 before, started = _cpu_seconds(), time.perf_counter()
                 await video_scorer.score(job, Batcher(scorer, thread))
                 stage = Stage(0, time.perf_counter() - started, _cpu_seconds() - before)
-            frames = (await store.video(record.id)).frames_decoded or 0
-            rows = list((await store.rows_of(record.id, range(frames))).values())
+            frames = (await store.videos.get(record.id)).frames_decoded or 0
+            rows = list((await store.frames.rows(record.id, range(frames))).values())
             stored = await _store_cost(store, rows)
             return Stage(len(rows), stage.wall_s, stage.cpu_s), stored, peak[0]
         finally:
@@ -249,10 +249,10 @@ async def _whole(path: Path, config: Config, scorer: Scorer) -> tuple[Stage, flo
 
 async def _store_cost(store: Store, rows: list[Scored]) -> float:
     """CPU seconds of writing all rows once more, in batches."""
-    video_id = await store.enqueue(FileIdentity(Path("again"), "again", 1, 1))
+    video_id = await store.queue.enqueue(FileIdentity(Path("again"), "again", 1, 1))
     before = _cpu_seconds()
     for start in range(0, len(rows), 16):
-        await store.add_frames(video_id, rows[start : start + 16])
+        await store.frames.add(video_id, rows[start : start + 16])
     await store.flush()
     return _cpu_seconds() - before
 

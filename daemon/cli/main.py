@@ -217,7 +217,7 @@ def list_videos(
     """The videos that are known."""
     from daemon.cli.render import print_list
 
-    rows = _with_store(_load(config), lambda store: store.rows("list", (limit,)))
+    rows = _with_store(_load(config), lambda store: store.queries.videos(limit))
     _print_json(rows) if as_json else print_list(rows)
 
 
@@ -280,10 +280,10 @@ def retry(
         raise typer.BadParameter("name a video or give --failed")
 
     async def work(store: Store) -> int:
-        ids = [(await store.find(key)).id for key in videos or []]
+        ids = [(await store.videos.find(key)).id for key in videos or []]
         if failed:
-            ids += [row["id"] for row in await store.rows("failed")]
-        return await store.requeue(ids)
+            ids += await store.queries.failed_ids()
+        return await store.queue.requeue(ids)
 
     queued = _with_store(_load(config), work)
     print(f"{queued} queued; a running daemon takes them now, else `stillwatch run` does")
@@ -319,7 +319,7 @@ def verify(
 
     stills = verify.find_stills(paths)
     loaded = _load(config)
-    rows = _with_store(loaded, lambda store: store.rows("sources")) if loaded.database.path.exists() else []
+    rows = _with_store(loaded, lambda store: store.queries.done_sources()) if loaded.database.path.exists() else []
     verdicts = [
         {"still": str(one.still), "proven": one.proven, "reason": one.reason}
         for one in verify.verify(stills, loaded.decode, verify.whereabouts(rows))

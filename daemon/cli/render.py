@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape as escape_markup
 from rich.table import Table
 
+if TYPE_CHECKING:
+    from daemon.store.queries import ListedVideo
+
 WIDTH = 10_000
 SILENT_SECONDS = 30.0
-"""A video in work that was not heard of for so long is shown with its age: slow is not stuck."""
+"""After this long without progress a video in work is shown with the age of the last: slow is not stuck."""
 
 _COLOURS = {"done": "green", "failed": "red", "rejected": "yellow", "missing": "yellow"}
 
@@ -21,13 +24,13 @@ _COLOURS = {"done": "green", "failed": "red", "rejected": "yellow", "missing": "
 def print_stills(shown: Sequence[dict[str, Any]]) -> None:
     """A table of stills per video, or the reason why there is none."""
     console = _console()
-    for one in shown:
-        name = escape(Path(one["video"]).name)
-        console.print(f"{name}: {_status(one['status'])}{_because(one['error'])}")
-        if one["stills"]:
-            console.print(_still_table(one["stills"], one["metric"]))
-        if one["shortfall"]:
-            console.print(f"  fewer than asked for: {escape(one['shortfall'])}")
+    for video in shown:
+        name = escape(Path(video["video"]).name)
+        console.print(f"{name}: {_status(video['status'])}{_because(video['error'])}")
+        if video["stills"]:
+            console.print(_still_table(video["stills"], video["metric"]))
+        if video["shortfall"]:
+            console.print(f"  fewer than asked for: {escape(video['shortfall'])}")
 
 
 def _still_table(stills: Sequence[dict[str, Any]], metric: str | None) -> Table:
@@ -92,7 +95,7 @@ def _how_far(row: dict[str, Any], now: datetime) -> str:
     return ", ".join(parts)
 
 
-def print_list(rows: Sequence[dict[str, Any]]) -> None:
+def print_list(rows: Sequence[ListedVideo]) -> None:
     """One line per video."""
     table = Table(box=None, pad_edge=False)
     for column in ("id", "frames", "stills"):
@@ -106,38 +109,38 @@ def print_list(rows: Sequence[dict[str, Any]]) -> None:
     _console().print(table)
 
 
-def print_detail(found: dict[str, Any]) -> None:
+def print_detail(video: dict[str, Any]) -> None:
     """One video with its selections."""
     console = _console()
-    console.print(f"{escape(found['path'])}: {_status(found['status'])}{_because(found['error'])}")
-    if found["codec"]:
+    console.print(f"{escape(video['path'])}: {_status(video['status'])}{_because(video['error'])}")
+    if video["codec"]:
         console.print(
-            f"  {found['codec']} {found['width']}x{found['height']} {found['pix_fmt']}, stream {found['stream_index']},"
-            f" {found['frames_decoded']} frames{', damaged: ' + escape(found['damage']) if found['damage'] else ''}"
+            f"  {video['codec']} {video['width']}x{video['height']} {video['pix_fmt']}, stream {video['stream_index']},"
+            f" {video['frames_decoded']} frames{', damaged: ' + escape(video['damage']) if video['damage'] else ''}"
         )
-        scores = found["scores"]
+        scores = video["scores"]
         if scores["lowest"] is not None:
-            better = "lower" if found["lower_better"] else "higher"
+            better = "lower" if video["lower_better"] else "higher"
             console.print(
-                f"  {found['frames_scored']} scored, {found['metric']} from {scores['lowest']:.4f} to"
-                f" {scores['highest']:.4f}, {better} is better\n  {escape(found['scorer'])}"
+                f"  {video['frames_scored']} scored, {video['metric']} from {scores['lowest']:.4f} to"
+                f" {scores['highest']:.4f}, {better} is better\n  {escape(video['scorer'])}"
             )
-        for note, frames in found["notes"].items():
+        for note, frames in video["notes"].items():
             console.print(f"  {frames} frames without a usable score: {escape(note)}")
-    if (source := found["source"]) is not None:
+    if (source := video["source"]) is not None:
         console.print(f"  source {source['state']} {source['at']}{_because(source['reason'])}")
-    if found["shots"]:
-        console.print(_shot_table(found["shots"]))
-    if found["verdicts"]:
-        told = ", ".join(f"{frames} {escape(word)}" for word, frames in found["verdicts"].items())
+    if video["shots"]:
+        console.print(_shot_table(video["shots"]))
+    if video["verdicts"]:
+        told = ", ".join(f"{frames} {escape(word)}" for word, frames in video["verdicts"].items())
         console.print(f"  verdicts: {told}")
-    for selection in found["selections"]:
+    for selection in video["selections"]:
         asked = selection["requested"] or "as many as are worth it"
         console.print(f"selection {selection['id']}: {selection['chosen']} of {asked} asked for")
         for line in (selection["shortfall"], (selection["reasons"] or {}).get("because")):
             if line:
                 console.print(f"  {escape(line)}")
-        console.print(_still_table(selection["stills"], found["metric"]))
+        console.print(_still_table(selection["stills"], video["metric"]))
 
 
 def _shot_table(shots: Sequence[dict[str, Any]]) -> Table:
@@ -170,10 +173,10 @@ def print_metrics(rows: Sequence[dict[str, Any]]) -> None:
 def print_verdicts(verdicts: Sequence[dict[str, Any]]) -> None:
     """One line per still that is not proven, and the count."""
     console = _console()
-    for one in verdicts:
-        if not one["proven"]:
-            console.print(f"[red]not proven[/] {escape(_short(one['still']))}: {escape(one['reason'])}")
-    proven = sum(1 for one in verdicts if one["proven"])
+    for still in verdicts:
+        if not still["proven"]:
+            console.print(f"[red]not proven[/] {escape(_short(still['still']))}: {escape(still['reason'])}")
+    proven = sum(1 for still in verdicts if still["proven"])
     console.print(f"{proven} of {len(verdicts)} stills proven")
 
 
@@ -182,16 +185,16 @@ def print_bench(results: Iterable[dict[str, Any]]) -> None:
     print("| video | decode | score | end to end | efficiency | hash | store | memory | pyiqa's loop | times pyiqa |")
     print("| --- " * 10 + "|", flush=True)
     measured = ""
-    for one in results:
-        plain = f"{one['pyiqa_fps']:.2f} fps" if one["pyiqa_fps"] else "-"
-        times = f"{one['times_pyiqa']:.0f}" if one["times_pyiqa"] else "-"
+    for row in results:
+        plain = f"{row['pyiqa_fps']:.2f} fps" if row["pyiqa_fps"] else "-"
+        times = f"{row['times_pyiqa']:.0f}" if row["times_pyiqa"] else "-"
         print(
-            f"| {one['width']}x{one['height']}, {one['frames']} frames | {one['decode_fps']:.0f} fps"
-            f" | {one['score_fps']:.0f} fps | {one['end_to_end_fps']:.0f} fps | {one['efficiency']:.0%}"
-            f" | {one['hash_share']:.1%} | {one['store_share']:.1%} | {one['peak_mib']:.0f} MiB | {plain} | {times} |",
+            f"| {row['width']}x{row['height']}, {row['frames']} frames | {row['decode_fps']:.0f} fps"
+            f" | {row['score_fps']:.0f} fps | {row['end_to_end_fps']:.0f} fps | {row['efficiency']:.0%}"
+            f" | {row['hash_share']:.1%} | {row['store_share']:.1%} | {row['peak_mib']:.0f} MiB | {plain} | {times} |",
             flush=True,
         )
-        measured = f"\n{one['cores']} cores of {one['machine']}; {one['scorer']}"
+        measured = f"\n{row['cores']} cores of {row['machine']}; {row['scorer']}"
     print(measured)
 
 

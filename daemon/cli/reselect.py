@@ -18,13 +18,13 @@ async def reselect(config: Config, store: Store, key: str) -> VideoRecord:
 
     Raises StillwatchError; the video is then as it was before.
     """
-    record = await store.find(key)
+    record = await store.videos.find(key)
     if record.status is not Status.DONE:
         raise VideoError(
             Kind.NOT_FOUND, f"video {record.id} is {record.status}, not done: only finished videos can be chosen from"
         )
-    source = await store.rows("source", (record.id,))
-    if source and source[0]["state"] == "deleted" and not await asyncio.to_thread(record.file.path.exists):
+    source = await store.queries.source(record.id)
+    if source is not None and source["state"] == "deleted" and not await asyncio.to_thread(record.file.path.exists):
         raise VideoError(
             Kind.MISSING,
             f"the source of video {record.id} was deleted after its stills were published (watch.after): drop it again"
@@ -41,4 +41,4 @@ async def reselect(config: Config, store: Store, key: str) -> VideoRecord:
             Kind.UNPROVEN,
             f"video {record.id} is damaged and was queued to be scored again: choose again once it is done",
         )
-    return await store.video(record.id)
+    return await store.videos.get(record.id)

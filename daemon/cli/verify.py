@@ -24,6 +24,7 @@ from daemon.export import manifest, metadata, proof
 from daemon.export.proof import ProofError
 from daemon.inbox import identity
 from daemon.model import Frame
+from daemon.store.queries import DoneSource
 
 SUFFIXES = (".png", ".jpg")
 
@@ -76,8 +77,8 @@ def find_stills(paths: Iterable[Path]) -> list[Path]:
     return stills
 
 
-def whereabouts(rows: Iterable[dict[str, Any]]) -> dict[str, Whereabouts]:
-    """By fingerprint, from the store's rows of ``sources``."""
+def whereabouts(rows: Iterable[DoneSource]) -> dict[str, Whereabouts]:
+    """By fingerprint."""
     return {
         row["fingerprint"]: Whereabouts(Path(row["path"]), row["at"] if row["state"] == "deleted" else None)
         for row in rows

@@ -22,23 +22,23 @@ class ShotsConfig(Section):
     """Where one shot ends and the next begins."""
 
     adaptive_threshold: float = Field(
-        3.0, gt=1.0, description="a cut: so many times the change of the frames around it (PySceneDetect's)"
+        3.0, gt=1.0, description="a cut: this many times the change of the frames around it (PySceneDetect's)"
     )
     min_content: float = Field(
-        12.0, gt=0.0, le=255.0, description="and at least so much change, 0 to 255 (PySceneDetect's min_content_val)"
+        12.0, gt=0.0, le=255.0, description="and at least this much change, 0 to 255 (PySceneDetect's min_content_val)"
     )
-    min_frames: int = Field(8, ge=1, description="frames that a shot has at least")
+    min_frames: int = Field(8, ge=1, description="a shot has at least this many frames")
     mix_codes: float = Field(
-        12.0, gt=0.0, le=255.0, description="a dissolve or fade: its two ends differ by so much, in codes of 255"
+        12.0, gt=0.0, le=255.0, description="a dissolve or fade: its two ends differ by at least this, in codes of 255"
     )
     mix_residual: float = Field(
         0.42,
         gt=0.0,
         lt=1.0,
-        description="and the frames between are mixes of them but for such a share (half of it if they keep contrast)",
+        description="and the frames between are mixes of them but for this share at most (half if contrast stays)",
     )
-    mix_frames: int = Field(5, ge=1, description="and so many frames are mixes, at least")
-    mix_gap: int = Field(3, ge=1, description="mixes at most so many frames apart belong together")
+    mix_frames: int = Field(5, ge=1, description="and at least this many frames are mixes")
+    mix_gap: int = Field(3, ge=1, description="mixes at most this many frames apart belong together")
 
 
 class GatesConfig(Section):
@@ -53,24 +53,24 @@ class GatesConfig(Section):
     white_codes: int = Field(
         224, ge=0, le=255, description="white: 99 % of the pixels are brighter, and than two thirds of the film's usual"
     )
-    flat_codes: int = Field(8, ge=0, le=255, description="flat: 98 % of the pixels lie within so many codes")
+    flat_codes: int = Field(8, ge=0, le=255, description="flat: 98 % of the pixels lie within this many codes")
     title_plain: float = Field(
         0.6,
         gt=0.0,
         le=1.0,
-        description="title: such a share of the picture is one shade (five codes), and hard edges on it",
+        description="title: this share of the picture is one shade (five codes), with hard edges on it",
     )
-    title_still: float = Field(0.8, gt=0.0, le=1.0, description="and such a share of the pixels is like its neighbours")
+    title_still: float = Field(0.8, gt=0.0, le=1.0, description="and this share of the pixels is like its neighbours")
     window_seconds: float = Field(
         10.0,
         gt=0.0,
-        description="exposure and sharpness are judged against a shot's frames within about so many seconds",
+        description="exposure and sharpness are compared with the shot's frames within about this many seconds",
     )
     burnt: float = Field(
         0.08,
         gt=0.0,
         le=1.0,
-        description="burnt: such a share of the pixels more is clipped white than in the shot's best",
+        description="burnt: the share of pixels clipped to white is higher by this than in the shot's best",
     )
     dark: float = Field(
         0.6,
@@ -83,10 +83,10 @@ class GatesConfig(Section):
         0.8, ge=0.0, le=1.0, description="blur: or below this share of the frames around that see the same"
     )
     blocks: float = Field(
-        1.25, ge=1.0, description="blocks: the 8-pixel grid is so many times stronger than in the best"
+        1.25, ge=1.0, description="blocks: the 8-pixel grid is this many times stronger than in the shot's best"
     )
     edge_frames: int = Field(
-        2, ge=0, description="transition: so many frames on either side of a cut, fade or dissolve"
+        2, ge=0, description="transition: this many frames on either side of a cut, fade or dissolve"
     )
 
 
@@ -98,17 +98,20 @@ class SelectConfig(Section):
         description="representative: good, different, all of the film; best: score and gap only; per-shot: one each",
     )
     count: Count = Field(10, description="stills per video; auto: as long as one more shows something new")
-    min_gap_seconds: float = Field(1.0, ge=0.0, description="two stills are at least so many seconds apart")
+    min_gap_seconds: float = Field(1.0, ge=0.0, description="two stills are at least this many seconds apart")
     min_difference: float = Field(
         9.0,
         ge=0.0,
         le=255.0,
-        description="two stills differ at least so much, in codes of their thumbnails (root mean square)",
+        description="two stills differ by at least this, in codes of their thumbnails (root mean square)",
     )
     scene_alike: float = Field(
-        0.9, gt=0.0, le=1.0, description="a shot comes back when its moments correlate so much with those of another"
+        0.9,
+        gt=0.0,
+        le=1.0,
+        description="a shot comes back when its moments correlate by at least this with another",
     )
-    scene_share: float = Field(0.5, gt=0.0, le=1.0, description="and such a share of its moments does")
+    scene_share: float = Field(0.5, gt=0.0, le=1.0, description="and this share of its moments does")
     start: float = Field(0.0, ge=0.0, description="choose from this second on")
     end: float | None = Field(None, ge=0.0, description="and before this one; null: to the end of the film")
 

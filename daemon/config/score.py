@@ -45,7 +45,7 @@ class ScoreConfig(Section):
     max_batch: int = Field(16, ge=1, le=4096, description="frames scored at once, at most")
     weights: Path | None = Field(None, description="local weights file instead of pyiqa's download cache")
     batch_seconds: float = Field(
-        1.0, gt=0.0, le=60.0, description="a batch is kept small enough to take about so many seconds"
+        1.0, gt=0.0, le=60.0, description="a batch is kept small enough to take about this many seconds"
     )
     refine: RefineConfig = Field(
         RefineConfig(),

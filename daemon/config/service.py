@@ -16,15 +16,15 @@ class DatabaseConfig(Section):
 
     path: Path = Field(Path("stillwatch.db"), description="SQLite file")
     commit_seconds: float = Field(
-        0.5, gt=0.0, le=10.0, description="scores are committed at most so many seconds apart"
+        0.5, gt=0.0, le=10.0, description="scores are committed at most this many seconds apart"
     )
     busy_seconds: float = Field(
-        5.0, gt=0.0, le=600.0, description="wait so long for another writer; the daemon then pauses and tries again"
+        5.0, gt=0.0, le=600.0, description="seconds to wait for another writer; the daemon then pauses and tries again"
     )
 
 
 class LogConfig(Section):
-    """What the daemon says."""
+    """What is logged, and how."""
 
     format: Literal["auto", "json", "console"] = Field(
         "auto", description="auto: colours in a terminal, JSON lines elsewhere"
@@ -34,18 +34,18 @@ class LogConfig(Section):
 
 
 class NotifyConfig(Section):
-    """Who is told when a video has come to its end."""
+    """Who is told when a video is finished."""
 
     command: list[str] = Field(
-        [], description="program and arguments, run without a shell; the news is JSON on its standard input"
+        [], description="program and arguments, run without a shell; what happened is JSON on its standard input"
     )
     url: SecretStr = Field(SecretStr(""), description="http(s) address that the JSON is posted to; never logged")
     # Not "on": YAML reads that as the word for true.
     when: list[Literal["done", "failed", "rejected", "missing"]] = Field(
-        ["done", "failed"], description="which ends are told: done, failed, rejected, missing"
+        ["done", "failed"], description="which ends are reported: done, failed, rejected, missing"
     )
     timeout_seconds: float = Field(10.0, gt=0.0, le=300.0, description="a delivery that takes longer has failed")
-    attempts: int = Field(3, ge=1, le=10, description="so many tries, with a growing pause between them")
+    attempts: int = Field(3, ge=1, le=10, description="number of tries, with a growing pause between them")
 
     @field_validator("url")
     @classmethod
@@ -59,29 +59,29 @@ class NotifyConfig(Section):
 
 
 class ServiceConfig(Section):
-    """The daemon's own life."""
+    """How the daemon stops, tries again and is watched."""
 
-    stop_seconds: float = Field(8.0, gt=0.0, le=300.0, description="a stop waits so long for the work in flight")
+    stop_seconds: float = Field(8.0, gt=0.0, le=300.0, description="seconds that a stop waits for the work in flight")
     poll_seconds: float = Field(
-        1.0, gt=0.0, le=60.0, description="look into the queue so often for what other commands put there"
+        1.0, gt=0.0, le=60.0, description="seconds between two looks into the queue for what other commands put there"
     )
     max_attempts: int = Field(
-        3, ge=1, le=100, description="a video whose work ended or hung the process so many times is set aside"
+        3, ge=1, le=100, description="a video whose work ended or hung the process this many times is set aside"
     )
     max_retries: int = Field(
-        8, ge=0, le=1000, description="a video is tried again so often when the cause may pass by itself"
+        8, ge=0, le=1000, description="number of further tries for a video when the cause may pass by itself"
     )
     retry_seconds: float = Field(
-        15.0, gt=0.0, le=3600.0, description="wait before the first of these tries; twice as long before each next"
+        15.0, gt=0.0, le=3600.0, description="seconds before the first of these tries; twice as long before each next"
     )
     pause_seconds: float = Field(
-        5.0, gt=0.0, le=600.0, description="while a disk is full or the database is held: try again so often"
+        5.0, gt=0.0, le=600.0, description="seconds between two tries while a disk is full or the database is held"
     )
     stuck_seconds: float = Field(
         300.0,
         ge=1.0,
         le=86400.0,
-        description="a decoder or scorer that gives nothing for so long hangs",
+        description="a decoder or scorer that gives nothing for this many seconds hangs",
     )
     http: Annotated[str, Field(pattern=r"^$|^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]*):[0-9]{1,5}$")] = Field(
         "", description="host:port for /metrics, /healthz and /status.json, such as 127.0.0.1:9464; empty: off"

@@ -52,13 +52,13 @@ class WatchConfig(Section):
         5.0,
         ge=0.0,
         le=3600.0,
-        description="a file is taken when size and mtime stood still for so many seconds",
+        description="a file is taken when its size and mtime have not changed for this many seconds",
     )
     rescan_seconds: float = Field(
         60.0,
         ge=0.1,
         le=86400.0,
-        description="list the folder every so many seconds, whatever the events said",
+        description="seconds between two listings of the folder, which find what events have missed",
     )
     extensions: list[str] = Field(VIDEO_EXTENSIONS, description="names that are taken for videos, by their ending")
     exclude: list[str] = Field(EXCLUDED_NAMES, description="file and folder names that are left alone (shell patterns)")

@@ -85,7 +85,7 @@ class SourceDisposal:
         """Dispose of all that is due now; whether something has to be tried again."""
         waiting = False
         try:
-            for due in await self._store.due_sources():
+            for due in await self._store.sources.due():
                 waiting |= not await self._try(due)
         except StoreError as error:
             log.warning("source.waiting", reason=error.sentence)
@@ -119,10 +119,10 @@ class SourceDisposal:
                 bound.info("source.deleted")
             else:
                 moved = await self._move(due)
-                await self._store.source_moved(due.video_id, moved)
+                await self._store.sources.moved(due.video_id, moved)
                 bound.info("source.moved", to=str(moved.path))
         except KeepSource as decision:
-            await self._store.source_kept(due.video_id, str(decision))
+            await self._store.sources.kept(due.video_id, str(decision))
             bound.warning("source.kept", reason=str(decision))
 
     def _report_failure(self, due: DueSource, reason: str, unforeseen: Exception | None = None) -> bool:
@@ -141,10 +141,10 @@ class SourceDisposal:
         begun = due.target == due.file.path
         if not (begun and await asyncio.to_thread(source_file.is_gone, due, self._config.path)):
             await self._check_source(due)
-            await self._store.record_target(due.video_id, due.file.path)
+            await self._store.sources.record_target(due.video_id, due.file.path)
             await self._store.make_durable()
             await self._uninterrupted(lambda: source_file.delete(due.file))
-        await self._store.source_deleted(due.video_id)
+        await self._store.sources.deleted(due.video_id)
 
     async def _move(self, due: DueSource) -> FileIdentity:
         assert self._config.after_path is not None
@@ -162,7 +162,7 @@ class SourceDisposal:
             ours = target == due.target
             if not ours and await asyncio.to_thread(os.path.lexists, target):
                 continue
-            await self._store.record_target(due.video_id, target)
+            await self._store.sources.record_target(due.video_id, target)
             await self._store.make_durable()
             try:
                 return await self._uninterrupted(partial(source_file.move, due, target, self._stopping, begun=ours))

@@ -162,21 +162,21 @@ class Ingestor:
         except ConfigError as error:
             log.warning("watch.unavailable", path=str(self._config.path), reason=error.sentence)
             return
-        for path in await self._store.unknown(looks):
+        for path in await self._store.videos.unknown(looks):
             self._tracker.noticed(path)
 
     def _looks(self) -> list[tuple[Path, int, int]]:
-        found = []
+        looks = []
         for path in self._watcher.scan():
             self._beat()
             if look := _look(path):
-                found.append(look)
-        return found
+                looks.append(look)
+        return looks
 
     async def _admit(self, settled: list[Settled]) -> None:
-        looks = [(one.path, one.size_bytes or 0, one.mtime_ns or 0) for one in settled]
+        looks = [(file.path, file.size_bytes or 0, file.mtime_ns or 0) for file in settled]
         by_path = {look[0]: look for look in looks}
-        for path in await self._store.unknown(looks):
+        for path in await self._store.videos.unknown(looks):
             self._beat()
             try:
                 await self._take(*by_path[path])
@@ -203,7 +203,7 @@ class Ingestor:
             return
         file = FileIdentity(path, "", size_bytes, mtime_ns)
         if error.kind is Kind.UNREADABLE:
-            said = [(before.error_kind, before.file) for before in await self._store.at_path(path)]
+            said = [(before.error_kind, before.file) for before in await self._store.videos.at_path(path)]
             if (error.kind, file) in said:
                 # Every rescan tries again.
                 return
@@ -218,17 +218,17 @@ class Ingestor:
         record = await enter(self._store, file, copies=self._config.copies)
         if record.error_kind == Kind.DUPLICATE:
             self._listener(Ended(record))
-        if record.status is Status.DONE and await self._store.source_back(record.id, DROPPED_AGAIN):
+        if record.status is Status.DONE and await self._store.sources.returned(record.id, DROPPED_AGAIN):
             log.info("source.kept", video=str(path), video_id=record.id, reason=DROPPED_AGAIN)
         self._on_queued()
 
 
 def _look(path: Path) -> tuple[Path, int, int] | None:
     try:
-        found = path.stat()
+        look = path.stat()
     except FileNotFoundError:
         return None
     except OSError:
         # Noticed all the same: settling says why it cannot be looked at.
         return path, 0, 0
-    return path, found.st_size, identity.mtime_ns(found)
+    return path, look.st_size, identity.mtime_ns(look)

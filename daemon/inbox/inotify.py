@@ -111,8 +111,8 @@ def threads(observer: BaseObserver) -> list[threading.Thread]:
     """
     owners: list[threading.Thread] = [observer, *observer.emitters]
     inner = [value for owner in owners for value in vars(owner).values()]
-    found = [thread for thread in [*owners, *inner] if isinstance(thread, threading.Thread)]
-    return [thread for thread in dict.fromkeys(found) if thread.is_alive()]
+    running = [thread for thread in [*owners, *inner] if isinstance(thread, threading.Thread)]
+    return [thread for thread in dict.fromkeys(running) if thread.is_alive()]
 
 
 def end(observer: BaseObserver, running: list[threading.Thread], timeout_seconds: float) -> bool:

@@ -107,12 +107,12 @@ def file_system(path: Path, mounts: Iterable[tuple[str, str]]) -> str:
     >>> file_system(Path("/srv/in/box"), [("/", "ext4"), ("/srv", "nfs4"), ("/srv/inbox", "xfs")])
     'nfs4'
     """
-    longest, found = -1, ""
+    longest, of_longest = -1, ""
     for point, kind in mounts:
         depth = len(Path(point).parts)
         if depth >= longest and path.is_relative_to(point):
-            longest, found = depth, kind
-    return found
+            longest, of_longest = depth, kind
+    return of_longest
 
 
 def mode_for(kind: str) -> Mode:

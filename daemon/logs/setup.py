@@ -42,9 +42,9 @@ def _text(value: Any) -> Any:
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(value, list):
-        return [_text(one) for one in value]
+        return [_text(item) for item in value]
     if type(value) is dict:
-        return {key: _text(one) for key, one in value.items()}
+        return {key: _text(item) for key, item in value.items()}
     return value
 
 
@@ -60,7 +60,7 @@ def json_line(_: WrappedLogger, __: str, event: EventDict) -> str:
     short = {key: value[:_SHORT] if isinstance(value, str) else value for key, value in event.items()}
     if isinstance(raised := event.get("exception"), list):
         short["exception"] = [
-            {"exc_type": one["exc_type"], "exc_value": one["exc_value"][:_SHORT]} for one in raised[:3]
+            {"exc_type": error["exc_type"], "exc_value": error["exc_value"][:_SHORT]} for error in raised[:3]
         ]
     line = json.dumps({**short, "shortened": True}, default=str)
     if len(line) <= LINE_BYTES:

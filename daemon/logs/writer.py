@@ -14,7 +14,7 @@ THREAD = "log"
 QUEUE_BYTES = 4 * 1024 * 1024
 """Some fifteen thousand lines: a burst fits, and nobody misses the memory while a reader is stuck."""
 AT_ONCE_BYTES = 4096
-"""PIPE_BUF: a pipe takes so many whole or not at all, so nobody else's line gets in between (pipe(7))."""
+"""PIPE_BUF: a pipe takes this many bytes whole or not at all, so no other process's line gets in between (pipe(7))."""
 
 
 class LogWriter:
@@ -58,7 +58,7 @@ class LogWriter:
             self._changed.notify_all()
 
     def flush(self, seconds: float) -> None:
-        """Wait until all is written, at most so long."""
+        """Wait until all is written, at most ``seconds``."""
         with self._changed:
             self._changed.wait_for(lambda: not (self._unwritten_bytes or self._dropped), seconds)
 

@@ -1,8 +1,8 @@
-"""The board beside the database: what is being worked on right now, for other processes to read.
+"""The progress file beside the database: what is being worked on right now, for other processes to read.
 
 A JSON file that is replaced as a whole, at most every WRITE_SECONDS and only when something has
-changed, so an idle daemon writes nothing. It is true only while somebody holds the lock beside the
-database: a killed daemon leaves its board behind, and the next start takes it down first.
+changed, so an idle daemon writes nothing. It is valid only while the lock beside the database is held:
+a killed daemon leaves its file behind, and the next start removes it first.
 """
 
 from __future__ import annotations
@@ -12,38 +12,33 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from daemon import __version__
 from daemon.events import Event, Left, Progress, Taken
 from daemon.model import Status
+from daemon.runtime.clock import utc_now
 
 WRITE_SECONDS = 1.0
 
 
-def utc_now() -> datetime:
-    """The time now, in UTC."""
-    return datetime.now(UTC)
-
-
 def path_beside(database: Path) -> Path:
-    """Where the board of a database is."""
+    """Where the progress file of a database is."""
     return database.with_name(database.name + ".progress")
 
 
 def read(database: Path) -> dict[str, Any]:
-    """What is on the board, empty when there is none. Only for those who know that a daemon runs."""
+    """The content of the file, empty when there is none. Valid only while a daemon runs."""
     try:
-        found = json.loads(path_beside(database).read_text(encoding="ascii"))
+        content = json.loads(path_beside(database).read_text(encoding="ascii"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 @dataclass(slots=True)
-class _Work:
+class _Current:
     status: Status
     since: str
     at: str
@@ -51,39 +46,39 @@ class _Work:
 
 
 class ProgressFile:
-    """Keeps the board of one running daemon: ``tell`` it the news, ``run`` writes it, ``take_down`` removes it."""
+    """Keeps the file of one running daemon: ``tell`` it the events, ``run`` writes it, ``remove`` removes it."""
 
-    def __init__(self, database: Path, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, database: Path, clock: Callable[[], str] = utc_now) -> None:
         self._path = path_beside(database)
         self._clock = clock
-        self._started_at = self._now()
-        self._works: dict[int, _Work] = {}
+        self._started_at = self._clock()
+        self._videos: dict[int, _Current] = {}
         self._changed = asyncio.Event()
-        self._readable = True
-        self.take_down()
+        self._writable = True
+        self.remove()
 
     @property
     def fps(self) -> float:
         """Frames per second over all videos that are being scored."""
-        return sum(work.progress.fps for work in self._works.values() if work.progress is not None)
+        return sum(video.progress.fps for video in self._videos.values() if video.progress is not None)
 
     @property
     def queue_bytes(self) -> int:
         """Bytes of decoded pictures that wait for the scorer, over all videos."""
-        return sum(work.progress.queue_bytes for work in self._works.values() if work.progress is not None)
+        return sum(video.progress.queue_bytes for video in self._videos.values() if video.progress is not None)
 
     def tell(self, event: Event) -> None:
-        """Take notice of something; a Listener."""
-        now = self._now()
+        """Take note of an event; a Listener."""
+        now = self._clock()
         if isinstance(event, Taken):
-            self._works[event.video_id] = _Work(event.status, now, now)
+            self._videos[event.video_id] = _Current(event.status, now, now)
         elif isinstance(event, Progress):
-            if (work := self._works.get(event.video_id)) is not None:
-                work.progress, work.at = event, now
+            if (video := self._videos.get(event.video_id)) is not None:
+                video.progress, video.at = event, now
         elif isinstance(event, Left):
             # The next stage may have taken the video before this one let go of it.
-            if (gone := self._works.get(event.video_id)) is not None and gone.status is event.status:
-                del self._works[event.video_id]
+            if (video := self._videos.get(event.video_id)) is not None and video.status is event.status:
+                del self._videos[event.video_id]
         else:
             return
         self._changed.set()
@@ -95,28 +90,28 @@ class ProgressFile:
             try:
                 await asyncio.shield(writing)
             except asyncio.CancelledError:
-                # A thread can't be cancelled, and must not write after the board was taken down.
+                # A thread can't be cancelled, and must not write after the file was removed.
                 await asyncio.wait([writing], timeout=WRITE_SECONDS)
                 raise
             await asyncio.sleep(WRITE_SECONDS)
             await self._changed.wait()
             self._changed.clear()
 
-    def take_down(self) -> None:
-        """Remove the board, also that of a daemon that was killed."""
+    def remove(self) -> None:
+        """Remove the file, also that of a daemon that was killed."""
         for path in (self._path, self._draft):
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:
-                self._complain(error)
+                self._report_failure(error)
 
     def _content(self) -> str:
-        works = [
-            {"video_id": video_id, "status": work.status.value, "since": work.since, "at": work.at, **_facts(work)}
-            for video_id, work in self._works.items()
+        working = [
+            {"video_id": video_id, "status": video.status.value, "since": video.since, "at": video.at, **_shown(video)}
+            for video_id, video in self._videos.items()
         ]
         return json.dumps(
-            {"version": __version__, "pid": os.getpid(), "started_at": self._started_at, "working": works}
+            {"version": __version__, "pid": os.getpid(), "started_at": self._started_at, "working": working}
         )
 
     def _write(self, content: str) -> None:
@@ -124,29 +119,26 @@ class ProgressFile:
             self._draft.write_text(content + "\n", encoding="ascii")
             self._draft.replace(self._path)
         except OSError as error:
-            self._complain(error)
+            self._report_failure(error)
         else:
-            self._readable = True
+            self._writable = True
 
-    def _complain(self, error: OSError) -> None:
-        """Once per trouble: nothing but ``status`` depends on the board."""
-        if self._readable:
+    def _report_failure(self, error: OSError) -> None:
+        """Log once until it can be written again: nothing but ``status`` depends on the file."""
+        if self._writable:
             # Not at the top: who only reads the file does without the logs, and starts sooner.
             from daemon.logs.setup import get
 
             get(__name__).warning("progress.unwritable", path=str(self._path), reason=error.strerror or str(error))
-        self._readable = False
+        self._writable = False
 
     @property
     def _draft(self) -> Path:
         return self._path.with_name(self._path.name + ".new")
 
-    def _now(self) -> str:
-        return self._clock().isoformat(timespec="milliseconds")
 
-
-def _facts(work: _Work) -> dict[str, Any]:
-    progress = work.progress
+def _shown(video: _Current) -> dict[str, Any]:
+    progress = video.progress
     if progress is None:
         return {}
     eta = progress.eta_s

@@ -25,11 +25,11 @@ EXPORT_BUCKETS_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 60
 
 
 class Metrics:
-    """Counts the news and reads the board; ``page`` is what Prometheus fetches."""
+    """Counts events and reads the progress; ``page`` is what Prometheus fetches."""
 
     def __init__(
         self,
-        board: ProgressFile,
+        progress: ProgressFile,
         registry: CollectorRegistry | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -57,11 +57,11 @@ class Metrics:
         )
         self._queue = Gauge("stillwatch_queue_videos", "Videos that wait to be scored.", registry=registry)
         fps = Gauge("stillwatch_fps", "Frames scored per second now, all videos together.", registry=registry)
-        fps.set_function(lambda: board.fps)
+        fps.set_function(lambda: progress.fps)
         waiting = Gauge(
             "stillwatch_decode_queue_bytes", "Decoded pictures that wait for the scorer.", registry=registry
         )
-        waiting.set_function(lambda: board.queue_bytes)
+        waiting.set_function(lambda: progress.queue_bytes)
         ProcessCollector(registry=registry)
 
     def tell(self, event: Event) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from daemon.model import Status, VideoRecord
 from daemon.observe import progress_file
 from daemon.runtime.lock import is_locked
+from daemon.store.queries import WorkingVideo
 from daemon.store.store import Store
 
 ERRORS_SHOWN = 5
@@ -21,7 +22,7 @@ async def summary(store: Store, records: Sequence[VideoRecord]) -> list[dict[str
 
 
 async def _summary_of(store: Store, record: VideoRecord) -> dict[str, Any]:
-    selections = await store.rows("selections", (record.id,))
+    selections = await store.queries.selections(record.id)
     latest = selections[-1] if selections and record.status is Status.DONE else None
     return {
         "id": record.id,
@@ -39,10 +40,11 @@ async def _summary_of(store: Store, record: VideoRecord) -> dict[str, Any]:
 
 async def _stills(store: Store, selection_id: int) -> list[dict[str, Any]]:
     """The stills of a selection with the reasons for them; those of older versions have none."""
-    stills = await store.rows("stills", (selection_id,))
-    for still in stills:
-        still["reason"] = json.loads(still["reason"]) if still["reason"] else None
-    return stills
+    return [{**still, "reason": _parsed(still["reason"])} for still in await store.queries.stills(selection_id)]
+
+
+def _parsed(text: str | None) -> Any:
+    return json.loads(text) if text else None
 
 
 async def current(store: Store, database: Path) -> dict[str, Any]:
@@ -51,43 +53,50 @@ async def current(store: Store, database: Path) -> dict[str, Any]:
     ``frames`` of a video in work are those that are committed; ``progress`` is the daemon's own word
     (``frame``, ``fps``, ``eta_s`` and so on), None when no daemon runs or it has not spoken of that video.
     """
-    working = await store.rows("working")
     running = is_locked(database)
     said = progress_file.read(database) if running else {}
-    progress = {(one["video_id"], one["status"]): one for one in said.get("working", [])}
-    for row in working:
-        info = json.loads(row.pop("info") or "{}")
-        row["frames_total"] = info.get("frames_estimate") or None
-        row["progress"] = progress.get((row["id"], row["status"]))
+    progress = {(video["video_id"], video["status"]): video for video in said.get("working", [])}
+    working = [_working(row, progress) for row in await store.queries.working()]
     return {
         "running": running,
         "started_at": said.get("started_at"),
         "pid": said.get("pid"),
         "version": said.get("version"),
-        "videos": await store.counts(),
+        "videos": await store.videos.counts(),
         "working": working,
-        "errors": await store.rows("errors", (ERRORS_SHOWN,)),
+        "errors": await store.queries.errors(ERRORS_SHOWN),
     }
+
+
+def _working(row: WorkingVideo, progress: Mapping[tuple[int, str], dict[str, Any]]) -> dict[str, Any]:
+    shown: dict[str, Any] = {key: value for key, value in row.items() if key != "info"}
+    shown["frames_total"] = json.loads(row["info"] or "{}").get("frames_estimate") or None
+    shown["progress"] = progress.get((row["id"], row["status"]))
+    return shown
 
 
 async def detail(store: Store, key: str) -> dict[str, Any]:
     """Everything that is known of one video, without its frames."""
-    record = await store.find(key)
-    (video,) = await store.rows("video", (record.id,))
-    video["info"] = json.loads(video["info"]) if video["info"] else None
-    selections = await store.rows("selections", (record.id,))
-    for selection in selections:
-        selection["params"] = json.loads(selection["params"])
-        selection["reasons"] = json.loads(selection["reasons"]) if selection["reasons"] else None
-        selection["stills"] = await _stills(store, selection["id"])
-    (scores,) = await store.rows("range", (record.id,))
-    source = await store.rows("source", (record.id,))
+    record = await store.videos.find(key)
+    queries = store.queries
+    video = await queries.video(record.id)
+    verdicts = await store.analysis.verdicts(record.id)
+    selections = [
+        {
+            **selection,
+            "params": json.loads(selection["params"]),
+            "reasons": _parsed(selection["reasons"]),
+            "stills": await _stills(store, selection["id"]),
+        }
+        for selection in await queries.selections(record.id)
+    ]
     return {
         **video,
-        "source": source[0] if source else None,
-        "scores": scores,
-        "notes": {row["note"]: row["frames"] for row in await store.rows("notes", (record.id,))},
-        "verdicts": {row["verdict"]: row["frames"] for row in await store.rows("verdicts", (record.id,))},
-        "shots": await store.rows("shots", (record.id,)),
+        "info": _parsed(video["info"]),
+        "source": await queries.source(record.id),
+        "scores": await queries.score_range(record.id),
+        "notes": await queries.notes(record.id),
+        "verdicts": dict(sorted(verdicts.items(), key=lambda item: -item[1])),
+        "shots": await queries.shots(record.id),
         "selections": selections,
     }

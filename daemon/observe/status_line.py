@@ -13,7 +13,7 @@ from daemon.store.store import Store
 
 EVERY_SECONDS = 3.0
 NAMED = 2
-"""So many videos are named, the others are counted."""
+"""This many videos are named, the others are counted."""
 
 
 def compose(working: Sequence[Mapping[str, Any]], counts: Mapping[str, int]) -> str:
@@ -23,7 +23,7 @@ def compose(working: Sequence[Mapping[str, Any]], counts: Mapping[str, int]) -> 
     >>> compose([row], {"queued": 2})
     'scoring clip.mp4 43 %, 2 queued'
     """
-    parts = [_one(row) for row in working[:NAMED]]
+    parts = [_described(row) for row in working[:NAMED]]
     if len(working) > NAMED:
         parts.append(f"{len(working) - NAMED} more in work")
     waiting = counts.get(Status.QUEUED, 0)
@@ -34,7 +34,7 @@ def compose(working: Sequence[Mapping[str, Any]], counts: Mapping[str, int]) -> 
     return ", ".join(parts)
 
 
-def _one(row: Mapping[str, Any]) -> str:
+def _described(row: Mapping[str, Any]) -> str:
     name = "".join(sign if sign.isprintable() else "?" for sign in PurePath(str(row["path"])).name)
     line = f"{row['status']} {name}"
     total = json.loads(row["info"] or "{}").get("frames_estimate") or 0
@@ -45,11 +45,11 @@ def _one(row: Mapping[str, Any]) -> str:
 
 
 async def follow(store: Store, tell: Callable[[str], None], every_seconds: float = EVERY_SECONDS) -> None:
-    """Tell the line whenever it has changed, at most every so many seconds, until cancelled."""
+    """Tell the line whenever it has changed, at most every ``every_seconds``, until cancelled."""
     told = ""
     while True:
         try:
-            line = compose(await store.rows("working"), await store.counts())
+            line = compose(await store.queries.working(), await store.videos.counts())
         except Exception as error:
             # The work meets the same trouble and decides; here it is what there is to say.
             line = f"the database does not answer: {error}"

@@ -1,7 +1,7 @@
 """Telling others when a video has come to its end: a command, an HTTP address, or both.
 
 Best effort: a bounded queue and one worker, so the pipeline never waits. What could not be delivered
-is said in the log, and what waits when the daemon is killed is lost; who must not miss anything asks
+is logged, and what waits when the daemon is killed is lost; who must not miss anything asks
 the database.
 """
 
@@ -51,7 +51,7 @@ Send = Callable[[Ended], Awaitable[None]]
 
 
 class Webhooks:
-    """Delivers one payload after the other; ``tell`` it the news, ``run`` it, ``finish`` it at the end."""
+    """Delivers one payload after the other; ``tell`` it the events, ``run`` it, ``finish`` it at the end."""
 
     def __init__(self, config: NotifyConfig, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         self._config = config
@@ -85,7 +85,7 @@ class Webhooks:
             self._queue.task_done()
 
     async def finish(self, seconds: float) -> None:
-        """Give ``run`` so long to deliver what waits; the rest is dropped, and said."""
+        """Give ``run`` this many seconds to deliver what waits; the rest is dropped, which is logged."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._queue.join()
@@ -147,7 +147,7 @@ class Webhooks:
                 return
             answered.set_result(None) if error is None else answered.set_exception(error)
 
-        def work() -> None:
+        def deliver() -> None:
             failed: Exception | None = None
             try:
                 post(self._config.url.get_secret_value(), _body(event), self._config.timeout_seconds)
@@ -156,7 +156,7 @@ class Webhooks:
             with suppress(RuntimeError):  # the loop is closed: the daemon has stopped
                 loop.call_soon_threadsafe(finish, failed)
 
-        threading.Thread(target=work, name="notify", daemon=True).start()
+        threading.Thread(target=deliver, name="notify", daemon=True).start()
         try:
             async with asyncio.timeout(self._config.timeout_seconds):
                 await answered

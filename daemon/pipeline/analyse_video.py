@@ -38,12 +38,12 @@ async def judge(store: Store, job: VideoJob, config: Config) -> int:
     """
     record = job.record
     wanted = settings(config)
-    if await store.judged(record.id) == wanted:
+    if await store.analysis.settings(record.id) == wanted:
         return 0
     finder = ShotFinder(config.shots)
     figures: list[NDArray[np.void]] = []
     missing = 0
-    async for blobs in store.feature_records(record.id):
+    async for blobs in store.frames.feature_records(record.id):
         job.on_progress()
         records = features.unpack(blobs)
         missing += int((records["version"] == 0).sum())
@@ -52,7 +52,7 @@ async def judge(store: Store, job: VideoJob, config: Config) -> int:
             await asyncio.to_thread(finder.feed, records["thumbnail"])
     if missing:
         return missing
-    table = await store.score_table(record.id)
+    table = await store.frames.table(record.id)
     shots = await asyncio.to_thread(finder.found)
     if len(table.frame):
         whole = np.concatenate(figures)
@@ -64,5 +64,5 @@ async def judge(store: Store, job: VideoJob, config: Config) -> int:
         verdicts = np.zeros(0, np.uint8)
     words = [verdict.value for verdict in gates.ORDER]
     # Spans count rows; frames are numbered by the decoder, without gaps once a film is scored.
-    await store.set_judgement(record.id, shots, table.frame, verdicts, words, wanted)
+    await store.analysis.replace(record.id, shots, table.frame, verdicts, words, wanted)
     return 0

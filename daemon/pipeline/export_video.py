@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from daemon.config.schema import Config
 from daemon.errors import ExportError, Kind
@@ -14,10 +13,11 @@ from daemon.export.ffmpeg_arguments import Capabilities
 from daemon.export.reuse import Published
 from daemon.inbox.identity import require_unchanged
 from daemon.job import VideoJob
-from daemon.model import Method, Selection, Still
+from daemon.model import Selection, Still
 from daemon.pipeline.reference import PyavReference
 from daemon.pipeline.refine import Refiner
 from daemon.pipeline.select_frames import FrameSelector
+from daemon.store.selections import PublishedStill
 from daemon.store.store import Store
 
 MAX_DROPPED = 50
@@ -75,12 +75,12 @@ class VideoExporter:
             # What is published is proven by its hashes; a source that has changed by now is taken anew anyway.
             await require_unchanged(record.file, job.stall_seconds)
             stills = await exporter.publish(selection, proofs.proven, proofs.dropped, place)
-        await self._store.finish(record.id, selection, stills, after if stills else None)
+        await self._store.selections.finish(record.id, selection, stills, after if stills else None)
         job.log.info("video.done", stills=len(stills), shortfall=selection.shortfall)
         return Exported(tuple(stills))
 
     async def _score_again(self, job: VideoJob) -> None:
-        await self._store.score_again(job.record.id)
+        await self._store.queue.score_again(job.record.id)
         job.log.warning(
             "video.damaged",
             reason="decoding again gave other pictures than those that were scored",
@@ -91,7 +91,7 @@ class VideoExporter:
         self, job: VideoJob, exporter: Exporter, selector: FrameSelector, selection: Selection, place: Path
     ) -> tuple[Selection, Proofs]:
         """Prove the picks; one that cannot be proven makes room for the next best."""
-        published = {row["frame"]: _published(row) for row in await self._store.published(job.record.id)}
+        published = {row.frame: _published(row) for row in await self._store.selections.published(job.record.id)}
         proofs = Proofs(await exporter.reuse(selection.picks, published, place))
         while True:
             job.log.info(
@@ -122,5 +122,5 @@ def _unproven(dropped: dict[int, str]) -> ExportError:
     )
 
 
-def _published(row: dict[str, Any]) -> Published:
-    return Published(row["frame"], row["path"], row["sha256"], row["image"], Method(row["method"]))
+def _published(row: PublishedStill) -> Published:
+    return Published(row.frame, row.path, row.sha256, row.image, row.method)

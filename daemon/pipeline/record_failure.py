@@ -39,7 +39,7 @@ async def root_cause(job: VideoJob, error: StillwatchError, config: Config) -> S
 async def postpone(store: Store, job: VideoJob, waiting: Status, error: StillwatchError, retry: Retry) -> None:
     """Give the video back to be taken again later; the row keeps the reason."""
     record = job.record
-    await store.postpone(record.id, waiting, error, retry.delay_seconds, attempt_counts=retry.attempt_counts)
+    await store.queue.postpone(record.id, waiting, error, retry.delay_seconds, attempt_counts=retry.attempt_counts)
     job.log.warning(
         "video.postponed",
         error_kind=error.kind.value,
@@ -52,7 +52,7 @@ async def postpone(store: Store, job: VideoJob, waiting: Status, error: Stillwat
 async def fail(store: Store, job: VideoJob, error: StillwatchError, decision: Fail, listener: Listener) -> None:
     """Leave the video in its final state, and tell."""
     status = decision.status
-    await store.fail(job.record.id, status, error)
+    await store.queue.fail(job.record.id, status, error)
     job.log.warning(
         "video.rejected" if status is Status.REJECTED else "video.failed",
         error_kind=error.kind.value,
@@ -60,18 +60,18 @@ async def fail(store: Store, job: VideoJob, error: StillwatchError, decision: Fa
         # A refusal is an answer; a failure keeps its traceback.
         exc_info=(error.__cause__ or False) if status is Status.FAILED else False,
     )
-    listener(Ended(await store.video(job.record.id)))
+    listener(Ended(await store.videos.get(job.record.id)))
 
 
 async def requeue_copy(store: Store, job: VideoJob) -> bool:
     """Let a copy that was noted as a duplicate take the place of a video that went missing; whether there is one."""
-    record = await store.video(job.record.id)
+    record = await store.videos.get(job.record.id)
     if record.status is not Status.MISSING or record.file.path != job.record.file.path:
         # Renamed while it was worked on, it is taken again under its new name.
         return False
-    for copy in await store.same_content(job.record.file.fingerprint):
+    for copy in await store.videos.same_content(job.record.file.fingerprint):
         if copy.error_kind == Kind.DUPLICATE and await asyncio.to_thread(is_unchanged, copy.file):
-            await store.requeue([copy.id])
+            await store.queue.requeue([copy.id])
             log.info(
                 "video.queued",
                 video=str(copy.file.path),

@@ -49,7 +49,7 @@ class Refiner:
         # What is stored counts only for this very scorer, and only an open one can say which it is.
         batcher = await self._opened()
         identity = batcher.scorer.identity
-        known = (await self._store.refined(record.id, self._config.score.refine.metric)).get(identity, {})
+        known = (await self._store.analysis.refined(record.id, self._config.score.refine.metric)).get(identity, {})
         missing = frozenset(frames) - known.keys()
         try:
             scored = await self._score(job, batcher, missing) if missing else {}
@@ -73,7 +73,7 @@ class Refiner:
         record, scorer = job.record, batcher.scorer
         if record.info is None:
             return {}
-        rows = await self._store.rows_of(record.id, sorted(missing))
+        rows = await self._store.frames.rows(record.id, sorted(missing))
         report = DecodeReport()
         frames = decode_frames(record.info, self._config.decode, report, single_thread=record.damaged, wanted=missing)
         scored: dict[int, Outcome] = {}
@@ -83,7 +83,7 @@ class Refiner:
             pictures = [frame.picture for frame in batch if frame.picture is not None]
             results = await batcher.score(pictures, job.stall_seconds)
             outcomes = {frame.index: outcome for frame, outcome in zip(batch, results, strict=True)}
-            await self._store.add_refined(record.id, scorer.metric, scorer.identity, outcomes)
+            await self._store.analysis.add_refined(record.id, scorer.metric, scorer.identity, outcomes)
             scored.update(outcomes)
             batch.clear()
             job.on_progress()

@@ -78,7 +78,9 @@ class VideoScorer:
         record, scorer = job.record, batcher.scorer
         await require_unchanged(record.file, job.stall_seconds)
         info = await self._probe(job)
-        known = await self._store.begin_scoring(record.id, info, scorer.metric, scorer.lower_better, scorer.identity)
+        known = await self._store.frames.begin_scoring(
+            record.id, info, scorer.metric, scorer.lower_better, scorer.identity
+        )
         job.log.info(
             "video.started",
             codec=info.codec,
@@ -96,7 +98,7 @@ class VideoScorer:
         except DamageError as damage:
             job.log.warning("video.damaged", reason=str(damage), action="decoding again with one thread")
             await self._store.flush()
-            known = await self._store.hashes(record.id)
+            known = await self._store.frames.hashes(record.id)
             report = await self._pass(job, info, known, batcher, scorer, single_thread=True)
         if report is None:
             await self._store.flush()
@@ -106,7 +108,7 @@ class VideoScorer:
             raise VideoError(Kind.NO_FRAMES, "the video stream holds no frame that can be decoded")
         # Damage that only the export has shown leaves no sign in a decode with one thread.
         damaged = report.damaged or record.damaged
-        scored = await self._store.end_scoring(
+        scored = await self._store.frames.end_scoring(
             record.id,
             frames_decoded=report.frames,
             damaged=damaged,
@@ -203,11 +205,11 @@ class VideoScorer:
         pictures = [frame.picture for frame in fresh if frame.picture is not None]
         outcomes = await batcher.score(pictures, job.stall_seconds)
         rows = [_row(frame, outcome) for frame, outcome in zip(fresh, outcomes, strict=True)]
-        await self._store.add_frames(video_id, rows)
+        await self._store.frames.add(video_id, rows)
         if fresh and video_id in self._suspects:
             # Progress since the last attempt: what ended that was not this video.
             self._suspects.discard(video_id)
-            await self._store.reset_attempts(video_id)
+            await self._store.queue.reset_attempts(video_id)
         self._listener(FramesScored(len(fresh)))
 
 

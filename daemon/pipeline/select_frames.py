@@ -62,7 +62,7 @@ class FrameSelector:
             inside &= ~np.isin(film.frame, np.fromiter(banned, np.int64))
         film, refined = await self._refined(film.where(inside))
         choice = await self._represent(film) if self._judged else await asyncio.to_thread(self._best, film)
-        rows = await self._store.rows_of(self._record.id, choice.frames)
+        rows = await self._store.frames.rows(self._record.id, choice.frames)
         reasons = choice.reasons or (Reason(),) * len(choice.frames)
         picks = tuple(
             _pick(rank, rows[frame], replace(reason, refined=refined.get(frame)))
@@ -90,7 +90,7 @@ class FrameSelector:
         strategy = self._config.select.strategy
         self._facts = {"strategy": strategy}
         missing = await judge(self._store, self._job, self._config)
-        table = await self._store.score_table(self._record.id)
+        table = await self._store.frames.table(self._record.id)
         self._facts["frames"] = len(table.frame)
         self._judged = strategy != "best" and not missing
         shots: list[Shot] = []
@@ -99,10 +99,10 @@ class FrameSelector:
             self._facts |= {"strategy": "best", "because": f"{because}: chosen by score and gap alone"}
             self._job.log.warning("video.features_missing")
         if self._judged:
-            shots = await self._store.shots(self._record.id)
+            shots = await self._store.analysis.shots(self._record.id)
             self._facts |= {
                 "shots": sum(1 for shot in shots if shot.kind is ShotKind.SHOT),
-                "verdicts": await self._store.verdicts(self._record.id),
+                "verdicts": await self._store.analysis.verdicts(self._record.id),
             }
         self._film = Film(
             frame=table.frame,
@@ -171,7 +171,7 @@ class FrameSelector:
         found = np.empty((len(frames), features.SKETCH), np.float32)
         for start in range(0, len(frames), TOGETHER):
             part = frames[start : start + TOGETHER]
-            blobs = await self._store.records_of(self._record.id, part.tolist())
+            blobs = await self._store.frames.features_of(self._record.id, part.tolist())
             found[start : start + TOGETHER] = seen(features.sketch(features.unpack(blobs)["thumbnail"]))
         return found
 

@@ -121,7 +121,7 @@ class Workers:
         while not self._stop.is_set():
             self._wakes[stage.waiting].clear()
             record = await pause.retry_until_possible(
-                lambda: self._store.claim(stage.waiting, stage.working, self._among)
+                lambda: self._store.queue.claim(stage.waiting, stage.working, self._among)
             )
             if record is None:
                 seen = await self._idle(stage.waiting, seen)
@@ -140,7 +140,7 @@ class Workers:
             if await is_set_within(self._wakes[waiting], self._config.service.poll_seconds):
                 return seen
             version = await self._store.data_version()
-            if version != seen or await self._store.any_due(waiting):
+            if version != seen or await self._store.queue.any_due(waiting):
                 return version
 
     async def _turn(self, job: VideoJob, stage: Stage, pause: StagePause) -> None:
@@ -157,7 +157,7 @@ class Workers:
             else:
                 pause.went_well()
         except asyncio.CancelledError:
-            await asyncio.shield(self._store.release(job.record.id, stage.waiting))
+            await asyncio.shield(self._store.queue.release(job.record.id, stage.waiting))
             raise
 
     async def _after_error(self, job: VideoJob, stage: Stage, pause: StagePause, error: Exception) -> None:
@@ -178,7 +178,7 @@ class Workers:
         match decision:
             case Pause(delay):
                 await pause.retry_until_possible(
-                    lambda: store.postpone(
+                    lambda: store.queue.postpone(
                         record.id, stage.waiting, error, delay, attempt_counts=False, retry_counts=False
                     ),
                     job.on_progress,
@@ -186,7 +186,7 @@ class Workers:
                 await pause.wait(error, job.on_progress)
             case Exit(release):
                 if release:
-                    await store.release(record.id, stage.waiting)
+                    await store.queue.release(record.id, stage.waiting)
                 raise error
             case Retry():
                 await pause.retry_until_possible(
@@ -205,7 +205,7 @@ class Workers:
         if await self._scorer.score(job, self._batcher):
             self._wakes[Status.SCORED].set()
         else:
-            await self._store.release(job.record.id, Status.QUEUED)
+            await self._store.queue.release(job.record.id, Status.QUEUED)
         self._batcher.went_well()
 
     async def _export(self, job: VideoJob) -> None:
@@ -214,7 +214,7 @@ class Workers:
         dispose = self._dispose and watch.after != "keep" and record.file.path.is_relative_to(watch.path)
         result = await self._exporter.export(job, watch.after if dispose else None)
         if isinstance(result, Exported):
-            self._listener(Ended(await self._store.video(record.id), result.stills))
+            self._listener(Ended(await self._store.videos.get(record.id), result.stills))
         else:
             self._wakes[Status.QUEUED].set()
 

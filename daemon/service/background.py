@@ -44,7 +44,7 @@ async def background_tasks(config: Config, store: Store, unwell: Unwell) -> Asyn
     metrics = Metrics(progress_file)
     webhooks = Webhooks(config.notify)
     async with AsyncExitStack() as stack:
-        stack.callback(progress_file.take_down)
+        stack.callback(progress_file.remove)
         if config.service.http:
             pages = _pages(store, config.database.path, metrics, unwell)
             await stack.enter_async_context(http_server.serving(config.service.http, pages))
@@ -57,7 +57,7 @@ async def background_tasks(config: Config, store: Store, unwell: Unwell) -> Asyn
 
 def _pages(store: Store, database: Path, metrics: Metrics, unwell: Unwell) -> dict[str, http_server.Page]:
     async def metrics_page() -> http_server.Answer:
-        return http_server.Answer(metrics.page(await store.counts()), prometheus.CONTENT_TYPE)
+        return http_server.Answer(metrics.page(await store.videos.counts()), prometheus.CONTENT_TYPE)
 
     async def health_page() -> http_server.Answer:
         reason = unwell()

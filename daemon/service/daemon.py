@@ -50,7 +50,7 @@ async def run(config: Config, listener: Listener = ignore, read_config: Callable
             return
         health = Health(stop.asked, hearts)
         try:
-            resumed, aside = await store.recover(config.service.max_attempts)
+            resumed, aside = await store.queue.recover(config.service.max_attempts)
             async with (
                 background_tasks(config, store, health.unwell) as tell,
                 running_workers(config, store, to_all(listener, tell, pulse(hearts, config)), dispose=True) as workers,

@@ -39,11 +39,11 @@ async def once(config: Config, paths: Sequence[Path], listener: Listener = ignor
         await asyncio.to_thread(work_folder.clean, config.output.path)
         store = await Store.open(config.database)
         try:
-            await store.recover(config.service.max_attempts)
+            await store.queue.recover(config.service.max_attempts)
             ids = [(await _submit(store, path, copies=config.watch.copies)).id for path in paths]
-            if any([(await store.video(video_id)).status not in _HOPELESS for video_id in ids]):
+            if any([(await store.videos.get(video_id)).status not in _HOPELESS for video_id in ids]):
                 await _work_off(config, store, ids, listener, stop)
-            return [await store.video(video_id) for video_id in ids], stop.asked.is_set()
+            return [await store.videos.get(video_id) for video_id in ids], stop.asked.is_set()
         finally:
             await store.close()
 
@@ -57,14 +57,14 @@ async def _submit(store: Store, path: Path, *, copies: bool) -> VideoRecord:
         return await refuse(store, FileIdentity(absolute, "", 0, 0), error)
     record = await enter(store, file, copies=copies)
     if record.status in (Status.FAILED, Status.REJECTED) and record.error_kind != Kind.DUPLICATE:
-        await store.requeue([record.id])
-    return await store.video(record.id)
+        await store.queue.requeue([record.id])
+    return await store.videos.get(record.id)
 
 
 async def _work_off(config: Config, store: Store, ids: Sequence[int], listener: Listener, stop: Stop) -> None:
     async with running_workers(config, store, listener, among=ids) as workers:
         for video_id in ids:
-            await _reopen(config, store, workers, await store.video(video_id))
+            await _reopen(config, store, workers, await store.videos.get(video_id))
         tasks = workers.start()
         asked = asyncio.create_task(stop.asked.wait())
         try:
@@ -89,15 +89,15 @@ async def _reopen(config: Config, store: Store, workers: Workers, record: VideoR
     if record.status is not Status.DONE:
         return
     if record.scorer != workers.scorer_identity:
-        await store.set_status(record.id, Status.QUEUED)
+        await store.queue.set_status(record.id, Status.QUEUED)
         return
-    latest = await store.latest_selection(record.id)
+    latest = await store.selections.latest(record.id)
     if (
         latest is None
         or latest.params != selection_params(config, workers.scorer_identity)
         or not await asyncio.to_thread(_as_wanted, config.output, record, latest)
     ):
-        await store.set_status(record.id, Status.SCORED)
+        await store.queue.set_status(record.id, Status.SCORED)
 
 
 def _as_wanted(output: OutputConfig, record: VideoRecord, latest: PastSelection) -> bool:
@@ -111,4 +111,4 @@ def _as_wanted(output: OutputConfig, record: VideoRecord, latest: PastSelection)
 
 
 async def _all_final(store: Store, ids: Sequence[int]) -> bool:
-    return all([(await store.video(video_id)).status.final for video_id in ids])
+    return all([(await store.videos.get(video_id)).status.final for video_id in ids])

@@ -1,55 +1,27 @@
-"""What frames are chosen by: features, shots, verdicts, and the scores of a second metric."""
+"""What analysis found in the frames: shots, verdicts, and the scores of a second metric."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from daemon.model import Outcome, Shot, ShotKind
 from daemon.store.connection import Connection
-from daemon.store.mapping import path_of
 
 if TYPE_CHECKING:
-    # Only two of its methods need numpy: who shows what is stored does without.
+    # Only one method needs numpy: who shows what is stored does without.
     import numpy as np
     from numpy.typing import NDArray
 
-STREAMED = 256
-"""Records that are read together."""
 
+class Analysis:
+    """A video's shots, its frames' verdicts, and the scores of a second metric."""
 
-class Judgement(Connection):
-    """The tables that selection reads and writes."""
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
-    async def feature_records(self, video_id: int) -> AsyncIterator[list[bytes | None]]:
-        """Every frame's record, None where it has none, in order, some hundred at a time."""
-        after = -1
-        while True:
-            async with self._db.execute(
-                "SELECT f.frame, r.record FROM frames f LEFT JOIN features r ON r.video_id = f.video_id"
-                " AND r.frame = f.frame WHERE f.video_id = ? AND f.frame > ? ORDER BY f.frame LIMIT ?",
-                (video_id, after, STREAMED),
-            ) as cursor:
-                rows = list(await cursor.fetchall())
-            if not rows:
-                return
-            after = rows[-1][0]
-            yield [row[1] for row in rows]
-
-    async def records_of(self, video_id: int, frames: Sequence[int]) -> list[bytes | None]:
-        """The records of some frames, in the order given."""
-        found: dict[int, bytes] = {}
-        for start in range(0, len(frames), 500):
-            part = frames[start : start + 500]
-            async with self._db.execute(
-                f"SELECT frame, record FROM features WHERE video_id = ? AND frame IN ({','.join('?' * len(part))})",
-                (video_id, *part),
-            ) as cursor:
-                found.update({row[0]: row[1] for row in await cursor.fetchall()})
-        return [found.get(frame) for frame in frames]
-
-    async def set_judgement(
+    async def replace(
         self,
         video_id: int,
         shots: Sequence[Shot],
@@ -65,8 +37,8 @@ class Judgement(Connection):
         breaks = np.flatnonzero(np.diff(verdicts)) + 1
         firsts = frames[np.concatenate([[0], breaks])].tolist() if len(frames) else []
         lasts = frames[np.concatenate([breaks, [len(frames)]]) - 1].tolist() if len(frames) else []
-        found = [words[verdicts[at]] for at in np.concatenate([[0], breaks])] if len(frames) else []
-        async with self._writing() as db:
+        of_run = [words[verdicts[at]] for at in np.concatenate([[0], breaks])] if len(frames) else []
+        async with self._connection.writing() as db:
             await db.execute("DELETE FROM shots WHERE video_id = ?", (video_id,))
             await db.executemany(
                 "INSERT INTO shots (video_id, shot, kind, first, last) VALUES (?, ?, ?, ?, ?)",
@@ -74,21 +46,21 @@ class Judgement(Connection):
             )
             await db.executemany(
                 "UPDATE frames SET verdict = ? WHERE video_id = ? AND frame BETWEEN ? AND ?",
-                [(word, video_id, first, last) for word, first, last in zip(found, firsts, lasts, strict=True)],
+                [(word, video_id, first, last) for word, first, last in zip(of_run, firsts, lasts, strict=True)],
             )
             await db.execute(
                 "UPDATE videos SET judged = ? WHERE id = ?", (json.dumps(judged, sort_keys=True), video_id)
             )
 
-    async def judged(self, video_id: int) -> dict[str, Any] | None:
+    async def settings(self, video_id: int) -> dict[str, Any] | None:
         """The settings that the stored shots and verdicts were found with; None when there are none."""
-        async with self._db.execute("SELECT judged FROM videos WHERE id = ?", (video_id,)) as cursor:
+        async with self._connection.db.execute("SELECT judged FROM videos WHERE id = ?", (video_id,)) as cursor:
             row = await cursor.fetchone()
         return json.loads(row[0]) if row is not None and row[0] is not None else None
 
     async def verdicts(self, video_id: int) -> dict[str, int]:
         """How many frames got which verdict."""
-        async with self._db.execute(
+        async with self._connection.db.execute(
             "SELECT verdict, COUNT(*) FROM frames WHERE video_id = ? AND verdict IS NOT NULL GROUP BY verdict",
             (video_id,),
         ) as cursor:
@@ -96,34 +68,26 @@ class Judgement(Connection):
 
     async def shots(self, video_id: int) -> list[Shot]:
         """A video's shots and transitions, in order."""
-        async with self._db.execute(
+        async with self._connection.db.execute(
             "SELECT kind, first, last FROM shots WHERE video_id = ? ORDER BY shot", (video_id,)
         ) as cursor:
             return [Shot(ShotKind(row[0]), row[1], row[2]) for row in await cursor.fetchall()]
 
-    async def published(self, video_id: int) -> list[dict[str, Any]]:
-        """Every still of a video, the newest of each frame last: frame, path, sha256, image, method."""
-        async with self._db.execute(
-            "SELECT frame, path, sha256, image, method FROM stills WHERE video_id = ? ORDER BY selection_id",
-            (video_id,),
-        ) as cursor:
-            return [{**dict(row), "path": path_of(row["path"])} for row in await cursor.fetchall()]
-
     async def add_refined(self, video_id: int, metric: str, scorer: str, outcomes: Mapping[int, Outcome]) -> None:
         """Keep a second scorer's outcomes by frame, beside the first's."""
-        async with self._writing() as db:
+        async with self._connection.writing() as db:
             await db.executemany(
                 "INSERT OR REPLACE INTO refined (video_id, metric, scorer, frame, score, note)"
                 " VALUES (?, ?, ?, ?, ?, ?)",
-                [(video_id, metric, scorer, frame, one.score, one.note) for frame, one in outcomes.items()],
+                [(video_id, metric, scorer, frame, outcome.score, outcome.note) for frame, outcome in outcomes.items()],
             )
 
     async def refined(self, video_id: int, metric: str) -> dict[str, dict[int, Outcome]]:
         """A second metric's outcomes by the identity of its scorer, then by frame."""
-        found: dict[str, dict[int, Outcome]] = {}
-        async with self._db.execute(
+        outcomes: dict[str, dict[int, Outcome]] = {}
+        async with self._connection.db.execute(
             "SELECT scorer, frame, score, note FROM refined WHERE video_id = ? AND metric = ?", (video_id, metric)
         ) as cursor:
             for row in await cursor.fetchall():
-                found.setdefault(row[0], {})[row[1]] = Outcome(row[2], row[3])
-        return found
+                outcomes.setdefault(row[0], {})[row[1]] = Outcome(row[2], row[3])
+        return outcomes

@@ -1,4 +1,4 @@
-"""The connection: opening, migrations, group commits.
+"""The connection: opening, migrations, transactions, group commits.
 
 One connection, one lock: no transaction of one task can hold statements of another.
 """
@@ -6,6 +6,8 @@ One connection, one lock: no transaction of one task can hold statements of anot
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -18,6 +20,7 @@ import aiosqlite
 from daemon.config.service import DatabaseConfig
 from daemon.errors import Kind, StillwatchError, StoreError
 from daemon.runtime.clock import utc_now
+from daemon.runtime.durable import sync
 
 SCHEMA_VERSION = 2
 SCRIPTS = {0: "001_initial.sql", 1: "002_selection.sql"}
@@ -34,7 +37,7 @@ class Connection:
     def __init__(
         self, connection: aiosqlite.Connection, path: Path, commit_seconds: float, clock: Callable[[], str] = utc_now
     ) -> None:
-        self._db = connection
+        self.db = connection
         self._path = path
         self._file = _device_and_inode(path)
         self._commit_seconds = commit_seconds
@@ -89,7 +92,7 @@ class Connection:
         finally:
             if self._flusher is not None:
                 self._flusher.cancel()
-            await self._db.close()
+            await self.db.close()
 
     async def require_file(self) -> None:
         """Raise StoreError(DATABASE) when the file was deleted or replaced: what is written would be lost."""
@@ -100,16 +103,51 @@ class Connection:
 
     async def set_busy_timeout(self, busy_seconds: float) -> None:
         """Wait no longer than this for another writer from now on."""
-        await self._db.execute(f"PRAGMA busy_timeout = {round(busy_seconds * 1000)}")
+        await self.db.execute(f"PRAGMA busy_timeout = {round(busy_seconds * 1000)}")
 
     async def flush(self) -> None:
         """Commit pending scores now."""
         async with self._lock:
             await self._commit()
 
+    async def make_durable(self) -> None:
+        """Have everything that is committed on the disk, so that a power failure can't take it back.
+
+        With ``synchronous = NORMAL`` a commit ends in the write-ahead log, which is not synced. Recovery reads
+        that log up to the last whole commit, and SQLite starts it over only once all of it is in the database and
+        synced there: a sync of the log is all that is missing. A checkpoint would do more and promise less, since
+        it is refused while a statement of this connection is open and stops where another reader needs the log.
+
+        Raises StoreError when the log cannot be synced.
+        """
+        await self.flush()
+        log = await self._write_ahead_log()
+        try:
+            # SQLite's locks are on the database and its index, never on the log: closing it takes none of them away.
+            await asyncio.to_thread(sync, log)
+        except OSError as error:
+            kind = Kind.DISK_FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else Kind.DATABASE
+            raise StoreError(kind, f"{log} cannot be synced ({error.strerror}): check the disk it is on") from error
+
+    async def _write_ahead_log(self) -> Path:
+        # SQLite itself is asked: it puts the log beside the file that a link leads to.
+        with as_store_error():
+            async with self.db.execute(
+                "SELECT CAST(file AS BLOB) FROM pragma_database_list WHERE name = 'main'"
+            ) as cursor:
+                (row,) = await cursor.fetchall()
+        return Path(os.fsdecode(row[0] + b"-wal"))
+
+    async def data_version(self) -> int:
+        """A number that changes when another connection has written."""
+        await self.require_file()
+        async with self.db.execute("PRAGMA data_version") as cursor:
+            row = await cursor.fetchone()
+        return int(row[0]) if row is not None else 0
+
     async def _flush_at(self, due: float) -> None:
         await asyncio.sleep(due - asyncio.get_running_loop().time())
-        # Whoever has lost rows by it is told by `_require_kept`; a group that is still open is tried again.
+        # Whoever has lost rows by it is told by `require_kept`; a group that is still open is tried again.
         with suppress(StoreError):
             await self.flush()
 
@@ -119,12 +157,12 @@ class Connection:
             return
         try:
             with as_store_error():
-                await to_the_end(self._db.execute("COMMIT"))
+                await to_the_end(self.db.execute("COMMIT"))
         except StoreError as error:
             self._group_failed(error)
             raise
         finally:
-            if not self._db.in_transaction:
+            if not self.db.in_transaction:
                 self._group_ended()
 
     def _group_ended(self) -> None:
@@ -133,31 +171,39 @@ class Connection:
 
     def _group_failed(self, error: StoreError) -> None:
         """SQLite itself rolls a group back for some causes, such as a full disk; remember whose rows went."""
-        if not self._db.in_transaction:
+        if not self.db.in_transaction:
             self._lost.update(dict.fromkeys(self._pending, error))
             self._group_ended()
 
-    def _require_kept(self, video_id: int) -> None:
+    def now(self) -> str:
+        """The time now, as the store writes it."""
+        return self._clock()
+
+    def forget_lost(self, video_id: int) -> None:
+        """A video is scored anew: rows that were lost before do not matter any more."""
+        self._lost.pop(video_id, None)
+
+    def require_kept(self, video_id: int) -> None:
         """Raise what has undone rows of the video that were taken as written."""
         error = self._lost.pop(video_id, None)
         if error is not None:
             raise StoreError(error.kind, error.sentence) from error
 
     @asynccontextmanager
-    async def _scores(self, video_id: int) -> AsyncIterator[aiosqlite.Connection]:
+    async def grouped(self, video_id: int) -> AsyncIterator[aiosqlite.Connection]:
         """A piece of the group of pending scores: all of it or nothing, and the group goes on."""
         loop = asyncio.get_running_loop()
         async with self._lock:
-            self._require_kept(video_id)
+            self.require_kept(video_id)
             started = self._pending_since is None
             try:
                 with as_store_error():
                     if started:
-                        await self._db.execute("BEGIN IMMEDIATE")
+                        await self.db.execute("BEGIN IMMEDIATE")
                         self._pending_since = loop.time()
-                    await self._db.execute("SAVEPOINT piece")
-                    yield self._db
-                    await self._db.execute("RELEASE piece")
+                    await self.db.execute("SAVEPOINT piece")
+                    yield self.db
+                    await self.db.execute("RELEASE piece")
             except BaseException as error:
                 try:
                     undo = ("ROLLBACK",) if started else ("ROLLBACK TO piece", "RELEASE piece")
@@ -176,15 +222,15 @@ class Connection:
                 self._flusher = asyncio.create_task(self._flush_at(due))
 
     @asynccontextmanager
-    async def _writing(self) -> AsyncIterator[aiosqlite.Connection]:
+    async def writing(self) -> AsyncIterator[aiosqlite.Connection]:
         """A transaction of its own, after the pending scores are committed."""
         async with self._lock:
             await self._commit()
             with as_store_error():
                 try:
-                    await self._db.execute("BEGIN IMMEDIATE")
-                    yield self._db
-                    await self._db.execute("COMMIT")
+                    await self.db.execute("BEGIN IMMEDIATE")
+                    yield self.db
+                    await self.db.execute("COMMIT")
                 except BaseException:
                     await to_the_end(self._undo("ROLLBACK"))
                     raise
@@ -193,7 +239,7 @@ class Connection:
         """Statements run in the order they were given to the connection, so this follows what was cancelled."""
         for statement in statements:
             try:
-                await self._db.execute(statement)
+                await self.db.execute(statement)
             except sqlite3.OperationalError:
                 # There was nothing to undo: the transaction did not begin, or its end got through.
                 return

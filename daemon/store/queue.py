@@ -2,74 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Any
 
 from daemon.errors import Kind, StillwatchError
 from daemon.model import FileIdentity, Status, VideoRecord
 from daemon.store.connection import Connection
-from daemon.store.mapping import path_of, path_value, record
+from daemon.store.mapping import path_value, record
 
 LONGEST_RETRY_SECONDS = 3600.0
 """No video waits longer for its next try."""
 
 
-class Queue(Connection):
-    """The states of the videos, on one open database."""
+class Queue:
+    """The states of the videos: what waits, is claimed, has failed, is tried again."""
 
-    async def unknown(self, candidates: Sequence[tuple[Path, int, int]]) -> list[Path]:
-        """Of (path, size_bytes, mtime_ns) those that no row describes."""
-        missing: list[Path] = []
-        for start in range(0, len(candidates), 200):
-            part = candidates[start : start + 200]
-            values = ",".join("(?,?,?)" for _ in part)
-            arguments = [value for path, size, mtime in part for value in (path_value(path), size, mtime)]
-            async with self._db.execute(
-                f"WITH c (path, size_bytes, mtime_ns) AS (VALUES {values}) SELECT c.path FROM c WHERE EXISTS"
-                " (SELECT 1 FROM videos v WHERE v.path = c.path AND v.size_bytes = c.size_bytes"
-                " AND v.mtime_ns = c.mtime_ns AND v.status != 'missing'"
-                # A file that could not be read is looked at again until it can.
-                " AND NOT (v.fingerprint = '' AND v.error_kind = 'unreadable')"
-                # One that watch.after deleted is there again.
-                " AND NOT EXISTS (SELECT 1 FROM sources s WHERE s.video_id = v.id AND s.state = 'deleted'))",
-                arguments,
-            ) as cursor:
-                known = {path_of(row[0]) for row in await cursor.fetchall()}
-            missing += [path for path, _, _ in part if path not in known]
-        return missing
-
-    async def same_content(self, fingerprint: str) -> list[VideoRecord]:
-        """Rows with this fingerprint, oldest first."""
-        return await self._records("WHERE fingerprint = ? ORDER BY id", (fingerprint,))
-
-    async def at_path(self, path: Path) -> list[VideoRecord]:
-        """Rows of this path, newest first."""
-        return await self._records("WHERE path = ? ORDER BY id DESC", (path_value(path),))
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
     async def enqueue(self, file: FileIdentity) -> int:
         """Add a video to the queue and return its id; the row of a file that could not be read so far becomes its."""
-        async with self._writing() as db:
+        async with self._connection.writing() as db:
             cursor = await db.execute(
                 "UPDATE videos SET fingerprint = ?, size_bytes = ?, mtime_ns = ?, status = 'queued', error_kind = NULL,"
                 " error = NULL, finished_at = NULL, queued_at = ? WHERE id = (SELECT MAX(id) FROM videos WHERE path = ?"
                 " AND fingerprint = '' AND COALESCE(error_kind, 'unreadable') = 'unreadable') RETURNING id",
-                (file.fingerprint, file.size_bytes, file.mtime_ns, self._clock(), path_value(file.path)),
+                (file.fingerprint, file.size_bytes, file.mtime_ns, self._connection.now(), path_value(file.path)),
             )
             if taken := list(await cursor.fetchall()):
                 return int(taken[0][0])
             cursor = await db.execute(
                 "INSERT INTO videos (path, fingerprint, size_bytes, mtime_ns, status, queued_at)"
                 " VALUES (?, ?, ?, ?, 'queued', ?)",
-                (path_value(file.path), file.fingerprint, file.size_bytes, file.mtime_ns, self._clock()),
+                (path_value(file.path), file.fingerprint, file.size_bytes, file.mtime_ns, self._connection.now()),
             )
             return int(cursor.lastrowid or 0)
 
     async def refuse(self, file: FileIdentity, status: Status, error: StillwatchError) -> int:
         """Record a file that was not taken, once per path and state of the file; returns its id."""
-        values = (status, error.kind, error.sentence, self._clock())
-        async with self._writing() as db:
+        values = (status, error.kind, error.sentence, self._connection.now())
+        async with self._connection.writing() as db:
             cursor = await db.execute(
                 "UPDATE videos SET status = ?, error_kind = ?, error = ?, finished_at = ? WHERE path = ?"
                 " AND size_bytes = ? AND mtime_ns = ? AND fingerprint = ? RETURNING id",
@@ -87,27 +59,19 @@ class Queue(Connection):
                     file.fingerprint,
                     file.size_bytes,
                     file.mtime_ns,
-                    self._clock(),
+                    self._connection.now(),
                 ),
             )
             return int(cursor.lastrowid or 0)
 
-    async def relocate(self, video_id: int, file: FileIdentity) -> None:
-        """The same content is now found here."""
-        async with self._writing() as db:
-            await db.execute(
-                "UPDATE videos SET path = ?, size_bytes = ?, mtime_ns = ? WHERE id = ?",
-                (path_value(file.path), file.size_bytes, file.mtime_ns, video_id),
-            )
-
     async def recover(self, max_attempts: int) -> tuple[int, int]:
         """At the start: put back what a killed run left; returns (resumed, set aside)."""
-        async with self._writing() as db:
+        async with self._connection.writing() as db:
             aside = await db.execute(
                 "UPDATE videos SET status = 'failed', error_kind = ?, finished_at = ?, error = 'work on this"
                 " file ended the process ' || attempts || ' times; `stillwatch retry` tries again'"
                 " WHERE status IN ('scoring', 'exporting') AND attempts >= ?",
-                (Kind.ATTEMPTS, self._clock(), max_attempts),
+                (Kind.ATTEMPTS, self._connection.now(), max_attempts),
             )
             # A new start may find what was missing.
             await db.execute("UPDATE videos SET retry_at = NULL WHERE retry_at IS NOT NULL")
@@ -120,17 +84,17 @@ class Queue(Connection):
 
         With ``among`` only those ids are taken.
         """
-        await self.require_file()
-        limit = "" if among is None else f" AND id IN ({','.join(str(int(one)) for one in among)})"
-        now = self._clock()
+        await self._connection.require_file()
+        limit = "" if among is None else f" AND id IN ({','.join(str(int(video_id)) for video_id in among)})"
+        now = self._connection.now()
         # A time beyond every delay was noted before the clock was set back.
         due = "(retry_at IS NULL OR retry_at <= ? OR retry_at > ?)"
         times = (now, later(now, LONGEST_RETRY_SECONDS))
         query = f"SELECT id FROM videos WHERE status = ?{limit} AND {due} ORDER BY id LIMIT 1"
-        async with self._db.execute(query, (waiting, *times)) as looked:
-            if await looked.fetchone() is None:
+        async with self._connection.db.execute(query, (waiting, *times)) as cursor:
+            if await cursor.fetchone() is None:
                 return None
-        async with self._writing() as db:
+        async with self._connection.writing() as db:
             cursor = await db.execute(
                 "UPDATE videos SET status = ?, attempts = attempts + 1, started_at = COALESCE(started_at, ?)"
                 f" WHERE id = ({query}) RETURNING *",
@@ -141,7 +105,7 @@ class Queue(Connection):
 
     async def release(self, video_id: int, status: Status) -> None:
         """Give a claimed video back unharmed, if it still is claimed; the attempt does not count."""
-        async with self._writing() as db:
+        async with self._connection.writing() as db:
             await db.execute(
                 "UPDATE videos SET status = ?, attempts = MAX(attempts - 1, 0) WHERE id = ?"
                 " AND status IN ('scoring', 'exporting')",
@@ -159,7 +123,7 @@ class Queue(Connection):
         retry_counts: bool = True,
     ) -> None:
         """Give a claimed video back, to be taken again after a while; the row keeps the reason."""
-        async with self._writing() as db:
+        async with self._connection.writing() as db:
             await db.execute(
                 "UPDATE videos SET status = ?, attempts = MAX(attempts - ?, 0), retries = retries + ?, retry_at = ?,"
                 " error_kind = ?, error = ? WHERE id = ?",
@@ -167,7 +131,7 @@ class Queue(Connection):
                     status,
                     0 if attempt_counts else 1,
                     int(retry_counts),
-                    later(self._clock(), delay_seconds),
+                    later(self._connection.now(), delay_seconds),
                     error.kind,
                     error.sentence,
                     video_id,
@@ -176,8 +140,8 @@ class Queue(Connection):
 
     async def any_due(self, status: Status) -> bool:
         """Whether a postponed video of this status may be taken again."""
-        async with self._db.execute(
-            "SELECT 1 FROM videos WHERE status = ? AND retry_at <= ? LIMIT 1", (status, self._clock())
+        async with self._connection.db.execute(
+            "SELECT 1 FROM videos WHERE status = ? AND retry_at <= ? LIMIT 1", (status, self._connection.now())
         ) as cursor:
             return await cursor.fetchone() is not None
 
@@ -187,7 +151,7 @@ class Queue(Connection):
         Scored rows are kept. A file that was never read is to be taken anew, by whoever watches. Returns how many.
         """
         changed = 0
-        async with self._writing() as db:
+        async with self._connection.writing() as db:
             for video_id in video_ids:
                 cursor = await db.execute(
                     "UPDATE videos SET status = CASE WHEN status = 'scored' THEN status"
@@ -201,7 +165,7 @@ class Queue(Connection):
 
     async def set_status(self, video_id: int, status: Status) -> None:
         """Send a finished video back to a stage."""
-        async with self._writing() as db:
+        async with self._connection.writing() as db:
             await db.execute(
                 "UPDATE videos SET status = ?, attempts = 0, retries = 0, retry_at = NULL, error_kind = NULL,"
                 " error = NULL, finished_at = NULL"
@@ -211,17 +175,21 @@ class Queue(Connection):
 
     async def reset_attempts(self, video_id: int) -> None:
         """Starts that have not come to an end are forgotten but for this one."""
-        async with self._writing() as db:
+        async with self._connection.writing() as db:
             await db.execute("UPDATE videos SET attempts = 1 WHERE id = ? AND attempts > 1", (video_id,))
 
     async def score_again(self, video_id: int) -> None:
         """Queue a video whose damage showed only at its export: it is decoded with one thread from now on."""
-        async with self._writing() as db:
+        async with self._connection.writing() as db:
             await db.execute("UPDATE videos SET status = 'queued', damaged = 1, attempts = 0 WHERE id = ?", (video_id,))
 
-    async def _records(self, where: str, arguments: Sequence[Any]) -> list[VideoRecord]:
-        async with self._db.execute(f"SELECT * FROM videos {where}", arguments) as cursor:
-            return [record(row) for row in await cursor.fetchall()]
+    async def fail(self, video_id: int, status: Status, error: StillwatchError) -> None:
+        """End a video's way with a kind and a sentence; its scores are kept."""
+        async with self._connection.writing() as db:
+            await db.execute(
+                "UPDATE videos SET status = ?, error_kind = ?, error = ?, finished_at = ? WHERE id = ?",
+                (status, error.kind, error.sentence, self._connection.now(), video_id),
+            )
 
 
 def later(moment: str, seconds: float) -> str:

@@ -233,7 +233,7 @@ def test_looking_is_quick_and_never_imports_torch(tmp_path: Path, command: list[
     import sys
 
     script = (
-        "import sys; sys.argv[0] = 'stillwatch'; from daemon.cli import app\n"
+        "import sys; sys.argv[0] = 'stillwatch'; from daemon.cli.main import app\n"
         "try: app(standalone_mode=False)\nfinally: assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", script, *command, *option], check=True, capture_output=True)

@@ -155,14 +155,14 @@ def test_a_log_that_nobody_reads_holds_up_neither_the_work_nor_the_stop(tmp_path
 
 BY_FORCE = """
 import asyncio, os, signal, sys
-from daemon import logs
-from daemon.config import ServiceConfig
+from daemon.config.service import ServiceConfig
+from daemon.logs import setup
 from daemon.runtime.deadline import Deadline
-from daemon.service import Stop
+from daemon.service.signals import Stop
 
 def say():
     for number in range(500):
-        logs.get().info("source.deleted", video="/in/film.mp4", video_id=number)
+        setup.get().info("source.deleted", video="/in/film.mp4", video_id=number)
 
 async def main():
     with Stop(ServiceConfig()) as stop:
@@ -172,7 +172,7 @@ async def main():
         os.kill(os.getpid(), signal.SIGTERM)
         await asyncio.Event().wait()
 
-logs.configure("json", "info")
+setup.configure("json", "info")
 if sys.argv[1] == "signal":
     asyncio.run(main())
 say()

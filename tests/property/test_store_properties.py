@@ -85,13 +85,13 @@ def test_the_last_row_written_for_each_frame_is_the_one_that_is_there(batches: l
     expected = {row.frame: row for batch in batches for row in batch}
 
     async def work(store: Store) -> None:
-        video_id = await store.enqueue(FileIdentity(Path("/in/a.mp4"), "f" * 64, 1, 1))
+        video_id = await store.queue.enqueue(FileIdentity(Path("/in/a.mp4"), "f" * 64, 1, 1))
         for batch in batches:
-            await store.add_frames(video_id, batch)
-        assert await store.rows_of(video_id, sorted(expected)) == expected
-        known = await store.hashes(video_id)
+            await store.frames.add(video_id, batch)
+        assert await store.frames.rows(video_id, sorted(expected)) == expected
+        known = await store.frames.hashes(video_id)
         assert known == [expected[n].hash if n in expected else "" for n in range(max(expected, default=-1) + 1)]
-        table = await store.score_table(video_id)
+        table = await store.frames.table(video_id)
         in_order = [expected[n] for n in sorted(expected)]
         assert table.frame.tolist() == [row.frame for row in in_order]
         scores = [np.nan if row.score is None else row.score for row in in_order]
@@ -109,10 +109,10 @@ def test_a_file_is_known_by_what_it_was_to_the_byte_and_nanosecond(
     file = FileIdentity(path, fingerprint, size, mtime)
 
     async def work(store: Store) -> None:
-        video_id = await store.enqueue(file)
-        assert (await store.video(video_id)).file == file
-        assert await store.unknown([(path, size, mtime)]) == []
-        assert [one.id for one in await store.at_path(path)] == [video_id]
+        video_id = await store.queue.enqueue(file)
+        assert (await store.videos.get(video_id)).file == file
+        assert await store.videos.unknown([(path, size, mtime)]) == []
+        assert [one.id for one in await store.videos.at_path(path)] == [video_id]
 
     with_store(work)
 

@@ -23,6 +23,7 @@ from daemon.errors import ConfigError, Kind, StoreError
 from daemon.inbox import disposal, identity, source_file
 from daemon.inbox.disposal import SourceDisposal
 from daemon.model import Method, Selection, Status, Still
+from daemon.store.sources import Sources
 from daemon.store.store import Store
 from tests.clock import Clock
 
@@ -45,13 +46,13 @@ class Place:
         source.parent.mkdir(parents=True, exist_ok=True)
         if not os.path.lexists(source):
             source.write_bytes(CONTENT + name.encode())
-        video_id = await self.store.enqueue(identity.fingerprint(source))
+        video_id = await self.store.queue.enqueue(identity.fingerprint(source))
         made = []
         for rank in range(1, stills + 1):
             path = self.output / f"{source.stem}_r{rank:02}.png"
             path.write_bytes(b"still")
             made.append(Still(rank, rank, 0.1, 3.0, path, 8, 8, 5, "0" * 64, Method.BATCH))
-        await self.store.finish(video_id, Selection((), stills, None, {}), made, action)
+        await self.store.selections.finish(video_id, Selection((), stills, None, {}), made, action)
         return video_id
 
     def disposal(self, action: str = "move", monotonic: Callable[[], float] = time.monotonic) -> SourceDisposal:
@@ -59,7 +60,8 @@ class Place:
         return SourceDisposal(config, self.store, monotonic)
 
     async def state(self, video_id: int) -> str:
-        (row,) = await self.store.rows("source", (video_id,))
+        row = await self.store.queries.source(video_id)
+        assert row is not None
         return str(row["state"])
 
 
@@ -96,7 +98,7 @@ async def test_a_source_is_moved_with_its_subfolder_and_the_video_stays_done(pla
     target = place.archive / "camera" / "film.mp4"
     assert target.read_bytes() == content
     assert not (place.inbox / "camera/film.mp4").exists()
-    record = await place.store.video(video_id)
+    record = await place.store.videos.get(video_id)
     assert (record.file, record.status) == (identity.fingerprint(target), Status.DONE)
     assert (await place.state(video_id), place.said) == ("moved", [("source.moved", {"to": str(target)})])
 
@@ -106,7 +108,7 @@ async def test_a_name_that_is_taken_gets_a_number_and_nothing_is_replaced(place:
         (place.archive / name).write_bytes(b"another")
     video_id = await place.done()
     await place.disposal()._round()
-    assert (await place.store.video(video_id)).file.path == place.archive / "film-3.mp4"
+    assert (await place.store.videos.get(video_id)).file.path == place.archive / "film-3.mp4"
     assert (place.archive / "film.mp4").read_bytes() == (place.archive / "film-2.mp4").read_bytes() == b"another"
 
 
@@ -116,16 +118,16 @@ async def test_a_name_that_is_taken_in_the_last_moment_is_not_replaced(
 ) -> None:
     video_id = await place.done()
     one = place.disposal()
-    record_target = one._store.record_target
+    record_target = one._store.sources.record_target
 
     async def aim_and_lose(video_id: int, target: Path) -> None:
         await record_target(video_id, target)
         if target.name == "film.mp4":
             target.write_bytes(content)
 
-    monkeypatch.setattr(one._store, "record_target", aim_and_lose)
+    monkeypatch.setattr(one._store.sources, "record_target", aim_and_lose)
     await one._round()
-    assert (await place.store.video(video_id)).file.path.name == "film-2.mp4"
+    assert (await place.store.videos.get(video_id)).file.path.name == "film-2.mp4"
     assert (place.archive / "film.mp4").read_bytes() == content
 
 
@@ -148,7 +150,7 @@ async def test_to_another_file_system_it_is_copied_whole_before_the_source_goes(
     source = place.inbox / "film.mp4"
     source.chmod(0o640)
     os.utime(source, ns=(1, 1_700_000_000_123_456_789))
-    await place.store.relocate(video_id, identity.fingerprint(source))
+    await place.store.videos.relocate(video_id, identity.fingerprint(source))
     before = source.read_bytes()
     await place.disposal()._round()
     target = place.archive / "film.mp4"
@@ -156,7 +158,7 @@ async def test_to_another_file_system_it_is_copied_whole_before_the_source_goes(
     assert target.stat().st_mtime_ns == 1_700_000_000_123_456_789
     assert sorted(path.name for path in place.archive.iterdir()) == ["film.mp4"]
     assert not source.exists()
-    assert (await place.store.video(video_id)).file == identity.fingerprint(target)
+    assert (await place.store.videos.get(video_id)).file == identity.fingerprint(target)
 
 
 async def test_between_real_file_systems(place: Place) -> None:
@@ -167,7 +169,7 @@ async def test_between_real_file_systems(place: Place) -> None:
     try:
         video_id = await place.done()
         await place.disposal()._round()
-        assert (await place.store.video(video_id)).file.path == place.archive / "film.mp4"
+        assert (await place.store.videos.get(video_id)).file.path == place.archive / "film.mp4"
         assert await place.state(video_id) == "moved"
     finally:
         for path in place.archive.iterdir():
@@ -201,9 +203,9 @@ async def test_a_file_where_a_folder_is_needed_is_said_once_and_waited_for(
     stands = place.archive / "holiday"
     stands.write_bytes(b"a file")
     if looped:
-        await place.store.record_target(video_id, place.archive / below / "film-2797.mp4")
+        await place.store.sources.record_target(video_id, place.archive / below / "film-2797.mp4")
     aimed: list[Path] = []
-    record_target = place.store.record_target
+    record_target = place.store.sources.record_target
 
     async def count(video_id: int, target: Path) -> None:
         aimed.append(target)
@@ -211,7 +213,7 @@ async def test_a_file_where_a_folder_is_needed_is_said_once_and_waited_for(
         assert len(aimed) < 3
         await record_target(video_id, target)
 
-    monkeypatch.setattr(place.store, "record_target", count)
+    monkeypatch.setattr(place.store.sources, "record_target", count)
     one = place.disposal()
     for _ in range(2):
         assert await one._round()
@@ -220,7 +222,7 @@ async def test_a_file_where_a_folder_is_needed_is_said_once_and_waited_for(
     assert await place.state(video_id) == "due"
     stands.rename(stands.with_suffix(".txt"))
     assert not await one._round()
-    assert (await place.store.video(video_id)).file.path == place.archive / below / "film.mp4"
+    assert (await place.store.videos.get(video_id)).file.path == place.archive / below / "film.mp4"
 
 
 @pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
@@ -229,9 +231,9 @@ async def test_a_folder_or_a_pipe_of_the_wanted_name_is_not_what_had_been_moved(
 ) -> None:
     video_id = await place.done()
     make(place.archive / "film.mp4")
-    await place.store.record_target(video_id, place.archive / "film.mp4")
+    await place.store.sources.record_target(video_id, place.archive / "film.mp4")
     assert not await place.disposal()._round()
-    assert (await place.store.video(video_id)).file.path == place.archive / "film-2.mp4"
+    assert (await place.store.videos.get(video_id)).file.path == place.archive / "film-2.mp4"
 
 
 # Durable before anything is touched
@@ -239,7 +241,7 @@ async def test_a_folder_or_a_pipe_of_the_wanted_name_is_not_what_had_been_moved(
 
 async def test_sources_are_moved_while_others_read_the_same_connection(place: Place) -> None:
     ids = [await place.done(name) for name in ("one.mp4", "two.mp4", "three.mp4")]
-    async with place.store._db.execute("SELECT * FROM videos") as reader:
+    async with place.store.db.execute("SELECT * FROM videos") as reader:
         assert await reader.fetchone() is not None
         assert not await place.disposal()._round()
     assert [await place.state(video_id) for video_id in ids] == ["moved"] * 3
@@ -300,9 +302,9 @@ async def test_a_log_that_cannot_be_synced_leaves_the_source_alone(
 
 async def test_what_the_database_says_about_reading_is_a_store_error(place: Place) -> None:
     await place.done()
-    await place.store._db.execute("ALTER TABLE stills RENAME TO gone")
+    await place.store.db.execute("ALTER TABLE stills RENAME TO gone")
     with pytest.raises(StoreError, match="no such table"):
-        await place.store.due_sources()
+        await place.store.sources.due()
 
 
 # Delete
@@ -312,7 +314,7 @@ async def test_a_source_is_deleted_and_the_video_stays_done(place: Place) -> Non
     video_id = await place.done(action="delete")
     await place.disposal("delete")._round()
     assert not (place.inbox / "film.mp4").exists()
-    assert (await place.store.video(video_id)).status is Status.DONE
+    assert (await place.store.videos.get(video_id)).status is Status.DONE
     assert (await place.state(video_id), place.said) == ("deleted", [("source.deleted", {})])
 
 
@@ -500,10 +502,10 @@ async def test_a_source_that_was_moved_within_the_watch_folder_is_waited_for(pla
     one = place.disposal(monotonic=clock)
     assert await one._round()
     # As the next listing of the folder does.
-    await place.store.relocate(video_id, identity.fingerprint(moved))
+    await place.store.videos.relocate(video_id, identity.fingerprint(moved))
     clock.now += 1000.0
     assert not await one._round()
-    assert (await place.store.video(video_id)).file.path == place.archive / "camera" / "film.mp4"
+    assert (await place.store.videos.get(video_id)).file.path == place.archive / "camera" / "film.mp4"
 
 
 @pytest.mark.parametrize("action", ["move", "delete"])
@@ -513,7 +515,7 @@ async def test_a_disk_that_is_away_is_waited_for(place: Place, action: str, begu
     if begun:
         target = {"move": place.archive / "camera" / "film.mp4", "delete": place.inbox / "camera" / "film.mp4"}
         (place.archive / "camera").mkdir()
-        await place.store.record_target(video_id, target[action])
+        await place.store.sources.record_target(video_id, target[action])
     clock = Clock()
     one = place.disposal(action, clock)
     away = unmount(place.inbox)
@@ -545,7 +547,7 @@ async def test_a_move_that_was_killed_waits_for_the_disk_that_it_went_to(
     assert place.said == [("source.failed", {"reason": f"it is not there: the disk of {place.archive} may be away"})]
     mount(away, place.archive)
     assert not await one._round()
-    assert (await place.store.video(video_id)).file.path == place.archive / "film.mp4"
+    assert (await place.store.videos.get(video_id)).file.path == place.archive / "film.mp4"
 
 
 # A kill at every step
@@ -569,7 +571,7 @@ async def test_a_move_that_was_killed_is_ended_by_the_next_start(
     target = place.archive / "film.mp4"
     assert target.read_bytes() == content
     assert not (place.inbox / "film.mp4").exists()
-    assert (await place.store.video(video_id)).file.path == target
+    assert (await place.store.videos.get(video_id)).file.path == target
     assert await place.state(video_id) == "moved"
     assert [path.name for path in place.archive.iterdir()] == ["film.mp4"]
 
@@ -595,7 +597,7 @@ def die_at(patch: pytest.MonkeyPatch, step: int) -> list[int]:
         patch.setattr(owner, name, then_die)
 
     if step == 0:
-        before(Store, "record_target")
+        before(Sources, "record_target")
     elif step == 1:
         before(Store, "make_durable")
     elif step == 2:
@@ -610,7 +612,7 @@ def die_at(patch: pytest.MonkeyPatch, step: int) -> list[int]:
     elif step == 4:
         behind(source_file, "move")
     else:
-        before(Store, "source_moved")
+        before(Sources, "moved")
     return killed
 
 
@@ -619,13 +621,13 @@ async def test_a_copy_that_was_killed_before_the_source_went_is_ended(
 ) -> None:
     video_id = await place.done()
     (place.archive / "film.mp4").write_bytes((place.inbox / "film.mp4").read_bytes())
-    await place.store.record_target(video_id, place.archive / "film.mp4")
+    await place.store.sources.record_target(video_id, place.archive / "film.mp4")
     await place.disposal()._round()
     assert not (place.inbox / "film.mp4").exists()
     assert [path.name for path in place.archive.iterdir()] == ["film.mp4"]
 
 
-@pytest.mark.parametrize("step", ["record_target", "make_durable", "source_deleted"])
+@pytest.mark.parametrize("step", ["record_target", "make_durable", "deleted"])
 async def test_a_deletion_that_was_killed_is_ended_by_the_next_start(
     place: Place, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -635,7 +637,7 @@ async def test_a_deletion_that_was_killed_is_ended_by_the_next_start(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(Store, step, die)
+        patch.setattr(Store if step == "make_durable" else Sources, step, die)
         with pytest.raises(Killed):
             await place.disposal("delete")._round()
     await place.disposal("delete")._round()
@@ -659,7 +661,7 @@ async def test_what_nobody_foresaw_about_one_source_is_said_once_and_the_others_
 ) -> None:
     ids = [await place.done(name) for name in ("one.mp4", "two.mp4", "three.mp4")]
     one = place.disposal()
-    record_target = place.store.record_target
+    record_target = place.store.sources.record_target
 
     async def aim_or_fail(video_id: int, target: Path) -> None:
         if video_id == ids[1]:
@@ -667,7 +669,7 @@ async def test_what_nobody_foresaw_about_one_source_is_said_once_and_the_others_
         await record_target(video_id, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(place.store, "record_target", aim_or_fail)
+        patch.setattr(place.store.sources, "record_target", aim_or_fail)
         assert await one._round()
         assert await one._round()
     assert [await place.state(video_id) for video_id in ids] == ["moved", "due", "moved"]
@@ -687,7 +689,7 @@ async def test_a_held_database_is_waited_for_and_not_asked_for_every_source(
         asked.append(video_id)
         raise StoreError(Kind.BUSY, "another program holds the database")
 
-    monkeypatch.setattr(place.store, "record_target", held)
+    monkeypatch.setattr(place.store.sources, "record_target", held)
     assert await place.disposal()._round()
     assert asked == ids[:1]
     assert place.said == [("source.waiting", {"reason": "another program holds the database"})]
@@ -704,7 +706,7 @@ async def test_what_nobody_foresaw_about_the_list_does_not_end_the_attendant(
 
     one = place.disposal()
     with monkeypatch.context() as patch:
-        patch.setattr(place.store, "due_sources", broken)
+        patch.setattr(place.store.sources, "due", broken)
         assert await one._round()
     assert place.said == [
         ("source.waiting", {"reason": "RuntimeError('nobody thought of it')", "exc_info": error}),
@@ -732,7 +734,7 @@ async def test_news_of_a_done_video_wakes_it_and_a_stop_ends_a_copy(
     monkeypatch.setattr(source_file.shutil, "disk_usage", seen)
     source = place.inbox / "film.mp4"
     source.write_bytes(bytes(2_000_000))
-    await place.store.relocate(video_id, identity.fingerprint(source))
+    await place.store.videos.relocate(video_id, identity.fingerprint(source))
     task = asyncio.create_task(place.disposal().run())
     await asyncio.to_thread(copying.wait, 10)
     task.cancel()

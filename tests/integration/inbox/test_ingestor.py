@@ -65,7 +65,7 @@ async def row(store: Store, path: Path, wanted: Callable[[VideoRecord], bool] = 
     """The newest row of a path once it is as wanted."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
-            rows = await store.at_path(path)
+            rows = await store.videos.at_path(path)
             if rows and wanted(rows[0]):
                 return rows[0]
             await asyncio.sleep(0.01)
@@ -83,8 +83,8 @@ def put(path: Path, content: bytes = b"film") -> Path:
 
 
 async def end(store: Store, record: VideoRecord, kind: Kind, status: Status = Status.FAILED) -> None:
-    await store.claim(Status.QUEUED, Status.SCORING, [record.id])
-    await store.fail(record.id, status, VideoError(kind, "a reason"))
+    await store.queue.claim(Status.QUEUED, Status.SCORING, [record.id])
+    await store.queue.fail(record.id, status, VideoError(kind, "a reason"))
 
 
 async def test_a_file_from_another_age_is_taken_like_any(inbox: Path, store: Store) -> None:
@@ -101,7 +101,7 @@ async def test_a_file_from_another_age_is_taken_like_any(inbox: Path, store: Sto
             look = identity.mtime_ns((inbox / name).stat())
             assert record.file.mtime_ns == look
             assert -(2**63) <= look < 2**63
-    assert await store.unknown([(record.file.path, record.file.size_bytes, record.file.mtime_ns)]) == []
+    assert await store.videos.unknown([(record.file.path, record.file.size_bytes, record.file.mtime_ns)]) == []
 
 
 async def test_an_error_that_nobody_foresaw_refuses_its_file_alone(
@@ -157,8 +157,8 @@ async def test_a_retry_of_a_file_that_was_never_read_takes_it_anew(inbox: Path, 
     async with arrivals(inbox, store):
         refused = await row(store, path)
         assert (refused.status, refused.error_kind) == (Status.REJECTED, Kind.EMPTY)
-        assert await store.requeue([refused.id]) == 1
-        assert await store.claim(Status.QUEUED, Status.SCORING) is None, "there is nothing that could be proven"
+        assert await store.queue.requeue([refused.id]) == 1
+        assert await store.queue.claim(Status.QUEUED, Status.SCORING) is None, "there is nothing that could be proven"
         again = await row(store, path, lambda found: found.status is Status.REJECTED)
     assert again.error_kind == Kind.EMPTY
 
@@ -183,7 +183,7 @@ async def test_a_film_that_is_done_is_known_when_it_is_dropped_again(
     path = put(inbox / "film.mp4")
     async with arrivals(inbox, store):
         first = await row(store, path, queued)
-        await store.set_status(first.id, Status.DONE)
+        await store.queue.set_status(first.id, Status.DONE)
         path.unlink()
         moved = await row(store, put(inbox / "other.mp4"))
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -260,7 +260,7 @@ async def test_a_placeholder_that_was_empty_twice_is_one_film_when_it_is_filled(
         await row(store, path, lambda found: found.id != first.id)
         path.write_bytes(b"film")
         record = await row(store, path, queued)
-    rows = await store.same_content(record.file.fingerprint)
+    rows = await store.videos.same_content(record.file.fingerprint)
     assert [found.id for found in rows] == [record.id]
 
 
@@ -278,7 +278,7 @@ async def test_an_unreadable_file_is_said_once_whatever_was_said_of_it_since(
     async with arrivals(inbox, store):
         await row(store, path)
         # What `once` says of it.
-        await store.refuse(FileIdentity(path, "", 0, 0), Status.FAILED, VideoError(Kind.UNREADABLE, "the same"))
+        await store.queue.refuse(FileIdentity(path, "", 0, 0), Status.FAILED, VideoError(Kind.UNREADABLE, "the same"))
         before = len(tries)
         async with asyncio.timeout(PATIENCE_SECONDS):
             while len(tries) < before + 3:

@@ -21,13 +21,13 @@ async def test_a_video_that_was_just_being_opened_is_given_back(tmp_path: Path) 
     film = films.make(tmp_path / "film.mp4", frames=50)
     store = await Store.open(DatabaseConfig(path=tmp_path / "stillwatch.db"))
     try:
-        await store.enqueue(identity.fingerprint(film))
-        record = await store.claim(Status.QUEUED, Status.SCORING)
+        await store.queue.enqueue(identity.fingerprint(film))
+        record = await store.queue.claim(Status.QUEUED, Status.SCORING)
         assert record is not None
         scorer = VideoScorer(Config(), store, lambda _: None)
         scorer.stop()
         with ThreadPoolExecutor(1) as thread:
             assert not await scorer.score(VideoJob.of(record, 60.0), Batcher(StubScorer(), thread))
-        assert await store.hashes(record.id) == []
+        assert await store.frames.hashes(record.id) == []
     finally:
         await store.close()

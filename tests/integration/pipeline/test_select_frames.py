@@ -65,12 +65,12 @@ async def score(store: Store, config: Config, record: VideoRecord, thread: Threa
 
 
 async def scored(store: Store, config: Config, film: Path) -> VideoRecord:
-    video_id = await store.enqueue(identity.fingerprint(film))
-    record = await store.claim(Status.QUEUED, Status.SCORING)
+    video_id = await store.queue.enqueue(identity.fingerprint(film))
+    record = await store.queue.claim(Status.QUEUED, Status.SCORING)
     assert record is not None
     with ThreadPoolExecutor(1) as thread:
         assert await score(store, config, record, thread)
-    return await store.video(video_id)
+    return await store.videos.get(video_id)
 
 
 async def finished(store: Store, config: Config, film: Path) -> tuple[VideoRecord, list[Still]]:
@@ -78,7 +78,7 @@ async def finished(store: Store, config: Config, film: Path) -> tuple[VideoRecor
     capabilities = await ffmpeg_process.probe_binary(ffmpeg_process.find_binary(""))
     exported = await VideoExporter(config, store, capabilities).export(VideoJob.of(record, STALL_SECONDS))
     assert isinstance(exported, Exported)
-    return await store.video(record.id), list(exported.stills)
+    return await store.videos.get(record.id), list(exported.stills)
 
 
 def selector(store: Store, config: Config, record: VideoRecord, refiner: refine.Refiner | None = None) -> FrameSelector:
@@ -126,17 +126,17 @@ async def test_an_edited_film_is_represented_with_reasons(tmp_path: Path, store:
     assert sum(10 <= frame < 50 or 150 <= frame for frame in frames) == 1
     assert any(50 <= frame < 90 for frame in frames)
     assert any(110 <= frame < 150 for frame in frames)
-    (row,) = await store.rows("selections", (record.id,))
+    (row,) = await store.queries.selections(record.id)
     assert "looks like one of the 3 chosen ones" in row["shortfall"]
     reasons = json.loads(row["reasons"])
     assert reasons["verdicts"]["black"] == 10
     assert reasons["verdicts"]["title"] >= 16
-    kinds = [shot["kind"] for shot in await store.rows("shots", (record.id,))]
+    kinds = [shot["kind"] for shot in await store.queries.shots(record.id)]
     assert kinds.count("shot") == 6
-    verdicts = {row["verdict"]: row["frames"] for row in await store.rows("verdicts", (record.id,))}
+    verdicts = {row["verdict"]: row["frames"] for row in await store.queries.verdicts(record.id)}
     assert sum(verdicts.values()) == record.frames_decoded
     manifest = json.loads(next((tmp_path / "stills").glob("*/manifest.json")).read_text())
-    told = [json.loads(still["reason"]) for still in await store.rows("stills", (row["id"],))]
+    told = [json.loads(still["reason"]) for still in await store.queries.stills(row["id"])]
     assert [still["reason"] for still in manifest["stills"]] == told
     assert all(one["frames"] >= 30 and one["seconds"] > 1 and 0 < one["percentile"] <= 100 for one in told)
     assert manifest["selection"]["reasons"]["shots"] == 6
@@ -146,7 +146,7 @@ async def test_a_static_film_gives_few_and_says_why(tmp_path: Path, store: Store
     film = painted(tmp_path / "film.mp4", [noisy(scene(1), n) for n in range(120)])
     _, stills = await finished(store, config_in(tmp_path), film)
     assert len(stills) == 1
-    (row,) = await store.rows("selections", (1,))
+    (row,) = await store.queries.selections(1)
     assert "looks like the chosen one" in row["shortfall"]
 
 
@@ -160,7 +160,7 @@ async def test_a_film_of_flat_frames_gives_none_says_why_and_is_done(tmp_path: P
     film = painted(tmp_path / "film.mp4", [np.full((144, 256, 3), code, np.uint8) for code in [0, 128, 255] * 10])
     record, stills = await finished(store, config_in(tmp_path), film)
     assert (record.status, stills) == (Status.DONE, [])
-    (row,) = await store.rows("selections", (record.id,))
+    (row,) = await store.queries.selections(record.id)
     assert row["shortfall"].startswith("none of the 30 frames is worth keeping: ")
     assert all(f"10 {word}" in row["shortfall"] for word in ("black", "flat", "white"))
 
@@ -168,7 +168,7 @@ async def test_a_film_of_flat_frames_gives_none_says_why_and_is_done(tmp_path: P
 async def test_a_count_of_auto_ends_by_itself(tmp_path: Path, store: Store) -> None:
     config = config_in(tmp_path, count="auto", min_gap_seconds=0.5)
     record, stills = await finished(store, config, edited_film(tmp_path / "film.mp4"))
-    (row,) = await store.rows("selections", (record.id,))
+    (row,) = await store.queries.selections(record.id)
     assert (len(stills), row["requested"], row["shortfall"]) == (3, 0, None)
 
 
@@ -201,16 +201,16 @@ async def test_choosing_again_exports_only_what_is_missing(
     for stage in ("score_video", "refine", "reference"):
         monkeypatch.setattr(f"daemon.pipeline.{stage}.decode_frames", counted)
     monkeypatch.setattr(ffmpeg_process, "run", watched)
-    rows = await store.rows_of(record.id, range(200))
+    rows = await store.frames.rows(record.id, range(200))
     await reselect(config_in(tmp_path, count=3, min_gap_seconds=0.5), store, str(record.id))
-    assert await store.rows_of(record.id, range(200)) == rows
+    assert await store.frames.rows(record.id, range(200)) == rows
     # No pass over the film for scores; one run of FFmpeg, for the one new still.
     assert all(wanted is not None and len(wanted) == 1 for wanted in asked)
     assert len(exported) == 1
     assert {path: path.read_bytes() for path in kept} == kept
-    first, second = await store.rows("selections", (record.id,))
+    first, second = await store.queries.selections(record.id)
     assert (first["chosen"], second["chosen"]) == (2, 3)
-    again = await store.rows("stills", (second["id"],))
+    again = await store.queries.stills(second["id"])
     assert {still.frame for still in before} < {still["frame"] for still in again}
     # The same settings once more cut nothing at all.
     await reselect(config_in(tmp_path, count=3, min_gap_seconds=0.5), store, str(record.id))
@@ -222,7 +222,7 @@ async def test_a_still_that_was_touched_is_cut_out_again(tmp_path: Path, store: 
     record, before = await finished(store, config, edited_film(tmp_path / "film.mp4"))
     before[0].path.write_bytes(before[0].path.read_bytes() + b"!")
     await reselect(config, store, str(record.id))
-    again = await store.rows("stills", ((await store.rows("selections", (record.id,)))[-1]["id"],))
+    again = await store.queries.stills((await store.queries.selections(record.id))[-1]["id"])
     assert [still["sha256"] for still in again] == [still.sha256 for still in before]
 
 
@@ -240,17 +240,17 @@ async def test_frames_without_features_are_chosen_by_score_and_it_is_said(tmp_pa
 async def test_features_are_there_after_a_restart_and_the_same(tmp_path: Path, store: Store) -> None:
     config = config_in(tmp_path)
     record = await scored(store, config, edited_film(tmp_path / "film.mp4"))
-    before = [one async for part in store.feature_records(record.id) for one in part]
+    before = [one async for part in store.frames.feature_records(record.id) for one in part]
     assert all(record is not None and len(record) == RECORD.itemsize and record[0] == VERSION for record in before)
     with sqlite3.connect(config.database.path) as other:
         other.execute("DELETE FROM frames WHERE frame >= 70")
         other.execute("DELETE FROM features WHERE frame >= 70")
         other.execute("UPDATE videos SET status = 'queued'")
-    again = await store.claim(Status.QUEUED, Status.SCORING)
+    again = await store.queue.claim(Status.QUEUED, Status.SCORING)
     assert again is not None
     with ThreadPoolExecutor(1) as thread:
         assert await score(store, config, again, thread)
-    assert [one async for part in store.feature_records(record.id) for one in part] == before
+    assert [one async for part in store.frames.feature_records(record.id) for one in part] == before
 
 
 async def test_a_database_of_version_1_is_lifted_in_place(tmp_path: Path) -> None:
@@ -267,10 +267,10 @@ async def test_a_database_of_version_1_is_lifted_in_place(tmp_path: Path) -> Non
     old.close()
     store = await Store.open(config.database)
     try:
-        chosen = await selector(store, config, await store.video(1)).select()
+        chosen = await selector(store, config, await store.videos.get(1)).select()
         assert len(chosen.picks) == 4
         assert "kept no features" in chosen.reasons["because"]
-        assert len(await store.hashes(1)) == 100
+        assert len(await store.frames.hashes(1)) == 100
     finally:
         await store.close()
     with sqlite3.connect(config.database.path) as lifted:
@@ -309,12 +309,12 @@ async def test_a_second_metric_orders_the_shortlist(
     second = config.model_copy(update={"score": ScoreConfig(refine={"metric": "piqe", "share": 0.2})})
     refiner = refine.Refiner(second, store)
     chosen = await selector(store, second, record, refiner).select()
-    stored = (await store.refined(record.id, "piqe"))["second|1"]
-    good = (await store.verdicts(record.id))["good"]
+    stored = (await store.analysis.refined(record.id, "piqe"))["second|1"]
+    good = (await store.analysis.verdicts(record.id))["good"]
     assert sum(pictures) == len(stored)
     assert 0.2 * good <= len(stored) <= 0.2 * good + 20
     assert [pick.reason.refined for pick in chosen.picks] == [stored[pick.frame].score for pick in chosen.picks]
-    rows = await store.rows_of(record.id, [pick.frame for pick in chosen.picks])
+    rows = await store.frames.rows(record.id, [pick.frame for pick in chosen.picks])
     assert all(rows[pick.frame].score == pick.score for pick in chosen.picks)
     assert opened[0].metric == "piqe"
     # All of it is stored by this very scorer: choosing again scores nothing and gives the same.
@@ -404,7 +404,7 @@ async def test_piqe_over_niqe_without_any_download(tmp_path: Path, store: Store,
     chosen = await selector(store, second, record).select()
     assert len(chosen.picks) == 3
     assert all(pick.reason.refined is not None for pick in chosen.picks)
-    (identity,) = await store.refined(record.id, "piqe")
+    (identity,) = await store.analysis.refined(record.id, "piqe")
     assert identity.startswith("piqe|")
 
 
@@ -447,9 +447,9 @@ async def test_selecting_is_quick_and_small(tmp_path: Path, store: Store, count:
     import psutil
 
     config = config_in(tmp_path)
-    await store.enqueue(FileIdentity(Path("/film.mp4"), "f", 1, 1))
+    await store.queue.enqueue(FileIdentity(Path("/film.mp4"), "f", 1, 1))
     _million(config.database.path, count)
-    record = await store.video(1)
+    record = await store.videos.get(1)
     process, done, peak = psutil.Process(), threading.Event(), [0]
     start = process.memory_info().rss
 

@@ -127,7 +127,7 @@ async def working(config: Config, store: Store) -> AsyncIterator[tuple[Workers, 
 
 async def film(store: Store, folder: Path, name: str = "film.mkv", **options: Any) -> int:
     path = films.make(folder / name, **({"frames": 24, "codec": "ffv1"} | options))
-    return await store.enqueue(identity.fingerprint(path))
+    return await store.queue.enqueue(identity.fingerprint(path))
 
 
 async def ended(workers: Workers, tasks: list[asyncio.Task[None]], store: Store, *ids: int) -> list[VideoRecord]:
@@ -135,7 +135,7 @@ async def ended(workers: Workers, tasks: list[asyncio.Task[None]], store: Store,
     async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             workers.changed.clear()
-            rows = [await store.video(one) for one in ids]
+            rows = [await store.videos.get(one) for one in ids]
             if all(row.status.final for row in rows):
                 return rows
             changed = asyncio.create_task(workers.changed.wait())
@@ -176,7 +176,7 @@ async def test_a_device_that_is_lost_again_and_again_ends_the_process(
     with pytest.raises(ScorerError, match="the device has gone"):
         async with working(config, store) as (workers, tasks):
             await ended(workers, tasks, store, *ids)
-    rows = [await store.video(one) for one in ids]
+    rows = [await store.videos.get(one) for one in ids]
     assert fragile.opened == DEVICE_LOSSES
     assert sum(row.attempts for row in rows) == DEVICE_LOSSES, "the loss counts against the video that met it"
     assert {row.status for row in rows} <= {Status.QUEUED, Status.FAILED}
@@ -191,14 +191,14 @@ async def test_an_export_in_between_does_not_hide_that_the_device_is_lost_again_
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         exported = await film(store, tmp_path, "exported.mkv")
-        record = await store.claim(Status.QUEUED, Status.SCORING, [exported])
+        record = await store.queue.claim(Status.QUEUED, Status.SCORING, [exported])
         assert record is not None
         await workers._score(VideoJob.of(record, 30.0))
         workers._batcher._losses = 2
-        scored = await store.claim(Status.SCORED, Status.EXPORTING, [exported])
+        scored = await store.queue.claim(Status.SCORED, Status.EXPORTING, [exported])
         assert scored is not None
         await workers._turn(VideoJob.of(scored, 30.0), workers._exporting, StagePause("exporting", workers._stop, 0.1))
-        assert (await store.video(exported)).status is Status.DONE
+        assert (await store.videos.get(exported)).status is Status.DONE
         assert workers._batcher._losses == 2
 
 
@@ -249,17 +249,17 @@ async def test_a_film_that_gets_further_than_the_last_time_is_no_suspect(
     one = await film(store, tmp_path)
     other = await film(store, tmp_path, "other.mkv", numbers=range(1, 25))
     for _ in range(2):
-        await store.claim(Status.QUEUED, Status.SCORING, [one])
-        await store.recover(max_attempts=9)
+        await store.queue.claim(Status.QUEUED, Status.SCORING, [one])
+        await store.queue.recover(max_attempts=9)
     forgiven: list[tuple[int, int]] = []
-    reset_attempts = store.reset_attempts
+    reset_attempts = store.queue.reset_attempts
 
     async def noted(video_id: int) -> None:
-        before = (await store.video(video_id)).attempts
+        before = (await store.videos.get(video_id)).attempts
         await reset_attempts(video_id)
-        forgiven.append((before, (await store.video(video_id)).attempts))
+        forgiven.append((before, (await store.videos.get(video_id)).attempts))
 
-    monkeypatch.setattr(store, "reset_attempts", noted)
+    monkeypatch.setattr(store.queue, "reset_attempts", noted)
     async with working(config, store) as (workers, tasks):
         await ended(workers, tasks, store, one, other)
     assert forgiven == [(3, 1)], "once, and not for a film that was never under suspicion"
@@ -299,20 +299,20 @@ async def test_a_film_that_is_renamed_while_it_is_worked_on_needs_no_copy(
     config: Config, store: Store, tmp_path: Path
 ) -> None:
     one = await film(store, tmp_path, "a.mkv")
-    record = await store.video(one)
+    record = await store.videos.get(one)
     copy = tmp_path / "b.mkv"
     copy.write_bytes(record.file.path.read_bytes())
-    noted = await store.refuse(
+    noted = await store.queue.refuse(
         identity.fingerprint(copy), Status.REJECTED, VideoError(Kind.DUPLICATE, "the same content is known")
     )
     renamed = record.file.path.rename(tmp_path / "c.mkv")
-    claimed = await store.claim(Status.QUEUED, Status.SCORING, [one])
+    claimed = await store.queue.claim(Status.QUEUED, Status.SCORING, [one])
     assert claimed is not None
-    await store.relocate(one, identity.fingerprint(renamed))
+    await store.videos.relocate(one, identity.fingerprint(renamed))
     async with working(config, store) as (workers, _):
         await workers._turn(VideoJob.of(claimed, 30.0), workers._scoring, StagePause("scoring", workers._stop, 0.1))
-        assert (await store.video(one)).status is Status.MISSING
-        assert (await store.video(noted)).status is Status.REJECTED
+        assert (await store.videos.get(one)).status is Status.MISSING
+        assert (await store.videos.get(noted)).status is Status.REJECTED
 
 
 async def test_a_cancellation_while_an_error_is_dealt_with_leaves_nothing_claimed(
@@ -328,7 +328,7 @@ async def test_a_cancellation_while_an_error_is_dealt_with_leaves_nothing_claime
     async def broken(_: VideoJob) -> None:
         raise VideoError(Kind.DECODE, "no")
 
-    claimed = await store.claim(Status.QUEUED, Status.SCORING, [one])
+    claimed = await store.queue.claim(Status.QUEUED, Status.SCORING, [one])
     assert claimed is not None
     async with working(config, store) as (workers, _):
         monkeypatch.setattr(record_failure, "fail", dealing)
@@ -338,7 +338,7 @@ async def test_a_cancellation_while_an_error_is_dealt_with_leaves_nothing_claime
         workers._stop.set()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        row = await store.video(one)
+        row = await store.videos.get(one)
         assert (row.status, row.attempts) == (Status.QUEUED, 0)
 
 
@@ -349,17 +349,17 @@ async def test_damage_that_only_the_export_shows_is_scored_again_with_one_thread
     one = await film(store, tmp_path)
     async with working(config, store) as (workers, tasks):
         await ended(workers, tasks, store, one)
-    right = await store.hashes(one)
-    picked = (await store.rows("stills", (1,)))[0]["frame"]
-    async with store._writing() as db:
+    right = await store.frames.hashes(one)
+    picked = (await store.queries.stills(1))[0]["frame"]
+    async with store.writing() as db:
         await db.execute("UPDATE frames SET hash = 'other' WHERE frame = ?", (picked,))
         await db.execute("DELETE FROM stills")
-    await store.set_status(one, Status.SCORED)
+    await store.queue.set_status(one, Status.SCORED)
     async with working(config, store) as (workers, tasks):
         (row,) = await ended(workers, tasks, store, one)
     assert (row.status, row.damaged, row.frames_scored) == (Status.DONE, True, 24)
-    assert await store.hashes(one) == right
-    assert picked in {still["frame"] for still in await store.rows("stills", (2,))}
+    assert await store.frames.hashes(one) == right
+    assert picked in {still["frame"] for still in await store.queries.stills(2)}
     (said_so,) = [event for event in logged if event["event"] == "video.damaged"]
     assert said_so["action"] == "scoring again with one thread"
 
@@ -370,12 +370,12 @@ async def test_a_film_whose_stills_cannot_be_proven_has_failed_and_is_not_done_w
     one = await film(store, tmp_path, frames=3)
     async with working(config, store) as (workers, tasks):
         await ended(workers, tasks, store, one)
-    async with store._writing() as db:
+    async with store.writing() as db:
         await db.execute("UPDATE frames SET hash = 'other'")
         await db.execute("DELETE FROM stills")
         # As for a film that was scored with one thread: nothing more can be tried.
         await db.execute("UPDATE videos SET damaged = 1")
-    await store.set_status(one, Status.SCORED)
+    await store.queue.set_status(one, Status.SCORED)
     async with working(config, store) as (workers, tasks):
         (row,) = await ended(workers, tasks, store, one)
     assert (row.status, row.error_kind) == (Status.FAILED, Kind.UNPROVEN)
@@ -411,7 +411,7 @@ async def test_a_scorer_that_hangs_ends_the_process_and_costs_the_video_an_attem
                 await ended(workers, tasks, store, one)
     finally:
         fragile.hang.set()
-    row = await store.video(one)
+    row = await store.videos.get(one)
     assert (row.status, row.attempts) == (Status.QUEUED, 1)
 
 
@@ -478,14 +478,14 @@ async def test_a_clock_that_was_set_back_keeps_no_video_waiting(config: Config) 
     now = ["2030-01-01T00:00:00.000+00:00"]
     store = await Store.open(config.database, clock=lambda: now[0])
     try:
-        one = await store.enqueue(identity.FileIdentity(Path("/in/a.mp4"), "a" * 64, 1, 1))
-        record = await store.claim(Status.QUEUED, Status.SCORING)
+        one = await store.queue.enqueue(identity.FileIdentity(Path("/in/a.mp4"), "a" * 64, 1, 1))
+        record = await store.queue.claim(Status.QUEUED, Status.SCORING)
         assert record is not None
         error = ExportError(Kind.EXPORT, "later")
-        await store.postpone(one, Status.QUEUED, error, 60.0, attempt_counts=False)
-        assert await store.claim(Status.QUEUED, Status.SCORING) is None
+        await store.queue.postpone(one, Status.QUEUED, error, 60.0, attempt_counts=False)
+        assert await store.queue.claim(Status.QUEUED, Status.SCORING) is None
         now[0] = "2026-01-01T00:00:00.000+00:00"
-        assert await store.claim(Status.QUEUED, Status.SCORING) is not None
+        assert await store.queue.claim(Status.QUEUED, Status.SCORING) is not None
     finally:
         await store.close()
 
@@ -508,7 +508,7 @@ async def test_a_full_output_disk_pauses_the_export_and_goes_on_when_there_is_ro
     two = await film(store, tmp_path, "second.mkv", frames=30)
     async with working(config, store) as (workers, tasks):
         paused = await said(logged, "service.paused")
-        while (await store.video(two)).status is not Status.SCORED:
+        while (await store.videos.get(two)).status is not Status.SCORED:
             await asyncio.sleep(0.01)
         free[0] = usage.total
         rows = await ended(workers, tasks, store, one, two)
@@ -538,7 +538,7 @@ async def test_a_video_that_needs_more_room_than_there_is_lets_the_others_go_fir
     small = await film(store, tmp_path, "small.mkv", frames=30)
     async with working(config, store) as (workers, tasks):
         (row,) = await ended(workers, tasks, store, small)
-        waiting = await store.video(large)
+        waiting = await store.videos.get(large)
     assert row.status is Status.DONE
     assert (waiting.status.final, waiting.retries) == (False, 0)
 
@@ -554,7 +554,7 @@ async def test_whoever_waits_in_the_foreground_is_told_instead(
             await ended(workers, tasks, store, one)
         workers.stop()
         await wind_down(tasks, 10.0)
-    row = await store.video(one)
+    row = await store.videos.get(one)
     assert (row.status, row.attempts, row.retries) == (Status.SCORED, 0, 0)
 
 
@@ -562,14 +562,14 @@ async def test_a_new_start_and_a_retry_do_not_wait_for_the_next_try(
     config: Config, store: Store, tmp_path: Path
 ) -> None:
     one = await film(store, tmp_path)
-    for hurry in (lambda: store.requeue([one]), lambda: store.recover(3)):
-        record = await store.claim(Status.QUEUED, Status.SCORING)
+    for hurry in (lambda: store.queue.requeue([one]), lambda: store.queue.recover(3)):
+        record = await store.queue.claim(Status.QUEUED, Status.SCORING)
         assert record is not None
-        await store.postpone(one, Status.QUEUED, ExportError(Kind.EXPORT, "no"), 3000.0, attempt_counts=False)
-        assert await store.claim(Status.QUEUED, Status.SCORING) is None
+        await store.queue.postpone(one, Status.QUEUED, ExportError(Kind.EXPORT, "no"), 3000.0, attempt_counts=False)
+        assert await store.queue.claim(Status.QUEUED, Status.SCORING) is None
         await hurry()
-        assert await store.claim(Status.QUEUED, Status.SCORING) is not None
-        await store.release(one, Status.QUEUED)
+        assert await store.queue.claim(Status.QUEUED, Status.SCORING) is not None
+        await store.queue.release(one, Status.QUEUED)
 
 
 async def test_a_stop_in_the_middle_of_a_slow_decode_gives_the_video_back(
@@ -595,7 +595,7 @@ async def test_a_stop_in_the_middle_of_a_slow_decode_gives_the_video_back(
             await wind_down(tasks, 0.1)
     finally:
         held.set()
-    row = await store.video(one)
+    row = await store.videos.get(one)
     assert (row.status, row.error, row.attempts) == (Status.SCORED, None, 0)
 
 
@@ -613,14 +613,14 @@ async def test_a_full_database_disk_pauses_the_scoring_and_loses_nothing(
 ) -> None:
     """SQLite's own limit of pages gives SQLite's own error."""
     one = await film(store, tmp_path, frames=1500, width=64, height=64)
-    (pages,) = await (await store._db.execute("PRAGMA page_count")).fetchone() or (0,)
-    await store._db.execute(f"PRAGMA max_page_count = {pages + 4}")
+    (pages,) = await (await store.db.execute("PRAGMA page_count")).fetchone() or (0,)
+    await store.db.execute(f"PRAGMA max_page_count = {pages + 4}")
     async with working(config, store) as (workers, tasks):
         assert (await said(logged, "service.paused"))["error_kind"] == "disk_full"
-        await store._db.execute("PRAGMA max_page_count = 1000000")
+        await store.db.execute("PRAGMA max_page_count = 1000000")
         (row,) = await ended(workers, tasks, store, one)
     assert (row.status, row.frames_decoded, row.frames_scored, row.attempts) == (Status.DONE, 1500, 1500, 0)
-    table = await store.score_table(one)
+    table = await store.frames.table(one)
     assert table.frame.tolist() == list(range(1500))
 
 
@@ -650,7 +650,7 @@ async def test_a_database_that_is_broken_ends_the_process(
     async def broken(*_: Any) -> None:
         raise StoreError(Kind.DATABASE, "the database refuses this")
 
-    monkeypatch.setattr(store, "begin_scoring", broken)
+    monkeypatch.setattr(store.frames, "begin_scoring", broken)
     with pytest.raises(StoreError, match="refuses"):
         async with working(config, store) as (workers, tasks):
             await ended(workers, tasks, store, one)

@@ -275,7 +275,7 @@ from pathlib import Path
 
 import numpy as np
 
-from daemon.config import ScoreConfig
+from daemon.config.score import ScoreConfig
 from daemon.scoring.open import open_scorer
 from daemon.scoring.pyiqa_backend.precision import samples, spearman
 

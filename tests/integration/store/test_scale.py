@@ -48,14 +48,14 @@ async def test_two_million_frames_slow_nothing_down(tmp_path: Path) -> None:
     try:
         for number in range(VIDEOS):
             count = LONG if number == VIDEOS - 1 else FRAMES
-            video_id = await store.enqueue(FileIdentity(Path(f"/in/{number}.mp4"), f"{number:064x}", 1, 1))
+            video_id = await store.queue.enqueue(FileIdentity(Path(f"/in/{number}.mp4"), f"{number:064x}", 1, 1))
             started = time.perf_counter()
             for batch in rows(count):
-                await store.add_frames(video_id, batch)
+                await store.frames.add(video_id, batch)
             await store.flush()
             rates.append(count / (time.perf_counter() - started))
         settings = Config.model_validate({"select": {"count": 100}})
-        record = await store.video(video_id)
+        record = await store.videos.get(video_id)
         started = time.perf_counter()
         first = await FrameSelector(settings, store, VideoJob.of(record, 60.0), Refiner(settings, store)).select()
         judging = time.perf_counter() - started

@@ -130,10 +130,10 @@ async def test_the_documented_columns_are_there(look: Look, table: str, columns:
 
 
 async def test_what_was_written_is_there_after_opening_again(store: Store, config: DatabaseConfig) -> None:
-    video_id = await store.enqueue(identity())
+    video_id = await store.queue.enqueue(identity())
     again = await Store.open(config, create=False)
     try:
-        assert (await again.video(video_id)).file == identity()
+        assert (await again.videos.get(video_id)).file == identity()
     finally:
         await again.close()
 
@@ -207,9 +207,9 @@ def test_a_refused_database_leaves_no_thread_that_complains_at_the_end(tmp_path:
     code = """
 import asyncio, sys
 from pathlib import Path
-from daemon.config import DatabaseConfig
+from daemon.config.service import DatabaseConfig
 from daemon.errors import StoreError
-from daemon.store import Store
+from daemon.store.store import Store
 for _ in range(30):
     try:
         asyncio.run(Store.open(DatabaseConfig(path=Path(sys.argv[1]))))
@@ -246,9 +246,9 @@ async def test_a_new_database_may_be_opened_by_several_at_once(config: DatabaseC
 
 
 async def test_scores_wait_for_their_group_and_other_connections_see_the_whole_group(store: Store, look: Look) -> None:
-    video_id = await store.enqueue(identity())
-    await store.add_frames(video_id, scored(0, 1))
-    await store.add_frames(video_id, scored(2))
+    video_id = await store.queue.enqueue(identity())
+    await store.frames.add(video_id, scored(0, 1))
+    await store.frames.add(video_id, scored(2))
     assert look("SELECT COUNT(*) FROM frames") == [(0,)]
     await store.flush()
     assert look("SELECT frame FROM frames ORDER BY frame") == [(0,), (1,), (2,)]
@@ -259,8 +259,8 @@ async def test_a_group_is_committed_when_its_time_is_up_without_another_write(
 ) -> None:
     quick = await Store.open(config.model_copy(update={"commit_seconds": 0.01}))
     try:
-        video_id = await quick.enqueue(identity())
-        await quick.add_frames(video_id, scored(0, 1))
+        video_id = await quick.queue.enqueue(identity())
+        await quick.frames.add(video_id, scored(0, 1))
         # The write lock is only to be had once the group is committed.
         await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")
         assert other.execute("SELECT COUNT(*) FROM frames").fetchone() == (2,)
@@ -272,39 +272,39 @@ async def test_a_group_is_committed_when_its_time_is_up_without_another_write(
 async def test_a_steady_stream_of_scores_is_committed_as_often_as_a_trickle(
     store: Store, look: Look, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    video_id = await store.enqueue(identity())
+    video_id = await store.queue.enqueue(identity())
     loop = asyncio.get_running_loop()
     real = loop.time
     jump = 0.0
     monkeypatch.setattr(loop, "time", lambda: real() + jump)
-    await store.add_frames(video_id, scored(0))
+    await store.frames.add(video_id, scored(0))
     assert look("SELECT COUNT(*) FROM frames") == [(0,)]
     jump = NEVER + 1
-    await store.add_frames(video_id, scored(1))
+    await store.frames.add(video_id, scored(1))
     assert look("SELECT COUNT(*) FROM frames") == [(2,)]
 
 
 async def test_every_other_write_commits_at_once_with_the_scores_before_it(store: Store, look: Look) -> None:
-    video_id = await store.enqueue(identity())
-    await store.add_frames(video_id, scored(0))
-    await store.set_status(video_id, Status.SCORING)
+    video_id = await store.queue.enqueue(identity())
+    await store.frames.add(video_id, scored(0))
+    await store.queue.set_status(video_id, Status.SCORING)
     assert look("SELECT COUNT(*) FROM frames") == [(1,)]
     assert look("SELECT status FROM videos") == [("scoring",)]
 
 
 async def test_closing_commits_what_is_pending(config: DatabaseConfig) -> None:
     opened = await Store.open(config)
-    await opened.add_frames(await opened.enqueue(identity()), scored(0, 1))
+    await opened.frames.add(await opened.queue.enqueue(identity()), scored(0, 1))
     await opened.close()
     again = await Store.open(config)
-    assert await again.hashes(1) == ["d0", "d1"]
+    assert await again.frames.hashes(1) == ["d0", "d1"]
     await again.close()
 
 
 async def test_writing_a_row_again_replaces_it(store: Store, look: Look) -> None:
-    video_id = await store.enqueue(identity())
-    await store.add_frames(video_id, scored(0, 1, score=1.0))
-    await store.add_frames(video_id, scored(1, score=None, note="flat", digest="x"))
+    video_id = await store.queue.enqueue(identity())
+    await store.frames.add(video_id, scored(0, 1, score=1.0))
+    await store.frames.add(video_id, scored(1, score=None, note="flat", digest="x"))
     await store.flush()
     assert look("SELECT frame, pts, time_s, score, note, hash FROM frames ORDER BY frame") == [
         (0, 0, 0.0, 1.0, None, "d0"),
@@ -313,23 +313,23 @@ async def test_writing_a_row_again_replaces_it(store: Store, look: Look) -> None
 
 
 async def test_no_rows_are_no_write(store: Store, look: Look) -> None:
-    await store.add_frames(await store.enqueue(identity()), [])
+    await store.frames.add(await store.queue.enqueue(identity()), [])
     await store.flush()
     assert look("SELECT COUNT(*) FROM frames") == [(0,)]
 
 
 async def test_a_frame_without_score_and_without_reason_is_refused(store: Store) -> None:
-    video_id = await store.enqueue(identity())
+    video_id = await store.queue.enqueue(identity())
     with pytest.raises(StoreError):
-        await store.add_frames(video_id, scored(0, score=None, note=None))
+        await store.frames.add(video_id, scored(0, score=None, note=None))
 
 
 async def test_a_refused_row_does_not_hold_the_write_lock(config: DatabaseConfig, other: sqlite3.Connection) -> None:
     quick = await Store.open(config.model_copy(update={"commit_seconds": 0.01}))
     try:
-        video_id = await quick.enqueue(identity())
+        video_id = await quick.queue.enqueue(identity())
         with pytest.raises((StoreError, sqlite3.Error)):
-            await quick.add_frames(video_id, scored(0, score=None, note=None))
+            await quick.frames.add(video_id, scored(0, score=None, note=None))
         other.execute("PRAGMA busy_timeout = 500")
         await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")
         other.execute("ROLLBACK")
@@ -338,18 +338,18 @@ async def test_a_refused_row_does_not_hold_the_write_lock(config: DatabaseConfig
 
 
 async def test_a_failed_write_does_not_lose_the_scores_before_it(store: Store, look: Look) -> None:
-    video_id = await store.enqueue(identity())
-    await store.add_frames(video_id, scored(0, 1, 2))
+    video_id = await store.queue.enqueue(identity())
+    await store.frames.add(video_id, scored(0, 1, 2))
     with pytest.raises((StoreError, sqlite3.Error)):
-        await store.finish(video_id, chosen(0), [still(1, 0), still(1, 0)])
+        await store.selections.finish(video_id, chosen(0), [still(1, 0), still(1, 0)])
     await store.flush()
     assert look("SELECT frame FROM frames ORDER BY frame") == [(0,), (1,), (2,)]
 
 
 async def test_a_cancelled_write_does_not_lose_the_scores_before_it(store: Store, look: Look) -> None:
-    video_id = await store.enqueue(identity())
-    await store.add_frames(video_id, scored(0, 1, 2))
-    writing = asyncio.create_task(store.enqueue(identity("b.mp4", "b")))
+    video_id = await store.queue.enqueue(identity())
+    await store.frames.add(video_id, scored(0, 1, 2))
+    writing = asyncio.create_task(store.queue.enqueue(identity("b.mp4", "b")))
     await asyncio.sleep(0)
     writing.cancel()
     await asyncio.wait({writing})
@@ -358,24 +358,24 @@ async def test_a_cancelled_write_does_not_lose_the_scores_before_it(store: Store
 
 
 async def test_pending_scores_can_be_read_back_by_the_store_itself(store: Store) -> None:
-    video_id = await store.enqueue(identity())
-    await store.add_frames(video_id, scored(0, 1))
-    assert await store.hashes(video_id) == ["d0", "d1"]
+    video_id = await store.queue.enqueue(identity())
+    await store.frames.add(video_id, scored(0, 1))
+    assert await store.frames.hashes(video_id) == ["d0", "d1"]
 
 
 async def test_hashes_are_by_frame_with_gaps_left_empty(store: Store) -> None:
-    video_id = await store.enqueue(identity())
-    assert await store.hashes(video_id) == []
-    await store.add_frames(video_id, scored(5, 2, 3))
-    assert await store.hashes(video_id) == ["", "", "d2", "d3", "", "d5"]
+    video_id = await store.queue.enqueue(identity())
+    assert await store.frames.hashes(video_id) == []
+    await store.frames.add(video_id, scored(5, 2, 3))
+    assert await store.frames.hashes(video_id) == ["", "", "d2", "d3", "", "d5"]
 
 
 async def test_the_score_table_has_a_column_per_fact(store: Store) -> None:
-    video_id = await store.enqueue(identity())
-    await store.add_frames(video_id, scored(4, score=2.5, note="corrupt"))
-    await store.add_frames(video_id, scored(1, score=None, note="flat"))
-    await store.add_frames(video_id, scored(0, score=-1.5))
-    table = await store.score_table(video_id)
+    video_id = await store.queue.enqueue(identity())
+    await store.frames.add(video_id, scored(4, score=2.5, note="corrupt"))
+    await store.frames.add(video_id, scored(1, score=None, note="flat"))
+    await store.frames.add(video_id, scored(0, score=-1.5))
+    table = await store.frames.table(video_id)
     assert table.frame.tolist() == [0, 1, 4]
     assert table.time_s.tolist() == [0.0, 0.04, 0.16]
     assert np.array_equal(table.score, [-1.5, np.nan, 2.5], equal_nan=True)
@@ -384,14 +384,14 @@ async def test_the_score_table_has_a_column_per_fact(store: Store) -> None:
 
 
 async def test_the_score_table_of_a_video_without_rows_is_empty(store: Store) -> None:
-    table = await store.score_table(await store.enqueue(identity()))
+    table = await store.frames.table(await store.queue.enqueue(identity()))
     assert [len(table.frame), len(table.time_s), len(table.score), len(table.noted)] == [0, 0, 0, 0]
 
 
 async def test_rows_are_found_by_frame_however_many(store: Store) -> None:
-    video_id = await store.enqueue(identity())
-    await store.add_frames(video_id, scored(*range(1300)))
-    rows = await store.rows_of(video_id, [*range(1300), 5000])
+    video_id = await store.queue.enqueue(identity())
+    await store.frames.add(video_id, scored(*range(1300)))
+    rows = await store.frames.rows(video_id, [*range(1300), 5000])
     assert [rows[n] for n in range(1300)] == scored(*range(1300))
     assert 5000 not in rows
 
@@ -403,7 +403,7 @@ async def test_a_write_waits_for_another_process_that_is_writing(
     store: Store, other: sqlite3.Connection, look: Look
 ) -> None:
     other.execute("BEGIN IMMEDIATE")
-    writing = asyncio.create_task(store.enqueue(identity()))
+    writing = asyncio.create_task(store.queue.enqueue(identity()))
     done, _ = await asyncio.wait({writing}, timeout=0.1)
     assert not done
     other.execute("COMMIT")
@@ -412,20 +412,20 @@ async def test_a_write_waits_for_another_process_that_is_writing(
 
 
 async def test_scores_wait_for_another_process_that_is_writing(store: Store, other: sqlite3.Connection) -> None:
-    video_id = await store.enqueue(identity())
+    video_id = await store.queue.enqueue(identity())
     other.execute("BEGIN IMMEDIATE")
-    writing = asyncio.create_task(store.add_frames(video_id, scored(0)))
+    writing = asyncio.create_task(store.frames.add(video_id, scored(0)))
     done, _ = await asyncio.wait({writing}, timeout=0.1)
     assert not done
     other.execute("COMMIT")
     await asyncio.wait_for(writing, PATIENCE_SECONDS)
-    assert await store.hashes(video_id) == ["d0"]
+    assert await store.frames.hashes(video_id) == ["d0"]
 
 
 async def test_reading_does_not_wait_for_a_writer(store: Store, other: sqlite3.Connection) -> None:
-    await store.enqueue(identity())
+    await store.queue.enqueue(identity())
     other.execute("BEGIN IMMEDIATE")
-    assert (await asyncio.wait_for(store.video(1), PATIENCE_SECONDS)).id == 1
+    assert (await asyncio.wait_for(store.videos.get(1), PATIENCE_SECONDS)).id == 1
     other.execute("ROLLBACK")
 
 
@@ -436,9 +436,9 @@ async def test_a_writer_that_never_ends_is_a_store_error_not_a_videos_and_the_st
     other.execute("BEGIN IMMEDIATE")
     try:
         with pytest.raises((StoreError, sqlite3.Error)) as caught:
-            await hasty.enqueue(identity())
+            await hasty.queue.enqueue(identity())
         other.execute("ROLLBACK")
-        assert await hasty.enqueue(identity()) == 1
+        assert await hasty.queue.enqueue(identity()) == 1
     finally:
         await hasty.close()
     assert caught.type is StoreError
@@ -448,30 +448,30 @@ async def test_a_write_that_is_cancelled_while_it_waits_leaves_the_store_usable(
     store: Store, other: sqlite3.Connection
 ) -> None:
     other.execute("BEGIN IMMEDIATE")
-    writing = asyncio.create_task(store.enqueue(identity()))
+    writing = asyncio.create_task(store.queue.enqueue(identity()))
     await asyncio.wait({writing}, timeout=0.05)
     writing.cancel()
     await asyncio.sleep(0)
     other.execute("ROLLBACK")
     await asyncio.wait({writing})
-    await store.enqueue(identity("b.mp4", "b"))
-    assert [record.file.path.name for record in await store.same_content("b" * 64)] == ["b.mp4"]
+    await store.queue.enqueue(identity("b.mp4", "b"))
+    assert [record.file.path.name for record in await store.videos.same_content("b" * 64)] == ["b.mp4"]
 
 
 async def test_scores_that_are_cancelled_while_they_wait_leave_the_store_usable(
     store: Store, other: sqlite3.Connection
 ) -> None:
-    video_id = await store.enqueue(identity())
+    video_id = await store.queue.enqueue(identity())
     other.execute("BEGIN IMMEDIATE")
-    writing = asyncio.create_task(store.add_frames(video_id, scored(0)))
+    writing = asyncio.create_task(store.frames.add(video_id, scored(0)))
     await asyncio.wait({writing}, timeout=0.05)
     writing.cancel()
     await asyncio.sleep(0)
     other.execute("ROLLBACK")
     await asyncio.wait({writing})
-    await store.add_frames(video_id, scored(1))
+    await store.frames.add(video_id, scored(1))
     await store.flush()
-    assert (await store.hashes(video_id))[1] == "d1"
+    assert (await store.frames.hashes(video_id))[1] == "d1"
 
 
 async def test_the_data_version_changes_when_another_process_writes(store: Store, other: sqlite3.Connection) -> None:
@@ -483,14 +483,14 @@ async def test_the_data_version_changes_when_another_process_writes(store: Store
 
 
 async def test_tasks_side_by_side_never_share_a_transaction(store: Store, look: Look) -> None:
-    video_id = await store.enqueue(identity())
+    video_id = await store.queue.enqueue(identity())
 
     async def failing() -> None:
         with pytest.raises((StoreError, sqlite3.Error)):
-            await store.finish(10**6, chosen(0), [still(1, 0)])
+            await store.selections.finish(10**6, chosen(0), [still(1, 0)])
 
-    writes = [store.enqueue(identity(f"{n}.mp4", "b")) for n in range(5)]
-    await asyncio.gather(failing(), *writes, failing(), store.set_status(video_id, Status.SCORED), failing())
+    writes = [store.queue.enqueue(identity(f"{n}.mp4", "b")) for n in range(5)]
+    await asyncio.gather(failing(), *writes, failing(), store.queue.set_status(video_id, Status.SCORED), failing())
     assert look("SELECT COUNT(*) FROM videos") == [(6,)]
     assert look("SELECT COUNT(*) FROM selections") == [(0,)]
 
@@ -499,8 +499,8 @@ async def test_tasks_side_by_side_never_share_a_transaction(store: Store, look: 
 
 
 async def test_a_queued_video_reads_back(store: Store) -> None:
-    video_id = await store.enqueue(identity())
-    record = await store.video(video_id)
+    video_id = await store.queue.enqueue(identity())
+    record = await store.videos.get(video_id)
     assert (record.file, record.status, record.attempts) == (identity(), Status.QUEUED, 0)
     assert (record.metric, record.lower_better, record.scorer, record.info) == (None, None, None, None)
     assert (record.damaged, record.mixed, record.error_kind, record.error) == (False, False, None, None)
@@ -508,51 +508,51 @@ async def test_a_queued_video_reads_back(store: Store) -> None:
 
 async def test_a_video_that_is_not_there_is_not_found(store: Store) -> None:
     with pytest.raises(StoreError, match="there is no video 7") as caught:
-        await store.video(7)
+        await store.videos.get(7)
     assert caught.value.kind is Kind.NOT_FOUND
 
 
 async def test_only_files_that_no_row_describes_are_unknown(store: Store) -> None:
-    await store.enqueue(identity("a.mp4", size=100, mtime=1))
+    await store.queue.enqueue(identity("a.mp4", size=100, mtime=1))
     candidates = [
         (Path("/in/a.mp4"), 100, 1),
         (Path("/in/a.mp4"), 101, 1),
         (Path("/in/b.mp4"), 100, 1),
     ]
-    assert await store.unknown(candidates[:1]) == []
-    assert await store.unknown(candidates[1:]) == [Path("/in/a.mp4"), Path("/in/b.mp4")]
-    assert await store.unknown([(Path("/in/a.mp4"), 100, 2)]) == [Path("/in/a.mp4")]
-    assert await store.unknown([]) == []
+    assert await store.videos.unknown(candidates[:1]) == []
+    assert await store.videos.unknown(candidates[1:]) == [Path("/in/a.mp4"), Path("/in/b.mp4")]
+    assert await store.videos.unknown([(Path("/in/a.mp4"), 100, 2)]) == [Path("/in/a.mp4")]
+    assert await store.videos.unknown([]) == []
 
 
 @pytest.mark.parametrize("status", Status)
 async def test_a_video_that_went_away_is_unknown_again_all_others_are_known(store: Store, status: Status) -> None:
-    video_id = await store.enqueue(identity())
-    await store.set_status(video_id, status)
-    unknown = await store.unknown([(Path("/in/a.mp4"), 100, 1)])
+    video_id = await store.queue.enqueue(identity())
+    await store.queue.set_status(video_id, status)
+    unknown = await store.videos.unknown([(Path("/in/a.mp4"), 100, 1)])
     assert unknown == ([Path("/in/a.mp4")] if status is Status.MISSING else [])
 
 
 async def test_thousands_of_files_are_asked_for_at_once(store: Store) -> None:
     for n in range(0, 450, 2):
-        await store.enqueue(identity(f"{n}.mp4"))
+        await store.queue.enqueue(identity(f"{n}.mp4"))
     looks = [(Path(f"/in/{n}.mp4"), 100, 1) for n in range(450)]
-    assert await store.unknown(looks) == [Path(f"/in/{n}.mp4") for n in range(1, 450, 2)]
+    assert await store.videos.unknown(looks) == [Path(f"/in/{n}.mp4") for n in range(1, 450, 2)]
 
 
 async def test_videos_are_found_by_content_oldest_first_and_by_path_newest_first(store: Store) -> None:
-    await store.enqueue(identity("a.mp4", "a"))
-    await store.enqueue(identity("a.mp4", "b"))
-    await store.enqueue(identity("c.mp4", "a"))
-    assert [one.id for one in await store.same_content("a" * 64)] == [1, 3]
-    assert [one.id for one in await store.at_path(Path("/in/a.mp4"))] == [2, 1]
-    assert await store.same_content("c" * 64) == []
+    await store.queue.enqueue(identity("a.mp4", "a"))
+    await store.queue.enqueue(identity("a.mp4", "b"))
+    await store.queue.enqueue(identity("c.mp4", "a"))
+    assert [one.id for one in await store.videos.same_content("a" * 64)] == [1, 3]
+    assert [one.id for one in await store.videos.at_path(Path("/in/a.mp4"))] == [2, 1]
+    assert await store.videos.same_content("c" * 64) == []
 
 
 async def test_a_refusal_is_recorded_once_per_state_of_the_file(store: Store, look: Look) -> None:
-    first = await store.refuse(identity(), Status.REJECTED, VideoError(Kind.EMPTY, "it is empty"))
-    again = await store.refuse(identity(), Status.FAILED, VideoError(Kind.UNREADABLE, "it cannot be read"))
-    changed = await store.refuse(identity(mtime=2), Status.REJECTED, VideoError(Kind.EMPTY, "it is empty"))
+    first = await store.queue.refuse(identity(), Status.REJECTED, VideoError(Kind.EMPTY, "it is empty"))
+    again = await store.queue.refuse(identity(), Status.FAILED, VideoError(Kind.UNREADABLE, "it cannot be read"))
+    changed = await store.queue.refuse(identity(mtime=2), Status.REJECTED, VideoError(Kind.EMPTY, "it is empty"))
     assert first == again != changed
     assert look("SELECT id, status, error_kind, error FROM videos ORDER BY id") == [
         (first, "failed", "unreadable", "it cannot be read"),
@@ -561,154 +561,154 @@ async def test_a_refusal_is_recorded_once_per_state_of_the_file(store: Store, lo
 
 
 async def test_a_refusal_of_a_file_that_two_rows_describe_leaves_the_store_usable(store: Store) -> None:
-    await store.enqueue(identity())
-    await store.enqueue(identity())
-    await store.refuse(identity(), Status.REJECTED, VideoError(Kind.EMPTY, "it is empty"))
-    await store.enqueue(identity("b.mp4"))
+    await store.queue.enqueue(identity())
+    await store.queue.enqueue(identity())
+    await store.queue.refuse(identity(), Status.REJECTED, VideoError(Kind.EMPTY, "it is empty"))
+    await store.queue.enqueue(identity("b.mp4"))
 
 
 async def test_a_video_may_move(store: Store) -> None:
-    video_id = await store.enqueue(identity())
-    await store.relocate(video_id, identity("sub/b.mp4", size=100, mtime=9))
-    assert (await store.video(video_id)).file == identity("sub/b.mp4", mtime=9)
-    assert await store.at_path(Path("/in/a.mp4")) == []
+    video_id = await store.queue.enqueue(identity())
+    await store.videos.relocate(video_id, identity("sub/b.mp4", size=100, mtime=9))
+    assert (await store.videos.get(video_id)).file == identity("sub/b.mp4", mtime=9)
+    assert await store.videos.at_path(Path("/in/a.mp4")) == []
 
 
 async def test_the_oldest_waiting_video_is_claimed_and_its_attempt_committed(store: Store, look: Look) -> None:
-    first, second = await store.enqueue(identity("a.mp4")), await store.enqueue(identity("b.mp4"))
-    record = await store.claim(Status.QUEUED, Status.SCORING)
+    first, second = await store.queue.enqueue(identity("a.mp4")), await store.queue.enqueue(identity("b.mp4"))
+    record = await store.queue.claim(Status.QUEUED, Status.SCORING)
     assert record is not None
     assert (record.id, record.status, record.attempts) == (first, Status.SCORING, 1)
     assert look("SELECT status, attempts FROM videos ORDER BY id") == [("scoring", 1), ("queued", 0)]
-    record = await store.claim(Status.QUEUED, Status.SCORING)
+    record = await store.queue.claim(Status.QUEUED, Status.SCORING)
     assert record is not None
     assert record.id == second
-    assert await store.claim(Status.QUEUED, Status.SCORING) is None
+    assert await store.queue.claim(Status.QUEUED, Status.SCORING) is None
 
 
 async def test_a_video_is_claimed_by_one_only(store: Store) -> None:
-    await store.enqueue(identity())
-    claims = await asyncio.gather(*(store.claim(Status.QUEUED, Status.SCORING) for _ in range(5)))
+    await store.queue.enqueue(identity())
+    claims = await asyncio.gather(*(store.queue.claim(Status.QUEUED, Status.SCORING) for _ in range(5)))
     assert [record.id for record in claims if record] == [1]
 
 
 async def test_only_the_wanted_videos_are_claimed(store: Store) -> None:
-    ids = [await store.enqueue(identity(f"{n}.mp4")) for n in range(3)]
-    record = await store.claim(Status.QUEUED, Status.SCORING, {ids[2], 99})
+    ids = [await store.queue.enqueue(identity(f"{n}.mp4")) for n in range(3)]
+    record = await store.queue.claim(Status.QUEUED, Status.SCORING, {ids[2], 99})
     assert record is not None
     assert record.id == ids[2]
-    assert await store.claim(Status.QUEUED, Status.SCORING, set()) is None
-    assert await store.claim(Status.QUEUED, Status.SCORING, {99}) is None
+    assert await store.queue.claim(Status.QUEUED, Status.SCORING, set()) is None
+    assert await store.queue.claim(Status.QUEUED, Status.SCORING, {99}) is None
 
 
 async def test_a_video_given_back_has_not_been_attempted(store: Store) -> None:
-    video_id = await store.enqueue(identity())
-    await store.claim(Status.QUEUED, Status.SCORING)
-    await store.release(video_id, Status.QUEUED)
-    await store.release(video_id, Status.QUEUED)
-    record = await store.video(video_id)
+    video_id = await store.queue.enqueue(identity())
+    await store.queue.claim(Status.QUEUED, Status.SCORING)
+    await store.queue.release(video_id, Status.QUEUED)
+    await store.queue.release(video_id, Status.QUEUED)
+    record = await store.videos.get(video_id)
     assert (record.status, record.attempts) == (Status.QUEUED, 0)
 
 
 async def test_recovery_puts_back_what_a_killed_run_left(store: Store) -> None:
     for n in range(4):
-        await store.enqueue(identity(f"{n}.mp4"))
-    await store.claim(Status.QUEUED, Status.SCORING)
-    await store.set_status(2, Status.SCORED)
-    await store.claim(Status.SCORED, Status.EXPORTING)
-    await store.set_status(3, Status.DONE)
-    assert await store.recover(3) == (2, 0)
-    states = [(await store.video(n)).status for n in (1, 2, 3, 4)]
+        await store.queue.enqueue(identity(f"{n}.mp4"))
+    await store.queue.claim(Status.QUEUED, Status.SCORING)
+    await store.queue.set_status(2, Status.SCORED)
+    await store.queue.claim(Status.SCORED, Status.EXPORTING)
+    await store.queue.set_status(3, Status.DONE)
+    assert await store.queue.recover(3) == (2, 0)
+    states = [(await store.videos.get(n)).status for n in (1, 2, 3, 4)]
     assert states == [Status.QUEUED, Status.SCORED, Status.DONE, Status.QUEUED]
-    assert await store.recover(3) == (0, 0)
+    assert await store.queue.recover(3) == (0, 0)
 
 
 async def test_a_video_that_ended_the_process_too_often_is_set_aside(store: Store) -> None:
-    video_id = await store.enqueue(identity())
+    video_id = await store.queue.enqueue(identity())
     for attempt in range(3):
-        assert (await store.recover(3)) == ((1, 0) if attempt else (0, 0))
-        assert await store.claim(Status.QUEUED, Status.SCORING)
-    assert await store.recover(3) == (0, 1)
-    record = await store.video(video_id)
+        assert (await store.queue.recover(3)) == ((1, 0) if attempt else (0, 0))
+        assert await store.queue.claim(Status.QUEUED, Status.SCORING)
+    assert await store.queue.recover(3) == (0, 1)
+    record = await store.videos.get(video_id)
     assert (record.status, record.error_kind, record.attempts) == (Status.FAILED, "attempts", 3)
     assert record.error is not None
     assert "3 times" in record.error
     assert "stillwatch retry" in record.error
-    assert await store.claim(Status.QUEUED, Status.SCORING) is None
+    assert await store.queue.claim(Status.QUEUED, Status.SCORING) is None
 
 
 @pytest.mark.parametrize("status", Status)
 async def test_only_what_ended_badly_is_queued_again(store: Store, status: Status) -> None:
-    video_id = await store.enqueue(identity())
-    await store.add_frames(video_id, scored(0))
-    await store.fail(video_id, status, VideoError(Kind.DECODE, "it broke"))
+    video_id = await store.queue.enqueue(identity())
+    await store.frames.add(video_id, scored(0))
+    await store.queue.fail(video_id, status, VideoError(Kind.DECODE, "it broke"))
     again = status in (Status.FAILED, Status.REJECTED, Status.MISSING)
-    assert await store.requeue([video_id, 99]) == int(again)
-    record = await store.video(video_id)
+    assert await store.queue.requeue([video_id, 99]) == int(again)
+    record = await store.videos.get(video_id)
     assert record.status is (Status.QUEUED if again else status)
     assert record.error is (None if again else record.error)
-    assert await store.hashes(video_id) == ["d0"]
+    assert await store.frames.hashes(video_id) == ["d0"]
 
 
 async def test_a_retry_starts_counting_attempts_anew(store: Store) -> None:
-    video_id = await store.enqueue(identity())
-    await store.claim(Status.QUEUED, Status.SCORING)
-    await store.fail(video_id, Status.FAILED, VideoError(Kind.DECODE, "it broke"))
-    await store.requeue([video_id])
-    assert (await store.video(video_id)).attempts == 0
+    video_id = await store.queue.enqueue(identity())
+    await store.queue.claim(Status.QUEUED, Status.SCORING)
+    await store.queue.fail(video_id, Status.FAILED, VideoError(Kind.DECODE, "it broke"))
+    await store.queue.requeue([video_id])
+    assert (await store.videos.get(video_id)).attempts == 0
 
 
 # One video's way
 
 
 async def begin(store: Store, video_id: int, scorer: str = "niqe-1") -> list[str]:
-    return await store.begin_scoring(video_id, INFO, "niqe", True, scorer)
+    return await store.frames.begin_scoring(video_id, INFO, "niqe", True, scorer)
 
 
 async def test_the_probe_and_the_scorer_read_back(store: Store) -> None:
-    video_id = await store.enqueue(identity())
+    video_id = await store.queue.enqueue(identity())
     assert await begin(store, video_id) == []
-    record = await store.video(video_id)
+    record = await store.videos.get(video_id)
     assert record.info == INFO
     assert (record.metric, record.lower_better, record.scorer) == ("niqe", True, "niqe-1")
 
 
 async def test_the_probe_is_in_columns_of_its_own_too(store: Store, look: Look) -> None:
-    await begin(store, await store.enqueue(identity()))
+    await begin(store, await store.queue.enqueue(identity()))
     found = look("SELECT width, height, pix_fmt, bit_depth, codec, stream_index, time_base FROM videos")
     assert found == [(640, 480, "yuv420p", 8, "h264", 1, "1/12800")]
 
 
 async def test_the_same_scorer_goes_on_with_its_rows(store: Store) -> None:
-    video_id = await store.enqueue(identity())
+    video_id = await store.queue.enqueue(identity())
     await begin(store, video_id)
-    await store.add_frames(video_id, scored(0, 1))
+    await store.frames.add(video_id, scored(0, 1))
     assert await begin(store, video_id) == ["d0", "d1"]
 
 
 async def test_another_scorers_rows_are_dropped(store: Store, look: Look) -> None:
-    one, two = await store.enqueue(identity("a.mp4")), await store.enqueue(identity("b.mp4"))
+    one, two = await store.queue.enqueue(identity("a.mp4")), await store.queue.enqueue(identity("b.mp4"))
     for video_id in (one, two):
         await begin(store, video_id)
-        await store.add_frames(video_id, scored(0, 1))
+        await store.frames.add(video_id, scored(0, 1))
     assert await begin(store, one, "niqe-2") == []
     assert look("SELECT DISTINCT video_id FROM frames") == [(two,)]
-    assert (await store.video(one)).scorer == "niqe-2"
+    assert (await store.videos.get(one)).scorer == "niqe-2"
 
 
 async def test_rows_without_a_known_scorer_are_dropped(store: Store) -> None:
-    video_id = await store.enqueue(identity())
-    await store.add_frames(video_id, scored(0))
+    video_id = await store.queue.enqueue(identity())
+    await store.frames.add(video_id, scored(0))
     assert await begin(store, video_id) == []
 
 
 async def test_the_end_of_scoring_counts_and_drops_rows_beyond_the_last_frame(store: Store, look: Look) -> None:
-    video_id = await store.enqueue(identity())
+    video_id = await store.queue.enqueue(identity())
     await begin(store, video_id)
-    await store.add_frames(video_id, scored(0, 1, 2, 7))
-    await store.add_frames(video_id, scored(3, score=None, note="flat"))
-    counted = await store.end_scoring(video_id, frames_decoded=4, damaged=True, mixed=True, damage="a bad slice")
-    record = await store.video(video_id)
+    await store.frames.add(video_id, scored(0, 1, 2, 7))
+    await store.frames.add(video_id, scored(3, score=None, note="flat"))
+    counted = await store.frames.end_scoring(video_id, frames_decoded=4, damaged=True, mixed=True, damage="a bad slice")
+    record = await store.videos.get(video_id)
     assert counted == 3
     assert (record.status, record.attempts) == (Status.SCORED, 0)
     assert (record.frames_decoded, record.frames_scored) == (4, 3)
@@ -717,11 +717,11 @@ async def test_the_end_of_scoring_counts_and_drops_rows_beyond_the_last_frame(st
 
 
 async def test_a_finished_video_has_its_selection_and_stills(store: Store, look: Look) -> None:
-    video_id = await store.enqueue(identity())
-    await store.claim(Status.QUEUED, Status.SCORING)
+    video_id = await store.queue.enqueue(identity())
+    await store.queue.claim(Status.QUEUED, Status.SCORING)
     stills = [replace(still(1, 40, "/out/a/r01.png"), image="png8"), still(2, 7, "/out/a/r02.png")]
-    selection_id = await store.finish(video_id, chosen(40, 7, shortfall="too short"), stills)
-    record = await store.video(video_id)
+    selection_id = await store.selections.finish(video_id, chosen(40, 7, shortfall="too short"), stills)
+    record = await store.videos.get(video_id)
     assert (record.status, record.attempts, record.error) == (Status.DONE, 0, None)
     assert look("SELECT id, video_id, requested, chosen, shortfall FROM selections") == [
         (selection_id, video_id, 10, 2, "too short")
@@ -730,7 +730,7 @@ async def test_a_finished_video_has_its_selection_and_stills(store: Store, look:
         (1, 40, "/out/a/r01.png", 640, 480, 1234, "e" * 64, "batch"),
         (2, 7, "/out/a/r02.png", 640, 480, 1234, "e" * 64, "batch"),
     ]
-    past = await store.latest_selection(video_id)
+    past = await store.selections.latest(video_id)
     assert past is not None
     assert past.id == selection_id
     assert past.params == chosen().params
@@ -739,35 +739,35 @@ async def test_a_finished_video_has_its_selection_and_stills(store: Store, look:
 
 
 async def test_finishing_is_all_or_nothing(store: Store, look: Look) -> None:
-    video_id = await store.enqueue(identity())
+    video_id = await store.queue.enqueue(identity())
     with pytest.raises((StoreError, sqlite3.Error)):
-        await store.finish(video_id, chosen(0, 1), [still(1, 0), still(1, 1)])
+        await store.selections.finish(video_id, chosen(0, 1), [still(1, 0), still(1, 1)])
     assert look("SELECT (SELECT COUNT(*) FROM selections), (SELECT COUNT(*) FROM stills)") == [(0, 0)]
-    assert (await store.video(video_id)).status is Status.QUEUED
+    assert (await store.videos.get(video_id)).status is Status.QUEUED
 
 
 async def test_every_selection_is_kept_and_the_newest_is_the_latest(store: Store) -> None:
-    video_id = await store.enqueue(identity())
-    assert await store.latest_selection(video_id) is None
-    await store.finish(video_id, chosen(1), [still(1, 1, "/out/old.png")])
-    await store.finish(video_id, chosen(2), [still(1, 2, "/out/new.png")])
-    past = await store.latest_selection(video_id)
+    video_id = await store.queue.enqueue(identity())
+    assert await store.selections.latest(video_id) is None
+    await store.selections.finish(video_id, chosen(1), [still(1, 1, "/out/old.png")])
+    await store.selections.finish(video_id, chosen(2), [still(1, 2, "/out/new.png")])
+    past = await store.selections.latest(video_id)
     assert past is not None
     assert past.paths == (Path("/out/new.png"),)
-    assert len(await store.rows("selections", (video_id,))) == 2
+    assert len(await store.queries.selections(video_id)) == 2
 
 
 async def test_a_failure_keeps_the_scores_and_says_why(store: Store) -> None:
-    video_id = await store.enqueue(identity())
-    await store.add_frames(video_id, scored(0))
-    await store.fail(video_id, Status.FAILED, ExportError(Kind.DISK_FULL, "the disk is full:\nmake room"))
-    record = await store.video(video_id)
+    video_id = await store.queue.enqueue(identity())
+    await store.frames.add(video_id, scored(0))
+    await store.queue.fail(video_id, Status.FAILED, ExportError(Kind.DISK_FULL, "the disk is full:\nmake room"))
+    record = await store.videos.get(video_id)
     assert (record.status, record.error_kind, record.error) == (
         Status.FAILED,
         "disk_full",
         "the disk is full: make room",
     )
-    assert await store.hashes(video_id) == ["d0"]
+    assert await store.frames.hashes(video_id) == ["d0"]
 
 
 # Looking
@@ -776,10 +776,12 @@ async def test_a_failure_keeps_the_scores_and_says_why(store: Store) -> None:
 @pytest.fixture
 async def library(store: Store) -> Store:
     """1: /in/clip.mp4, 2: /in/sub/clip.mp4, 3: /in/100%_a.mp4, 4: unreadable, without a fingerprint."""
-    await store.enqueue(FileIdentity(Path("/in/clip.mp4"), "aa11" * 16, 1, 1))
-    await store.enqueue(FileIdentity(Path("/in/sub/clip.mp4"), "bb22" * 16, 1, 1))
-    await store.enqueue(FileIdentity(Path("/in/100%_a.mp4"), "cc33" * 16, 1, 1))
-    await store.refuse(FileIdentity(Path("/in/x.mp4"), "", 1, 1), Status.FAILED, VideoError(Kind.UNREADABLE, "no"))
+    await store.queue.enqueue(FileIdentity(Path("/in/clip.mp4"), "aa11" * 16, 1, 1))
+    await store.queue.enqueue(FileIdentity(Path("/in/sub/clip.mp4"), "bb22" * 16, 1, 1))
+    await store.queue.enqueue(FileIdentity(Path("/in/100%_a.mp4"), "cc33" * 16, 1, 1))
+    await store.queue.refuse(
+        FileIdentity(Path("/in/x.mp4"), "", 1, 1), Status.FAILED, VideoError(Kind.UNREADABLE, "no")
+    )
     return store
 
 
@@ -797,7 +799,7 @@ async def library(store: Store) -> Store:
     ],
 )
 async def test_a_video_is_found_by_id_path_name_or_fingerprint(library: Store, key: str, video_id: int) -> None:
-    assert (await library.find(key)).id == video_id
+    assert (await library.videos.find(key)).id == video_id
 
 
 @pytest.mark.parametrize(
@@ -806,45 +808,45 @@ async def test_a_video_is_found_by_id_path_name_or_fingerprint(library: Store, k
 )
 async def test_what_names_no_video_is_not_found(library: Store, key: str) -> None:
     with pytest.raises(StoreError) as caught:
-        await library.find(key)
+        await library.videos.find(key)
     assert caught.value.kind is Kind.NOT_FOUND
 
 
 async def test_a_name_is_found_with_its_own_capitals(store: Store) -> None:
-    small = await store.enqueue(identity("clip.mp4"))
-    await store.enqueue(identity("CLIP.MP4"))
-    assert (await store.find("clip.mp4")).id == small
+    small = await store.queue.enqueue(identity("clip.mp4"))
+    await store.queue.enqueue(identity("CLIP.MP4"))
+    assert (await store.videos.find("clip.mp4")).id == small
 
 
 async def test_a_relative_path_starts_at_the_working_folder(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    video_id = await store.enqueue(FileIdentity(tmp_path / "a.mp4", "a" * 64, 1, 1))
-    await store.enqueue(identity("a.mp4", "b"))
-    assert (await store.find("a.mp4")).id == video_id
+    video_id = await store.queue.enqueue(FileIdentity(tmp_path / "a.mp4", "a" * 64, 1, 1))
+    await store.queue.enqueue(identity("a.mp4", "b"))
+    assert (await store.videos.find("a.mp4")).id == video_id
 
 
 async def test_every_state_is_counted_those_without_videos_too(library: Store) -> None:
-    counts = await library.counts()
+    counts = await library.videos.counts()
     assert counts == {status.value: 0 for status in Status} | {"queued": 3, "failed": 1}
 
 
 async def test_the_list_is_newest_first_and_limited(library: Store) -> None:
-    rows = await library.rows("list", (2,))
+    rows = await library.queries.videos(2)
     assert [row["id"] for row in rows] == [4, 3]
     assert json.loads(json.dumps(rows)) == rows
 
 
 async def test_the_views_for_people_say_what_is_in_work_failed_and_noted(library: Store) -> None:
-    await library.claim(Status.QUEUED, Status.SCORING)
-    await library.add_frames(1, scored(0, 1, score=2.0) + scored(2, score=None, note="flat"))
-    (working,) = await library.rows("working")
+    await library.queue.claim(Status.QUEUED, Status.SCORING)
+    await library.frames.add(1, scored(0, 1, score=2.0) + scored(2, score=None, note="flat"))
+    (working,) = await library.queries.working()
     assert (working["id"], working["frames"]) == (1, 3)
-    assert [row["id"] for row in await library.rows("errors", (5,))] == [4]
-    assert [row["id"] for row in await library.rows("failed")] == [4]
-    assert await library.rows("notes", (1,)) == [{"note": "flat", "frames": 1}]
-    assert await library.rows("range", (1,)) == [{"lowest": 2.0, "highest": 2.0, "mean": 2.0}]
+    assert [row["id"] for row in await library.queries.errors(5)] == [4]
+    assert await library.queries.failed_ids() == [4]
+    assert await library.queries.notes(1) == {"flat": 1}
+    assert await library.queries.score_range(1) == {"lowest": 2.0, "highest": 2.0, "mean": 2.0}
 
 
 # Names that are not UTF-8
@@ -854,30 +856,30 @@ RAW = Path(os.fsdecode(b"/in/caf\xe9.mp4"))
 
 async def test_a_name_that_is_not_utf8_is_kept_to_the_byte(store: Store, look: Look) -> None:
     file = FileIdentity(RAW, "f" * 64, 1, 1)
-    video_id = await store.enqueue(file)
-    assert (await store.video(video_id)).file == file
+    video_id = await store.queue.enqueue(file)
+    assert (await store.videos.get(video_id)).file == file
     assert look("SELECT path FROM videos") == [(b"/in/caf\xe9.mp4",)]
 
 
 async def test_a_name_that_is_not_utf8_is_known_found_and_moved_like_any_other(store: Store) -> None:
-    video_id = await store.enqueue(FileIdentity(RAW, "f" * 64, 1, 1))
-    assert await store.unknown([(RAW, 1, 1)]) == []
-    assert [one.id for one in await store.at_path(RAW)] == [video_id]
-    assert (await store.find(str(RAW))).id == video_id
-    await store.relocate(video_id, FileIdentity(RAW.with_name("b\udcff.mp4"), "f" * 64, 1, 2))
-    assert (await store.video(video_id)).file.path == Path("/in/b\udcff.mp4")
+    video_id = await store.queue.enqueue(FileIdentity(RAW, "f" * 64, 1, 1))
+    assert await store.videos.unknown([(RAW, 1, 1)]) == []
+    assert [one.id for one in await store.videos.at_path(RAW)] == [video_id]
+    assert (await store.videos.find(str(RAW))).id == video_id
+    await store.videos.relocate(video_id, FileIdentity(RAW.with_name("b\udcff.mp4"), "f" * 64, 1, 2))
+    assert (await store.videos.get(video_id)).file.path == Path("/in/b\udcff.mp4")
 
 
 async def test_a_name_that_is_not_utf8_is_found_by_the_name_alone(store: Store) -> None:
-    video_id = await store.enqueue(FileIdentity(RAW, "f" * 64, 1, 1))
-    assert (await store.find(RAW.name)).id == video_id
+    video_id = await store.queue.enqueue(FileIdentity(RAW, "f" * 64, 1, 1))
+    assert (await store.videos.find(RAW.name)).id == video_id
 
 
 async def test_a_still_of_such_a_name_reads_back(store: Store) -> None:
-    video_id = await store.enqueue(identity())
-    await store.finish(video_id, chosen(1), [still(1, 1, str(RAW))])
-    past = await store.latest_selection(video_id)
+    video_id = await store.queue.enqueue(identity())
+    await store.selections.finish(video_id, chosen(1), [still(1, 1, str(RAW))])
+    past = await store.selections.latest(video_id)
     assert past is not None
     assert past.paths == (RAW,)
-    (row,) = await store.rows("stills", (past.id,))
+    (row,) = await store.queries.stills(past.id)
     assert row["path"] == str(RAW)

@@ -1,4 +1,4 @@
-"""The board: what the daemon works on, written so that another process can read it."""
+"""The progress file: what the daemon works on, written so that another process can read it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Clock:
     def __init__(self) -> None:
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
 
-    def __call__(self) -> datetime:
+    def __call__(self) -> str:
         self.now += timedelta(seconds=1)
-        return self.now
+        return self.now.isoformat(timespec="milliseconds")
 
 
 @pytest.fixture
@@ -74,21 +74,21 @@ async def test_speed_and_waiting_bytes_are_those_of_all_videos_together(database
     assert (one.fps, one.queue_bytes) == (10.0, 4096)
 
 
-async def test_a_stage_that_lets_go_late_does_not_take_the_next_one_off_the_board(database: Path) -> None:
+async def test_a_stage_that_lets_go_late_does_not_remove_the_next_one(database: Path) -> None:
     one = ProgressFile(database)
     one.tell(Taken(3, "/in/a.mp4", Status.SCORING))
     one.tell(Taken(3, "/in/a.mp4", Status.EXPORTING))
     one.tell(Left(3, Status.SCORING))
     assert [work["status"] for work in (await written(one, database))["working"]] == ["exporting"]
     one.tell(Left(3, Status.EXPORTING))
-    assert one._works == {}
+    assert one._videos == {}
 
 
 async def test_news_of_no_video_changes_nothing(database: Path) -> None:
     one = ProgressFile(database)
     one.tell(FramesScored(5))
     one.tell(progress(video_id=99))
-    assert one._works == {}
+    assert one._videos == {}
 
 
 async def test_an_idle_daemon_writes_nothing(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,12 +112,12 @@ async def test_what_a_killed_daemon_left_is_taken_down_at_the_start(database: Pa
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", "\x00"])
-def test_a_board_that_cannot_be_read_is_an_empty_one(database: Path, content: str) -> None:
+def test_a_file_that_cannot_be_read_is_an_empty_one(database: Path, content: str) -> None:
     progress_file.path_beside(database).write_text(content)
     assert progress_file.read(database) == {}
 
 
-async def test_a_board_that_cannot_be_written_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_file_that_cannot_be_written_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr(progress_file.log, "warning", lambda _, **facts: said.append(facts["reason"]))
     one = ProgressFile(tmp_path / "gone" / "stillwatch.db")

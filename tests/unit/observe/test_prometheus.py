@@ -1,4 +1,4 @@
-"""The metrics: counted from the news, read from the board, named with their units."""
+"""The metrics: counted from events, read from the progress, named with their units."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ __all__ = ["clock"]
 
 
 @pytest.fixture
-async def board(tmp_path: Path) -> ProgressFile:
+async def progress(tmp_path: Path) -> ProgressFile:
     return ProgressFile(tmp_path / "stillwatch.db")
 
 
 @pytest.fixture
-async def metrics(board: ProgressFile, clock: Clock) -> Metrics:
-    return Metrics(board, monotonic=clock)
+async def metrics(progress: ProgressFile, clock: Clock) -> Metrics:
+    return Metrics(progress, monotonic=clock)
 
 
 def samples(metrics: Metrics, **videos: int) -> dict[str, float]:
@@ -86,9 +86,9 @@ async def test_the_queue_is_what_the_store_counts(metrics: Metrics) -> None:
     assert samples(metrics, queued=7, scored=2, done=100)["stillwatch_queue_videos"] == 7
 
 
-async def test_speed_and_waiting_bytes_are_the_boards(metrics: Metrics, board: ProgressFile) -> None:
-    board.tell(Taken(3, "/in/a.mp4", Status.SCORING))
-    board.tell(Progress(3, "/in/a.mp4", 50, 100, 12.5, 4096, 8))
+async def test_speed_and_waiting_bytes_are_those_of_the_progress_file(metrics: Metrics, progress: ProgressFile) -> None:
+    progress.tell(Taken(3, "/in/a.mp4", Status.SCORING))
+    progress.tell(Progress(3, "/in/a.mp4", 50, 100, 12.5, 4096, 8))
     found = samples(metrics)
     assert (found["stillwatch_fps"], found["stillwatch_decode_queue_bytes"]) == (12.5, 4096)
 

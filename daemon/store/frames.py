@@ -1,0 +1,174 @@
+"""What is stored of every frame: its score, its hash and its features."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from daemon.model import Scored, VideoInfo
+from daemon.store.connection import Connection
+from daemon.store.mapping import info_json
+
+if TYPE_CHECKING:
+    # Only one method needs numpy: who shows what is stored does without.
+    import numpy as np
+    from numpy.typing import NDArray
+
+FEATURES_READ = 256
+"""Feature records that are read together."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreTable:
+    """A video's rows as columns, by ascending frame.
+
+    ``frame`` int64, ``time_s`` float64, ``score`` float64 with NaN where there is none, ``noted`` bool:
+    the row carries a note, ``good`` bool: no gate refuses it.
+    """
+
+    frame: NDArray[np.int64]
+    time_s: NDArray[np.float64]
+    score: NDArray[np.float64]
+    noted: NDArray[np.bool_]
+    good: NDArray[np.bool_]
+
+
+TABLE_ROWS = 1_000
+_TABLE_TYPES = ("int64", "float64", "float64", "bool", "bool")
+
+
+class Frames:
+    """The tables ``frames`` and ``features``, and the state of a video's scoring."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def begin_scoring(
+        self, video_id: int, info: VideoInfo, metric: str, lower_better: bool, scorer: str
+    ) -> list[str]:
+        """Note what the video is and who scores it; returns the stored hashes by frame.
+
+        Rows of another scorer are dropped: scores with different identities are never mixed.
+        """
+        async with self._connection.writing() as db:
+            self._connection.forget_lost(video_id)
+            await db.execute("DELETE FROM refined WHERE video_id = ?", (video_id,))
+            await db.execute(
+                "DELETE FROM frames WHERE video_id = ? AND (SELECT scorer FROM videos WHERE id = ?) IS NOT ?",
+                (video_id, video_id, scorer),
+            )
+            await db.execute(
+                "UPDATE videos SET judged = NULL, metric = ?, lower_better = ?, scorer = ?, width = ?, height = ?,"
+                " pix_fmt = ?, bit_depth = ?, codec = ?, stream_index = ?, time_base = ?, info = ? WHERE id = ?",
+                (
+                    metric, lower_better, scorer, info.width, info.height, info.pix_fmt, info.bit_depth,
+                    info.codec, info.stream_index, str(info.time_base), info_json(info), video_id,
+                ),
+            )  # fmt: skip
+        return await self.hashes(video_id)
+
+    async def add(self, video_id: int, rows: Sequence[Scored]) -> None:
+        """Write rows and their features, replacing those that are there; committed within ``commit_seconds``.
+
+        Raises StoreError, also when rows that were written before could not be committed.
+        """
+        values = [(video_id, r.frame, r.pts, r.time_s, r.score, r.note, r.hash) for r in rows]
+        async with self._connection.grouped(video_id) as db:
+            await db.executemany(
+                "INSERT INTO frames (video_id, frame, pts, time_s, score, note, hash) VALUES (?,?,?,?,?,?,?)"
+                " ON CONFLICT (video_id, frame) DO UPDATE SET pts = excluded.pts, time_s = excluded.time_s,"
+                " score = excluded.score, note = excluded.note, hash = excluded.hash, verdict = NULL",
+                values,
+            )
+            await db.executemany(
+                "INSERT OR REPLACE INTO features (video_id, frame, record) VALUES (?, ?, ?)",
+                [(video_id, row.frame, row.features) for row in rows if row.features is not None],
+            )
+
+    async def hashes(self, video_id: int) -> list[str]:
+        """The stored hash of each frame from 0 to the last stored one; '' for a gap."""
+        async with self._connection.db.execute(
+            "SELECT frame, hash FROM frames WHERE video_id = ? ORDER BY frame", (video_id,)
+        ) as cursor:
+            known: list[str] = []
+            async for row in cursor:
+                known += [""] * (row[0] - len(known))
+                known.append(row[1])
+        return known
+
+    async def end_scoring(
+        self, video_id: int, *, frames_decoded: int, damaged: bool, mixed: bool, damage: str | None
+    ) -> int:
+        """Every frame is in: drop rows beyond the last, count, and go on to ``scored``."""
+        async with self._connection.writing() as db:
+            self._connection.require_kept(video_id)
+            for table in ("frames", "features"):
+                await db.execute(f"DELETE FROM {table} WHERE video_id = ? AND frame >= ?", (video_id, frames_decoded))
+            cursor = await db.execute(
+                "UPDATE videos SET status = 'scored', attempts = 0, retries = 0, retry_at = NULL,"
+                " error_kind = NULL, error = NULL, scored_at = ?, frames_decoded = ?,"
+                " frames_scored = (SELECT COUNT(score) FROM frames WHERE video_id = ?), damaged = ?, mixed = ?,"
+                " damage = ? WHERE id = ? RETURNING frames_scored",
+                (self._connection.now(), frames_decoded, video_id, damaged, mixed, damage, video_id),
+            )
+            rows = list(await cursor.fetchall())
+        return int(rows[0][0]) if rows else 0
+
+    async def table(self, video_id: int) -> ScoreTable:
+        """All rows of a video as columns."""
+        import numpy as np
+
+        async with self._connection.db.execute(
+            "SELECT frame, time_s, score, note IS NOT NULL, verdict IS 'good' FROM frames WHERE video_id = ?"
+            " ORDER BY frame",
+            (video_id,),
+        ) as cursor:
+            # Plain tuples, some at a time: a million rows at once would keep the garbage collector busy.
+            cursor.row_factory = None
+            parts: list[list[NDArray[Any]]] = [[np.zeros(0, kind) for kind in _TABLE_TYPES]]
+            while rows := await cursor.fetchmany(TABLE_ROWS):
+                columns = zip(*rows, strict=True)
+                # NULL becomes NaN.
+                parts.append([np.array(c, kind) for c, kind in zip(columns, _TABLE_TYPES, strict=True)])
+        return ScoreTable(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+    async def rows(self, video_id: int, frames: Sequence[int]) -> dict[int, Scored]:
+        """The stored rows of some frames."""
+        rows: dict[int, Scored] = {}
+        for start in range(0, len(frames), 500):
+            part = frames[start : start + 500]
+            async with self._connection.db.execute(
+                "SELECT frame, pts, time_s, score, note, hash FROM frames WHERE video_id = ?"
+                f" AND frame IN ({','.join('?' * len(part))})",
+                (video_id, *part),
+            ) as cursor:
+                rows.update({row[0]: Scored(*row) for row in await cursor.fetchall()})
+        return rows
+
+    async def feature_records(self, video_id: int) -> AsyncIterator[list[bytes | None]]:
+        """The features of every frame in order, None where it has none, FEATURES_READ at a time."""
+        after = -1
+        while True:
+            async with self._connection.db.execute(
+                "SELECT f.frame, r.record FROM frames f LEFT JOIN features r ON r.video_id = f.video_id"
+                " AND r.frame = f.frame WHERE f.video_id = ? AND f.frame > ? ORDER BY f.frame LIMIT ?",
+                (video_id, after, FEATURES_READ),
+            ) as cursor:
+                rows = list(await cursor.fetchall())
+            if not rows:
+                return
+            after = rows[-1][0]
+            yield [row[1] for row in rows]
+
+    async def features_of(self, video_id: int, frames: Sequence[int]) -> list[bytes | None]:
+        """The features of some frames, in the order given."""
+        features: dict[int, bytes] = {}
+        for start in range(0, len(frames), 500):
+            part = frames[start : start + 500]
+            async with self._connection.db.execute(
+                f"SELECT frame, record FROM features WHERE video_id = ? AND frame IN ({','.join('?' * len(part))})",
+                (video_id, *part),
+            ) as cursor:
+                features.update({row[0]: row[1] for row in await cursor.fetchall()})
+        return [features.get(frame) for frame in frames]

@@ -1,0 +1,116 @@
+"""What was chosen: selections and their published stills."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from daemon.model import Method, Selection, Still
+from daemon.store.connection import Connection
+from daemon.store.mapping import path_of, path_value
+
+
+@dataclass(frozen=True, slots=True)
+class PastSelection:
+    """A recorded selection, and by rank the files of its stills and how each was written (None: not known)."""
+
+    id: int
+    params: dict[str, Any]
+    paths: tuple[Path, ...]
+    images: tuple[str | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedStill:
+    """A still of some selection; ``image`` is how it was written (None: not known)."""
+
+    frame: int
+    path: Path
+    sha256: str
+    image: str | None
+    method: Method
+
+
+class Selections:
+    """The tables ``selections`` and ``stills``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def finish(
+        self, video_id: int, selection: Selection, stills: Sequence[Still], after: str | None = None
+    ) -> int:
+        """Record a selection and its proven stills, and mark the video done; returns the selection's id.
+
+        ``after``, move or delete, is what is then due for the source.
+        """
+        now = self._connection.now()
+        async with self._connection.writing() as db:
+            cursor = await db.execute(
+                "INSERT INTO selections (video_id, params, requested, chosen, shortfall, reasons, created_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    video_id, json.dumps(selection.params, sort_keys=True), selection.requested, len(stills),
+                    selection.shortfall, json.dumps(selection.reasons, sort_keys=True), now,
+                ),
+            )  # fmt: skip
+            selection_id = int(cursor.lastrowid or 0)
+            await db.executemany(
+                "INSERT INTO stills (selection_id, video_id, rank, frame, time_s, score, path, width, height,"
+                " bytes, sha256, method, reason, image, created_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                [
+                    (
+                        selection_id, video_id, s.rank, s.frame, s.time_s, s.score, path_value(s.path), s.width,
+                        s.height, s.bytes, s.sha256, s.method, json.dumps(asdict(s.reason)), s.image, now,
+                    )
+                    for s in stills
+                ],
+            )  # fmt: skip
+            await db.execute(
+                "UPDATE videos SET status = 'done', attempts = 0, retries = 0, retry_at = NULL, error_kind = NULL,"
+                " error = NULL, finished_at = ? WHERE id = ?",
+                (now, video_id),
+            )
+            if after is not None:
+                await db.execute(
+                    # Once: what was decided about a source before stays, and what was done before it was asked for.
+                    "INSERT OR IGNORE INTO sources (video_id, action, state, at) SELECT ?, ?, 'due', ?"
+                    " WHERE (SELECT COUNT(*) FROM selections WHERE video_id = ?) = 1",
+                    (video_id, after, now, video_id),
+                )
+        return selection_id
+
+    async def latest(self, video_id: int) -> PastSelection | None:
+        """The newest selection of a video."""
+        async with self._connection.db.execute(
+            "SELECT id, params FROM selections WHERE video_id = ? ORDER BY id DESC LIMIT 1", (video_id,)
+        ) as cursor:
+            row = await cursor.fetchone()
+        if row is None:
+            return None
+        async with self._connection.db.execute(
+            "SELECT path, image FROM stills WHERE selection_id = ? ORDER BY rank", (row[0],)
+        ) as cursor:
+            stills = list(await cursor.fetchall())
+        paths, images = tuple(path_of(still[0]) for still in stills), tuple(still[1] for still in stills)
+        return PastSelection(row[0], json.loads(row[1]), paths, images)
+
+    async def published(self, video_id: int) -> list[PublishedStill]:
+        """Every still of a video, the newest of each frame last."""
+        async with self._connection.db.execute(
+            "SELECT frame, path, sha256, image, method FROM stills WHERE video_id = ? ORDER BY selection_id",
+            (video_id,),
+        ) as cursor:
+            return [
+                PublishedStill(
+                    frame=row["frame"],
+                    path=path_of(row["path"]),
+                    sha256=row["sha256"],
+                    image=row["image"],
+                    method=Method(row["method"]),
+                )
+                for row in await cursor.fetchall()
+            ]

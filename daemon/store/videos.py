@@ -1,0 +1,92 @@
+"""The rows of the table ``videos``: looking one up, and whether a file on the disk has one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from daemon.errors import Kind, StoreError
+from daemon.model import FileIdentity, Status, VideoRecord
+from daemon.store.connection import Connection
+from daemon.store.mapping import path_of, path_value, record
+
+
+class Videos:
+    """Videos by id, path, content or status."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def get(self, video_id: int) -> VideoRecord:
+        """One video by id. Raises StoreError(NOT_FOUND)."""
+        records = await self._records("WHERE id = ?", (video_id,))
+        if not records:
+            raise StoreError(Kind.NOT_FOUND, f"there is no video {video_id}: see `stillwatch list`")
+        return records[0]
+
+    async def find(self, key: str) -> VideoRecord:
+        """The newest video that the key names: id, path, file name or start (6 or more) of the fingerprint."""
+        if key.isdecimal() and len(key) <= 18 and (records := await self._records("WHERE id = ?", (int(key),))):
+            return records[0]
+        if records := await self.at_path(Path(os.path.abspath(key))):
+            return records[0]
+        if key:
+            # As bytes, since a name that is not UTF-8 is stored so.
+            tail = os.fsencode("/" + key)
+            where = "WHERE substr(CAST(path AS BLOB), ?) = ? ORDER BY id DESC LIMIT 1"
+            if records := await self._records(where, (-len(tail), tail)):
+                return records[0]
+        if len(key) >= 6 and key.isalnum() and key.isascii():
+            where = "WHERE substr(fingerprint, 1, ?) = ? ORDER BY id DESC LIMIT 1"
+            if records := await self._records(where, (len(key), key)):
+                return records[0]
+        raise StoreError(Kind.NOT_FOUND, f"no video is known as {key!r}: see `stillwatch list`")
+
+    async def counts(self) -> dict[str, int]:
+        """How many videos stand in each status."""
+        async with self._connection.db.execute("SELECT status, COUNT(*) FROM videos GROUP BY status") as cursor:
+            counts = {row[0]: row[1] for row in await cursor.fetchall()}
+        return {status.value: counts.get(status.value, 0) for status in Status}
+
+    async def unknown(self, candidates: Sequence[tuple[Path, int, int]]) -> list[Path]:
+        """Of (path, size_bytes, mtime_ns) those that no row describes."""
+        missing: list[Path] = []
+        for start in range(0, len(candidates), 200):
+            part = candidates[start : start + 200]
+            values = ",".join("(?,?,?)" for _ in part)
+            arguments = [value for path, size, mtime in part for value in (path_value(path), size, mtime)]
+            async with self._connection.db.execute(
+                f"WITH c (path, size_bytes, mtime_ns) AS (VALUES {values}) SELECT c.path FROM c WHERE EXISTS"
+                " (SELECT 1 FROM videos v WHERE v.path = c.path AND v.size_bytes = c.size_bytes"
+                " AND v.mtime_ns = c.mtime_ns AND v.status != 'missing'"
+                # A file that could not be read is looked at again until it can.
+                " AND NOT (v.fingerprint = '' AND v.error_kind = 'unreadable')"
+                # One that watch.after deleted is there again.
+                " AND NOT EXISTS (SELECT 1 FROM sources s WHERE s.video_id = v.id AND s.state = 'deleted'))",
+                arguments,
+            ) as cursor:
+                known = {path_of(row[0]) for row in await cursor.fetchall()}
+            missing += [path for path, _, _ in part if path not in known]
+        return missing
+
+    async def same_content(self, fingerprint: str) -> list[VideoRecord]:
+        """Rows with this fingerprint, oldest first."""
+        return await self._records("WHERE fingerprint = ? ORDER BY id", (fingerprint,))
+
+    async def at_path(self, path: Path) -> list[VideoRecord]:
+        """Rows of this path, newest first."""
+        return await self._records("WHERE path = ? ORDER BY id DESC", (path_value(path),))
+
+    async def relocate(self, video_id: int, file: FileIdentity) -> None:
+        """The same content is now found here."""
+        async with self._connection.writing() as db:
+            await db.execute(
+                "UPDATE videos SET path = ?, size_bytes = ?, mtime_ns = ? WHERE id = ?",
+                (path_value(file.path), file.size_bytes, file.mtime_ns, video_id),
+            )
+
+    async def _records(self, where: str, arguments: Sequence[Any]) -> list[VideoRecord]:
+        async with self._connection.db.execute(f"SELECT * FROM videos {where}", arguments) as cursor:
+            return [record(row) for row in await cursor.fetchall()]
