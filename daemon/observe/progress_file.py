@@ -18,7 +18,11 @@ from typing import Any
 
 from daemon import __version__
 from daemon.events import Event, Left, Progress, Taken
+from daemon.logs.setup import get
 from daemon.model import Status
+from daemon.observe.progress_reader import path_beside
+
+log = get(__name__)
 
 WRITE_SECONDS = 1.0
 
@@ -26,20 +30,6 @@ WRITE_SECONDS = 1.0
 def utc_now() -> datetime:
     """The time now, in UTC."""
     return datetime.now(UTC)
-
-
-def path_beside(database: Path) -> Path:
-    """Where the board of a database is."""
-    return database.with_name(database.name + ".progress")
-
-
-def read(database: Path) -> dict[str, Any]:
-    """What is on the board, empty when there is none. Only for those who know that a daemon runs."""
-    try:
-        found = json.loads(path_beside(database).read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 @dataclass(slots=True)
@@ -131,10 +121,7 @@ class ProgressFile:
     def _complain(self, error: OSError) -> None:
         """Once per trouble: nothing but ``status`` depends on the board."""
         if self._readable:
-            # Not at the top: who only reads the file does without the logs, and starts sooner.
-            from daemon.logs.setup import get
-
-            get(__name__).warning("progress.unwritable", path=str(self._path), reason=error.strerror or str(error))
+            log.warning("progress.unwritable", path=str(self._path), reason=error.strerror or str(error))
         self._readable = False
 
     @property

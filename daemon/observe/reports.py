@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from daemon.model import Status, VideoRecord
-from daemon.observe import progress_file
+from daemon.observe import progress_reader
 from daemon.runtime.lock import is_locked
 from daemon.store.store import Store
 
@@ -53,7 +53,7 @@ async def current(store: Store, database: Path) -> dict[str, Any]:
     """
     working = await store.rows("working")
     running = is_locked(database)
-    said = progress_file.read(database) if running else {}
+    said = progress_reader.read(database) if running else {}
     progress = {(one["video_id"], one["status"]): one for one in said.get("working", [])}
     for row in working:
         info = json.loads(row.pop("info") or "{}")

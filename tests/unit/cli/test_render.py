@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from rich.text import Text
 
-from daemon.cli import render
+from daemon.cli import live, render
 
 
 def video(path: str) -> dict[str, Any]:
@@ -56,7 +57,7 @@ def state(**changes: Any) -> dict[str, Any]:
 
 
 def text(value: dict[str, Any]) -> list[str]:
-    return [render.Text.from_markup(line).plain for line in render.status_lines(value, NOW)]
+    return [Text.from_markup(line).plain for line in render.status_lines(value, NOW)]
 
 
 def test_the_state_says_who_runs_the_queue_the_frame_the_speed_the_time_to_go_and_the_last_errors() -> None:
@@ -86,7 +87,7 @@ def test_nothing_yet_is_said_so() -> None:
 def test_elsewhere_than_in_a_terminal_a_state_is_printed_once_until_it_changes(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with render.Screen(as_json=False) as screen:
+    with live.Screen(as_json=False) as screen:
         screen.draw(state(running=False, started_at=None))
         screen.draw(state(running=False, started_at=None))
         screen.draw(state(running=False, started_at=None, errors=[]))
@@ -95,7 +96,7 @@ def test_elsewhere_than_in_a_terminal_a_state_is_printed_once_until_it_changes(
 
 
 def test_as_json_each_changed_state_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    with render.Screen(as_json=True) as screen:
+    with live.Screen(as_json=True) as screen:
         for errors in ([], [], [1]):
             screen.draw(state(errors=errors))
     lines = capsys.readouterr().out.splitlines()
