@@ -39,14 +39,14 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class FramesScored:
-    """So many more frames were scored and written."""
+    """This many more frames were scored and written."""
 
     frames: int
 
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """Work got on: something was judged, refined, made or proven, or it waits on purpose."""
+    """Progress on a video: something was analysed, refined, made or proven, or the stage waits on purpose."""
 
     video_id: int
     status: Status
@@ -75,11 +75,11 @@ Listener = Callable[[Event], None]
 
 
 def ignore(_: Event) -> None:
-    """The observer that does not care."""
+    """A listener that does nothing."""
 
 
 def to_all(*listeners: Listener) -> Listener:
-    """One observer that tells several, in order."""
+    """One listener that tells several, in order."""
 
     def tell(event: Event) -> None:
         for listener in listeners:

@@ -36,9 +36,11 @@ def estimate(*, stills: int, select_batch: int, width: int, height: int, depth: 
     313058800
     """
     pixels = width * height
-    one = round(pixels * _JPEG_BYTES_PER_PIXEL) if jpeg else round(pixels * 3 * depth / 8 * _PNG_FRAMING) + height
-    one += _HEADER_BYTES
-    return Need(final_bytes=stills * one, temporary_bytes=min(stills, select_batch) * one)
+    still_bytes = (
+        round(pixels * _JPEG_BYTES_PER_PIXEL) if jpeg else round(pixels * 3 * depth / 8 * _PNG_FRAMING) + height
+    )
+    still_bytes += _HEADER_BYTES
+    return Need(final_bytes=stills * still_bytes, temporary_bytes=min(stills, select_batch) * still_bytes)
 
 
 def require(folder: Path, need: Need, margin_bytes: int) -> None:
@@ -67,7 +69,7 @@ def writing(folder: Path) -> Iterator[None]:
 
 
 def refuse_full(folder: Path, message: str) -> None:
-    """Raise ExportError(DISK_FULL) when that is what FFmpeg's last words say."""
+    """Raise ExportError(DISK_FULL) when the end of FFmpeg's output says so."""
     if any(words in message for words in _FULL_WORDS):
         raise _full(folder)
 

@@ -20,7 +20,7 @@ MEMORY_BYTES = 16 * 1024**3
 
 
 REAP_SECONDS = 5.0
-"""What a killed run has to be gone in; a child of a wrapper may hold its pipes for longer."""
+"""How long a killed run is waited for; a child of a wrapper may hold its pipes for longer."""
 _MEMORY_WORDS = ("Cannot allocate memory", "Out of memory")
 _KILLS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -54,12 +54,12 @@ def find_binary(configured: str) -> str:
     Raises ExportError(FFMPEG_MISSING).
     """
     if configured:
-        found = shutil.which(configured)
-        if found is None:
+        path = shutil.which(configured)
+        if path is None:
             raise ExportError(
                 Kind.FFMPEG_MISSING, f"export.ffmpeg = {configured!r} is no program: correct it or leave it empty"
             )
-        return found
+        return path
     on_path = shutil.which("ffmpeg")
     if on_path is not None:
         return on_path

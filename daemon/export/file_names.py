@@ -69,15 +69,15 @@ def parse_name(text: str) -> StillName:
     >>> parse_name("clip_r01_f000431_t000017.958_niqe3.2147.png").frame
     431
     """
-    found = _NAME.fullmatch(text)
-    if found is None:
+    match = _NAME.fullmatch(text)
+    if match is None:
         raise ValueError(f"{text!r} is not the name of a still")
     return StillName(
-        stem=found["stem"],
-        rank=int(found["rank"]),
-        frame=int(found["frame"]),
-        time_s=float(found["time"]),
-        metric=found["metric"],
-        score=float(found["score"]),
-        suffix="png" if found["suffix"] == "png" else "jpg",
+        stem=match["stem"],
+        rank=int(match["rank"]),
+        frame=int(match["frame"]),
+        time_s=float(match["time"]),
+        metric=match["metric"],
+        score=float(match["score"]),
+        suffix="png" if match["suffix"] == "png" else "jpg",
     )

@@ -91,10 +91,10 @@ def check_batch(folder: Path, expected: dict[int, str], image: ImageFormat) -> d
 
     ``expected`` maps ordinals to stored hashes. Raises ProofError at the first difference.
     """
-    found = {path.name for path in folder.iterdir() if path.suffix == f".{image.suffix}"}
+    present = {path.name for path in folder.iterdir() if path.suffix == f".{image.suffix}"}
     wanted = {f"{ordinal}.{image.suffix}" for ordinal in expected}
-    if found != wanted:
-        missing, extra = sorted(wanted - found), sorted(found - wanted)
+    if present != wanted:
+        missing, extra = sorted(wanted - present), sorted(present - wanted)
         raise ProofError(f"not the asked-for set of files: missing {missing[:3]}, unexpected {extra[:3]}")
     seen = read_sidecar(folder / HASHES)
     if set(seen) != set(expected):
@@ -110,15 +110,15 @@ def check_image(path: Path, width: int, height: int, image: ImageFormat) -> None
     kind = "JPEG" if image.suffix == "jpg" else "PNG"
     try:
         with Image.open(path) as opened:
-            size, found_kind = opened.size, opened.format
-            if found_kind != "PNG":
+            size, actual = opened.size, opened.format
+            if actual != "PNG":
                 opened.load()
-        if found_kind == "PNG":
+        if actual == "PNG":
             _read_to_the_end(path)
     except (OSError, SyntaxError, ValueError, KeyError, zlib.error, struct.error) as error:
         raise ProofError(f"{path.name} does not decode: {error}") from error
-    if found_kind != kind or size != (width, height):
-        raise ProofError(f"{path.name} is a {found_kind} of {size[0]}x{size[1]}, not a {kind} of {width}x{height}")
+    if actual != kind or size != (width, height):
+        raise ProofError(f"{path.name} is a {actual} of {size[0]}x{size[1]}, not a {kind} of {width}x{height}")
     if kind == "PNG":
         depth, colour = png_depth(path)
         if (depth, colour) != (image.depth, 2):

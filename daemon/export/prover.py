@@ -68,8 +68,8 @@ class Prover:
         self._on_progress()
         self._log.info("export.batch", frames=len(expected), method=method.value)
         return {
-            ordinal: Proven(self.path(folder, ordinal), found, method, self._width, self._height)
-            for ordinal, found in evidence.items()
+            ordinal: Proven(self.path(folder, ordinal), hashes, method, self._width, self._height)
+            for ordinal, hashes in evidence.items()
         }
 
     async def encode(self, frame: Frame, picture: Picture, folder: Path) -> Proven:

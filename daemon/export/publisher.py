@@ -16,7 +16,7 @@ from daemon.model import Pick, Selection, Still
 
 
 class Publisher:
-    """Brings the proven images of one video to its folder below ``output``."""
+    """Brings the proven images of a video to its folder below ``output``."""
 
     def __init__(
         self, job: VideoJob, source: Source, image: ImageFormat, output: Path, capabilities: Capabilities

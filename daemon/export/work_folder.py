@@ -34,7 +34,7 @@ def fresh(output: Path, video_id: int) -> Iterator[Path]:
 
 
 def clean(output: Path) -> int:
-    """Remove what killed runs left; folders of living processes stay. Returns how many went.
+    """Remove what killed runs left; folders of living processes stay. Returns how many were removed.
 
     PIDs are reused: a process that began after a folder was last changed is not its owner.
     """

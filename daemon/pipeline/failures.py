@@ -88,11 +88,10 @@ def as_failure(error: Exception) -> StillwatchError:
     """The error itself where it is one of ours, else a VideoError that says what happened, with ``error`` as cause."""
     if isinstance(error, StillwatchError):
         return error
-    if isinstance(error, MemoryError):
-        sentence = f"memory ran out ({error}): free some, or lower decode.queue_bytes"
-        failure = VideoError(Kind.OUT_OF_MEMORY, sentence)
-    else:
-        sentence = f"an unexpected {type(error).__name__}: {error}; please report it with the log"
-        failure = VideoError(Kind.INTERNAL, sentence)
+    failure = (
+        VideoError(Kind.OUT_OF_MEMORY, f"memory ran out ({error}): free some, or lower decode.queue_bytes")
+        if isinstance(error, MemoryError)
+        else VideoError(Kind.INTERNAL, f"an unexpected {type(error).__name__}: {error}; please report it with the log")
+    )
     failure.__cause__ = error
     return failure

@@ -24,17 +24,17 @@ class Deadline:
         self._timer.daemon = True
 
     def start(self) -> None:
-        """Begin to count."""
+        """Start the clock."""
         self._timer.start()
 
     def cancel(self) -> None:
-        """The end came by itself."""
+        """The process ends by itself."""
         self._timer.cancel()
 
     @staticmethod
     def _leave(seconds: float, code: int) -> None:
-        others = (one for one in threading.enumerate() if one is not threading.current_thread())
-        late = sorted(one.name for one in others if one.name != THREAD)
+        others = (thread for thread in threading.enumerate() if thread is not threading.current_thread())
+        late = sorted(thread.name for thread in others if thread.name != THREAD)
         try:
             log.error("service.forced", threads=late, seconds=seconds)
             flush()

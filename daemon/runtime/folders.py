@@ -1,4 +1,4 @@
-"""Whether the folders that everything depends on are to be had: a share may be away, a permission taken."""
+"""Whether the folders that everything depends on can be used: a share may be away, a permission taken."""
 
 from __future__ import annotations
 

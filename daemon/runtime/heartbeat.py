@@ -1,4 +1,4 @@
-"""Who still gets on with the work: each busy stage beats, and systemd's watchdog is fed while all of them do.
+"""Which stages still make progress: each busy stage beats, and systemd's watchdog is fed while all of them do.
 
 Slow is not stuck: a stage may be silent for ``service.stuck_seconds``, and a stage with nothing to do rests.
 """
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """When a stage last got on, in seconds of a monotonic clock, and how long it may be silent."""
+    """When a stage last made progress, in seconds of a monotonic clock, and how long it may be silent."""
 
     at: float
     silence_seconds: float
@@ -36,7 +36,7 @@ class Heartbeats:
         self._beats: dict[str, Beat] = {}
 
     def beat(self, name: str, silence_seconds: float | None = None) -> None:
-        """A stage got on, or has just begun; it may now be silent so long (``service.stuck_seconds`` unless given)."""
+        """A stage made progress, or has just begun; it may now be silent for this long (the default unless given)."""
         allowed = self._silence_seconds if silence_seconds is None else silence_seconds
         with self._lock:
             self._beats[name] = Beat(self._monotonic(), allowed)
@@ -60,10 +60,10 @@ async def feed(
     alive: Callable[[], None],
     stuck: Callable[[tuple[str, ...]], None],
 ) -> None:
-    """Call ``alive`` every so often while no stage is stuck, until cancelled; ``stuck`` when the stuck ones change.
+    """Call ``alive`` at every interval in which no stage is stuck, until cancelled; ``stuck`` when other ones are stuck.
 
-    It runs on the event loop, so a loop that stands still is silent as well. A stage that gets on again
-    before the watchdog has bitten is forgiven.
+    It runs on the event loop, so a loop that stands still is silent as well. A stage that makes progress again
+    before the watchdog has ended the process is not stuck any more.
     """
     said: tuple[str, ...] = ()
     while True:

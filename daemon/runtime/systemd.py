@@ -36,7 +36,7 @@ def tell(*lines: str) -> None:
 
 
 def watchdog_seconds(environ: Mapping[str, str] | None = None, pid: int | None = None) -> float | None:
-    """WatchdogSec of the unit (sd_watchdog_enabled(3)): it must be fed within so many seconds; None without one."""
+    """WatchdogSec of the unit (sd_watchdog_enabled(3)): it must be fed within this many seconds; None without one."""
     environ = os.environ if environ is None else environ
     microseconds = environ.get("WATCHDOG_USEC", "")
     if not microseconds.isdecimal() or int(microseconds) == 0 or not environ.get("NOTIFY_SOCKET"):

@@ -76,7 +76,7 @@ async def run(config: Config, listener: Listener = ignore, read_config: Callable
 
 
 def _pool() -> ThreadPoolExecutor:
-    """The threads of ``asyncio.to_thread``, all started: what an idle daemon holds does not grow with its work."""
+    """The threads of ``asyncio.to_thread``, all started at once: an idle daemon's memory does not grow later."""
     pool = ThreadPoolExecutor(POOL_THREADS, thread_name_prefix="disk")
     together = threading.Barrier(POOL_THREADS)
     for _ in range(POOL_THREADS):
@@ -138,7 +138,7 @@ async def _serve(
 
 
 def _reporters(store: Store, hearts: Heartbeats) -> list[asyncio.Task[None]]:
-    """What keeps the service manager informed, as far as there is one and it wants to know."""
+    """Tasks that keep the service manager informed, if there is one and it asks for it."""
     tasks: list[asyncio.Task[None]] = []
     if (within_seconds := systemd.watchdog_seconds()) is not None:
         feeding = heartbeat.feed(

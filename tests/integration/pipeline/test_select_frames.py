@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.resources import files
@@ -23,12 +24,14 @@ from daemon.config.schema import Config
 from daemon.config.score import ScoreConfig
 from daemon.config.service import DatabaseConfig
 from daemon.decode.frames import decode_frames
+from daemon.errors import Kind, ScorerError
 from daemon.export import ffmpeg_process
 from daemon.inbox import identity
 from daemon.job import VideoJob
 from daemon.model import FileIdentity, Selection, Status, Still, VideoRecord
 from daemon.pipeline import refine, select_frames
 from daemon.pipeline.export_video import Exported, VideoExporter
+from daemon.pipeline.failures import Retry, decide
 from daemon.pipeline.score_video import VideoScorer
 from daemon.pipeline.select_frames import FrameSelector
 from daemon.scoring.batcher import Batcher
@@ -325,6 +328,73 @@ async def test_a_second_metric_orders_the_shortlist(
     assert sum(pictures) == 2 * len(stored), "scores of another identity are never used"
 
 
+class Unreliable(StubScorer):
+    """A second metric that fails as ``trouble`` says, once."""
+
+    identity, metric, lower_better = "second|1", "piqe", True
+
+    def __init__(self, trouble: Callable[[], None]) -> None:
+        self._trouble = trouble
+
+    def score(self, pictures: Any) -> Any:
+        self._trouble()
+        return super().score(pictures)
+
+
+def unreliable(monkeypatch: pytest.MonkeyPatch, trouble: Callable[[], None]) -> list[Unreliable]:
+    """Makes it the second metric; returns the scorers that are opened."""
+    opened: list[Unreliable] = []
+
+    def open_second(_: ScoreConfig) -> Unreliable:
+        opened.append(Unreliable(trouble))
+        return opened[-1]
+
+    monkeypatch.setattr(refine, "open_scorer", open_second)
+    return opened
+
+
+async def test_a_second_metric_that_hangs_is_given_up(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemon.scoring.batcher.CLOSE_SECONDS", 0.1)
+    release = threading.Event()
+    unreliable(monkeypatch, lambda: release.wait(60) and None)
+    config = config_in(tmp_path)
+    record = await scored(store, config, edited_film(tmp_path / "film.mp4"))
+    second = config.model_copy(update={"score": ScoreConfig(refine={"metric": "piqe", "share": 0.2})})
+    job = VideoJob.of(record, 0.5)
+    try:
+        with pytest.raises(ScorerError, match="the scorer gave nothing") as caught:
+            await FrameSelector(second, store, job, refine.Refiner(second, store)).select()
+    finally:
+        release.set()
+    assert caught.value.kind is Kind.STUCK
+    assert decide(caught.value, record, second.service) == Retry(
+        second.service.retry_seconds, attempt_counts=True, then_exit=True
+    )
+
+
+async def test_a_second_metric_that_lost_its_device_is_opened_again_at_the_next_try(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = [ScorerError(Kind.DEVICE, "the device has gone: reset it")]
+
+    def lose() -> None:
+        if losses:
+            raise losses.pop()
+
+    opened = unreliable(monkeypatch, lose)
+    config = config_in(tmp_path, count=3, min_gap_seconds=0.5)
+    record = await scored(store, config, edited_film(tmp_path / "film.mp4"))
+    second = config.model_copy(update={"score": ScoreConfig(refine={"metric": "piqe", "share": 0.2})})
+    refiner = refine.Refiner(second, store)
+    with pytest.raises(ScorerError, match="the device has gone"):
+        await selector(store, second, record, refiner).select()
+    chosen = await selector(store, second, record, refiner).select()
+    await refiner.close()
+    assert (len(chosen.picks), len(opened)) == (3, 2)
+
+
 @pytest.mark.model
 @pytest.mark.slow
 async def test_piqe_over_niqe_without_any_download(tmp_path: Path, store: Store, clips: dict[str, Path]) -> None:
@@ -374,8 +444,6 @@ def _million(path: Path, count: int) -> None:
 @pytest.mark.parametrize(("count", "seconds"), [(10_000, 0.2), (1_000_000, 5.0)])
 async def test_selecting_is_quick_and_small(tmp_path: Path, store: Store, count: int, seconds: float) -> None:
     """From the stored rows to the picks, the film having been judged; memory is this process's own above the start."""
-    import threading
-
     import psutil
 
     config = config_in(tmp_path)

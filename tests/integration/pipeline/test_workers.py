@@ -415,6 +415,23 @@ async def test_a_scorer_that_hangs_ends_the_process_and_costs_the_video_an_attem
     assert (row.status, row.attempts) == (Status.QUEUED, 1)
 
 
+async def test_a_second_metric_that_hangs_ends_the_process_too(
+    config: Config, store: Store, tmp_path: Path, fragile: type[FragileScorer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hang(*_: Any) -> Any:
+        raise ScorerError(Kind.STUCK, "the scorer gave nothing for 1 s")
+
+    monkeypatch.setattr("daemon.pipeline.refine.Refiner.refine", hang)
+    refine = config.score.refine.model_copy(update={"metric": "piqe"})
+    second = config.model_copy(update={"score": config.score.model_copy(update={"refine": refine})})
+    one = await film(store, tmp_path)
+    with pytest.raises(ScorerError, match="the scorer gave nothing"):
+        async with working(second, store) as (workers, tasks):
+            await ended(workers, tasks, store, one)
+    row = await store.video(one)
+    assert (row.status, row.attempts) == (Status.SCORED, 1)
+
+
 # What may pass
 
 

@@ -71,7 +71,6 @@ def _as_before() -> Iterator[None]:
     root.setLevel(level)
     for name, before in levels.items():
         logging.getLogger(name).setLevel(before)
-    structlog.contextvars.clear_contextvars()
     structlog.reset_defaults()
 
 
