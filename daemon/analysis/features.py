@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-VERSION = 1
-"""Raised whenever a record's layout or the meaning of a figure changes; older records count as missing."""
+VERSION = 2
+"""Raised whenever a record's layout or the meaning of a figure changes; records of version 1 are still read."""
 
 GRID = (9, 16)
 """Rows and columns of the thumbnail, whatever the picture's shape."""
@@ -33,6 +33,11 @@ RECORD = np.dtype(
         ("sharp_x", "<f4"),
         ("sharp_y", "<f4"),
         ("blocks", "<f4"),
+        ("comb", "<f4"),
+        ("ink", "<f4"),
+        ("floor", "u1"),
+        ("peak", "u1"),
+        ("edges", "u1", (*GRID, 2)),
     ]
 )
 """One frame's record. Luma is BT.601's in codes of 0 to 255, whatever the picture's depth.
@@ -45,13 +50,24 @@ differ from the ones to the right and below by at most one code. ``sharp_x``, ``
 difference of luma to the right and downwards, over the variance of luma: Tenengrad's idea (Krotkov, "Focusing",
 1987) made independent of exposure. ``blocks``: how much larger the steps are at every eighth column than in
 between, 1 where there is no grid (after Wang, Bovik, Evans, "Blind measurement of blocking artifacts", 2000).
+``comb``: the share of pixels that differ from those above and below, which are alike: the lines of two fields.
+``ink``: the share of pixels at a steep step that leads to one and the same shade, as that of lettering does.
+``floor``, ``peak``: what the darkest and the brightest thousandth of the pixels have of luma, by which a thin line
+is seen. ``edges``: per cell of the thumbnail the mean squared step of luma to the right and downwards, e, as
+16 log2(1 + e).
 """
+
+FIRST_RECORD = np.dtype([(name, RECORD[name]) for name in (RECORD.names or ())[:14]])
+"""Records of version 1: what they lack is ``comb`` and all that comes after it."""
 
 Records = NDArray[np.void]
 
 
 def unpack(blobs: Sequence[bytes | None]) -> Records:
-    """Records from their stored form; those that are missing or of another version have ``version`` 0."""
+    """Records from their stored form; those that are missing or of an unknown version have ``version`` 0.
+
+    One of version 1 keeps its version: of what it lacks, ``floor`` and ``peak`` are its percentiles, the rest is 0.
+    """
     size = RECORD.itemsize
     blank = bytes(size)
     whole = b"".join(blob if blob is not None and len(blob) == size else blank for blob in blobs)
@@ -59,7 +75,57 @@ def unpack(blobs: Sequence[bytes | None]) -> Records:
     if not (records["version"] == VERSION).all():
         records = records.copy()
         records["version"][records["version"] != VERSION] = 0
+        _read_first(blobs, records)
     return records
+
+
+def _read_first(blobs: Sequence[bytes | None], records: Records) -> None:
+    """Fill in the records of version 1."""
+    first = FIRST_RECORD.itemsize
+    places = [at for at, blob in enumerate(blobs) if blob is not None and len(blob) == first and blob[0] == 1]
+    if not places:
+        return
+    old = np.frombuffer(b"".join(blobs[at] or b"" for at in places), FIRST_RECORD)
+    for name in FIRST_RECORD.names or ():
+        records[name][places] = old[name]
+    records["floor"][places], records["peak"][places] = old["low"], old["high"]
+
+
+FIGURES = np.dtype(
+    [
+        *((name, RECORD[name]) for name in RECORD.names or () if name != "thumbnail"),
+        ("luma", "u1", GRID),
+        ("bars", "u1"),
+    ]
+)
+"""What ``gates`` look at of a record: its figures, and of its thumbnail the luma and whether it is a test card."""
+
+
+def figures(records: Records) -> NDArray[np.void]:
+    """Of records, their ``FIGURES``."""
+    found = np.zeros(len(records), FIGURES)
+    for name in RECORD.names or ():
+        if name != "thumbnail":
+            found[name] = records[name]
+    rgb = records["thumbnail"]
+    found["luma"] = np.rint(rgb @ np.array([0.299, 0.587, 0.114], np.float32))
+    found["bars"] = _bars(rgb)
+    return found
+
+
+def _bars(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Whether thumbnails ``(n, 9, 16, 3)`` are colour bars: the upper half is the same all the way down, and has
+    at least four of the six pure colours."""
+    upper = rgb[:, 1:5].astype(np.int16)
+    upright = (np.ptp(upper, axis=1) <= 6).all(axis=-1).mean(axis=-1) >= 0.9
+    row = upper[:, 1]
+    high, low = row.max(axis=-1), row.min(axis=-1)
+    pure = (high >= 100) & (low <= 0.35 * high)
+    # One bit per channel that is near the highest one: red 1, green 2, blue 4, and their sums.
+    colour = ((2 * row > high[..., None] + low[..., None]) * np.array([1, 2, 4])).sum(axis=-1)
+    kinds = np.stack([(pure & (colour == kind)).any(axis=-1) for kind in range(1, 7)], axis=-1).sum(axis=-1)
+    result: NDArray[np.bool_] = upright & (kinds >= 4)
+    return result
 
 
 SKETCH = 168

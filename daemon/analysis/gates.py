@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from daemon.config.choice import GatesConfig
 from daemon.model import Shot, ShotKind
 
 Records = NDArray[np.void]
-"""``features.RECORD``; the thumbnails are not looked at."""
+"""``features.FIGURES``."""
 Mask = NDArray[np.bool_]
 
 
@@ -35,10 +36,33 @@ class Verdict(StrEnum):
     DARK = "dark"
     BLUR = "blur"
     BLOCKS = "blocks"
+    COMBED = "combed"
+    BARS = "bars"
+    SNOW = "snow"
+    SPARED = "spared"
 
 
 ORDER = tuple(Verdict)
 """Verdicts by their number in the arrays that ``judge`` returns."""
+SOFT = (Verdict.BURNT, Verdict.DARK, Verdict.BLUR, Verdict.BLOCKS, Verdict.COMBED)
+"""What is wrong with the picture of something."""
+JUNK = (Verdict.TITLE, Verdict.BARS, Verdict.SNOW)
+"""Pictures of nothing."""
+MOST_PEERS, LIT_ALIKE, PEER_ALIKE = 512, 0.2, 0.8
+"""Frames of a window that others are compared with, and the correlation of their cells from which they can be: by
+exposure, since clipping changes a picture, and by sharpness."""
+DRAWN_CODES, DRAWN_STILL = 40, 0.9
+"""Codes between the darkest and the brightest thousandth, and the share of pixels that are like their neighbours."""
+SPARED_SECONDS = 3.0
+"""A stretch that is refused whole is spared from this length on."""
+EDGE_SECONDS = 0.2
+"""Frames farther apart are no blend of what is on either side of a cut."""
+SNOW_SHARP = 1.0
+"""The mean squared step between neighbours over the variance; 2 where they are independent."""
+IN_PART = 1.15
+"""What is lost in the sharpest part of a picture may be so much less than what is lost in all of it."""
+TOLD, LEAST_TOLD = 40, 8
+"""A cell's edges from which a loss of sharpness can be told, as ``features`` has them, and such cells, at least."""
 
 
 def judge(
@@ -62,25 +86,132 @@ def judge(
     def gate(word: Verdict, mask: Mask) -> None:
         verdict[mask & (verdict == 0)] = ORDER.index(word)
 
-    gate(Verdict.BLACK, black(records, config))
-    gate(Verdict.WHITE, white(records, config))
-    gate(Verdict.FLAT, flat(records, config))
+    drawn = drawing(records)
+    gate(Verdict.BLACK, black(records, config) & ~drawn)
+    gate(Verdict.WHITE, white(records, config) & ~drawn)
+    gate(Verdict.FLAT, flat(records, config) & ~drawn)
     gate(Verdict.UNSCORED, ~scored)
-    gate(Verdict.TRANSITION, transition(count, shots, config))
-    titles = title(records, config) & (verdict == 0)
-    # A film of slides or of drawings is made of such pictures.
-    if titles.sum() <= (verdict == 0).sum() / 2:
+    gate(Verdict.BARS, bars(records))
+    gate(Verdict.SNOW, snow(records))
+    gate(Verdict.TRANSITION, transition(time_s, shots, config))
+    titles = title(records, config)
+    # A film of slides or of drawings is made of such pictures, a lecture of many.
+    if (titles & (verdict == 0)).sum() <= config.title_most * (verdict == 0).sum():
         gate(Verdict.TITLE, titles)
     window = windows(time_s, shots, config.window_seconds)
-    # Dark ones first: beside them, highlights that are clipped as they should be would look burnt.
-    gate(Verdict.DARK, dark(records, window, verdict == 0, config))
-    gate(Verdict.BURNT, burnt(records, window, verdict == 0, config))
-    gate(Verdict.BLOCKS, blocks(records, window, verdict == 0, config))
-    gate(Verdict.BLUR, blur(records, window, verdict == 0, config.blur))
-    # Where the same is seen, sharpness differs by blur alone, and a small loss tells.
-    _, sights = np.unique(np.stack([window, views]), axis=1, return_inverse=True)
-    gate(Verdict.BLUR, blur(records, sights.ravel(), verdict == 0, config.blur_same_view))
+    defects(records, window, views, verdict, config)
+    spare(time_s, shots, verdict)
     return verdict
+
+
+def defects(
+    records: Records,
+    window: NDArray[np.int64],
+    views: NDArray[np.int64],
+    verdict: NDArray[np.uint8],
+    config: GatesConfig,
+) -> None:
+    """Judge exposure, blocks and sharpness, window by window, each frame against those it can be compared with."""
+    sharp = sharpness(records)
+    order = np.argsort(window, kind="stable")
+    starts = np.flatnonzero(np.append(True, np.diff(window[order]) > 0))
+    for places in np.split(order, starts[1:]):
+        places = places[verdict[places] == 0]
+        if len(places) == 0:
+            continue
+        some, words = records[places], np.zeros(len(places), np.uint8)
+
+        def gate(word: Verdict, mask: Mask, words: NDArray[np.uint8] = words) -> None:
+            words[mask & (words == 0)] = ORDER.index(word)
+
+        lit, like = Peers(some, LIT_ALIKE), Peers(some, PEER_ALIKE)
+        # Dark ones first: beside them, highlights that are clipped as they should be would look burnt.
+        gate(Verdict.DARK, dark(some, lit, words == 0, config))
+        gate(Verdict.BURNT, burnt(some, lit, words == 0, config))
+        gate(Verdict.COMBED, combed(some, like, words == 0, config))
+        gate(Verdict.BLOCKS, blocks(some, like, words == 0, config))
+        gate(Verdict.BLUR, blur(some, sharp[places], like, words == 0, config.blur))
+        # Where the same is seen, sharpness differs by blur alone, and a small loss tells.
+        for view in np.unique(views[places]):
+            gate(Verdict.BLUR, blur_of_view(some, (words == 0) & (views[places] == view), config.blur_same_view))
+        verdict[places] = words
+
+
+class Peers:
+    """Which frames of a window each of its frames can be compared with: they show much the same, in whatever light."""
+
+    def __init__(self, records: Records, alike: float) -> None:
+        count = len(records)
+        self._columns = np.linspace(0, count - 1, min(count, MOST_PEERS)).round().astype(np.int64)
+        luma = records["luma"].reshape(count, -1).astype(np.float32)
+        luma = luma - luma.mean(axis=1, keepdims=True)
+        length = np.linalg.norm(luma, axis=1, keepdims=True)
+        seen = luma / np.maximum(length, 1e-6)
+        self._like: Mask = seen @ seen[self._columns].T >= alike
+        # An empty picture is like all others.
+        empty = length[:, 0] < 1.0
+        self._like[empty] = True
+        self._like[:, empty[self._columns]] = True
+
+    def typical(self, values: NDArray[np.floating], among: Mask, share: float) -> NDArray[np.float64]:
+        """Per frame, the value that ``share`` of its peers ``among`` do not exceed; NaN without any."""
+        own = values[self._columns]
+        order = np.argsort(own, kind="stable")
+        table = np.cumsum(self._like[:, order] & among[self._columns[order]], axis=1)
+        total = table[:, -1]
+        wanted = np.floor((total - 1) * share)
+        found = own[order][np.argmax(table > wanted[:, None], axis=1)].astype(np.float64)
+        return np.where(total > 0, found, np.nan)
+
+
+def sharpness(records: Records) -> NDArray[np.float64]:
+    """Per frame, how sharp it is across and along: the steps in its sharpest quarter, over the variance of luma.
+
+    The sharpest cell would be lettering that is laid over a picture; the mean says little of a small subject.
+    """
+    if (records["version"] < 2).any():
+        return np.stack([records["sharp_x"], records["sharp_y"]], axis=1).astype(np.float64)
+    cells = records["edges"].reshape(len(records), -1, 2)
+    place = cells.shape[1] * 3 // 4
+    sharpest = np.stack([np.partition(cells[..., way], place, axis=1)[:, place] for way in range(2)], axis=1)
+    variance = np.maximum(records["contrast"].astype(np.float64) ** 2, 1.0)
+    found: NDArray[np.float64] = (2.0 ** (sharpest / 16.0) - 1) / variance[:, None]
+    return found
+
+
+def drawing(records: Records) -> Mask:
+    """Thin lines or lettering on a ground of one shade: a thousandth of the picture is enough to be seen."""
+    spread = records["peak"].astype(np.int64) - records["floor"]
+    mask: Mask = (records["version"] >= 2) & (spread >= DRAWN_CODES) & (records["still"] >= DRAWN_STILL)
+    return mask
+
+
+def snow(records: Records) -> Mask:
+    """A picture whose neighbouring pixels have nothing to do with each other."""
+    mask: Mask = np.minimum(records["sharp_x"], records["sharp_y"]) >= SNOW_SHARP
+    return mask
+
+
+def bars(records: Records) -> Mask:
+    """Upright bars of a test card: hardly a step downwards, plain colours."""
+    mask: Mask = records["bars"].astype(np.bool_)
+    return mask
+
+
+def spare(time_s: NDArray[np.float64], shots: Sequence[Shot], verdict: NDArray[np.uint8]) -> None:
+    """Of a long stretch of a shot that is refused whole for its looks, all frames; of a film of junk alone, the junk.
+
+    They come after the good ones, but a part of a film is not left out for a fault that it has throughout.
+    """
+    soft = np.isin(verdict, [ORDER.index(word) for word in SOFT])
+    for shot in shots:
+        part = soft[shot.first : shot.last + 1]
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], part, [False]]).astype(np.int8))).reshape(-1, 2)
+        for first, after in (edges + shot.first).tolist():
+            if abs(time_s[after - 1] - time_s[first]) >= SPARED_SECONDS:
+                verdict[first:after] = ORDER.index(Verdict.SPARED)
+    if not np.isin(verdict, (0, ORDER.index(Verdict.SPARED))).any():
+        verdict[np.isin(verdict, [ORDER.index(word) for word in JUNK])] = ORDER.index(Verdict.SPARED)
 
 
 def black(records: Records, config: GatesConfig) -> Mask:
@@ -112,17 +243,19 @@ def title(records: Records, config: GatesConfig) -> Mask:
     return mask
 
 
-def transition(count: int, shots: Sequence[Shot], config: GatesConfig) -> Mask:
+def transition(time_s: NDArray[np.float64], shots: Sequence[Shot], config: GatesConfig) -> Mask:
     """Frames of fades and dissolves, and those next to them or to a cut; the film's own ends are no cut.
 
-    A shot keeps at least its middle half.
+    A shot keeps at least its middle half, and all of its frames where they are far apart, as those of a slide show.
     """
+    count = len(time_s)
     mask = np.zeros(count, np.bool_)
     for shot in shots:
         if shot.kind is not ShotKind.SHOT:
             mask[shot.first : shot.last + 1] = True
             continue
-        edge = min(config.edge_frames, (shot.last - shot.first + 1) // 4)
+        seconds = abs(float(time_s[shot.last] - time_s[shot.first])) / max(shot.last - shot.first, 1)
+        edge = min(config.edge_frames, (shot.last - shot.first + 1) // 4) if seconds <= EDGE_SECONDS else 0
         if shot.first > 0:
             mask[shot.first : shot.first + edge] = True
         if shot.last < count - 1:
@@ -148,25 +281,15 @@ def windows(time_s: NDArray[np.float64], shots: Sequence[Shot], seconds: float) 
     return window
 
 
-def typical(values: NDArray[np.floating], window: NDArray[np.int64], among: Mask, share: float) -> NDArray[np.float64]:
-    """Per frame, the value that ``share`` of its window's frames ``among`` do not exceed; NaN without any."""
-    places = np.flatnonzero(among)
-    order = places[np.lexsort((values[places], window[places]))]
-    groups, first, size = np.unique(window[order], return_index=True, return_counts=True)
-    reference = np.full(int(window.max()) + 1, np.nan)
-    reference[groups] = values[order[first + np.floor((size - 1) * share).astype(np.int64)]]
-    return reference[window]
-
-
-def burnt(records: Records, window: NDArray[np.int64], among: Mask, config: GatesConfig) -> Mask:
+def burnt(records: Records, like: Peers, among: Mask, config: GatesConfig) -> Mask:
     """More is clipped white than in the frames of the shot where least is; less will do if it is much brighter."""
     light, mean = records["light"].astype(np.float64), records["mean"].astype(np.float64)
-    more = light - typical(light, window, among, 0.1)
-    brighter = config.dark * mean > typical(mean, window, among, 0.35)
+    more = light - like.typical(light, among, 0.1)
+    brighter = config.dark * mean > like.typical(mean, among, 0.35)
     return (more > config.burnt) | (brighter & (more > config.burnt / 4))
 
 
-def dark(records: Records, window: NDArray[np.int64], among: Mask, config: GatesConfig) -> Mask:
+def dark(records: Records, like: Peers, among: Mask, config: GatesConfig) -> Mask:
     """Darker, with less contrast and with darker highlights than the well exposed frames of the shot.
 
     Frames that are mostly clipped white are no measure for others, where there are any else.
@@ -175,18 +298,59 @@ def dark(records: Records, window: NDArray[np.int64], among: Mask, config: Gates
     mask = np.ones(len(records), np.bool_)
     for name in ("mean", "contrast", "high"):
         values = records[name].astype(np.float64)
-        reference = typical(values, window, measure, 0.65)
-        reference = np.where(np.isnan(reference), typical(values, window, among, 0.65), reference)
+        reference = like.typical(values, measure, 0.65)
+        reference = np.where(np.isnan(reference), like.typical(values, among, 0.65), reference)
         mask &= values < config.dark * reference
     return mask
 
 
-def blocks(records: Records, window: NDArray[np.int64], among: Mask, config: GatesConfig) -> Mask:
-    """The coder's grid shows more than in the frames of the shot where it shows least."""
-    return records["blocks"] > config.blocks * typical(records["blocks"], window, among, 0.2)
+def combed(records: Records, like: Peers, among: Mask, config: GatesConfig) -> Mask:
+    """The two fields of a frame show different moments, plainly more than in the frames where they do least."""
+    comb = records["comb"].astype(np.float64)
+    least = like.typical(comb, among, 0.1)
+    return (comb > config.comb) & (comb > 2 * least)
 
 
-def blur(records: Records, window: NDArray[np.int64], among: Mask, least: float) -> Mask:
-    """Edges across or along are softer than in the sharp frames: defocus takes both, movement one."""
-    across, along = records["sharp_x"], records["sharp_y"]
-    return (across < least * typical(across, window, among, 0.8)) | (along < least * typical(along, window, among, 0.8))
+def blocks(records: Records, like: Peers, among: Mask, config: GatesConfig) -> Mask:
+    """The coder's grid shows more than in the frames of the shot where it shows least; a drawing has none."""
+    return ~drawing(records) & (records["blocks"] > config.blocks * like.typical(records["blocks"], among, 0.2))
+
+
+def blur(records: Records, sharp: NDArray[np.float64], like: Peers, among: Mask, least: float) -> Mask:
+    """Edges across or along are softer than in the sharp frames: defocus takes both, movement one.
+
+    Both in all of the picture and in its sharpest quarter: lettering that is gone takes from the one alone.
+    """
+    mask = np.zeros(len(sharp), np.bool_)
+    for way, name in enumerate(("sharp_x", "sharp_y")):
+        whole, part = records[name].astype(np.float64), sharp[:, way]
+        softer = whole < least * like.typical(whole, among, 0.8)
+        mask |= softer & (part < IN_PART * least * like.typical(part, among, 0.8))
+    return mask
+
+
+def blur_of_view(records: Records, among: Mask, least: float) -> Mask:
+    """Softer than the sharp frames ``among``, which see the same, also cell by cell: what is laid over says little."""
+    mask = np.zeros(len(records), np.bool_)
+    places = np.flatnonzero(among)
+    if len(places) < 2:
+        return mask
+    some = records[places]
+    # Sixteenths of an octave; in cells without edges there is nothing to lose.
+    cells = some["edges"].reshape(len(places), -1, 2).astype(np.float32)
+    variance = 16 * np.log2(np.maximum(some["contrast"].astype(np.float32) ** 2, 1.0))
+    usual = _high(cells)
+    for way, name in enumerate(("sharp_x", "sharp_y")):
+        softer = some[name] < least * _high(some[name])
+        told = usual[:, way] >= TOLD
+        if (some["version"] >= 2).all() and told.sum() >= LEAST_TOLD:
+            level = np.median(cells[:, told, way], axis=1) - variance
+            softer &= level < _high(level) + 16 * np.log2(IN_PART * least)
+        mask[places] |= softer
+    return mask
+
+
+def _high(values: NDArray[np.floating]) -> Any:
+    """What four fifths do not exceed, along the first axis."""
+    place = int((len(values) - 1) * 0.8)
+    return np.partition(values, place, axis=0)[place]

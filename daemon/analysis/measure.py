@@ -1,6 +1,6 @@
 """Measures a picture: the record of ``features``, made while the picture is in hand.
 
-Pairs of neighbouring rows are looked at, up to 54 of them whatever the height, and all of their pixels: cheap
+Three neighbouring rows are looked at, at up to 108 places whatever the height, and all of their pixels: cheap
 enough to be done for every frame, and steps between neighbouring pixels keep their meaning. All sums are of
 whole numbers, so a record is the same on every machine.
 """
@@ -17,11 +17,15 @@ from daemon.analysis.features import GRID, RECORD, VERSION
 from daemon.model import Picture
 from daemon.runtime.jit import Compiled
 
-ROWS_PER_CELL, ROW_SPACING = 6, 20
+ROWS_PER_CELL, ROW_SPACING = 12, 7
 _DARK, _LIGHT, _PLAIN_CODES, _PHASES = 5, 250, 5, 8
 _RUN = 8192
 """Pixels whose squared steps fit into 32 bits."""
-_FIGURES = tuple(name for name in RECORD.names or () if name not in ("version", "thumbnail"))
+_COMB_CODES = 12
+"""A line that differs by so much from both of its neighbours, which are alike, is combed."""
+_HARD_CODES = 64
+"""A step between neighbouring pixels that lettering has, and little else."""
+_FIGURES = tuple(name for name in RECORD.names or () if name not in ("version", "thumbnail", "edges"))
 
 
 def measure(picture: Picture) -> bytes:
@@ -29,11 +33,12 @@ def measure(picture: Picture) -> bytes:
     height, width = picture.shape[:2]
     record = np.zeros((), RECORD)
     figures = np.zeros(len(_FIGURES))
-    thumbnail = np.zeros((*GRID, 3), np.uint8)
+    thumbnail, edges = np.zeros((*GRID, 3), np.uint8), np.zeros((*GRID, 2), np.uint8)
     shift = np.int32(8 * (picture.dtype.itemsize - 1))
-    _measure(picture.reshape(height, 3 * width), shift, thumbnail, figures)
+    _measure(picture.reshape(height, 3 * width), shift, thumbnail, edges, figures)
     record["version"] = VERSION
     record["thumbnail"] = thumbnail
+    record["edges"] = edges
     for name, figure in zip(_FIGURES, figures, strict=True):
         record[name] = figure
     return record.tobytes()
@@ -63,23 +68,43 @@ def _luma(row: Any, shift: Any, out: Any) -> None:
 
 
 @_part
-def _steps(here: Any, below: Any, columns: Any, sums: Any) -> None:
-    """Add up how pixels differ from the ones to the right and below."""
+def _steps(here: Any, below: Any, beneath: Any, columns: Any, cells: Any, sums: Any) -> None:
+    """Add up how pixels differ from the ones to the right and below, by cell and in all."""
     last = here.shape[0] - 1
-    for start in range(0, last, _RUN):
-        end = min(start + _RUN, last)
-        one, right_of, under, column = here[start:end], here[start + 1 : end + 1], below[start:end], columns[start:end]
-        still, right, down = np.int32(0), np.int32(0), np.int32(0)
-        for x in range(one.shape[0]):
-            across, along = np.int32(abs(right_of[x] - one[x])), np.int32(abs(under[x] - one[x]))
-            column[x] += across
-            still += np.int32((across <= 1) & (along <= 1))
-            right += np.int32(across * across)
-            down += np.int32(along * along)
-        sums[1] += still
-        sums[2] += right
-        sums[3] += down
+    across_cells = cells.shape[0]
+    for cell in range(across_cells):
+        start = cell * last // across_cells
+        end = max((cell + 1) * last // across_cells, min(start + 1, last))
+        for begin in range(start, end, _RUN):
+            stop = min(begin + _RUN, end)
+            one, right_of, under = here[begin:stop], here[begin + 1 : stop + 1], below[begin:stop]
+            lowest, column = beneath[begin:stop], columns[begin:stop]
+            still, right, down, comb = np.int32(0), np.int32(0), np.int32(0), np.int32(0)
+            for x in range(one.shape[0]):
+                across, along = np.int32(abs(right_of[x] - one[x])), np.int32(abs(under[x] - one[x]))
+                column[x] += across
+                still += np.int32((across <= 1) & (along <= 1))
+                right += np.int32(across * across)
+                down += np.int32(along * along)
+                back = np.int32(abs(under[x] - lowest[x]))
+                least = min(along, back)
+                comb += np.int32((least >= _COMB_CODES) & (2 * np.int32(abs(lowest[x] - one[x])) <= least))
+            cells[cell, 0] += right
+            cells[cell, 1] += down
+            cells[cell, 2] += stop - begin
+            sums[1] += still
+            sums[4] += comb
     sums[0] += last
+
+
+@_part
+def _hard(here: Any, shades: Any) -> None:
+    """Count steep steps by the shade that they lead to, and by the one that they come from."""
+    for x in range(here.shape[0] - 1):
+        one, other = here[x], here[x + 1]
+        if abs(other - one) >= _HARD_CODES:
+            shades[0, max(one, other) >> 3] += 1
+            shades[1, min(one, other) >> 3] += 1
 
 
 @_part
@@ -124,12 +149,17 @@ def _exposure(counts: Any, figures: Any) -> None:
             low = code
         if high < 0 and running * 100 >= total * 99:
             high = code
+        if figures[14] == 0 and running * 1000 > total:
+            figures[14] = code + 1
+        if figures[15] == 0 and running * 1000 >= total * 999:
+            figures[15] = code + 1
         if code == _DARK:
             figures[4] = running / total
         if code == _LIGHT - 1:
             figures[5] = (total - running) / total
         figures[7] = max(figures[7], window / total)
     figures[2], figures[3] = low, high
+    figures[14], figures[15] = figures[14] - 1, figures[15] - 1
     for first_code in range(0, 256, 8):
         share = counts[first_code : first_code + 8].sum() / total
         if share > 0:
@@ -146,27 +176,35 @@ def _grid(columns: Any) -> Any:
     return (strongest + 1.0) / ((phases.sum() - strongest) / (_PHASES - 1) + 1.0)
 
 
-def _measure_all(rows: Any, shift: Any, thumbnail: Any, figures: Any) -> None:
+def _measure_all(rows: Any, shift: Any, thumbnail: Any, edges: Any, figures: Any) -> None:
     height, width = rows.shape[0], rows.shape[1] // 3
-    here, below = np.empty(width, np.int16), np.empty(width, np.int16)
+    here, below, beneath = np.empty(width, np.int16), np.empty(width, np.int16), np.empty(width, np.int16)
     columns = np.zeros(width, np.int32)
-    counts, sums = np.zeros(256, np.int64), np.zeros(4, np.int64)
+    counts, sums = np.zeros(256, np.int64), np.zeros(5, np.int64)
+    shades = np.zeros((2, 32), np.int64)
     for band in range(thumbnail.shape[0]):
         top = band * height // thumbnail.shape[0]
         tall = max((band + 1) * height // thumbnail.shape[0] - top, 1)
         lines = max(min(tall // ROW_SPACING, ROWS_PER_CELL), min(tall, 2))
-        cells = np.zeros((thumbnail.shape[1], 4), np.int64)
+        cells, steps = np.zeros((thumbnail.shape[1], 4), np.int64), np.zeros((thumbnail.shape[1], 3), np.int64)
         for line in range(lines):
-            upper = max(min(top + (2 * line + 1) * tall // (2 * lines), height - 2), 0)
+            upper = max(min(top + (2 * line + 1) * tall // (2 * lines), height - 3), 0)
             _luma(rows[upper], shift, here)
             _luma(rows[min(upper + 1, height - 1)], shift, below)
+            _luma(rows[min(upper + 2, height - 1)], shift, beneath)
             for x in range(0, width, 2):
                 counts[here[x]] += 1
-            _steps(here, below, columns, sums)
+            _steps(here, below, beneath, columns, steps, sums)
+            _hard(here, shades)
             _colours(rows[upper], cells, shift)
         for cell in range(thumbnail.shape[1]):
             for channel in range(3):
                 thumbnail[band, cell, channel] = (cells[cell, channel] + cells[cell, 3] // 2) // cells[cell, 3]
+            for way in range(2):
+                # In sixteenths of an octave: 0 for none, 255 for the steepest.
+                mean = steps[cell, way] / max(steps[cell, 2], 1)
+                edges[band, cell, way] = min(int(16 * np.log2(1 + mean) + 0.5), 255)
+                sums[2 + way] += steps[cell, way]
     _exposure(counts, figures)
     pairs = max(sums[0], 1)
     # A variance below one code is the coder's noise: a flat picture has no sharpness.
@@ -175,6 +213,12 @@ def _measure_all(rows: Any, shift: Any, thumbnail: Any, figures: Any) -> None:
     figures[9] = sums[2] / pairs / variance
     figures[10] = sums[3] / pairs / variance
     figures[11] = _grid(columns)
+    figures[12] = sums[4] / pairs
+    most = 0
+    for side in range(2):
+        for shade in range(31):
+            most = max(most, shades[side, shade] + shades[side, shade + 1])
+    figures[13] = most / pairs
 
 
 _measure = Compiled(_measure_all)

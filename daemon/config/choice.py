@@ -61,6 +61,9 @@ class GatesConfig(Section):
         description="title: this share of the picture is one shade (five codes), with hard edges on it",
     )
     title_still: float = Field(0.8, gt=0.0, le=1.0, description="and this share of the pixels is like its neighbours")
+    title_most: float = Field(
+        0.25, ge=0.0, le=1.0, description="unless more than this share of the film is like that: slides, drawings"
+    )
     window_seconds: float = Field(
         10.0,
         gt=0.0,
@@ -84,6 +87,9 @@ class GatesConfig(Section):
     )
     blocks: float = Field(
         1.25, ge=1.0, description="blocks: the 8-pixel grid is this many times stronger than in the shot's best"
+    )
+    comb: float = Field(
+        0.02, gt=0.0, le=1.0, description="combed: this share of the pixels shows two moments of an interlaced film"
     )
     edge_frames: int = Field(
         2, ge=0, description="transition: this many frames on either side of a cut, fade or dissolve"

@@ -6,7 +6,6 @@ import asyncio
 from typing import Any
 
 import numpy as np
-from numpy.lib import recfunctions
 from numpy.typing import NDArray
 
 from daemon.analysis import features, gates
@@ -15,9 +14,8 @@ from daemon.config.schema import Config
 from daemon.job import VideoJob
 from daemon.store.store import Store
 
-VERSION = 5
+VERSION = 9
 """Raised whenever shots or verdicts come out differently for the same settings."""
-_FIGURES = [name for name in features.RECORD.names or () if name != "thumbnail"]
 
 
 def settings(config: Config) -> dict[str, Any]:
@@ -47,7 +45,7 @@ async def judge(store: Store, job: VideoJob, config: Config) -> int:
         job.on_progress()
         records = features.unpack(blobs)
         missing += int((records["version"] == 0).sum())
-        figures.append(recfunctions.repack_fields(records[_FIGURES]))
+        figures.append(features.figures(records))
         if not missing:
             await asyncio.to_thread(finder.feed, records["thumbnail"])
     if missing:

@@ -108,9 +108,10 @@ class FrameSelector:
             frame=table.frame,
             time_s=table.time_s,
             score=table.score,
-            good=~table.noted & (table.good if self._judged else True),
+            good=~table.noted & (table.good | table.spared if self._judged else True),
             shot=_shot_numbers(len(table.frame), shots) if self._judged else np.zeros(len(table.frame), np.int64),
             lower_better=bool(self._record.lower_better),
+            spared=table.spared if self._judged and table.spared.any() else None,
         )
 
     def _best(self, film: Film) -> Choice:

@@ -21,7 +21,8 @@ class Moments:
     """Stretches of shots that hold a usable frame, in order.
 
     ``position`` is the best usable frame's place in the film, ``quality`` and ``percentile`` are that frame's
-    (0 to 1), ``frames`` and ``seconds`` are what the stretch holds, spoilt frames included, ``shot`` its shot.
+    (0 to 1), ``frames`` and ``seconds`` are what the stretch holds, spoilt frames included, ``shot`` its shot,
+    ``spared`` that it has no better frame than one that comes after all good ones.
     """
 
     position: NDArray[np.int64]
@@ -30,6 +31,7 @@ class Moments:
     frames: NDArray[np.int64]
     seconds: NDArray[np.float64]
     shot: NDArray[np.int64]
+    spared: NDArray[np.bool_]
 
 
 def moments(film: Film) -> Moments:
@@ -57,7 +59,10 @@ def moments(film: Film) -> Moments:
     seconds += np.bincount(right[known], weights=lasting, minlength=len(held))
     kept = _longest(seconds, good[chosen])
     position = usable[chosen][kept]
-    return Moments(position, good[chosen][kept], own[chosen][kept], frames[kept], seconds[kept], film.shot[position])
+    spared = np.zeros(len(position), np.bool_) if film.spared is None else film.spared[position]
+    return Moments(
+        position, good[chosen][kept], own[chosen][kept], frames[kept], seconds[kept], film.shot[position], spared
+    )
 
 
 def _longest(seconds: NDArray[np.float64], good: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -10,6 +10,11 @@ from numpy.typing import NDArray
 OWN_SHOT = 0.75
 """How much a frame's place in its own shot counts; the rest is its place in the film."""
 
+SPARED = 0.01
+"""The most that a spared frame's quality is of what it would be."""
+LONGEST_SECONDS = 120.0
+"""A frame that seems to be shown for longer has a neighbour whose time is wrong."""
+
 
 @dataclass(frozen=True, slots=True)
 class Film:
@@ -17,7 +22,7 @@ class Film:
 
     ``frame`` int64; ``time_s`` float64, seconds; ``score`` float64, NaN where there is none; ``good`` bool: no
     gate refuses the frame; ``shot`` int64: its number, -1 in a transition; ``lower_better``: the metric's
-    direction.
+    direction; ``spared`` bool: frames that are good, but come after all others (None: there are none).
     """
 
     frame: NDArray[np.int64]
@@ -26,6 +31,7 @@ class Film:
     good: NDArray[np.bool_]
     shot: NDArray[np.int64]
     lower_better: bool
+    spared: NDArray[np.bool_] | None = None
 
     def where(self, mask: NDArray[np.bool_]) -> Film:
         """Some of the frames."""
@@ -36,6 +42,7 @@ class Film:
             good=self.good[mask],
             shot=self.shot[mask],
             lower_better=self.lower_better,
+            spared=None if self.spared is None else self.spared[mask],
         )
 
     @property
@@ -45,10 +52,10 @@ class Film:
 
     @property
     def seconds(self) -> NDArray[np.float64]:
-        """How long each frame is shown: to the next one, but at most a second."""
+        """How long each frame is shown: to the next one, but at most ``LONGEST_SECONDS``."""
         if len(self.time_s) < 2:
             return np.ones(len(self.time_s))
-        gaps = np.clip(np.diff(self.time_s), 0.0, 1.0)
+        gaps = np.clip(np.diff(self.time_s), 0.0, LONGEST_SECONDS)
         return np.append(gaps, np.median(gaps))
 
 
@@ -75,8 +82,14 @@ def percentiles(score: NDArray[np.float64], group: NDArray[np.int64], *, lower_b
 
 
 def quality(film: Film, positions: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Of usable frames: how good they are, 0 to 1, and their percentile in their own shot, 0 to 1."""
+    """Of usable frames: how good they are, 0 to 1, and their percentile in their own shot, 0 to 1.
+
+    What was spared is a little good, in its order, and less so than all else.
+    """
     score = film.score[positions]
     own = percentiles(score, film.shot[positions], lower_better=film.lower_better)
     whole = percentiles(score, np.zeros(len(positions), np.int64), lower_better=film.lower_better)
-    return OWN_SHOT * own + (1 - OWN_SHOT) * whole, own
+    good = OWN_SHOT * own + (1 - OWN_SHOT) * whole
+    if film.spared is not None:
+        good = np.where(film.spared[positions], good * min(float(good.min(initial=1.0)), SPARED), good)
+    return good, own

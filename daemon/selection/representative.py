@@ -130,7 +130,8 @@ class _Greedy:
     def run(self) -> list[int]:
         """Places in the moments, in the order of choice."""
         gains = self._first_gains()
-        chosen = self._add([], np.arange(len(gains)), gains)
+        chosen = self._add([], np.flatnonzero(~self._moments.spared), gains)
+        chosen = self._add(chosen, np.flatnonzero(self._moments.spared), gains)
         # What was chosen with a larger difference stays, so that fewer are the beginning of more.
         while len(chosen) < (self._terms.count or 0) and self._refused["alike"]:
             lower = max(self.difference / 2, self._least_difference)

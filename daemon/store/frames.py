@@ -24,7 +24,7 @@ class ScoreTable:
     """A video's rows as columns, by ascending frame.
 
     ``frame`` int64, ``time_s`` float64, ``score`` float64 with NaN where there is none, ``noted`` bool:
-    the row carries a note, ``good`` bool: no gate refuses it.
+    the row carries a note, ``good`` bool: no gate refuses it, ``spared`` bool: it comes after all good ones.
     """
 
     frame: NDArray[np.int64]
@@ -32,10 +32,11 @@ class ScoreTable:
     score: NDArray[np.float64]
     noted: NDArray[np.bool_]
     good: NDArray[np.bool_]
+    spared: NDArray[np.bool_]
 
 
 TABLE_ROWS = 1_000
-_TABLE_TYPES = ("int64", "float64", "float64", "bool", "bool")
+_TABLE_TYPES = ("int64", "float64", "float64", "bool", "bool", "bool")
 
 
 class Frames:
@@ -120,8 +121,8 @@ class Frames:
         import numpy as np
 
         async with self._connection.db.execute(
-            "SELECT frame, time_s, score, note IS NOT NULL, verdict IS 'good' FROM frames WHERE video_id = ?"
-            " ORDER BY frame",
+            "SELECT frame, time_s, score, note IS NOT NULL, verdict IS 'good', verdict IS 'spared' FROM frames"
+            " WHERE video_id = ? ORDER BY frame",
             (video_id,),
         ) as cursor:
             # Plain tuples, some at a time: a million rows at once would keep the garbage collector busy.

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from daemon.analysis import features
-from daemon.analysis.features import RECORD, VERSION, ViewFinder, sketch, unpack, view
+from daemon.analysis.features import FIRST_RECORD, RECORD, VERSION, ViewFinder, figures, sketch, unpack, view
 from daemon.analysis.measure import measure
 
 
@@ -29,7 +29,7 @@ def record(picture: np.ndarray) -> np.void:
 def test_a_record_is_a_few_hundred_bytes_whatever_the_picture() -> None:
     for height, width in ((1, 1), (2, 3), (9, 16), (144, 176), (1080, 1920)):
         blob = measure(np.full((height, width, 3), 90, np.uint8))
-        assert len(blob) == RECORD.itemsize < 512
+        assert len(blob) == RECORD.itemsize < 800
         assert unpack([blob])[0]["mean"] == pytest.approx(90, abs=1)
 
 
@@ -133,7 +133,7 @@ def test_a_stretch_ends_where_something_else_is_seen() -> None:
     assert finder.found().tolist() == [0, 0, 0, 0, 1, 1]
 
 
-def test_measuring_costs_a_twentieth_of_scoring() -> None:
+def test_measuring_costs_a_fraction_of_scoring() -> None:
     from daemon.scoring.niqe.niqe import FusedNiqe
 
     niqe = FusedNiqe.shipped(threads=1)
@@ -146,9 +146,51 @@ def test_measuring_costs_a_twentieth_of_scoring() -> None:
             started = time.thread_time()
             work(picture)
             costs[name].append(time.thread_time() - started)
-    assert np.median(costs["measure"]) <= 0.05 * np.median(costs["score"])
+    assert np.median(costs["measure"]) <= 0.2 * np.median(costs["score"])
 
 
-def test_the_layout_is_what_version_1_says() -> None:
-    assert features.VERSION == 1
-    assert RECORD.itemsize == 475
+def test_the_layout_is_what_version_2_says() -> None:
+    assert features.VERSION == 2
+    assert RECORD.itemsize == 773
+    assert FIRST_RECORD.itemsize == 475
+
+
+def test_records_of_version_1_are_still_read() -> None:
+    new = record(scene())
+    old = np.zeros((), FIRST_RECORD)
+    for name in FIRST_RECORD.names or ():
+        old[name] = new[name]
+    old["version"] = 1
+    read = unpack([old.tobytes(), measure(scene()), None])
+    assert read["version"].tolist() == [1, 2, 0]
+    assert read["sharp_x"][0] == new["sharp_x"]
+    assert (read["thumbnail"][0] == new["thumbnail"]).all()
+    assert (read["floor"][0], read["peak"][0], read["comb"][0]) == (new["low"], new["high"], 0)
+
+
+def test_two_fields_in_one_frame_are_combed() -> None:
+    one, other = scene(seed=3), np.roll(scene(seed=3), 12, axis=1)
+    woven = one.copy()
+    woven[1::2] = other[1::2]
+    assert record(woven)["comb"] > 20 * max(record(one)["comb"], 0.001)
+
+
+def test_a_thin_line_shows_in_the_peak() -> None:
+    picture = np.zeros((720, 1280, 3), np.uint8)
+    picture[100:620, 640:644] = 220
+    found = record(picture)
+    assert (found["high"], found["floor"], found["peak"]) == (0, 0, 220)
+
+
+def test_edges_are_kept_by_cell() -> None:
+    picture = np.full((90, 160, 3), 100, np.uint8)
+    picture[40:50, 80:90:2] = 200
+    edges = record(picture)["edges"]
+    assert edges[4, 8, 0] > 150
+    assert edges[0].max() == edges[8].max() == 0
+
+
+def test_a_test_card_is_known() -> None:
+    colours = [(191, 191, 191), (191, 191, 0), (0, 191, 191), (0, 191, 0), (191, 0, 191), (191, 0, 0), (0, 0, 191)]
+    card = np.repeat(np.repeat(np.array(colours, np.uint8)[None], 180, axis=0), 46, axis=1)
+    assert figures(unpack([measure(card), measure(scene())]))["bars"].tolist() == [1, 0]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from daemon.analysis import gates
-from daemon.analysis.features import RECORD
+from daemon.analysis.features import FIGURES
 from daemon.config.choice import GatesConfig
 from daemon.model import Shot, ShotKind
 
@@ -16,12 +16,13 @@ CONFIG = GatesConfig()
 USUAL: dict[str, float] = {
     "mean": 110, "contrast": 50, "low": 10, "high": 235, "dark": 0.0, "light": 0.0, "entropy": 4.5, "plain": 0.05,
     "still": 0.4, "sharp_x": 0.02, "sharp_y": 0.02, "blocks": 1.05,
+    "version": 2, "floor": 5, "peak": 240, "edges": 85,
 }  # fmt: skip
 
 
 def records(*parts: tuple[int, dict[str, float]]) -> np.ndarray:
     """So many frames each, as usual but for some figures."""
-    whole = np.zeros(sum(count for count, _ in parts), RECORD)
+    whole = np.zeros(sum(count for count, _ in parts), FIGURES)
     at = 0
     for count, changes in parts:
         for name, value in {**USUAL, **changes}.items():
@@ -57,7 +58,10 @@ def test_an_ordinary_film_is_good_throughout() -> None:
         ({"plain": 0.9, "still": 0.95, "sharp_x": 0.2, "sharp_y": 0.2, "mean": 30}, "title"),
         ({"mean": 40, "contrast": 18, "high": 90}, "dark"),
         ({"mean": 200, "light": 0.3, "high": 255}, "burnt"),
-        ({"sharp_x": 0.006}, "blur"),
+        ({"sharp_x": 0.006, "edges": 57}, "blur"),
+        ({"comb": 0.1, "sharp_y": 0.06}, "combed"),
+        ({"sharp_x": 1.6, "sharp_y": 1.7}, "snow"),
+        ({"bars": 1}, "bars"),
         ({"blocks": 2.5}, "blocks"),
     ],
 )
@@ -92,9 +96,37 @@ def test_proper_highlights_are_not_burnt_beside_dark_frames() -> None:
 
 
 def test_a_small_loss_of_sharpness_tells_where_the_same_is_seen() -> None:
-    film = records((20, {}), (20, {"sharp_x": 0.0144, "sharp_y": 0.0144}))
+    film = records((20, {}), (20, {"sharp_x": 0.0144, "sharp_y": 0.0144, "edges": 77}))
     assert set(judge(film)) == {"good"}
     assert judge(film, views=np.zeros(40, np.int64)) == ["good"] * 20 + ["blur"] * 20
+
+
+def test_lettering_that_comes_and_goes_makes_no_frame_blurred() -> None:
+    film = records((20, {"sharp_x": 0.06, "sharp_y": 0.06}), (20, {}))
+    film["edges"][:20, 8, 3:13] = 200
+    assert set(judge(film, views=np.zeros(40, np.int64))) == {"good"}
+
+
+def test_thin_lines_on_black_are_a_picture() -> None:
+    figures = {"mean": 1, "contrast": 9, "low": 0, "floor": 0, "high": 3, "peak": 200, "dark": 0.99, "plain": 0.99,
+               "still": 0.99, "sharp_x": 0.3, "sharp_y": 0.3}  # fmt: skip
+    assert set(judge(records((60, figures)))) == {"good"}
+
+
+def test_a_stretch_that_is_refused_whole_keeps_its_frames_below_the_good_ones() -> None:
+    spoilt = {"sharp_x": 0.006, "edges": 57}
+    assert judge(records((150, {}), (100, spoilt))) == ["good"] * 150 + ["spared"] * 100
+    assert judge(records((150, {}), (60, spoilt))) == ["good"] * 150 + ["blur"] * 60
+
+
+def test_a_film_of_junk_alone_keeps_it() -> None:
+    assert set(judge(records((50, {"bars": 1})))) == {"spared"}
+
+
+def test_records_of_before_are_judged_by_what_they_have() -> None:
+    film = records((40, {}), (10, {"sharp_x": 0.006}))
+    film["version"], film["edges"], film["comb"] = 1, 0, 0
+    assert judge(film) == ["good"] * 40 + ["blur"] * 10
 
 
 def test_a_film_of_slides_is_not_titles() -> None:
