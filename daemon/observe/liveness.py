@@ -6,7 +6,7 @@ import http.client
 from http import HTTPStatus
 from pathlib import Path
 
-from daemon.observe import progress_file
+from daemon.observe import progress_reader
 from daemon.observe.http_server import LOOPBACK, address_of
 from daemon.runtime.lock import is_locked
 
@@ -23,7 +23,7 @@ def why_unwell(database: Path, http_setting: str) -> str:
     """
     if not is_locked(database):
         return f"no daemon works with {database}"
-    if not progress_file.read(database):
+    if not progress_reader.read(database):
         return "starting"
     return _asked(http_setting) if http_setting else ""
 

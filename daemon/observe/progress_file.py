@@ -17,24 +17,14 @@ from typing import Any
 
 from daemon import __version__
 from daemon.events import Event, Left, Progress, Taken
+from daemon.logs.setup import get
 from daemon.model import Status
+from daemon.observe.progress_reader import path_beside
 from daemon.runtime.clock import utc_now
 
+log = get(__name__)
+
 WRITE_SECONDS = 1.0
-
-
-def path_beside(database: Path) -> Path:
-    """Where the progress file of a database is."""
-    return database.with_name(database.name + ".progress")
-
-
-def read(database: Path) -> dict[str, Any]:
-    """The content of the file, empty when there is none. Valid only while a daemon runs."""
-    try:
-        content = json.loads(path_beside(database).read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 @dataclass(slots=True)
@@ -126,10 +116,7 @@ class ProgressFile:
     def _report_failure(self, error: OSError) -> None:
         """Log once until it can be written again: nothing but ``status`` depends on the file."""
         if self._writable:
-            # Not at the top: who only reads the file does without the logs, and starts sooner.
-            from daemon.logs.setup import get
-
-            get(__name__).warning("progress.unwritable", path=str(self._path), reason=error.strerror or str(error))
+            log.warning("progress.unwritable", path=str(self._path), reason=error.strerror or str(error))
         self._writable = False
 
     @property

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from daemon.model import Status, VideoRecord
-from daemon.observe import progress_file
+from daemon.observe import progress_reader
 from daemon.runtime.lock import is_locked
 from daemon.store.queries import WorkingVideo
 from daemon.store.store import Store
@@ -54,7 +54,7 @@ async def current(store: Store, database: Path) -> dict[str, Any]:
     (``frame``, ``fps``, ``eta_s`` and so on), None when no daemon runs or it has not spoken of that video.
     """
     running = is_locked(database)
-    said = progress_file.read(database) if running else {}
+    said = progress_reader.read(database) if running else {}
     progress = {(video["video_id"], video["status"]): video for video in said.get("working", [])}
     working = [_working(row, progress) for row in await store.queries.working()]
     return {

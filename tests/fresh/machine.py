@@ -19,7 +19,9 @@ from tests.fresh.pip_settings import SYSTEM_FILE, PipSettings
 ROOT = Path(__file__).parents[2]
 SOURCE = Path("/src")
 PACKAGES = ("python3", "python3-venv", "make", "ca-certificates")
-TOOLS = {"debootstrap": "debootstrap", "unshare": "util-linux", "chroot": "coreutils", "git": "git"}
+TOOLS = ("debootstrap", "unshare", "chroot", "git")
+_DEBIAN = {"unshare": "util-linux", "chroot": "coreutils", "bwrap": "bubblewrap"}
+"""Packages that are not named like their tool."""
 _ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",
@@ -46,7 +48,7 @@ def hindrance(tools: Iterable[str] = TOOLS) -> str | None:
         return "only root can make a fresh machine"
     for tool in tools:
         if shutil.which(tool) is None:
-            return f"there is no {tool} (Debian: {TOOLS.get(tool, tool)})"
+            return f"there is no {tool} (Debian: {_DEBIAN.get(tool, tool)})"
     return None
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.observe import http_server, progress_file
+from daemon.observe import http_server, progress_reader
 from daemon.observe.liveness import why_unwell
 from daemon.service.daemon import only_one
 
@@ -22,7 +22,7 @@ def database(tmp_path: Path) -> Path:
 @pytest.fixture
 def running(database: Path) -> Iterator[None]:
     with only_one(database):
-        progress_file.path_beside(database).write_text('{"pid": 1}', encoding="ascii")
+        progress_reader.path_beside(database).write_text('{"pid": 1}', encoding="ascii")
         yield
 
 
@@ -32,7 +32,7 @@ def test_without_a_daemon_it_is_not_well(database: Path) -> None:
 
 def test_a_killed_daemon_leaves_its_progress_file_and_is_not_well(database: Path) -> None:
     with only_one(database):
-        progress_file.path_beside(database).write_text('{"pid": 1}', encoding="ascii")
+        progress_reader.path_beside(database).write_text('{"pid": 1}', encoding="ascii")
     assert why_unwell(database, "").startswith("no daemon")
 
 

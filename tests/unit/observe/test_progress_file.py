@@ -12,7 +12,7 @@ import pytest
 
 from daemon.events import FramesScored, Left, Progress, Taken
 from daemon.model import Status
-from daemon.observe import progress_file
+from daemon.observe import progress_file, progress_reader
 from daemon.observe.progress_file import ProgressFile
 
 
@@ -37,7 +37,7 @@ def progress(video_id: int = 3, frame: int = 50, fps: float = 10.0) -> Progress:
 async def written(one: ProgressFile, database: Path) -> dict[str, Any]:
     task = asyncio.create_task(one.run())
     async with asyncio.timeout(5):
-        while not (found := progress_file.read(database)):
+        while not (found := progress_reader.read(database)):
             await asyncio.sleep(0)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -106,15 +106,15 @@ async def test_an_idle_daemon_writes_nothing(database: Path, monkeypatch: pytest
 
 
 async def test_what_a_killed_daemon_left_is_taken_down_at_the_start(database: Path) -> None:
-    progress_file.path_beside(database).write_text('{"working": [1]}')
+    progress_reader.path_beside(database).write_text('{"working": [1]}')
     ProgressFile(database)
-    assert progress_file.read(database) == {}
+    assert progress_reader.read(database) == {}
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", "\x00"])
 def test_a_file_that_cannot_be_read_is_an_empty_one(database: Path, content: str) -> None:
-    progress_file.path_beside(database).write_text(content)
-    assert progress_file.read(database) == {}
+    progress_reader.path_beside(database).write_text(content)
+    assert progress_reader.read(database) == {}
 
 
 async def test_a_file_that_cannot_be_written_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
