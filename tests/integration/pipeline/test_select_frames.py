@@ -133,7 +133,7 @@ async def test_an_edited_film_is_represented_with_reasons(tmp_path: Path, store:
     assert reasons["verdicts"]["title"] >= 16
     kinds = [shot["kind"] for shot in await store.queries.shots(record.id)]
     assert kinds.count("shot") == 6
-    verdicts = {row["verdict"]: row["frames"] for row in await store.queries.verdicts(record.id)}
+    verdicts = await store.analysis.verdicts(record.id)
     assert sum(verdicts.values()) == record.frames_decoded
     manifest = json.loads(next((tmp_path / "stills").glob("*/manifest.json")).read_text())
     told = [json.loads(still["reason"]) for still in await store.queries.stills(row["id"])]
