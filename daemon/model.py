@@ -104,7 +104,8 @@ class Frame:
     ``index`` is the 0-based decode ordinal. ``hash`` is the hex SHA-1 of the unpadded planes in the
     native pixel format. ``picture`` is None when the frame's stored score is to be kept.
     ``corrupt`` is the decoder's own word that parts of the frame are made up. ``features`` is the record that
-    was measured of the picture.
+    was measured of the picture. ``pts`` is the file's own, ``time_s`` the film's time in seconds, which goes on where
+    the file's clock starts anew; ``duration_s`` is how long the file says that the frame is shown.
     """
 
     index: int
@@ -114,6 +115,7 @@ class Frame:
     picture: Picture | None
     corrupt: bool = False
     features: bytes | None = None
+    duration_s: float | None = None
 
     @property
     def nbytes(self) -> int:
@@ -140,6 +142,7 @@ class Scored:
     note: str | None
     hash: str
     features: bytes | None = None
+    duration_s: float | None = None
 
 
 class ShotKind(StrEnum):
@@ -241,3 +244,4 @@ class VideoRecord:
     error: str | None
     attempts: int
     retries: int = 0
+    damage: str | None = None

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 import av.logging
 
+from daemon.decode.references import References, Spans
+
 GAPS_KEPT = 100
 
 
@@ -19,8 +21,10 @@ class DamageError(Exception):
 class DecodeReport:
     """What a finished pass over the file found; filled by ``decode_frames`` while it runs.
 
-    ``lost_packets`` could not be decoded. ``gaps`` are (ordinal, seconds): that many seconds are missing before that
-    frame. Undamaged files of variable frame rate have gaps too, so they mean something in a damaged file only.
+    ``lost_packets`` could not be decoded, ``unread_bytes`` and ``unread_s`` are where no packet was found.
+    ``gaps`` are (ordinal, seconds): that many seconds are missing before that frame. Undamaged files of variable frame
+    rate have gaps too, so they mean something in a damaged file only. ``references`` is known after a pass with one
+    thread, ``clock_jumps`` is how often the file's clock started anew.
     """
 
     def __init__(self) -> None:
@@ -29,6 +33,11 @@ class DecodeReport:
         self.first_error: str | None = None
         self.mixed = False
         self.lost_packets = 0
+        self.packets = 0
+        self.unread_bytes = 0
+        self.unread_s = 0.0
+        self.clock_jumps = 0
+        self.references = References()
         self.corrupt_frames = 0
         self.gaps: list[tuple[int, float]] = []
 
@@ -42,15 +51,49 @@ class DecodeReport:
         if not self.damaged:
             return None
         parts = [f"{self.first_error} ({self.errors} signs)"]
+        if self.unread_bytes or self.unread_s:
+            parts.append(f"{self.unread_bytes} bytes ({self.unread_s:.2f} s) without packets")
         if self.lost_packets:
             parts.append(f"{self.lost_packets} packets could not be decoded")
+        if self.frameless_packets > 0:
+            parts.append(f"{self.frameless_packets} of {self.packets} packets without a frame")
         if self.corrupt_frames:
             parts.append(f"{self.corrupt_frames} frames are corrupt")
+        if self.damaged_frames > self.corrupt_frames:
+            parts.append(f"{self.damaged_frames} frames are damaged or refer to damaged ones")
         if self.gaps:
             shown = ", ".join(f"{frame} ({seconds:.2f} s)" for frame, seconds in self.gaps[:10])
             more = f" and {len(self.gaps) - 10} more" if len(self.gaps) > 10 else ""
             parts.append(f"time is missing before frame {shown}{more}")
         return "; ".join(parts)
+
+    def losses(self) -> dict[str, int | float]:
+        """In numbers what could not be read, or only with damage; empty for a sound file."""
+        if not self.damaged:
+            return {}
+        return {
+            "unread_bytes": self.unread_bytes,
+            "unread_s": round(self.unread_s, 3),
+            "lost_packets": self.lost_packets,
+            "frameless_packets": self.frameless_packets,
+            "corrupt_frames": self.corrupt_frames,
+            "damaged_frames": self.damaged_frames,
+        }
+
+    @property
+    def frameless_packets(self) -> int:
+        """Packets, other than those that a file marks as not to be shown, beyond the number of frames."""
+        return max(self.packets - self.frames, 0)
+
+    @property
+    def damaged_frames(self) -> int:
+        """Frames that are damaged, or were predicted from such."""
+        return sum(last - first + 1 for first, last in self.damaged_spans)
+
+    @property
+    def damaged_spans(self) -> Spans:
+        """The ordinals of the damaged frames, as runs; empty where decoding needed more than one thread."""
+        return self.references.spans() if self.damaged else ()
 
     @property
     def damaged(self) -> bool:

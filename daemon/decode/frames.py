@@ -9,15 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from daemon.config.score import DecodeConfig
 from daemon.decode.container import opened
 from daemon.decode.damage import GAPS_KEPT, DamageError, DecodeReport
+from daemon.decode.film_clock import FilmClock
 from daemon.decode.packets import decoded_frames
 from daemon.decode.picture import FrameHasher, PictureMaker, refuse_large_pictures
 from daemon.errors import Kind, VideoError
 from daemon.model import Frame, VideoInfo
+
+REORDERED_FRAMES = 32
+"""A frame comes out of the decoder at most so many frames after its packet."""
 
 
 def decode_frames(
@@ -68,7 +73,7 @@ def _one_pass(
     wanted: frozenset[int] | None,
 ) -> Iterator[Frame]:
     hasher = FrameHasher()
-    clock = _Clock(info, report)
+    times = _Times(info, report)
     last = max(wanted, default=-1) if wanted is not None else None
     with opened(info.path, config) as container:
         stream = container.streams[info.stream_index]
@@ -78,7 +83,9 @@ def _one_pass(
             if last is not None and ordinal > last:
                 return
             report.frames = ordinal + 1
-            time_s = clock.seconds(raw.pts)
+            # Hashing gives the frame another time base.
+            pts, base, duration = raw.pts, raw.time_base or info.time_base, raw.duration
+            time_s = times.seconds(ordinal, raw)
             maker.watch(raw)
             report.mixed = maker.mixed
             if wanted is not None and ordinal not in wanted:
@@ -91,23 +98,28 @@ def _one_pass(
                     raise DamageError(f"frame {ordinal} differs from the stored one")
                 refuse_large_pictures(raw, info, config)
                 picture = maker.make(raw)
-            yield Frame(ordinal, raw.pts, time_s, digest, picture, bool(raw.is_corrupt))
+            lasts_s = float(duration * base) if duration > 0 else None
+            yield Frame(ordinal, pts, time_s, digest, picture, bool(raw.is_corrupt), duration_s=lasts_s)
 
 
-class _Clock:
-    """Seconds since the container's start; a missing pts follows the frame before. Notes where time is missing."""
+class _Times:
+    """The film's clock, fed with what a pass reports; gaps and jumps are reported back."""
 
     def __init__(self, info: VideoInfo, report: DecodeReport) -> None:
+        self._clock = FilmClock(info)
         self._report = report
-        self._time_base = info.time_base
-        self._start_s = info.start_s
-        self._step_s = float(1 / info.frame_rate) if info.frame_rate else 0.04
-        self._last_s = -self._step_s
+        self._unread_s = 0.0
+        self._hole_at = -REORDERED_FRAMES
 
-    def seconds(self, pts: int | None) -> float:
-        before = self._last_s
-        self._last_s = float(pts * self._time_base) - self._start_s if pts is not None else before + self._step_s
-        missing = self._last_s - before - self._step_s
-        if missing > self._step_s / 2 and self._report.frames > 1 and len(self._report.gaps) < GAPS_KEPT:
-            self._report.gaps.append((self._report.frames - 1, round(missing, 3)))
-        return self._last_s
+    def seconds(self, ordinal: int, raw: VideoFrame) -> float:
+        """The film's time of a frame, whose pts must still be the file's own."""
+        report = self._report
+        if report.unread_s != self._unread_s:
+            self._unread_s, self._hole_at = report.unread_s, ordinal
+        after_hole = ordinal - self._hole_at < REORDERED_FRAMES
+        time_s = self._clock.seconds(raw.pts, raw.time_base, raw.duration, after_hole=after_hole)
+        missing = self._clock.missing_s
+        if missing > self._clock.nominal_s / 2 and ordinal > 0 and len(report.gaps) < GAPS_KEPT:
+            report.gaps.append((ordinal, round(missing, 3)))
+        report.clock_jumps = self._clock.jumps
+        return time_s

@@ -68,6 +68,7 @@ def document(
     lower_better: bool,
     scorer: str,
     damaged: bool,
+    damage: str | None,
     selection: Selection,
     stills: list[tuple[Still, Pick, Evidence]],
     dropped: dict[int, str],
@@ -84,6 +85,7 @@ def document(
             "size_bytes": file.size_bytes,
             "mtime_ns": file.mtime_ns,
             "damaged": damaged,
+            "damage": damage,
         },
         "stream": {
             "index": info.stream_index,

@@ -52,6 +52,7 @@ class Publisher:
             lower_better=source.lower_better,
             scorer=source.scorer,
             damaged=source.damaged,
+            damage=source.damage,
             selection=selection,
             stills=[(still, pick, proven[pick.frame].evidence) for still, pick in stills],
             dropped=dropped,

@@ -114,8 +114,9 @@ class VideoScorer:
             damaged=damaged,
             mixed=report.mixed,
             damage=report.summary() or ("decoders do not agree about its pictures" if damaged else None),
+            reserve=[(first, last, "damaged") for first, last in report.damaged_spans],
         )
-        job.log.info("video.scored", frames=report.frames, scored=scored, damaged=damaged)
+        job.log.info("video.scored", frames=report.frames, scored=scored, damaged=damaged, **report.losses())
         return True
 
     async def _probe(self, job: VideoJob) -> VideoInfo:
@@ -235,7 +236,9 @@ def _measured(frames: Generator[Frame, None, None]) -> Generator[Frame, None, No
 
 def _row(frame: Frame, outcome: Outcome) -> Scored:
     note = "corrupt" if frame.corrupt and outcome.note is None else outcome.note
-    return Scored(frame.index, frame.pts, frame.time_s, outcome.score, note, frame.hash, frame.features)
+    return Scored(
+        frame.index, frame.pts, frame.time_s, outcome.score, note, frame.hash, frame.features, frame.duration_s
+    )
 
 
 class _Meter:

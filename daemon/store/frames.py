@@ -24,7 +24,9 @@ class ScoreTable:
     """A video's rows as columns, by ascending frame.
 
     ``frame`` int64, ``time_s`` float64, ``score`` float64 with NaN where there is none, ``noted`` bool:
-    the row carries a note, ``good`` bool: no gate refuses it, ``spared`` bool: it comes after all good ones.
+    the row carries a note, ``good`` bool: no gate refuses it, ``spared`` bool: its gate lets it in after all good ones,
+    ``reserve`` bool: it is chosen only where nothing better is, ``duration_s`` float64: how long the file says that it
+    is shown, NaN where it does not.
     """
 
     frame: NDArray[np.int64]
@@ -33,10 +35,12 @@ class ScoreTable:
     noted: NDArray[np.bool_]
     good: NDArray[np.bool_]
     spared: NDArray[np.bool_]
+    reserve: NDArray[np.bool_]
+    duration_s: NDArray[np.float64]
 
 
 TABLE_ROWS = 1_000
-_TABLE_TYPES = ("int64", "float64", "float64", "bool", "bool", "bool")
+_TABLE_TYPES = ("int64", "float64", "float64", "bool", "bool", "bool", "bool", "float64")
 
 
 class Frames:
@@ -74,12 +78,14 @@ class Frames:
 
         Raises StoreError, also when rows that were written before could not be committed.
         """
-        values = [(video_id, r.frame, r.pts, r.time_s, r.score, r.note, r.hash) for r in rows]
+        values = [(video_id, r.frame, r.pts, r.time_s, r.score, r.note, r.hash, r.duration_s) for r in rows]
         async with self._connection.grouped(video_id) as db:
             await db.executemany(
-                "INSERT INTO frames (video_id, frame, pts, time_s, score, note, hash) VALUES (?,?,?,?,?,?,?)"
+                "INSERT INTO frames (video_id, frame, pts, time_s, score, note, hash, duration_s)"
+                " VALUES (?,?,?,?,?,?,?,?)"
                 " ON CONFLICT (video_id, frame) DO UPDATE SET pts = excluded.pts, time_s = excluded.time_s,"
-                " score = excluded.score, note = excluded.note, hash = excluded.hash, verdict = NULL",
+                " score = excluded.score, note = excluded.note, hash = excluded.hash,"
+                " duration_s = excluded.duration_s, verdict = NULL",
                 values,
             )
             await db.executemany(
@@ -99,13 +105,28 @@ class Frames:
         return known
 
     async def end_scoring(
-        self, video_id: int, *, frames_decoded: int, damaged: bool, mixed: bool, damage: str | None
+        self,
+        video_id: int,
+        *,
+        frames_decoded: int,
+        damaged: bool,
+        mixed: bool,
+        damage: str | None,
+        reserve: Sequence[tuple[int, int, str]] = (),
     ) -> int:
-        """Every frame is in: drop rows beyond the last, count, and go on to ``scored``."""
+        """Every frame is in: drop rows beyond the last, count, and go on to ``scored``.
+
+        ``reserve`` are runs of frames, first and last, that are chosen only where nothing better is, and why.
+        """
         async with self._connection.writing() as db:
             self._connection.require_kept(video_id)
             for table in ("frames", "features"):
                 await db.execute(f"DELETE FROM {table} WHERE video_id = ? AND frame >= ?", (video_id, frames_decoded))
+            await db.execute("UPDATE frames SET reserve = NULL WHERE video_id = ? AND reserve IS NOT NULL", (video_id,))
+            await db.executemany(
+                "UPDATE frames SET reserve = ? WHERE video_id = ? AND frame BETWEEN ? AND ?",
+                [(why, video_id, first, last) for first, last, why in reserve],
+            )
             cursor = await db.execute(
                 "UPDATE videos SET status = 'scored', attempts = 0, retries = 0, retry_at = NULL,"
                 " error_kind = NULL, error = NULL, scored_at = ?, frames_decoded = ?,"
@@ -121,8 +142,8 @@ class Frames:
         import numpy as np
 
         async with self._connection.db.execute(
-            "SELECT frame, time_s, score, note IS NOT NULL, verdict IS 'good', verdict IS 'spared' FROM frames"
-            " WHERE video_id = ? ORDER BY frame",
+            "SELECT frame, time_s, score, note IS NOT NULL, verdict IS 'good', verdict IS 'spared', reserve IS NOT NULL,"
+            " duration_s FROM frames WHERE video_id = ? ORDER BY frame",
             (video_id,),
         ) as cursor:
             # Plain tuples, some at a time: a million rows at once would keep the garbage collector busy.
@@ -140,7 +161,7 @@ class Frames:
         for start in range(0, len(frames), 500):
             part = frames[start : start + 500]
             async with self._connection.db.execute(
-                "SELECT frame, pts, time_s, score, note, hash FROM frames WHERE video_id = ?"
+                "SELECT frame, pts, time_s, score, note, hash, NULL, duration_s FROM frames WHERE video_id = ?"
                 f" AND frame IN ({','.join('?' * len(part))})",
                 (video_id, *part),
             ) as cursor:

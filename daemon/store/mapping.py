@@ -52,6 +52,7 @@ def record(row: sqlite3.Row) -> VideoRecord:
         error=row["error"],
         attempts=row["attempts"],
         retries=row["retries"],
+        damage=row["damage"],
     )
 
 
