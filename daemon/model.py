@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
@@ -69,13 +70,66 @@ class Colour:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamInfo:
+    """One stream of a file, as its header describes it; None and "" where that says nothing.
+
+    ``index`` is absolute, ``kind`` video, audio, subtitle, data or attachment. ``codec`` is the codec's name, or its
+    tag where no decoder is known. ``disposition`` holds FFmpeg's words for what the stream is for. ``counted`` says
+    that ``frames`` was found by reading packets, possibly of the file's beginning only. ``programme`` is the TV
+    programme that the stream belongs to.
+    """
+
+    index: int
+    kind: str
+    codec: str
+    decodable: bool = True
+    width: int = 0
+    height: int = 0
+    frames: int | None = None
+    counted: bool = False
+    duration_s: float | None = None
+    bit_rate: int | None = None
+    language: str = ""
+    title: str = ""
+    disposition: tuple[str, ...] = ()
+    programme: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a film comes from, by its own tags; "" where they say nothing.
+
+    ``captured_at`` is the time of the film's first moment, ISO 8601: with the camera's offset where the file has it,
+    else in UTC. ``location`` is ISO 6709 as written (``+52.5200+013.4050/``), ``timecode`` SMPTE (``01:00:00:00``).
+    """
+
+    captured_at: str = ""
+    location: str = ""
+    timecode: str = ""
+    maker: str = ""
+    model: str = ""
+    title: str = ""
+
+    def captured_after(self, time_s: float) -> str | None:
+        """When a moment of the film was captured, ISO 8601 to the millisecond; None where the start is not known."""
+        if not self.captured_at:
+            return None
+        try:
+            moment = datetime.fromisoformat(self.captured_at) + timedelta(seconds=time_s)
+        except OverflowError:
+            return None
+        return moment.isoformat(timespec="milliseconds")
+
+
+@dataclass(frozen=True, slots=True)
 class VideoInfo:
     """What a probe found: the one stream that is used, and how its frames become pictures.
 
     ``stream_index`` is absolute. ``width`` and ``height`` are the decoded size, ``rotation_degrees``
     is the clockwise turn (0, 90, 180, 270) that makes the picture upright, after the mirror ``flip``.
     ``frames_estimate`` is a hint for progress (0: unknown), never a promise. ``start_s`` is the
-    container's start time in seconds; times are counted from it.
+    container's start time in seconds; times are counted from it. ``streams`` are all streams of the file,
+    ``stream_asked`` is ``decode.stream`` at the probe, and ``stream_reason`` says why this one is used.
     """
 
     path: Path
@@ -95,6 +149,16 @@ class VideoInfo:
     rotation_degrees: int = 0
     flip: bool = False
     colour: Colour = Colour()
+    streams: tuple[StreamInfo, ...] = ()
+    stream_asked: str = "auto"
+    stream_reason: str = ""
+    origin: Origin = Origin()
+
+    @property
+    def rivals(self) -> bool:
+        """Whether the file has other video streams than the one that is used, covers left out."""
+        films = [one for one in self.streams if one.kind == "video" and "attached_pic" not in one.disposition]
+        return len(films) > 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,17 +127,23 @@ def once(
     files: Annotated[list[Path], typer.Argument(help="video files", metavar="FILE...")],
     config: ConfigOption = None,
     as_json: JsonOption = False,
+    stream: Annotated[
+        str | None, typer.Option(help="auto, a stream's number as `show` lists it, or a language such as deu")
+    ] = None,
 ) -> None:
     """Take files through the same pipeline now, then exit: 0 all done, 1 any failed."""
     import asyncio
 
     from daemon.cli.live import Bars
     from daemon.cli.render import print_stills
+    from daemon.config.load import changed
     from daemon.logs import setup
     from daemon.observe.reports import summary
     from daemon.service import foreground
 
     loaded = _load(config)
+    if stream is not None:
+        loaded = changed(loaded, "decode", {"stream": stream})
     setup.configure(loaded.log.format, "warning" if sys.stderr.isatty() else loaded.log.level)
     with Bars(enabled=sys.stderr.isatty()) as bars, setup.captured_prints():
         records, stopped = asyncio.run(foreground.once(loaded, files, bars.update))

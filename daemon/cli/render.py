@@ -118,6 +118,8 @@ def print_detail(video: dict[str, Any]) -> None:
             f"  {video['codec']} {video['width']}x{video['height']} {video['pix_fmt']}, stream {video['stream_index']},"
             f" {video['frames_decoded']} frames{', damaged: ' + escape(video['damage']) if video['damage'] else ''}"
         )
+        for words in _stream_lines(video["info"] or {}):
+            console.print(f"  {words}")
         scores = video["scores"]
         if scores["lowest"] is not None:
             better = "lower" if video["lower_better"] else "higher"
@@ -141,6 +143,35 @@ def print_detail(video: dict[str, Any]) -> None:
             if line:
                 console.print(f"  {escape(line)}")
         console.print(_still_table(selection["stills"], video["metric"]))
+
+
+def _stream_lines(info: dict[str, Any]) -> list[str]:
+    """Every stream of the file, the used one first with the reason, and where the film comes from."""
+    lines = []
+    if info.get("stream_reason"):
+        lines.append(f"stream {info['stream_index']} is used: {escape(info['stream_reason'])}")
+    streams = info.get("streams", [])
+    lines += [escape(_stream_words(stream)) for stream in streams if len(streams) > 1]
+    origin = {name.replace("_", " "): value for name, value in info.get("origin", {}).items() if value}
+    if origin:
+        lines.append(", ".join(f"{name} {escape(value)}" for name, value in origin.items()))
+    return lines
+
+
+def _stream_words(stream: dict[str, Any]) -> str:
+    words = [stream["codec"] or "unknown codec"]
+    if stream["width"]:
+        words.append(f"{stream['width']}x{stream['height']}")
+    if stream["frames"] is not None and stream["kind"] == "video":
+        words.append(f"{'about ' if stream['counted'] else ''}{stream['frames']} frames")
+    if stream["duration_s"] is not None:
+        words.append(f"{stream['duration_s']:.1f} s")
+    if stream["bit_rate"]:
+        words.append(f"{stream['bit_rate'] / 1000:.0f} kbit/s")
+    words += [stream["language"], stream["title"], *(word.replace("_", " ") for word in stream["disposition"])]
+    words += [f"programme {stream['programme']}" if stream["programme"] else ""]
+    words += ["" if stream["decodable"] else "no decoder"]
+    return f"stream {stream['index']}: {stream['kind']}, {', '.join(word for word in words if word)}"
 
 
 def _shot_table(shots: Sequence[dict[str, Any]]) -> Table:

@@ -49,6 +49,7 @@ class _Claim:
     hash: str
     keep_hdr: bool
     depth: int
+    stream: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +93,15 @@ def verify(
 
     A source is looked for where ``known`` has it, by fingerprint, and where its stills say it was.
     """
-    claims: dict[tuple[Path, str, bool, int], list[_Claim]] = defaultdict(list)
+    claims: dict[tuple[Path, str, bool, int, str], list[_Claim]] = defaultdict(list)
     for still in stills:
         try:
             claim = _read(still)
         except _Refuted as refuted:
             yield Verdict(still, False, str(refuted))
             continue
-        claims[claim.source, claim.fingerprint, claim.keep_hdr, claim.depth].append(claim)
-    for (source, fingerprint, keep_hdr, depth), group in claims.items():
+        claims[claim.source, claim.fingerprint, claim.keep_hdr, claim.depth, claim.stream].append(claim)
+    for (source, fingerprint, keep_hdr, depth, stream), group in claims.items():
         place = (known or {}).get(fingerprint)
         unchanged = next((path for path in _places(source, place) if _holds(path, fingerprint)), None)
         if unchanged is None and place is not None and place.deleted_at is not None:
@@ -108,7 +109,9 @@ def verify(
             yield from (Verdict(claim.still, False, reason) for claim in group)
             continue
         source = unchanged or source
-        yield from _against_source(source, fingerprint, group, config, keep_hdr=keep_hdr, depth=depth)
+        # The stream that the stills were made of, whichever would be chosen now.
+        same_stream = config.model_copy(update={"stream": stream})
+        yield from _against_source(source, fingerprint, group, same_stream, keep_hdr=keep_hdr, depth=depth)
 
 
 def _places(source: Path, place: Whereabouts | None) -> list[Path]:
@@ -141,6 +144,7 @@ def _read(still: Path) -> _Claim:
             hash=facts["hash"],
             keep_hdr=facts.get("picture") == "hdr",
             depth=depth,
+            stream=facts["stream"],
         )
     except (KeyError, ValueError) as error:
         raise _Refuted("the image carries no facts of stillwatch") from error

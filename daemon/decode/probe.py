@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
@@ -15,8 +15,11 @@ from av.video.stream import VideoStream
 from daemon.config.score import DecodeConfig
 from daemon.decode.container import opened
 from daemon.decode.damage import DecodeReport
+from daemon.decode.headers import counted, is_encrypted, streams_of
+from daemon.decode.origin import origin_of
 from daemon.decode.packets import decoded_frames
 from daemon.decode.picture import bit_depth, refuse_large_pictures
+from daemon.decode.streams import choose, protected, rivals
 from daemon.errors import Kind, VideoError
 from daemon.model import Colour, VideoInfo
 
@@ -49,10 +52,18 @@ _ORIENTATIONS = {
 def probe(path: Path, config: DecodeConfig) -> VideoInfo:
     """Open the file, choose its stream and decode one frame.
 
-    Raises VideoError: NOT_A_VIDEO, NO_VIDEO_STREAM, NO_FRAMES, TOO_LARGE, MISSING, UNREADABLE, UNSAFE_NAME.
+    Raises VideoError: NOT_A_VIDEO, NO_VIDEO_STREAM, PROTECTED, NO_DECODER, NO_FRAMES, TOO_LARGE, MISSING, UNREADABLE,
+    UNSAFE_NAME.
     """
     with opened(path, config) as container:
-        stream = choose_stream(container)
+        streams = streams_of(container)
+        if len(rivals(streams)) > 1 and any(one.frames is None for one in rivals(streams)):
+            streams = counted(path, config, streams)
+        choice = choose(streams, config.stream)
+        if is_encrypted(path, config, choice.index):
+            raise protected(choice.index, "encrypted samples")
+        stream = container.streams[choice.index]
+        assert isinstance(stream, VideoStream)
         if stream.width * stream.height > config.max_pixels:
             raise _too_large(f"{stream.width}x{stream.height}", config)
         report = DecodeReport()
@@ -60,21 +71,9 @@ def probe(path: Path, config: DecodeConfig) -> VideoInfo:
         if first is None:
             raise _no_frame(report.first_error or "it is empty", config)
         info = _describe(path, container, stream, first)
+        origin = origin_of(container, choice.index)
     refuse_large_pictures(first, info, config)
-    return info
-
-
-def choose_stream(container: InputContainer) -> VideoStream:
-    """The largest video stream that is no cover picture; the first of equals.
-
-    Raises VideoError(NO_VIDEO_STREAM).
-    """
-    cover = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
-    streams = [stream for stream in container.streams.video if not stream.disposition & cover]
-    streams = [stream for stream in streams if stream.codec_context is not None]
-    if not streams:
-        raise VideoError(Kind.NO_VIDEO_STREAM, "there is no video stream in the file, only sound or covers")
-    return max(streams, key=lambda stream: (stream.width * stream.height, -stream.index))
+    return replace(info, streams=streams, stream_asked=config.stream, stream_reason=choice.reason, origin=origin)
 
 
 def _no_frame(reason: str, config: DecodeConfig) -> VideoError:

@@ -91,6 +91,8 @@ class VideoScorer:
             frames_stored=len(known),
             scorer=scorer.identity,
         )
+        if info.rivals:
+            job.log.info("video.stream_chosen", stream=info.stream_index, reason=info.stream_reason)
         if record.attempts > 1:
             self._suspects.add(record.id)
         try:

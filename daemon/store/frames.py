@@ -54,14 +54,15 @@ class Frames:
     ) -> list[str]:
         """Note what the video is and who scores it; returns the stored hashes by frame.
 
-        Rows of another scorer are dropped: scores with different identities are never mixed.
+        Rows of another scorer or stream are dropped: scores with different identities are never mixed.
         """
         async with self._connection.writing() as db:
             self._connection.forget_lost(video_id)
             await db.execute("DELETE FROM refined WHERE video_id = ?", (video_id,))
             await db.execute(
-                "DELETE FROM frames WHERE video_id = ? AND (SELECT scorer FROM videos WHERE id = ?) IS NOT ?",
-                (video_id, video_id, scorer),
+                "DELETE FROM frames WHERE video_id = ? AND EXISTS (SELECT 1 FROM videos WHERE id = ?"
+                " AND (scorer IS NOT ? OR stream_index IS NOT ?))",
+                (video_id, video_id, scorer, info.stream_index),
             )
             await db.execute(
                 "UPDATE videos SET judged = NULL, metric = ?, lower_better = ?, scorer = ?, width = ?, height = ?,"

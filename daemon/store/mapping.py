@@ -10,7 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from daemon.model import Colour, FileIdentity, Status, VideoInfo, VideoRecord
+from daemon.model import Colour, FileIdentity, Origin, Status, StreamInfo, VideoInfo, VideoRecord
 
 
 def path_value(path: Path) -> str | bytes:
@@ -69,6 +69,10 @@ def info_of(text: str | None, path: Path) -> VideoInfo | None:
         return None
     values = json.loads(text)
     values["colour"] = Colour(**values["colour"])
+    values["origin"] = Origin(**values.get("origin", {}))
+    values["streams"] = tuple(
+        StreamInfo(**{**stream, "disposition": tuple(stream["disposition"])}) for stream in values.get("streams", [])
+    )
     for key in ("time_base", "frame_rate", "sample_aspect"):
         values[key] = None if values[key] is None else Fraction(values[key])
     return VideoInfo(path=path, **values)
