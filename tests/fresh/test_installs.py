@@ -122,7 +122,7 @@ def test_light_says_in_one_sentence_what_another_metric_needs(light: Install, me
     done = light.stillwatch("once", str(footage()["bigbuckbunny.mp4"]), STILLWATCH_SCORE__METRIC=metric)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert f"{metric} needs torch and torchvision and pyiqa" in done.stderr
+    assert f"{metric} needs torch, torchvision, pyiqa" in done.stderr
     assert "pip install ." in done.stderr
 
 
