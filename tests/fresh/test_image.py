@@ -97,7 +97,7 @@ def test_the_doctor_says_that_it_is_light_and_a_metric_of_pyiqa_what_it_needs(co
     drop(footage()["bikes.mp4"], container.volumes["/database"])
     once = container.run("once", "bikes.mp4", STILLWATCH_SCORE__METRIC="piqe")
     assert once.returncode == 1
-    assert once.stderr.count("needs torch and torchvision and pyiqa") == 1
+    assert once.stderr.count("needs torch, torchvision, pyiqa") == 1
 
 
 def test_the_health_check_follows_the_service_and_term_stops_it_in_order(container: Container) -> None:
