@@ -67,8 +67,8 @@ EVENTS: dict[str, str] = {
     "video.stream_chosen": "video video_id stream reason",
     "video.progress": "video video_id frame frames_total fps eta_s queue_bytes batch",
     "video.features_missing": "video video_id",
-    "video.scored": "video video_id frames scored damaged unread_bytes? unread_s? lost_packets? frameless_packets?"
-    " corrupt_frames? damaged_frames?",
+    "video.scored": "video video_id frames scored damaged unread_bytes unread_s lost_packets frameless_packets"
+    " corrupt_frames damaged_frames",
     "video.refined": "video video_id scorer frames scored",
     "video.selected": "video video_id requested chosen shortfall",
     "video.done": "video video_id stills shortfall",
@@ -128,7 +128,7 @@ MEANINGS: dict[str, str] = {
     "video.stream_chosen": "the file has several video streams; which is used, why, and what the others are",
     "video.progress": "at most every `log.progress_seconds`; the total is an estimate",
     "video.features_missing": "scored by an older version: chosen by score and gap alone",
-    "video.scored": "every frame is stored; how many of them have a score; of a damaged file, what was lost",
+    "video.scored": "every frame is stored; how many of them have a score, and what was lost or damaged",
     "video.refined": "the shortlist has scores of the second metric; how many of them are new",
     "video.selected": "how many frames were chosen, and the shortfall",
     "video.done": "stills published and committed",

@@ -67,19 +67,6 @@ class DecodeReport:
             parts.append(f"time is missing before frame {shown}{more}")
         return "; ".join(parts)
 
-    def losses(self) -> dict[str, int | float]:
-        """In numbers what could not be read, or only with damage; empty for a sound file."""
-        if not self.damaged:
-            return {}
-        return {
-            "unread_bytes": self.unread_bytes,
-            "unread_s": round(self.unread_s, 3),
-            "lost_packets": self.lost_packets,
-            "frameless_packets": self.frameless_packets,
-            "corrupt_frames": self.corrupt_frames,
-            "damaged_frames": self.damaged_frames,
-        }
-
     @property
     def frameless_packets(self) -> int:
         """Packets, other than those that a file marks as not to be shown, beyond the number of frames."""

@@ -118,7 +118,18 @@ class VideoScorer:
             damage=report.summary() or ("decoders do not agree about its pictures" if damaged else None),
             reserve=[(first, last, "damaged") for first, last in report.damaged_spans],
         )
-        job.log.info("video.scored", frames=report.frames, scored=scored, damaged=damaged, **report.losses())
+        job.log.info(
+            "video.scored",
+            frames=report.frames,
+            scored=scored,
+            damaged=damaged,
+            unread_bytes=report.unread_bytes,
+            unread_s=round(report.unread_s, 3),
+            lost_packets=report.lost_packets,
+            frameless_packets=report.frameless_packets,
+            corrupt_frames=report.corrupt_frames,
+            damaged_frames=report.damaged_frames,
+        )
         return True
 
     async def _probe(self, job: VideoJob) -> VideoInfo:

@@ -143,8 +143,8 @@ class Frames:
         import numpy as np
 
         async with self._connection.db.execute(
-            "SELECT frame, time_s, score, note IS NOT NULL, verdict IS 'good', verdict IS 'spared', reserve IS NOT NULL,"
-            " duration_s FROM frames WHERE video_id = ? ORDER BY frame",
+            "SELECT frame, time_s, score, note IS NOT NULL, verdict IS 'good', verdict IS 'spared',"
+            " reserve IS NOT NULL, duration_s FROM frames WHERE video_id = ? ORDER BY frame",
             (video_id,),
         ) as cursor:
             # Plain tuples, some at a time: a million rows at once would keep the garbage collector busy.
