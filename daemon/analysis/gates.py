@@ -313,7 +313,9 @@ def combed(records: Records, like: Peers, among: Mask, config: GatesConfig) -> M
 
 def blocks(records: Records, like: Peers, among: Mask, config: GatesConfig) -> Mask:
     """The coder's grid shows more than in the frames of the shot where it shows least; a drawing has none."""
-    return ~drawing(records) & (records["blocks"] > config.blocks * like.typical(records["blocks"], among, 0.2))
+    return ~(drawing(records) & (records["plain"] >= config.title_plain)) & (
+        records["blocks"] > config.blocks * like.typical(records["blocks"], among, 0.2)
+    )
 
 
 def blur(records: Records, sharp: NDArray[np.float64], like: Peers, among: Mask, least: float) -> Mask:

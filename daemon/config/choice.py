@@ -112,7 +112,7 @@ class SelectConfig(Section):
         description="two stills differ by at least this, in codes of their thumbnails (root mean square)",
     )
     scene_alike: float = Field(
-        0.9,
+        0.95,
         gt=0.0,
         le=1.0,
         description="a shot comes back when its moments correlate by at least this with another",

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.model import Reason
+from daemon.selection.activity import activity
 from daemon.selection.best import Choice
 from daemon.selection.moments import Moments
 from daemon.selection.quality import Film
@@ -34,11 +35,17 @@ FAR_CODES = 40.0
 """Pictures that differ by so much say nothing of each other (root mean square of their sketches)."""
 LUMA_CELLS = 144
 """The first numbers of a sketch."""
+LUMA_WEIGHT = 0.62
+"""What a code of luma counts in a sketch."""
 USUAL_SPREAD, BRIGHT, MOST_GAIN = 25.0, 110.0, 16.0
 """A sketch's usual contrast, to which those of a darker film are raised, unless its brightest cell then exceeds what
-it has in a bright film, and by how much at most. A sketch's luma counts 0.62 of a code."""
+it has in a bright film, and by how much at most."""
 QUALITY = 0.5
 """What the best frame is worth more than the worst, in average scenes shown."""
+EVENT = 0.5
+"""What a moment in which much happens is worth more than one in which nothing does, in average scenes shown."""
+NEARNESS, NEAR_SHARE = 0.25, 0.25
+"""How much less a picture says of one that looks alike but is far off in time, and the share of the film that is far."""
 AUTO_GAIN = 0.1
 """With ``auto``: the last pick adds at least this share of what the first one showed."""
 AUTO_MOST = 100
@@ -91,8 +98,16 @@ def gain(sketches: NDArray[np.float32]) -> float:
     return float(np.clip(USUAL_SPREAD / max(spread, 1e-6), 1.0, most))
 
 
-def likenesses(some: NDArray[np.float32], sketches: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How alike each of ``some`` is to each of ``sketches``: 1 for the same, 0 from ``FAR_CODES`` on."""
+def likenesses(
+    some: NDArray[np.float32],
+    sketches: NDArray[np.float32],
+    some_time: NDArray[np.float32],
+    time: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """How well each of ``some`` stands for each of ``sketches``: 1 for the same, 0 from ``FAR_CODES`` on.
+
+    Of those that look alike, the nearer in time does better; times are in shares of the film.
+    """
     table: NDArray[np.float32] = some @ sketches.T
     table *= -2
     table += (some * some).sum(axis=1)[:, None]
@@ -101,7 +116,13 @@ def likenesses(some: NDArray[np.float32], sketches: NDArray[np.float32]) -> NDAr
     np.sqrt(table, out=table)
     table *= -1 / (FAR_CODES * max(sketches.shape[1], 1) ** 0.5)
     table += 1
-    return np.maximum(table, 0, out=table)
+    np.maximum(table, 0, out=table)
+    away = np.abs(some_time[:, None] - time)
+    np.minimum(away, NEAR_SHARE, out=away)
+    away *= -NEARNESS / NEAR_SHARE
+    away += 1
+    table *= away
+    return table
 
 
 class _Greedy:
@@ -113,6 +134,10 @@ class _Greedy:
         self._time_s = film.time_s[moments.position]
         amplified = gain(sketches)
         self._sketches = sketches * np.float32(amplified)
+        span = float(np.ptp(self._time_s)) if len(self._time_s) else 0.0
+        self._place = (self._time_s / max(span, 1e-9)).astype(np.float32)
+        luma = self._sketches[:, :LUMA_CELLS] / np.float32(LUMA_WEIGHT)
+        self._value = moments.quality * (QUALITY + EVENT * activity(luma, moments.shot))
         noise = np.inf if terms.noise is None else ABOVE_NOISE * amplified * terms.noise
         self._least_difference = max(LEAST_DIFFERENCE, noise)
         # Most moments are never looked at again: a long film must not need a table of all pairs.
@@ -123,7 +148,7 @@ class _Greedy:
         # In average scenes, so that it means the same in a short film and in a long one.
         self._weight = moments.seconds / max(float(self._scene_seconds.mean()) if len(names) else 1.0, 1e-9)
         self._covered = np.zeros(len(names))
-        self._shown: dict[int, int] = {}
+        self._scenes_shown: set[int] = set()
         self._refused = {"gap": 0, "alike": 0, "scene": 0}
         self.difference = terms.min_difference
 
@@ -157,31 +182,36 @@ class _Greedy:
                 gains[at] = self._gain(at)
                 heapq.heappush(heap, (-gains[at], better, at, len(chosen)))
                 continue
-            news = -negative - QUALITY * float(self._moments.quality[at])
+            news = -negative - float(self._value[at])
             if self._terms.count is None and chosen and news < AUTO_GAIN * first:
                 continue
             first = first or news
             chosen.append(at)
             self._covered = np.maximum(self._covered, self._likeness(at))
-            self._shown[int(self._scene[at])] = int(self._moments.shot[at])
+            self._scenes_shown.add(int(self._scene[at]))
         return chosen
 
     def _first_gains(self) -> NDArray[np.float64]:
         weight = self._weight.astype(np.float32)
         gains = np.zeros(len(weight))
         for start in range(0, len(gains), ROWS):
-            gains[start : start + ROWS] = likenesses(self._sketches[start : start + ROWS], self._sketches) @ weight
-        gains += self._bonus(np.arange(len(gains))) + QUALITY * self._moments.quality
+            rows = slice(start, start + ROWS)
+            gains[rows] = likenesses(self._sketches[rows], self._sketches, self._place[rows], self._place) @ weight
+        gains += self._bonus(np.arange(len(gains))) + self._value
         return gains
 
     def _likenesses_of(self, at: int) -> NDArray[np.float32]:
-        row: NDArray[np.float32] = likenesses(self._sketches[at : at + 1], self._sketches)[0]
+        own = slice(at, at + 1)
+        row: NDArray[np.float32] = likenesses(self._sketches[own], self._sketches, self._place[own], self._place)[0]
         return row
 
     def _gain(self, at: int) -> float:
         added = np.maximum(self._likeness(at) - self._covered, 0.0) @ self._weight
-        bonus = 0.0 if int(self._scene[at]) in self._shown else float(self._bonus(np.array([at]))[0])
-        return float(added + bonus + QUALITY * self._moments.quality[at])
+        if int(self._scene[at]) not in self._scenes_shown:
+            bonus = float(self._bonus(np.array([at]))[0])
+        else:
+            bonus = 0.0
+        return float(added + bonus + self._value[at])
 
     def _bonus(self, at: NDArray[np.int64]) -> NDArray[np.float64]:
         """Showing a scene at all is worth more than anything else, if it lasts a second."""
@@ -192,9 +222,7 @@ class _Greedy:
         """Whether nothing chosen stands against it; what does is counted for the shortfall."""
         if not chosen:
             return True
-        scene = int(self._scene[at])
-        shown = self._shown.get(scene)
-        if shown is not None and self._terms.one_per_scene:
+        if self._terms.one_per_scene and int(self._scene[at]) in self._scenes_shown:
             self._refused["scene"] += 1
             return False
         gaps = np.abs(self._time_s[chosen] - self._time_s[at])
