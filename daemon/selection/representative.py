@@ -45,7 +45,7 @@ QUALITY = 0.5
 EVENT = 0.5
 """What a moment in which much happens is worth more than one in which nothing does, in average scenes shown."""
 NEARNESS, NEAR_SHARE = 0.25, 0.25
-"""How much less a picture says of one that looks alike but is far off in time, and the share of the film that is far."""
+"""How much less a picture says of one that is alike but far off in time, and the share of the film that is far."""
 AUTO_GAIN = 0.1
 """With ``auto``: the last pick adds at least this share of what the first one showed."""
 AUTO_MOST = 100
@@ -207,10 +207,8 @@ class _Greedy:
 
     def _gain(self, at: int) -> float:
         added = np.maximum(self._likeness(at) - self._covered, 0.0) @ self._weight
-        if int(self._scene[at]) not in self._scenes_shown:
-            bonus = float(self._bonus(np.array([at]))[0])
-        else:
-            bonus = 0.0
+        shown = int(self._scene[at]) in self._scenes_shown
+        bonus = 0.0 if shown else float(self._bonus(np.array([at]))[0])
         return float(added + bonus + self._value[at])
 
     def _bonus(self, at: NDArray[np.int64]) -> NDArray[np.float64]:
