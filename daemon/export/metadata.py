@@ -13,6 +13,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from daemon.export.image_file import open_image
+
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PREFIX = "stillwatch:"
 _SOFTWARE, _DESCRIPTION = 0x0131, 0x010E
@@ -47,7 +49,7 @@ def remove(data: bytes) -> bytes:
 
 def read(path: Path) -> dict[str, str]:
     """The facts that ``embed`` put in; empty where there are none. The image has to decode to its end."""
-    with Image.open(path) as image:
+    with open_image(path) as image:
         image.load()
         if image.format == "PNG":
             texts = getattr(image, "text", {})
