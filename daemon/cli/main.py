@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
@@ -34,8 +35,8 @@ app = typer.Typer(
     help="Watch a folder, score every frame of every video, keep the best as proven stills.",
 )
 
-SHORT_COMMANDS = {"list", "show", "status"}
-"""They end before there is garbage to collect, and looking for it takes a tenth of their time."""
+SHORT_COMMANDS = {"list", "show", "status", "--help"}
+"""They end before there is garbage; looking for it, and taking the interpreter down, would be a third of their time."""
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="configuration file")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
@@ -43,11 +44,27 @@ JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 def main() -> None:
     """The console script. Prints a StillwatchError as one line; its cause is in the log."""
+    short = sys.argv[1:] != [] and sys.argv[1] in SHORT_COMMANDS
+    if short:
+        gc.disable()
+    code = _exit_code()
+    if short:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    raise SystemExit(code)
+
+
+def _exit_code() -> int:
+    """Run the command of the arguments to its end."""
     try:
         app()
     except StillwatchError as error:
         print(f"stillwatch: {error.sentence}", file=sys.stderr)
-        raise SystemExit(_code(error)) from None
+        return _code(error)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
 
 
 def _code(error: StillwatchError) -> int:
@@ -62,14 +79,11 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
-    context: typer.Context,
-    version: Annotated[  # noqa: ARG001 (its callback does the work)
+    version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
     ] = False,
 ) -> None:
     """Shared by every command."""
-    if context.invoked_subcommand in SHORT_COMMANDS:
-        gc.disable()
 
 
 @app.command()
