@@ -128,6 +128,7 @@ def _bars(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return result
 
 
+CELLS = GRID[0] * GRID[1]
 SKETCH = 168
 """Numbers in a sketch: 144 of luma, 24 of colour."""
 
@@ -148,6 +149,12 @@ def sketch(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
     # A plane's weight is the sum over its numbers; chroma's 12 stand for as many as luma's 144.
     scaled = [plane * np.float32((SKETCH / 3 / plane.shape[1]) ** 0.5) for plane in planes]
     return np.concatenate(scaled, axis=1)
+
+
+def detail(edges: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Edges ``(n, 9, 16, 2)`` as vectors ``(n, 144)``, in sixteenths of an octave: where there is fine detail."""
+    found: NDArray[np.float32] = edges.reshape(len(edges), -1, 2).max(axis=-1).astype(np.float32)
+    return found
 
 
 def view(sketches: NDArray[np.float32]) -> NDArray[np.float32]:

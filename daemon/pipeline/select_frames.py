@@ -134,49 +134,59 @@ class FrameSelector:
             return Choice((), self._nothing(len(film.frame)))
         found = await asyncio.to_thread(moments, film)
         places = await asyncio.to_thread(samples, film, found.shot)
-        best = await self._sketches(film.frame[found.position])
-        views = await self._sketches(film.frame[places], features.view)
+        best, details = await self._looks(film.frame[found.position])
+        views, _ = await self._looks(film.frame[places], features.view)
+        noise, detail_noise = await self._noise()
         terms = Terms(
             config.limit,
             config.min_gap_seconds,
             config.min_difference,
             config.strategy == "per-shot",
-            await self._noise(),
+            noise,
+            detail_noise,
         )
 
         def work() -> Choice:
             scene = scenes(film.shot[places], views, alike=config.scene_alike, share=config.scene_share)
-            return represent(film, found, best, scene, terms)
+            return represent(film, found, best, scene, terms, details)
 
         choice = await asyncio.to_thread(work)
         if choice.difference is not None and choice.difference < config.min_difference:
             self._facts["min_difference"] = round(choice.difference, 2)
         return choice
 
-    async def _noise(self) -> float:
-        """How much neighbouring frames of a shot differ, in codes of their sketches: the median of some hundred."""
+    async def _noise(self) -> tuple[float, float]:
+        """How much the sketches and the details of neighbouring frames of a shot differ: the medians of some hundred."""
         film = self._film
         assert film is not None
         near = (film.shot[1:] == film.shot[:-1]) & (film.shot[1:] >= 0) & (film.seconds[:-1] <= NEIGHBOURS_SECONDS)
         pairs = np.flatnonzero(near)
         if len(pairs) == 0:
-            return 0.0
+            return 0.0, 0.0
         pairs = pairs[np.linspace(0, len(pairs) - 1, min(len(pairs), TOGETHER)).round().astype(np.int64)]
-        one, other = await self._sketches(film.frame[pairs]), await self._sketches(film.frame[pairs + 1])
-        return float(np.median(np.sqrt(((one - other) ** 2).mean(axis=1))))
+        ones, others = await self._looks(film.frame[pairs]), await self._looks(film.frame[pairs + 1])
+        return median_difference(ones[0], others[0]), median_difference(ones[1], others[1])
 
-    async def _sketches(
+    async def _looks(
         self,
         frames: NDArray[np.int64],
         seen: Callable[[NDArray[np.float32]], NDArray[np.float32]] = lambda sketches: sketches,
-    ) -> NDArray[np.float32]:
-        """Sketches of frames, or what is ``seen`` of them; some hundred at a time, as a long film has thousands."""
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Sketches of frames, or what is ``seen`` of them, and their details; None where those are not known.
+
+        Some hundred at a time, as a long film has thousands.
+        """
         found = np.empty((len(frames), features.SKETCH), np.float32)
+        details = np.empty((len(frames), features.CELLS), np.float32)
+        known = True
         for start in range(0, len(frames), TOGETHER):
             part = frames[start : start + TOGETHER]
             blobs = await self._store.frames.features_of(self._record.id, part.tolist())
-            found[start : start + TOGETHER] = seen(features.sketch(features.unpack(blobs)["thumbnail"]))
-        return found
+            records = features.unpack(blobs)
+            found[start : start + TOGETHER] = seen(features.sketch(records["thumbnail"]))
+            details[start : start + TOGETHER] = features.detail(records["edges"])
+            known &= bool((records["version"] >= 2).all())
+        return found, details if known else None
 
     def _nothing(self, frames: int) -> str:
         """Why there is no pick at all."""
@@ -189,6 +199,13 @@ class FrameSelector:
         verdicts = {word: count for word, count in self._facts["verdicts"].items() if word != "good"}
         told = ", ".join(f"{count} {word}" for word, count in sorted(verdicts.items(), key=lambda one: -one[1]))
         return f"none of the {frames} frames is worth keeping: {told or 'none is good'}"
+
+
+def median_difference(ones: NDArray[np.float32] | None, others: NDArray[np.float32] | None) -> float:
+    """Of the pairs of rows, the median of their root mean square differences; 0 where they are not known."""
+    if ones is None or others is None:
+        return 0.0
+    return float(np.median(np.sqrt(((ones - others) ** 2).mean(axis=1))))
 
 
 def _shot_numbers(count: int, shots: list[Shot]) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""How much happens in each moment, beside what is usual in its shot: somebody who crosses a view that stands still."""
+"""How much happens in each moment, beside what is usual in its shot, and how much there is to see in it."""
 
 from __future__ import annotations
 
@@ -36,4 +36,18 @@ def activity(luma: NDArray[np.float32], shot: NDArray[np.int64]) -> NDArray[np.f
         usual = float(np.median(largest))
         steadiness = max(1.0 - usual / MOST_STEPS, 0.0)
         found[first:after] = steadiness * np.clip((largest - usual) / FULL_CODES, 0.0, 1.0)
+    return found
+
+
+def appeal(sketches: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Per moment, its place from 0 to 1 among all by how much there is to see from afar: light and dark, and colours.
+
+    Grass, an empty page, a head that fills the view, a dark room come last. ``sketches`` are ``features.sketch``.
+    """
+    count = len(sketches)
+    if count < 2:
+        return np.ones(count)
+    variety = (sketches - sketches.mean(axis=1, keepdims=True)).std(axis=1)
+    order = np.argsort(np.argsort(variety, kind="stable"), kind="stable")
+    found: NDArray[np.float64] = order / (count - 1)
     return found

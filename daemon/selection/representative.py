@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.model import Reason
-from daemon.selection.activity import activity
+from daemon.selection.activity import activity, appeal
 from daemon.selection.best import Choice
 from daemon.selection.moments import Moments
 from daemon.selection.quality import Film
@@ -44,11 +44,24 @@ QUALITY = 0.5
 """What the best frame is worth more than the worst, in average scenes shown."""
 EVENT = 0.5
 """What a moment in which much happens is worth more than one in which nothing does, in average scenes shown."""
+APPEAL = 0.3
+"""What the moment with the most to see in it is worth more than the one with the least, in average scenes shown."""
+FIRST = 3.0
+"""How much more both count for the first still, which is used where only one is, beside the share that it shows."""
 NEARNESS, NEAR_SHARE = 0.25, 0.25
+<<<<<<< HEAD
 """How much less a picture says of one that is alike but far off in time, and the share of the film that is far."""
 AUTO_GAIN = 0.1
 """With ``auto``: the last pick adds at least this share of what the first one showed."""
+=======
+"""How much less a picture says of one that looks alike but is far off in time, and the share of the film that is far."""
+AUTO_GAIN, AUTO_LEFT, AUTO_SECONDS = 0.1, 0.2, 1.0
+"""With ``auto``: what one more adds is at least this share of what is not shown yet, of which there is at least so much
+of the film; or it is the first of a scene of so many seconds."""
+>>>>>>> choice
 AUTO_MOST = 100
+DETAIL_DIFFERENCE = 24.0
+"""Pictures whose details differ by so much are not alike, whatever is seen from afar: one and a half octaves."""
 LEAST_DIFFERENCE, ABOVE_NOISE = 2.0, 4.0
 """How far ``min_difference`` gives way: to so many codes, or so many times what neighbouring frames differ."""
 ROWS = 256
@@ -60,7 +73,8 @@ class Terms:
     """What is asked for: ``count`` stills (None: auto), the least gap and difference, one per scene or more.
 
     ``noise`` is how much neighbouring frames differ, in codes of their sketches: while fewer than ``count`` are
-    found, ``min_difference`` gives way down to what is plainly more than this; None: not at all.
+    found, ``min_difference`` gives way down to what is plainly more than this; None: not at all. ``detail_noise``
+    is the same of their details.
     """
 
     count: int | None
@@ -68,17 +82,24 @@ class Terms:
     min_difference: float
     one_per_scene: bool = False
     noise: float | None = None
+    detail_noise: float = 0.0
 
 
 def represent(
-    film: Film, moments: Moments, sketches: NDArray[np.float32], scene: dict[int, int], terms: Terms
+    film: Film,
+    moments: Moments,
+    sketches: NDArray[np.float32],
+    scene: dict[int, int],
+    terms: Terms,
+    details: NDArray[np.float32] | None = None,
 ) -> Choice:
     """Choose among the best frames of the moments.
 
-    ``sketches`` are ``features.sketch`` of these frames, ``scene`` the scene of each shot. Returns frames in
-    the order of choice, so that a smaller count is the beginning of a larger one.
+    ``sketches`` are ``features.sketch`` of these frames, ``details`` their ``features.detail`` (None: not known),
+    ``scene`` the scene of each shot. Returns frames in the order of choice, so that a smaller count is the beginning
+    of a larger one.
     """
-    greedy = _Greedy(film, moments, sketches, scene, terms)
+    greedy = _Greedy(film, moments, sketches, scene, terms, details)
     chosen = greedy.run()
     reasons = greedy.reasons(chosen)
     frames = tuple(int(film.frame[moments.position[at]]) for at in chosen)
@@ -127,7 +148,13 @@ def likenesses(
 
 class _Greedy:
     def __init__(
-        self, film: Film, moments: Moments, sketches: NDArray[np.float32], scene: dict[int, int], terms: Terms
+        self,
+        film: Film,
+        moments: Moments,
+        sketches: NDArray[np.float32],
+        scene: dict[int, int],
+        terms: Terms,
+        details: NDArray[np.float32] | None,
     ) -> None:
         self._moments = moments
         self._terms = terms
@@ -137,7 +164,11 @@ class _Greedy:
         span = float(np.ptp(self._time_s)) if len(self._time_s) else 0.0
         self._place = (self._time_s / max(span, 1e-9)).astype(np.float32)
         luma = self._sketches[:, :LUMA_CELLS] / np.float32(LUMA_WEIGHT)
-        self._value = moments.quality * (QUALITY + EVENT * activity(luma, moments.shot))
+        seen = EVENT * activity(luma, moments.shot) + APPEAL * appeal(sketches)
+        self._seen = moments.quality * seen
+        self._value = moments.quality * QUALITY + self._seen
+        self._details = details
+        self._least_detail = max(DETAIL_DIFFERENCE, ABOVE_NOISE * terms.detail_noise)
         noise = np.inf if terms.noise is None else ABOVE_NOISE * amplified * terms.noise
         self._least_difference = max(LEAST_DIFFERENCE, noise)
         # Most moments are never looked at again: a long film must not need a table of all pairs.
@@ -155,7 +186,7 @@ class _Greedy:
     def run(self) -> list[int]:
         """Places in the moments, in the order of choice."""
         gains = self._first_gains()
-        chosen = self._add([], np.flatnonzero(~self._moments.spared), gains)
+        chosen = self._add(self._first(gains), np.flatnonzero(~self._moments.spared), gains)
         chosen = self._add(chosen, np.flatnonzero(self._moments.spared), gains)
         # What was chosen with a larger difference stays, so that fewer are the beginning of more.
         while len(chosen) < (self._terms.count or 0) and self._refused["alike"]:
@@ -167,28 +198,39 @@ class _Greedy:
             chosen = self._add(chosen, rest, gains)
         return chosen
 
+    def _first(self, gains: NDArray[np.float64]) -> list[int]:
+        """The one to use if there is only one: what is seen in it counts for more than in the others."""
+        good = np.flatnonzero(~self._moments.spared)
+        if len(good) == 0 or self._terms.count == 0:
+            return []
+        shown = gains - self._bonus(np.arange(len(gains))) - self._value
+        worth = shown / max(float(self._weight.sum()), 1e-9) + QUALITY * self._moments.quality + FIRST * self._seen
+        at = int(good[np.lexsort((good, -self._moments.quality[good], -worth[good]))[0]])
+        self._take(at)
+        return [at]
+
+    def _take(self, at: int) -> None:
+        self._covered = np.maximum(self._covered, self._likeness(at))
+        self._scenes_shown.add(int(self._scene[at]))
+
     def _add(self, chosen: list[int], among: NDArray[np.int64], gains: NDArray[np.float64]) -> list[int]:
         """Add to what is chosen while something is allowed; ``gains`` are upper bounds, and kept so."""
         most = AUTO_MOST if self._terms.count is None else self._terms.count
         # Of equals the better one, then the earlier one.
         heap = [(-gains[at], -self._moments.quality[at], at, -1) for at in among.tolist()]
         heapq.heapify(heap)
-        first = 0.0
         while heap and len(chosen) < most:
             negative, better, at, asked = heapq.heappop(heap)
-            if not self._allowed(at, chosen):
+            if at in chosen or not self._allowed(at, chosen):
                 continue
             if asked != len(chosen):
                 gains[at] = self._gain(at)
                 heapq.heappush(heap, (-gains[at], better, at, len(chosen)))
                 continue
-            news = -negative - float(self._value[at])
-            if self._terms.count is None and chosen and news < AUTO_GAIN * first:
+            if self._terms.count is None and chosen and not self._tells(at, chosen):
                 continue
-            first = first or news
             chosen.append(at)
-            self._covered = np.maximum(self._covered, self._likeness(at))
-            self._scenes_shown.add(int(self._scene[at]))
+            self._take(at)
         return chosen
 
     def _first_gains(self) -> NDArray[np.float64]:
@@ -227,11 +269,39 @@ class _Greedy:
         if gaps.min() < self._terms.min_gap_seconds - 1e-9:
             self._refused["gap"] += 1
             return False
-        offs = self._sketches[chosen] - self._sketches[at]
-        if np.sqrt((offs * offs).mean(axis=1)).min() < self.difference:
+        if self._alike(at, chosen).any():
             self._refused["alike"] += 1
             return False
         return True
+
+    def _alike(self, at: int, chosen: list[int]) -> NDArray[np.bool_]:
+        """Which of those chosen it looks like: by what is seen from afar, and by lettering and lines, as of slides."""
+        offs = self._sketches[chosen] - self._sketches[at]
+        alike: NDArray[np.bool_] = np.sqrt((offs * offs).mean(axis=1)) < self.difference
+        if self._details is not None and alike.any():
+            alike &= self._detail_differences(at, chosen) < self._least_detail
+        return alike
+
+    def _detail_differences(self, at: int, chosen: list[int]) -> NDArray[np.float64]:
+        assert self._details is not None
+        offs = self._details[chosen] - self._details[at]
+        return np.sqrt((offs * offs).mean(axis=1)).astype(np.float64)
+
+    def _tells(self, at: int, chosen: list[int]) -> bool:
+        """With ``auto``: whether one more is worth the room.
+
+        It is the first of a scene that lasts, or it shows what the ones chosen so far do not: a share of the film
+        that counts, plainly unlike them.
+        """
+        if int(self._scene[at]) not in self._scenes_shown and self._scene_seconds[self._scene[at]] >= AUTO_SECONDS:
+            return True
+        if self._details is not None and self._detail_differences(at, chosen).min() >= self._least_detail:
+            offs = self._sketches[chosen] - self._sketches[at]
+            if np.sqrt((offs * offs).mean(axis=1)).min() < self.difference:
+                return True
+        added = np.maximum(self._likeness(at) - self._covered, 0.0) @ self._weight
+        whole = float(self._weight.sum())
+        return bool(added >= AUTO_GAIN * max(whole - float(self._covered @ self._weight), AUTO_LEFT * whole))
 
     def reasons(self, chosen: list[int]) -> tuple[Reason, ...]:
         """What each choice stands for: the moments that it is most like, those of its own shot first."""
