@@ -49,7 +49,7 @@ APPEAL = 0.3
 FIRST = 3.0
 """How much more both count for the first still, which is used where only one is, beside the share that it shows."""
 NEARNESS, NEAR_SHARE = 0.25, 0.25
-"""How much less a picture says of one that is alike but far off in time, and the share of the film that is far."""
+"""How much less a picture says of one that looks alike but is far off in time; which share of the film is far."""
 AUTO_GAIN, AUTO_LEFT, AUTO_SECONDS = 0.1, 0.2, 1.0
 """With ``auto``: what one more adds is at least this share of what is not shown yet, of which there is at least so much
 of the film; or it is the first of a scene of so many seconds."""
