@@ -48,7 +48,12 @@ SOFT = (Verdict.BURNT, Verdict.DARK, Verdict.BLUR, Verdict.BLOCKS, Verdict.COMBE
 """What is wrong with the picture of something."""
 JUNK = (Verdict.TITLE, Verdict.BARS, Verdict.SNOW)
 """Pictures of nothing."""
+BRIGHT_MEAN = 175.0
+"""Brighter frames are no measure of what is dark."""
+WASHED_LIGHT, WASHED_MEAN, WASHED_MOST = 0.6, 230.0, 0.2
+"""The share of pixels that is clipped white, the mean of luma, and the share of a film that is like that at most."""
 MOST_PEERS, LIT_ALIKE, PEER_ALIKE = 512, 0.2, 0.8
+MOST_BESIDE, LIT_BESIDE, BESIDE_ALIKE = 64, 0.6, 0.85
 """Frames of a window that others are compared with, and the correlation of their cells from which they can be: by
 exposure, since clipping changes a picture, and by sharpness."""
 DRAWN_CODES, DRAWN_STILL = 40, 0.9
@@ -98,33 +103,37 @@ def judge(
     # A film of slides or of drawings is made of such pictures, a lecture of many.
     if (titles & (verdict == 0)).sum() <= config.title_most * (verdict == 0).sum():
         gate(Verdict.TITLE, titles)
+    gate(Verdict.BURNT, washed_out(records))
     window = windows(time_s, shots, config.window_seconds)
-    defects(records, window, views, verdict, config)
+    defects(records, time_s, window, views, verdict, config)
     spare(time_s, shots, verdict)
     return verdict
 
 
 def defects(
     records: Records,
+    time_s: NDArray[np.float64],
     window: NDArray[np.int64],
     views: NDArray[np.int64],
     verdict: NDArray[np.uint8],
     config: GatesConfig,
 ) -> None:
     """Judge exposure, blocks and sharpness, window by window, each frame against those it can be compared with."""
-    sharp = sharpness(records)
+    sharp, usable = sharpness(records), verdict == 0
     order = np.argsort(window, kind="stable")
     starts = np.flatnonzero(np.append(True, np.diff(window[order]) > 0))
     for places in np.split(order, starts[1:]):
-        places = places[verdict[places] == 0]
+        places = places[usable[places]]
         if len(places) == 0:
             continue
+        own = len(places)
+        places = np.concatenate([places, _beside(places, time_s, usable, config.window_seconds)])
         some, words = records[places], np.zeros(len(places), np.uint8)
 
-        def gate(word: Verdict, mask: Mask, words: NDArray[np.uint8] = words) -> None:
-            words[mask & (words == 0)] = ORDER.index(word)
+        def gate(word: Verdict, mask: Mask, words: NDArray[np.uint8] = words, own: int = own) -> None:
+            words[:own][mask[:own] & (words[:own] == 0)] = ORDER.index(word)
 
-        lit, like = Peers(some, LIT_ALIKE), Peers(some, PEER_ALIKE)
+        lit, like = Peers(some, LIT_ALIKE, LIT_BESIDE, own), Peers(some, PEER_ALIKE, BESIDE_ALIKE, own)
         # Dark ones first: beside them, highlights that are clipped as they should be would look burnt.
         gate(Verdict.DARK, dark(some, lit, words == 0, config))
         gate(Verdict.BURNT, burnt(some, lit, words == 0, config))
@@ -132,26 +141,43 @@ def defects(
         gate(Verdict.BLOCKS, blocks(some, like, words == 0, config))
         gate(Verdict.BLUR, blur(some, sharp[places], like, words == 0, config.blur))
         # Where the same is seen, sharpness differs by blur alone, and a small loss tells.
-        for view in np.unique(views[places]):
-            gate(Verdict.BLUR, blur_of_view(some, (words == 0) & (views[places] == view), config.blur_same_view))
-        verdict[places] = words
+        inside = np.arange(len(places)) < own
+        for view in np.unique(views[places[:own]]):
+            same = inside & (words == 0) & (views[places] == view)
+            gate(Verdict.BLUR, blur_of_view(some, same, config.blur_same_view))
+        verdict[places[:own]] = words[:own]
+
+
+def _beside(places: NDArray[np.int64], time_s: NDArray[np.float64], usable: Mask, seconds: float) -> NDArray[np.int64]:
+    """Some frames before and after a window, of other shots too: what they show may be the same."""
+    found = []
+    for edge, way in ((int(places.min()), -1), (int(places.max()), 1)):
+        there = edge + way * np.arange(1, MOST_PEERS + 1)
+        there = there[(there >= 0) & (there < len(usable))]
+        there = there[usable[there] & (np.abs(time_s[there] - time_s[edge]) <= seconds)]
+        found.append(there[np.linspace(0, len(there) - 1, min(len(there), MOST_BESIDE)).round().astype(np.int64)])
+    return np.concatenate(found)
 
 
 class Peers:
     """Which frames of a window each of its frames can be compared with: they show much the same, in whatever light."""
 
-    def __init__(self, records: Records, alike: float) -> None:
+    def __init__(self, records: Records, alike: float, beside: float, own: int) -> None:
+        """Of ``records`` the first ``own`` are the window's; ``alike`` holds for these, ``beside`` for the others."""
         count = len(records)
-        self._columns = np.linspace(0, count - 1, min(count, MOST_PEERS)).round().astype(np.int64)
+        inside = np.linspace(0, own - 1, min(own, MOST_PEERS)).round().astype(np.int64)
+        self._columns = np.concatenate([inside, np.arange(own, count)])
         luma = records["luma"].reshape(count, -1).astype(np.float32)
         luma = luma - luma.mean(axis=1, keepdims=True)
         length = np.linalg.norm(luma, axis=1, keepdims=True)
         seen = luma / np.maximum(length, 1e-6)
-        self._like: Mask = seen @ seen[self._columns].T >= alike
+        least = np.where(self._columns < own, alike, beside)
+        self._like: Mask = seen @ seen[self._columns].T >= least
         # An empty picture is like all others.
         empty = length[:, 0] < 1.0
         self._like[empty] = True
         self._like[:, empty[self._columns]] = True
+        self._like[:, len(inside) :] &= ~empty[:, None] & ~empty[self._columns[len(inside) :]]
 
     def typical(self, values: NDArray[np.floating], among: Mask, share: float) -> NDArray[np.float64]:
         """Per frame, the value that ``share`` of its peers ``among`` do not exceed; NaN without any."""
@@ -289,12 +315,19 @@ def burnt(records: Records, like: Peers, among: Mask, config: GatesConfig) -> Ma
     return (more > config.burnt) | (brighter & (more > config.burnt / 4))
 
 
+def washed_out(records: Records) -> Mask:
+    """Most of it clipped white, in a film that is not like that: there may be nothing in the shot to compare it with."""
+    most = (records["light"] >= WASHED_LIGHT) & (records["mean"] >= WASHED_MEAN)
+    mask: Mask = most & ~drawing(records)
+    return mask if most.mean() <= WASHED_MOST else np.zeros(len(records), np.bool_)
+
+
 def dark(records: Records, like: Peers, among: Mask, config: GatesConfig) -> Mask:
     """Darker, with less contrast and with darker highlights than the well exposed frames of the shot.
 
-    Frames that are mostly clipped white are no measure for others, where there are any else.
+    Frames that are clipped or very bright are no measure for others, where there are any else.
     """
-    measure = among & (records["light"] <= 2 * config.burnt)
+    measure = among & (records["light"] <= 2 * config.burnt) & (records["mean"] <= BRIGHT_MEAN)
     mask = np.ones(len(records), np.bool_)
     for name in ("mean", "contrast", "high"):
         values = records[name].astype(np.float64)

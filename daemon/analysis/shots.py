@@ -26,8 +26,8 @@ CHUNK = 256
 """Thumbnails looked at together."""
 REACHES = (4, 8, 16, 32, 64)
 """Half the lengths, in frames, of the windows in which mixes are looked for."""
-SAME_VIEW, SAME_VIEW_CLIPPED = 0.65, 0.47
-"""The rank correlation of two pictures from which only the light has changed; less will do where much is clipped."""
+SAME_VIEW = 0.65
+"""The rank correlation of two pictures from which only the light has changed, of what it can be where much is clipped."""
 LIGHT_EXPLAINS, UNEXPLAINED, UNEXPLAINED_CONTRAST, LEAST_SEEN = 0.4, 18.0, 0.3, 40
 """What light leaves unexplained, as a share of a change, in codes, and as a share of the contrast: the largest holds.
 Defects of a coder or a lens stay below it. Fewer values than the last say nothing."""
@@ -203,7 +203,7 @@ def same_view(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.bo
         if 4 * seen.sum() >= 3 * seen.size:
             result[row] = _rank_correlation(first[seen], second[seen]) >= SAME_VIEW
         else:
-            result[row] = _rank_correlation(first.ravel(), second.ravel()) >= SAME_VIEW_CLIPPED
+            result[row] = _rank_correlation(first.ravel(), second.ravel()) >= SAME_VIEW
     return result
 
 
@@ -253,9 +253,12 @@ def _same_edges(one: NDArray[np.float32], other: NDArray[np.float32], seen: NDAr
 
 
 def _rank_correlation(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
-    """Spearman's, of values that are equal beyond ``CLIPPED``; 0 where all of either are."""
+    """Spearman's, of values that are equal beyond ``CLIPPED``, over the most that it can be with so many equal ones;
+    0 where all of either are."""
     clipped = [np.clip(values, CLIPPED, 255 - CLIPPED).astype(np.int64) for values in (one, other)]
-    return _correlation(_ranks(clipped[0]), _ranks(clipped[1]))
+    first, second = _ranks(clipped[0]), _ranks(clipped[1])
+    most = _correlation(np.sort(first), np.sort(second))
+    return _correlation(first, second) / most if most > 0 else 0.0
 
 
 def _ranks(codes: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -262,7 +262,7 @@ def select(
     min_gap_seconds: Annotated[
         float | None, typer.Option("--min-gap", help="seconds between two stills", min=0)
     ] = None,
-    strategy: Annotated[str | None, typer.Option(help="representative | best | per-shot")] = None,
+    strategy: Annotated[str | None, typer.Option(help="representative | best | per-shot | even | poster")] = None,
     start: Annotated[float | None, typer.Option(help="choose from this second on")] = None,
     end: Annotated[float | None, typer.Option(help="and before this one")] = None,
     config: ConfigOption = None,

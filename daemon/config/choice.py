@@ -99,9 +99,13 @@ class GatesConfig(Section):
 class SelectConfig(Section):
     """What is chosen."""
 
-    strategy: Literal["representative", "best", "per-shot"] = Field(
+    strategy: Literal["representative", "best", "per-shot", "even", "poster"] = Field(
         "representative",
-        description="representative: good, different, all of the film; best: score and gap only; per-shot: one each",
+        description="representative: good, different, all of the film; best: score and gap only; per-shot: one each;"
+        " even: one of each equal stretch; poster: the one to stand for the film, its alternatives next",
+    )
+    every_seconds: float | None = Field(
+        None, gt=0.0, description="even: one still per this many seconds, instead of `count` of them; null: by count"
     )
     count: Count = Field(10, description="stills per video; auto: as long as one more shows something new")
     min_gap_seconds: float = Field(1.0, ge=0.0, description="two stills are at least this many seconds apart")

@@ -17,6 +17,7 @@ from daemon.model import Pick, Reason, Scored, Selection, Shot, ShotKind
 from daemon.pipeline.analyse_video import judge, settings
 from daemon.pipeline.refine import Refiner, lower_better
 from daemon.selection.best import Choice, choose
+from daemon.selection.even import choose_evenly
 from daemon.selection.moments import moments, samples, shortlist
 from daemon.selection.quality import Film
 from daemon.selection.representative import AUTO_MOST, Terms, represent
@@ -61,7 +62,10 @@ class FrameSelector:
         if banned:
             inside &= ~np.isin(film.frame, np.fromiter(banned, np.int64))
         film, refined = await self._refined(film.where(inside))
-        choice = await self._represent(film) if self._judged else await asyncio.to_thread(self._best, film)
+        if config.strategy == "even":
+            choice = await asyncio.to_thread(self._evenly, film)
+        else:
+            choice = await self._represent(film) if self._judged else await asyncio.to_thread(self._best, film)
         rows = await self._store.frames.rows(self._record.id, choice.frames)
         reasons = choice.reasons or (Reason(),) * len(choice.frames)
         picks = tuple(
@@ -69,7 +73,8 @@ class FrameSelector:
             for rank, (frame, reason) in enumerate(zip(choice.frames, reasons, strict=True), start=1)
         )
         params = selection_params(self._config, self._record.scorer)
-        return Selection(picks, config.limit or 0, choice.shortfall, params, self._facts)
+        by_time = config.strategy == "even" and config.every_seconds is not None
+        return Selection(picks, 0 if by_time else config.limit or 0, choice.shortfall, params, self._facts)
 
     async def _refined(self, film: Film) -> tuple[Film, dict[int, float]]:
         """With a second metric: the shortlist alone, ordered by that metric's scores; and these by frame."""
@@ -128,6 +133,14 @@ class FrameSelector:
             min_gap_seconds=config.min_gap_seconds,
         )
 
+    def _evenly(self, film: Film) -> Choice:
+        config = self._config.select
+        choice, bad = choose_evenly(film, count=config.limit or AUTO_MOST, every_seconds=config.every_seconds)
+        if bad:
+            told = f"{bad} of the {len(choice.frames)} stretches have no good frame: the best of each was taken"
+            self._facts["because"] = told
+        return choice
+
     async def _represent(self, film: Film) -> Choice:
         config = self._config.select
         if not film.usable.any():
@@ -144,6 +157,7 @@ class FrameSelector:
             config.strategy == "per-shot",
             noise,
             detail_noise,
+            config.strategy == "poster",
         )
 
         def work() -> Choice:
@@ -156,7 +170,7 @@ class FrameSelector:
         return choice
 
     async def _noise(self) -> tuple[float, float]:
-        """How much the sketches and the details of neighbouring frames of a shot differ: the medians of some hundred."""
+        """How much the sketches and the details of a shot's neighbouring frames differ: the medians of some hundred."""
         film = self._film
         assert film is not None
         near = (film.shot[1:] == film.shot[:-1]) & (film.shot[1:] >= 0) & (film.seconds[:-1] <= NEIGHBOURS_SECONDS)

@@ -68,7 +68,7 @@ class Terms:
 
     ``noise`` is how much neighbouring frames differ, in codes of their sketches: while fewer than ``count`` are
     found, ``min_difference`` gives way down to what is plainly more than this; None: not at all. ``detail_noise``
-    is the same of their details.
+    is the same of their details. ``poster``: all are chosen as the first one is.
     """
 
     count: int | None
@@ -77,6 +77,7 @@ class Terms:
     one_per_scene: bool = False
     noise: float | None = None
     detail_noise: float = 0.0
+    poster: bool = False
 
 
 def represent(
@@ -180,7 +181,11 @@ class _Greedy:
     def run(self) -> list[int]:
         """Places in the moments, in the order of choice."""
         gains = self._first_gains()
-        chosen = self._add(self._first(gains), np.flatnonzero(~self._moments.spared), gains)
+        if self._terms.poster:
+            gains = self._posters(gains)
+            chosen = self._add([], np.flatnonzero(~self._moments.spared), gains)
+        else:
+            chosen = self._add(self._first(gains), np.flatnonzero(~self._moments.spared), gains)
         chosen = self._add(chosen, np.flatnonzero(self._moments.spared), gains)
         # What was chosen with a larger difference stays, so that fewer are the beginning of more.
         while len(chosen) < (self._terms.count or 0) and self._refused["alike"]:
@@ -197,11 +202,17 @@ class _Greedy:
         good = np.flatnonzero(~self._moments.spared)
         if len(good) == 0 or self._terms.count == 0:
             return []
-        shown = gains - self._bonus(np.arange(len(gains))) - self._value
-        worth = shown / max(float(self._weight.sum()), 1e-9) + QUALITY * self._moments.quality + FIRST * self._seen
+        worth = self._posters(gains)
         at = int(good[np.lexsort((good, -self._moments.quality[good], -worth[good]))[0]])
         self._take(at)
         return [at]
+
+    def _posters(self, gains: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What each is worth by itself: the share of the film that looks like it, quality, and what is seen in it."""
+        shown = gains - self._bonus(np.arange(len(gains))) - self._value
+        share = shown / max(float(self._weight.sum()), 1e-9)
+        worth: NDArray[np.float64] = share + QUALITY * self._moments.quality + FIRST * self._seen
+        return worth
 
     def _take(self, at: int) -> None:
         self._covered = np.maximum(self._covered, self._likeness(at))
@@ -214,10 +225,11 @@ class _Greedy:
         heap = [(-gains[at], -self._moments.quality[at], at, -1) for at in among.tolist()]
         heapq.heapify(heap)
         while heap and len(chosen) < most:
-            negative, better, at, asked = heapq.heappop(heap)
+            _, better, at, asked = heapq.heappop(heap)
             if at in chosen or not self._allowed(at, chosen):
                 continue
-            if asked != len(chosen):
+            # For a poster, what was chosen before makes the next one no worse.
+            if asked != len(chosen) and not self._terms.poster:
                 gains[at] = self._gain(at)
                 heapq.heappush(heap, (-gains[at], better, at, len(chosen)))
                 continue
@@ -279,7 +291,8 @@ class _Greedy:
     def _detail_differences(self, at: int, chosen: list[int]) -> NDArray[np.float64]:
         assert self._details is not None
         offs = self._details[chosen] - self._details[at]
-        return np.sqrt((offs * offs).mean(axis=1)).astype(np.float64)
+        differences: NDArray[np.float64] = np.sqrt((offs * offs).mean(axis=1)).astype(np.float64)
+        return differences
 
     def _tells(self, at: int, chosen: list[int]) -> bool:
         """With ``auto``: whether one more is worth the room.

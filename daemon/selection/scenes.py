@@ -5,15 +5,26 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-ROWS = 128
-"""Moments whose likenesses to all others are held at once."""
+ROWS, PAIRS = 128, 65_536
+"""Moments whose likenesses to all others are held at once, and pairs that are looked at cell by cell."""
+LARGEST, MOST_APART = 6, 1.0
+"""The cells that differ most, and what they may differ by in the mean, in standard deviations of the picture."""
+
+
+def same_throughout(some: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Per pair of ``features.view``, whether no part of one differs much from the other."""
+    apart = np.abs(some - others)
+    largest = np.partition(apart, -LARGEST, axis=1)[:, -LARGEST:].mean(axis=1)
+    same: NDArray[np.bool_] = largest * apart.shape[1] ** 0.5 <= MOST_APART
+    return same
 
 
 def scenes(shot: NDArray[np.int64], views: NDArray[np.float32], *, alike: float, share: float) -> dict[int, int]:
     """The scene of each shot: shots of which ``share`` of the moments are seen in another belong together.
 
     ``views`` are ``features.view`` of moments evenly through every shot, ``shot`` (rising) says of which. Two
-    moments are alike from a correlation of ``alike`` on. Scenes are named by their first shot.
+    moments are alike from a correlation of ``alike`` on, where no part of them differs much: one person is not another
+    before the same wall. Scenes are named by their first shot.
     """
     if len(shot) == 0:
         return {}
@@ -35,7 +46,15 @@ def scenes(shot: NDArray[np.int64], views: NDArray[np.float32], *, alike: float,
         seen = np.zeros((after - first, len(names)), np.int32)
         for row in range(begin, end, ROWS):
             rows = views[row : min(row + ROWS, end)]
-            found = np.logical_or.reduceat(rows @ views.T >= alike, starts, axis=1)
+            near = rows @ views.T >= alike
+            own = owner[row : row + len(rows)]
+            near &= own[:, None] != owner
+            ones, others = np.nonzero(near)
+            for part in range(0, len(ones), PAIRS):
+                pair = slice(part, part + PAIRS)
+                near[ones[pair], others[pair]] = same_throughout(rows[ones[pair]], views[others[pair]])
+            near |= own[:, None] == owner
+            found = np.logical_or.reduceat(near, starts, axis=1)
             np.add.at(seen, owner[row : row + len(rows)] - first, found)
         for one, other in zip(*np.nonzero(seen >= share * sizes[first:after, None]), strict=True):
             first_root, second_root = sorted((root(first + int(one)), root(int(other))))

@@ -1,0 +1,45 @@
+"""What happens in a view that stands still stands out; what changes everywhere does not."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from daemon.selection.activity import activity, appeal
+
+VIEW = np.random.default_rng(2).normal(110, 40, 144).astype(np.float32)
+
+
+def moments(count: int = 20, seed: int = 3) -> np.ndarray:
+    noise = np.random.default_rng(seed).normal(0, 0.5, (count, 144))
+    return (VIEW + noise).astype(np.float32)
+
+
+def test_somebody_small_who_crosses_a_steady_view_stands_out() -> None:
+    luma = moments()
+    luma[12, 40:44] += 60
+    found = activity(luma, np.zeros(20, np.int64))
+    assert found.argmax() == 12
+    assert found[12] > 0.9
+    assert np.delete(found, 12).max() < 0.1
+
+
+def test_light_and_a_moving_camera_are_no_event() -> None:
+    lit = moments()
+    lit[12] += 40
+    assert activity(lit, np.zeros(20, np.int64)).max() < 0.1
+    moving = np.random.default_rng(4).normal(110, 40, (20, 144)).astype(np.float32)
+    assert activity(moving, np.zeros(20, np.int64)).max() == 0
+
+
+def test_each_shot_has_its_own_background() -> None:
+    luma = np.concatenate([moments(10), 255 - moments(10)])
+    assert activity(luma, np.repeat([0, 1], 10)).max() < 0.1
+
+
+def test_a_plain_view_has_the_least_to_see() -> None:
+    looks = np.random.default_rng(5).normal(0, 30, (4, 168)).astype(np.float32)
+    looks[2] *= 0.1
+    looks[3] *= 3
+    assert appeal(looks).argmin() == 2
+    assert appeal(looks).argmax() == 3
+    assert appeal(looks[:1]).tolist() == [1.0]

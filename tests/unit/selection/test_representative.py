@@ -1,0 +1,88 @@
+"""What the greedy choice does with differences, details, auto and posters, on small films that show it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from daemon.analysis.features import SKETCH
+from daemon.selection.best import Choice
+from daemon.selection.moments import moments
+from daemon.selection.quality import Film
+from daemon.selection.representative import Terms, represent
+
+RATE = 25
+
+
+def chosen(
+    looks: np.ndarray, shot: np.ndarray, terms: Terms, *, seconds: float = 2.0, details: np.ndarray | None = None
+) -> Choice:
+    """Of a film that shows each of ``looks`` for so many seconds, in the shot given for it."""
+    length = int(seconds * RATE)
+    total = len(looks) * length
+    film = Film(
+        frame=np.arange(total),
+        time_s=np.arange(total) / RATE,
+        score=np.random.default_rng(1).normal(5, 1, total),
+        good=np.ones(total, bool),
+        shot=np.repeat(shot, length),
+        lower_better=True,
+    )
+    found = moments(film)
+    scene = {int(number): int(number) for number in shot}
+    picture = found.position // length
+    fine = None if details is None else details[picture]
+    return represent(film, found, looks[picture], scene, terms, fine)
+
+
+def shown(choice: Choice, seconds: float = 2.0) -> list[int]:
+    return sorted({frame // int(seconds * RATE) for frame in choice.frames})
+
+
+BASE = np.random.default_rng(2).normal(60, 30, SKETCH).astype(np.float32)
+
+
+def pages(count: int, codes: float) -> np.ndarray:
+    """Pictures that differ by so much, root mean square."""
+    off = np.random.default_rng(3).normal(0, codes / 2**0.5, (count, SKETCH)).astype(np.float32)
+    return BASE + off
+
+
+def test_the_wish_for_difference_gives_way_while_fewer_are_found() -> None:
+    one = np.zeros(8, np.int64)
+    strict = chosen(pages(8, 5.0), one, Terms(8, 0.5, 9.0))
+    lenient = chosen(pages(8, 5.0), one, Terms(8, 0.5, 9.0, noise=0.3))
+    assert len(strict.frames) == 1
+    assert shown(lenient) == list(range(8))
+    assert lenient.difference == 4.5
+
+
+def test_noise_is_no_difference() -> None:
+    choice = chosen(pages(8, 5.0), np.zeros(8, np.int64), Terms(8, 0.5, 9.0, noise=5.0))
+    assert len(choice.frames) == 1
+    assert choice.shortfall is not None
+
+
+def test_lettering_tells_pages_apart() -> None:
+    details = np.random.default_rng(4).choice([0, 90], (8, 144)).astype(np.float32)
+    choice = chosen(pages(8, 0.5), np.zeros(8, np.int64), Terms(8, 0.5, 9.0), details=details)
+    assert shown(choice) == list(range(8))
+
+
+def test_auto_gives_one_of_a_view_in_which_nothing_happens() -> None:
+    assert len(chosen(pages(8, 0.5), np.zeros(8, np.int64), Terms(None, 0.5, 9.0)).frames) == 1
+
+
+def test_auto_gives_each_scene_and_each_page() -> None:
+    scenes = np.random.default_rng(5).normal(60, 40, (6, SKETCH)).astype(np.float32)
+    assert shown(chosen(scenes, np.arange(6), Terms(None, 0.5, 9.0))) == list(range(6))
+    details = np.random.default_rng(4).choice([0, 90], (8, 144)).astype(np.float32)
+    choice = chosen(pages(8, 0.5), np.zeros(8, np.int64), Terms(None, 0.5, 9.0), details=details)
+    assert shown(choice) == list(range(8))
+
+
+def test_the_first_is_not_the_view_with_the_least_in_it() -> None:
+    looks = np.random.default_rng(6).normal(60, 40, (4, SKETCH)).astype(np.float32)
+    looks[1:] = BASE.mean() + 0.02 * looks[1:]
+    for poster in (False, True):
+        choice = chosen(looks, np.zeros(4, np.int64), Terms(2, 0.5, 0.0, poster=poster))
+        assert choice.frames[0] // 50 == 0
