@@ -108,18 +108,20 @@ class _Times:
     def __init__(self, info: VideoInfo, report: DecodeReport) -> None:
         self._clock = FilmClock(info)
         self._report = report
-        self._unread_s = 0.0
+        self._hole_s = 0.0
         self._hole_at = -REORDERED_FRAMES
 
     def seconds(self, ordinal: int, raw: VideoFrame) -> float:
         """The film's time of a frame, whose pts must still be the file's own."""
         report = self._report
-        if report.unread_s != self._unread_s:
-            self._unread_s, self._hole_at = report.unread_s, ordinal
+        if report.hole_s != self._hole_s:
+            self._hole_s, self._hole_at = report.hole_s, ordinal
         after_hole = ordinal - self._hole_at < REORDERED_FRAMES
         time_s = self._clock.seconds(raw.pts, raw.time_base, raw.duration, after_hole=after_hole)
         missing = self._clock.missing_s
-        if missing > self._clock.nominal_s / 2 and ordinal > 0 and len(report.gaps) < GAPS_KEPT:
-            report.gaps.append((ordinal, round(missing, 3)))
+        if missing > self._clock.nominal_s / 2 and ordinal > 0:
+            report.missing_s += missing
+            if len(report.gaps) < GAPS_KEPT:
+                report.gaps.append((ordinal, round(missing, 3)))
         report.clock_jumps = self._clock.jumps
         return time_s

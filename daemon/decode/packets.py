@@ -163,7 +163,7 @@ class PacketReader:
         if packet.dts is not None and self._last_dts is not None:
             missing = packet.dts - self._last_dts - self._step
             seconds = max(float(missing * (self._stream.time_base or 0)), self._hole_s)
-            report.unread_s += seconds - self._hole_s
+            report.hole_s += seconds - self._hole_s
             self._hole_s = seconds
 
     def _count_end(self) -> None:
