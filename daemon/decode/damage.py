@@ -6,10 +6,12 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 
 import av.logging
 
 from daemon.decode.references import References, Spans
+from daemon.model import Stretch
 
 GAPS_KEPT = 100
 
@@ -18,20 +20,31 @@ class DamageError(Exception):
     """Frame-threaded decoding met a sign of damage; start again with one thread."""
 
 
+class PictureChangeError(Exception):
+    """The shape of the pixels changes; of which frame on is only known when decoding with one thread."""
+
+
 class DecodeReport:
     """What a finished pass over the file found; filled by ``decode_frames`` while it runs.
 
     ``lost_packets`` could not be decoded, ``unread_bytes`` and ``hole_s`` (seconds) are where no packet was found.
     ``gaps`` are (ordinal, seconds): that many seconds are missing before that frame. Undamaged files of variable frame
     rate have gaps too, so they mean something in a damaged file only. ``references`` is known after a pass with one
-    thread, ``missing_s`` is the sum of all gaps, ``clock_jumps`` is how often the file's clock started anew.
+    thread, ``missing_s`` is the sum of all gaps, ``stretches`` are the runs of frames that are made into pictures in the same way, ``coded_aspect``
+    is the sample aspect that the stream gives the last frame. ``clock_jumps`` is how often the file's clock started anew.
     """
 
     def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget all: a pass begins."""
         self.frames = 0
         self.errors = 0
         self.first_error: str | None = None
         self.mixed = False
+        self.stretches: tuple[Stretch, ...] = ()
+        self.coded_aspect: Fraction | None = None
         self.lost_packets = 0
         self.packets = 0
         self.unread_bytes = 0
