@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -130,6 +131,8 @@ class VideoInfo:
     ``frames_estimate`` is a hint for progress (0: unknown), never a promise. ``start_s`` is the
     container's start time in seconds; times are counted from it. ``streams`` are all streams of the file,
     ``stream_asked`` is ``decode.stream`` at the probe, and ``stream_reason`` says why this one is used.
+    Width and all else describe the first frame; ``stretches`` is empty where they hold for all frames.
+    ``size_note`` says that smaller frames are not what the film is judged by.
     """
 
     path: Path
@@ -153,12 +156,29 @@ class VideoInfo:
     stream_asked: str = "auto"
     stream_reason: str = ""
     origin: Origin = Origin()
+    stretches: tuple[Stretch, ...] = ()
+    size_note: str = ""
+
+    def at(self, frame: int) -> VideoInfo:
+        """The properties of the stretch that a frame lies in."""
+        if not self.stretches:
+            return self
+        after = bisect_right(self.stretches, frame, key=lambda stretch: stretch.first)
+        return self.stretches[max(after - 1, 0)].info
 
     @property
     def rivals(self) -> bool:
         """Whether the file has other video streams than the one that is used, covers left out."""
         films = [one for one in self.streams if one.kind == "video" and "attached_pic" not in one.disposition]
         return len(films) > 1
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A run of frames from ``first`` on, and the film's properties as they are there."""
+
+    first: int
+    info: VideoInfo
 
 
 @dataclass(frozen=True, slots=True)

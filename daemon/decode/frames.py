@@ -14,10 +14,11 @@ from av.video.stream import VideoStream
 
 from daemon.config.score import DecodeConfig
 from daemon.decode.container import opened
-from daemon.decode.damage import GAPS_KEPT, DamageError, DecodeReport
+from daemon.decode.damage import GAPS_KEPT, DamageError, DecodeReport, PictureChangeError
 from daemon.decode.film_clock import FilmClock
 from daemon.decode.packets import decoded_frames
 from daemon.decode.picture import FrameHasher, PictureMaker, refuse_large_pictures
+from daemon.decode.stretches import Stretches
 from daemon.errors import Kind, VideoError
 from daemon.model import Frame, VideoInfo
 
@@ -46,20 +47,34 @@ def decode_frames(
     come from one thread instead of a DamageError.
     """
 
-    def one_pass(single_thread: bool, wanted: frozenset[int] | None) -> Iterator[Frame]:
-        maker = PictureMaker(info, depth, keep_hdr)
-        return _one_pass(info, config, report, maker, single_thread=single_thread, known=known, wanted=wanted)
+    def one_pass(single_thread: bool, wanted: frozenset[int] | None, first: int = 0) -> Iterator[Frame]:
+        maker = PictureMaker(depth, keep_hdr)
+        return _one_pass(
+            info, config, report, maker, single_thread=single_thread, known=known, wanted=wanted, first=first
+        )
 
-    if single_thread or wanted is None:
-        yield from one_pass(single_thread, wanted)
-        return
-    missing = set(wanted)
-    try:
-        for frame in one_pass(False, wanted):
-            missing.discard(frame.index)
-            yield frame
-    except DamageError:
-        yield from one_pass(True, frozenset(missing))
+    def with_threads(wanted: frozenset[int] | None) -> Iterator[Frame]:
+        after = 0
+        try:
+            for frame in one_pass(False, wanted):
+                after = frame.index + 1
+                yield frame
+        except PictureChangeError:
+            report.begin()
+            yield from one_pass(True, wanted, after)
+
+    if single_thread:
+        yield from one_pass(True, wanted)
+    elif wanted is None:
+        yield from with_threads(None)
+    else:
+        missing = set(wanted)
+        try:
+            for frame in with_threads(wanted):
+                missing.discard(frame.index)
+                yield frame
+        except DamageError:
+            yield from one_pass(True, frozenset(missing))
 
 
 def _one_pass(
@@ -71,9 +86,11 @@ def _one_pass(
     single_thread: bool,
     known: Sequence[str],
     wanted: frozenset[int] | None,
+    first: int,
 ) -> Iterator[Frame]:
     hasher = FrameHasher()
     times = _Times(info, report)
+    stretches = Stretches(info)
     last = max(wanted, default=-1) if wanted is not None else None
     with opened(info.path, config) as container:
         stream = container.streams[info.stream_index]
@@ -86,9 +103,9 @@ def _one_pass(
             # Hashing gives the frame another time base.
             pts, base, duration = raw.pts, raw.time_base or info.time_base, raw.duration
             time_s = times.seconds(ordinal, raw)
-            maker.watch(raw)
-            report.mixed = maker.mixed
-            if wanted is not None and ordinal not in wanted:
+            as_here = stretches.info_of(ordinal, raw, report.coded_aspect)
+            report.mixed, report.stretches = stretches.mixed, stretches.found
+            if ordinal < first or (wanted is not None and ordinal not in wanted):
                 continue
             digest = hasher.sha1(raw)
             stored = known[ordinal] if ordinal < len(known) else ""
@@ -96,8 +113,8 @@ def _one_pass(
             if digest != stored:
                 if stored and not single_thread:
                     raise DamageError(f"frame {ordinal} differs from the stored one")
-                refuse_large_pictures(raw, info, config)
-                picture = maker.make(raw)
+                refuse_large_pictures(raw, as_here, config)
+                picture = maker.make(raw, as_here)
             lasts_s = float(duration * base) if duration > 0 else None
             yield Frame(ordinal, pts, time_s, digest, picture, bool(raw.is_corrupt), duration_s=lasts_s)
 
@@ -108,18 +125,20 @@ class _Times:
     def __init__(self, info: VideoInfo, report: DecodeReport) -> None:
         self._clock = FilmClock(info)
         self._report = report
-        self._unread_s = 0.0
+        self._hole_s = 0.0
         self._hole_at = -REORDERED_FRAMES
 
     def seconds(self, ordinal: int, raw: VideoFrame) -> float:
         """The film's time of a frame, whose pts must still be the file's own."""
         report = self._report
-        if report.unread_s != self._unread_s:
-            self._unread_s, self._hole_at = report.unread_s, ordinal
+        if report.hole_s != self._hole_s:
+            self._hole_s, self._hole_at = report.hole_s, ordinal
         after_hole = ordinal - self._hole_at < REORDERED_FRAMES
         time_s = self._clock.seconds(raw.pts, raw.time_base, raw.duration, after_hole=after_hole)
         missing = self._clock.missing_s
-        if missing > self._clock.nominal_s / 2 and ordinal > 0 and len(report.gaps) < GAPS_KEPT:
-            report.gaps.append((ordinal, round(missing, 3)))
+        if missing > self._clock.nominal_s / 2 and ordinal > 0:
+            report.missing_s += missing
+            if len(report.gaps) < GAPS_KEPT:
+                report.gaps.append((ordinal, round(missing, 3)))
         report.clock_jumps = self._clock.jumps
         return time_s

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import suppress
+from fractions import Fraction
 from typing import Any
 
 import av
@@ -14,7 +16,7 @@ from av.video.stream import VideoStream
 
 from daemon.config.score import DecodeConfig
 from daemon.decode.container import error_text
-from daemon.decode.damage import ERRORS, DamageError, DecodeReport
+from daemon.decode.damage import ERRORS, DamageError, DecodeReport, PictureChangeError
 
 ASKED_AGAIN = 64
 """Errors in a row, without a packet between them, after which a reading ends whatever the file."""
@@ -36,8 +38,8 @@ def decoded_frames(
 ) -> Iterator[VideoFrame]:
     """All frames of the stream, the flushed ones included; signs of damage go to ``report``.
 
-    With ``single_thread`` False the first sign of damage raises DamageError. With one thread ``opaque`` of a frame is
-    the number of its packet in ``report.references``.
+    With ``single_thread`` False the first sign of damage raises DamageError, and a change of the sample aspect
+    PictureChangeError.
     """
     context = stream.codec_context
     # Without `unaligned` a crop on the left is rounded away, but not by the command line of FFmpeg 9.
@@ -47,20 +49,25 @@ def decoded_frames(
     context.copy_opaque = single_thread
     with ERRORS.watching(any_thread=not single_thread) as lines:
         signs = _DamageSigns(lines, report, stop_at_first=not single_thread)
+        aspects = _CodedAspects(may_change=single_thread)
         try:
             for packet in PacketReader(container, stream, signs):
                 if packet is not None and packet.size:
                     report.packets += not packet.is_discard
                     if single_thread:
                         packet.opaque = report.references.packet(packet.pts, key=packet.is_keyframe)
-                for frame in _decode(context, packet, signs):
+                frames = _decode(context, packet, signs)
+                if frames or single_thread:
+                    aspects.look(context, report.references.packets)
+                for frame in frames:
                     if frame.is_corrupt:
                         report.corrupt_frames += 1
                         signs.note("a frame is marked corrupt", of_packet=False)
+                    number = frame.opaque if single_thread and isinstance(frame.opaque, int) else None
+                    report.coded_aspect = aspects.of(number)
                     if single_thread:
-                        packet_number = frame.opaque if isinstance(frame.opaque, int) else None
                         intra = frame.pict_type == PictureType.I
-                        report.references.frame(packet_number, intra=intra, corrupt=frame.is_corrupt)
+                        report.references.frame(number, intra=intra, corrupt=frame.is_corrupt)
                     yield frame
                 signs.note_new_lines()
         finally:
@@ -69,6 +76,31 @@ def decoded_frames(
                 # while the context is freed with the GIL held.
                 with suppress(av.error.FFmpegError, EOFError):
                     context.decode(None)
+
+
+class _CodedAspects:
+    """The sample aspect that the stream gives its frames. The decoder says it of the last packet that it was given."""
+
+    def __init__(self, *, may_change: bool) -> None:
+        self._may_change = may_change
+        self._from: list[int] = []
+        self._aspects: list[Fraction] = []
+
+    def look(self, context: Any, packets: int) -> None:
+        """After a packet was given: the last of so many. Raises PictureChangeError where that is not to happen."""
+        aspect = context.sample_aspect_ratio or Fraction(1)
+        if self._aspects and self._aspects[-1] == aspect:
+            return
+        if self._aspects and not self._may_change:
+            raise PictureChangeError
+        self._from.append(packets - 1)
+        self._aspects.append(aspect)
+
+    def of(self, packet: int | None) -> Fraction | None:
+        """The aspect of the frame in a packet; that of the first where it is not known in which it was."""
+        if packet is None:
+            return self._aspects[0] if self._aspects else None
+        return self._aspects[max(bisect_right(self._from, packet) - 1, 0)]
 
 
 class _DamageSigns:
@@ -163,7 +195,7 @@ class PacketReader:
         if packet.dts is not None and self._last_dts is not None:
             missing = packet.dts - self._last_dts - self._step
             seconds = max(float(missing * (self._stream.time_base or 0)), self._hole_s)
-            report.unread_s += seconds - self._hole_s
+            report.hole_s += seconds - self._hole_s
             self._hole_s = seconds
 
     def _count_end(self) -> None:

@@ -88,7 +88,7 @@ def _too_large(size: str, config: DecodeConfig) -> VideoError:
 
 
 def _describe(path: Path, container: InputContainer, stream: VideoStream, first: VideoFrame) -> VideoInfo:
-    rotation, flip = _orientation(first)
+    rotation, flip = orientation(first)
     rate = stream.average_rate or stream.guessed_rate
     time_base = stream.time_base or Fraction(1, 1000)
     duration = float(stream.duration * time_base) if stream.duration else None
@@ -108,21 +108,21 @@ def _describe(path: Path, container: InputContainer, stream: VideoStream, first:
         frames_estimate=stream.frames or (round(duration * rate) if duration and rate else 0),
         duration_s=duration,
         start_s=container.start_time / 1_000_000 if container.start_time is not None else 0.0,
-        sample_aspect=_plausible_aspect(stream.sample_aspect_ratio),
+        sample_aspect=plausible_aspect(stream.sample_aspect_ratio),
         rotation_degrees=rotation,
         flip=flip,
-        colour=_colour(first),
+        colour=frame_colour(first),
     )
 
 
-def _plausible_aspect(aspect: Fraction | None) -> Fraction:
+def plausible_aspect(aspect: Fraction | None) -> Fraction:
     """Ratios beyond 10:1 are broken metadata, not anamorphic lenses."""
     if aspect is None or not Fraction(1, 10) <= aspect <= 10:
         return Fraction(1)
     return Fraction(aspect)
 
 
-def _colour(frame: VideoFrame) -> Colour:
+def frame_colour(frame: VideoFrame) -> Colour:
     return Colour(
         matrix=_MATRIX_NAMES.get(int(frame.colorspace), "unknown"),
         range=_RANGE_NAMES.get(int(frame.color_range), "unknown"),
@@ -131,7 +131,7 @@ def _colour(frame: VideoFrame) -> Colour:
     )
 
 
-def _orientation(frame: VideoFrame) -> tuple[int, bool]:
+def orientation(frame: VideoFrame) -> tuple[int, bool]:
     """Clockwise quarter turns after a horizontal mirror, from the display matrix.
 
     The matrix maps (x, y) to (a x + c y, b x + d y) in 16.16 fixed point (libavutil/display.h).

@@ -25,8 +25,8 @@ class ScoreTable:
 
     ``frame`` int64, ``time_s`` float64, ``score`` float64 with NaN where there is none, ``noted`` bool:
     the row carries a note, ``good`` bool: no gate refuses it, ``spared`` bool: its gate lets it in after all good ones,
-    ``reserve`` bool: it is chosen only where nothing better is, ``duration_s`` float64: how long the file says that it
-    is shown, NaN where it does not.
+    ``reserve`` bool: it is chosen only where nothing better is. ``last_s`` is how long the file says that the last frame
+    is shown; None where it does not.
     """
 
     frame: NDArray[np.int64]
@@ -36,11 +36,11 @@ class ScoreTable:
     good: NDArray[np.bool_]
     spared: NDArray[np.bool_]
     reserve: NDArray[np.bool_]
-    duration_s: NDArray[np.float64]
+    last_s: float | None = None
 
 
 TABLE_ROWS = 1_000
-_TABLE_TYPES = ("int64", "float64", "float64", "bool", "bool", "bool", "bool", "float64")
+_TABLE_TYPES = ("int64", "float64", "float64", "bool", "bool", "bool", "bool")
 
 
 class Frames:
@@ -144,7 +144,7 @@ class Frames:
 
         async with self._connection.db.execute(
             "SELECT frame, time_s, score, note IS NOT NULL, verdict IS 'good', verdict IS 'spared',"
-            " reserve IS NOT NULL, duration_s FROM frames WHERE video_id = ? ORDER BY frame",
+            " reserve IS NOT NULL FROM frames WHERE video_id = ? ORDER BY frame",
             (video_id,),
         ) as cursor:
             # Plain tuples, some at a time: a million rows at once would keep the garbage collector busy.
@@ -154,7 +154,13 @@ class Frames:
                 columns = zip(*rows, strict=True)
                 # NULL becomes NaN.
                 parts.append([np.array(c, kind) for c, kind in zip(columns, _TABLE_TYPES, strict=True)])
-        return ScoreTable(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        async with self._connection.db.execute(
+            "SELECT duration_s FROM frames WHERE video_id = ? ORDER BY frame DESC LIMIT 1", (video_id,)
+        ) as cursor:
+            last = await cursor.fetchone()
+        columns = (np.concatenate(column) for column in zip(*parts, strict=True))
+        frame, time_s, score, noted, good, spared, reserve = columns
+        return ScoreTable(frame, time_s, score, noted, good, spared, reserve, None if last is None else last[0])
 
     async def rows(self, video_id: int, frames: Sequence[int]) -> dict[int, Scored]:
         """The stored rows of some frames."""
