@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo run bench selection-bench test test-systemd test-fresh test-container test-all soak lint format config clean
+.PHONY: demo run bench selection-bench film-bench test test-systemd test-fresh test-container test-all soak lint format config clean
 
 demo: $(STAMP)        ## the real daemon on a scratch folder with real footage
 	$(BIN)/stillwatch demo
@@ -18,6 +18,10 @@ bench: $(STAMP)       ## speed on made clips of 720p, 1080p and 4K
 selection-bench: $(STAMP)   ## strategies of selection on edited films of known truth; SEEDS, CLIPS, CACHE
 	STILLWATCH_LOG__LEVEL=error $(BIN)/python -m tests.selection_bench $(if $(SEEDS),--seeds $(SEEDS)) \
 		$(if $(CLIPS),--clips $(CLIPS)) $(if $(CACHE),--cache $(CACHE))
+
+film-bench: $(STAMP)  ## strategies beside others on real films; FILMS, TRUTH, SHEETS, CACHE
+	STILLWATCH_LOG__LEVEL=error $(BIN)/python -m tests.film_bench $(FILMS) --verbose $(if $(TRUTH),--truth $(TRUTH)) \
+		$(if $(SHEETS),--sheets $(SHEETS)) $(if $(CACHE),--cache $(CACHE))
 
 test: $(STAMP) lint   ## lint, types and the fast tests
 	$(BIN)/python -m pytest -m "not slow and not systemd and not fresh and not container"
