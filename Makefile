@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 # Test files that run side by side: most of them wait for daemons. In their order, which has the longest first.
 WORKERS ?= 2
 
-.PHONY: demo run bench selection-bench test test-systemd test-fresh test-container test-all soak lint format config clean
+.PHONY: demo run bench selection-bench film-bench test test-systemd test-fresh test-container test-all soak lint format config clean
 
 demo: $(STAMP)        ## the real daemon on a scratch folder with real footage
 	$(BIN)/stillwatch demo
@@ -20,6 +20,10 @@ bench: $(STAMP)       ## speed on made clips of 720p, 1080p and 4K
 selection-bench: $(STAMP)   ## strategies of selection on edited films of known truth; SEEDS, CLIPS, CACHE
 	STILLWATCH_LOG__LEVEL=error $(BIN)/python -m tests.selection_bench $(if $(SEEDS),--seeds $(SEEDS)) \
 		$(if $(CLIPS),--clips $(CLIPS)) $(if $(CACHE),--cache $(CACHE))
+
+film-bench: $(STAMP)  ## strategies beside others on real films; FILMS, TRUTH, SHEETS, CACHE
+	STILLWATCH_LOG__LEVEL=error $(BIN)/python -m tests.film_bench $(FILMS) --verbose $(if $(TRUTH),--truth $(TRUTH)) \
+		$(if $(SHEETS),--sheets $(SHEETS)) $(if $(CACHE),--cache $(CACHE))
 
 test: $(STAMP) lint   ## lint, types and the fast tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
