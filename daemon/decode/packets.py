@@ -63,7 +63,7 @@ def decoded_frames(
                             raise PictureChangeError
                         first_header = header
                     if single_thread:
-                        packet.opaque = report.references.packet(packet.pts, key=packet.is_keyframe)
+                        packet.opaque = _PacketNumber(report.references.packet(packet.pts, key=packet.is_keyframe))
                 frames = _decode(context, packet, signs)
                 if frames or single_thread:
                     aspects.look(context, report.references.packets)
@@ -84,6 +84,10 @@ def decoded_frames(
                 # while the context is freed with the GIL held.
                 with suppress(av.error.FFmpegError, EOFError):
                     context.decode(None)
+
+
+class _PacketNumber(int):
+    """An object of its own for each packet: PyAV tells them apart by their identity, which small integers share."""
 
 
 class _CodedAspects:

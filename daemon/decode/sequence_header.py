@@ -21,7 +21,8 @@ def sequence_header(codec: str, packet: memoryview | bytes) -> bytes | None:
         return None
     data = bytes(packet[:LOOKED_AT])
     starts = [match.end() for match in _START.finditer(data)]
-    for at, after in zip(starts, [*(start - 3 for start in starts[1:]), len(data)], strict=True):
+    ends = [*(start - 3 for start in starts[1:]), len(data)]
+    for at, after in zip(starts, ends, strict=False):
         if at < len(data) and wanted(data[at]):
             return data[at : at + 5] if codec.startswith("mpeg") and codec != "mpeg4" else data[at:after]
     return None
