@@ -132,7 +132,7 @@ class VideoInfo:
     container's start time in seconds; times are counted from it. ``streams`` are all streams of the file,
     ``stream_asked`` is ``decode.stream`` at the probe, and ``stream_reason`` says why this one is used.
     Width and all else describe the first frame; ``stretches`` is empty where they hold for all frames.
-    ``size_note`` says that smaller frames are not what the film is judged by.
+    ``best`` is the size that the film is judged by where that changes, and ``size_note`` says so in a sentence.
     """
 
     path: Path
@@ -158,6 +158,7 @@ class VideoInfo:
     origin: Origin = Origin()
     stretches: tuple[Stretch, ...] = ()
     size_note: str = ""
+    best: tuple[int, int] | None = None
 
     def at(self, frame: int) -> VideoInfo:
         """The properties of the stretch that a frame lies in."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from daemon.store.queries import ListedVideo
 
 WIDTH = 10_000
+STRETCHES_SHOWN = 6
 SILENT_SECONDS = 30.0
 """After this long without progress a video in work is shown with the age of the last: slow is not stuck."""
 
@@ -118,7 +119,7 @@ def print_detail(video: dict[str, Any]) -> None:
             f"  {video['codec']} {video['width']}x{video['height']} {video['pix_fmt']}, stream {video['stream_index']},"
             f" {video['frames_decoded']} frames{', damaged: ' + escape(video['damage']) if video['damage'] else ''}"
         )
-        for words in _stream_lines(video["info"] or {}):
+        for words in (*_stream_lines(video["info"] or {}), *_stretch_lines(video["info"] or {})):
             console.print(f"  {words}")
         scores = video["scores"]
         if scores["lowest"] is not None:
@@ -172,6 +173,22 @@ def _stream_words(stream: dict[str, Any]) -> str:
     words += [f"programme {stream['programme']}" if stream["programme"] else ""]
     words += ["" if stream["decodable"] else "no decoder"]
     return f"stream {stream['index']}: {stream['kind']}, {', '.join(word for word in words if word)}"
+
+
+def _stretch_lines(info: dict[str, Any]) -> list[str]:
+    """Where in the film its picture changes, and how; the first few of many."""
+    stretches = info.get("stretches") or []
+    lines = [escape(info["size_note"])] if info.get("size_note") else []
+    for stretch in stretches[1:STRETCHES_SHOWN]:
+        changed = [f"{key.replace('_', ' ')} {_plain(new)}" for key, new in stretch.items() if key != "first"]
+        lines.append(f"from frame {stretch['first']} on: {escape(', '.join(changed) or 'as at the beginning')}")
+    if len(stretches) > STRETCHES_SHOWN:
+        lines.append(f"and {len(stretches) - STRETCHES_SHOWN} changes more")
+    return lines
+
+
+def _plain(value: Any) -> str:
+    return "/".join(str(part) for part in value.values()) if isinstance(value, dict) else str(value)
 
 
 def _shot_table(shots: Sequence[dict[str, Any]]) -> Table:

@@ -28,10 +28,11 @@ class DecodeReport:
     """What a finished pass over the file found; filled by ``decode_frames`` while it runs.
 
     ``lost_packets`` could not be decoded, ``unread_bytes`` and ``hole_s`` (seconds) are where no packet was found.
-    ``gaps`` are (ordinal, seconds): that many seconds are missing before that frame. Undamaged files of variable frame
-    rate have gaps too, so they mean something in a damaged file only. ``references`` is known after a pass with one
-    thread, ``missing_s`` is the sum of all gaps, ``stretches`` are the runs of frames that are made into pictures in the same way, ``coded_aspect``
-    is the sample aspect that the stream gives the last frame. ``clock_jumps`` is how often the file's clock started anew.
+    ``gaps`` are (ordinal, seconds): that many seconds are missing before that frame, ``missing_s`` in all. Undamaged
+    files of variable frame rate have gaps too, so they mean something in a damaged file only. ``references`` is known
+    after a pass with one thread. ``stretches`` are the runs of frames that are made into pictures in the same way,
+    ``coded_aspect`` is the sample aspect that the stream gives the last frame. ``clock_jumps`` is how often the file's
+    clock started anew.
     """
 
     def __init__(self) -> None:

@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 from daemon.config.score import DecodeConfig
 from daemon.decode.container import error_text
 from daemon.decode.damage import ERRORS, DamageError, DecodeReport, PictureChangeError
+from daemon.decode.sequence_header import sequence_header
 
 ASKED_AGAIN = 64
 """Errors in a row, without a packet between them, after which a reading ends whatever the file."""
@@ -50,12 +51,19 @@ def decoded_frames(
     with ERRORS.watching(any_thread=not single_thread) as lines:
         signs = _DamageSigns(lines, report, stop_at_first=not single_thread)
         aspects = _CodedAspects(may_change=single_thread)
+        first_header: bytes | None = None
         try:
             for packet in PacketReader(container, stream, signs):
                 if packet is not None and packet.size:
                     report.packets += not packet.is_discard
+                    if packet.is_keyframe and not single_thread:
+                        # What the decoder says of its shape comes late when it has threads.
+                        header = sequence_header(context.name, memoryview(packet)) or first_header
+                        if header != first_header is not None:
+                            raise PictureChangeError
+                        first_header = header
                     if single_thread:
-                        packet.opaque = report.references.packet(packet.pts, key=packet.is_keyframe)
+                        packet.opaque = _PacketNumber(report.references.packet(packet.pts, key=packet.is_keyframe))
                 frames = _decode(context, packet, signs)
                 if frames or single_thread:
                     aspects.look(context, report.references.packets)
@@ -76,6 +84,10 @@ def decoded_frames(
                 # while the context is freed with the GIL held.
                 with suppress(av.error.FFmpegError, EOFError):
                     context.decode(None)
+
+
+class _PacketNumber(int):
+    """An object of its own for each packet: PyAV tells them apart by their identity, which small integers share."""
 
 
 class _CodedAspects:

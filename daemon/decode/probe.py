@@ -123,6 +123,7 @@ def plausible_aspect(aspect: Fraction | None) -> Fraction:
 
 
 def frame_colour(frame: VideoFrame) -> Colour:
+    """The colour tags of a frame."""
     return Colour(
         matrix=_MATRIX_NAMES.get(int(frame.colorspace), "unknown"),
         range=_RANGE_NAMES.get(int(frame.color_range), "unknown"),

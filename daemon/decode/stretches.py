@@ -25,7 +25,7 @@ class Stretches:
     """The runs of frames that are made into pictures in the same way."""
 
     def __init__(self, info: VideoInfo) -> None:
-        self._base = replace(info, stretches=(), size_note="")
+        self._base = replace(info, stretches=(), size_note="", best=None)
         self._key: tuple[object, ...] | None = None
         self._info = self._base
         self._first_aspect: Fraction | None = None
@@ -93,7 +93,7 @@ def best_size(info: VideoInfo, stretches: Sequence[Stretch], frames: int) -> tup
     best = next(stretch.info for stretch in stretches if (stretch.info.width, stretch.info.height) == (width, height))
     small = [(first, last) for stretch, first, last in spans if _is_smaller(stretch.info, best)]
     held = sum(last - first + 1 for first, last in small)
-    found = replace(info, stretches=tuple(stretches))
+    found = replace(info, stretches=tuple(stretches), best=(width, height))
     if not small or held > frames / 2:
         return found, []
     least = min((one.info for one in stretches if _is_smaller(one.info, best)), key=lambda one: one.width * one.height)

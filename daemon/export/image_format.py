@@ -37,5 +37,6 @@ def image_format(output: OutputConfig, info: VideoInfo) -> ImageFormat:
         return ImageFormat("jpg", 8, output.jpeg_quality)
     if output.format == "png8":
         return ImageFormat("png", 8)
-    depth = filters.bits(info, filters.layout_of(info))
+    stretches = [stretch.info for stretch in info.stretches] or [info]
+    depth = max(filters.bits(one, filters.layout_of(one)) for one in stretches)
     return ImageFormat("png", depth, keep_hdr=output.hdr == "keep")

@@ -41,7 +41,7 @@ def facts(
         "score": repr(pick.score),
         "scorer": scorer,
         "hash": pick.hash,
-        "picture": "hdr" if image.keep_hdr and tonemap.is_hdr(info.colour) else "sdr",
+        "picture": "hdr" if image.keep_hdr and tonemap.is_hdr(info.at(pick.frame).colour) else "sdr",
     }
 
 
@@ -93,21 +93,11 @@ def document(
             "reason": info.stream_reason,
             "container": info.container,
             "codec": info.codec,
-            "width": info.width,
-            "height": info.height,
-            "pix_fmt": info.pix_fmt,
-            "bit_depth": info.bit_depth,
             "time_base": str(info.time_base),
             "frame_rate": None if info.frame_rate is None else str(info.frame_rate),
-            "sample_aspect": str(info.sample_aspect),
-            "rotation_degrees": info.rotation_degrees,
-            "flip": info.flip,
-            "colour": {
-                "matrix": info.colour.matrix,
-                "range": info.colour.range,
-                "transfer": info.colour.transfer,
-                "primaries": info.colour.primaries,
-            },
+            **_made_by(info),
+            "stretches": [{"first": one.first, **_made_by(one.info)} for one in info.stretches],
+            "size_note": info.size_note or None,
         },
         "score": {"metric": metric, "lower_better": lower_better, "scorer": scorer},
         "selection": {
@@ -142,6 +132,25 @@ def document(
             }
             for still, pick, evidence in stills
         ],
+    }
+
+
+def _made_by(info: VideoInfo) -> dict[str, Any]:
+    """What decides how frames become pictures."""
+    return {
+        "width": info.width,
+        "height": info.height,
+        "pix_fmt": info.pix_fmt,
+        "bit_depth": info.bit_depth,
+        "sample_aspect": str(info.sample_aspect),
+        "rotation_degrees": info.rotation_degrees,
+        "flip": info.flip,
+        "colour": {
+            "matrix": info.colour.matrix,
+            "range": info.colour.range,
+            "transfer": info.colour.transfer,
+            "primaries": info.colour.primaries,
+        },
     }
 
 

@@ -14,6 +14,7 @@ from daemon.config.schema import Config
 from daemon.decode.damage import DamageError, DecodeReport
 from daemon.decode.frames import decode_frames
 from daemon.decode.probe import probe
+from daemon.decode.stretches import best_size
 from daemon.errors import Kind, ScorerError, VideoError
 from daemon.events import FramesScored, Listener, Progress
 from daemon.inbox.identity import require_readable, require_unchanged
@@ -110,13 +111,18 @@ class VideoScorer:
             raise VideoError(Kind.NO_FRAMES, "the video stream holds no frame that can be decoded")
         # Damage that only the export has shown leaves no sign in a decode with one thread.
         damaged = report.damaged or record.damaged
+        seen, small = best_size(info, report.stretches, report.frames)
         scored = await self._store.frames.end_scoring(
             record.id,
             frames_decoded=report.frames,
             damaged=damaged,
             mixed=report.mixed,
             damage=report.summary() or ("decoders do not agree about its pictures" if damaged else None),
-            reserve=[(first, last, "damaged") for first, last in report.damaged_spans],
+            reserve=[
+                *((first, last, "small") for first, last in small),
+                *((first, last, "damaged") for first, last in report.damaged_spans),
+            ],
+            info=seen if seen.stretches else None,
         )
         job.log.info(
             "video.scored",
@@ -185,6 +191,10 @@ class VideoScorer:
             # A slow decoder fills its batch in its own time; it hangs when not a single frame comes.
             while batch := await stream.take(size):
                 outstanding.append(asyncio.create_task(self._score_batch(job, batch, batcher, scorer)))
+                for picture in (frame.picture for frame in batch if frame.picture is not None):
+                    if picture.nbytes > height * width * 3 * itemsize:
+                        # The film's pictures have grown: fewer fit.
+                        height, width, itemsize = *picture.shape[:2], picture.itemsize
                 if len(outstanding) >= depth:
                     await outstanding[0]
                     outstanding.popleft()

@@ -25,8 +25,8 @@ class ScoreTable:
 
     ``frame`` int64, ``time_s`` float64, ``score`` float64 with NaN where there is none, ``noted`` bool:
     the row carries a note, ``good`` bool: no gate refuses it, ``spared`` bool: its gate lets it in after all good ones,
-    ``reserve`` bool: it is chosen only where nothing better is. ``last_s`` is how long the file says that the last frame
-    is shown; None where it does not.
+    ``reserve`` bool: it is chosen only where nothing better is. ``last_s`` is how long the file says that the last
+    frame is shown; None where it does not.
     """
 
     frame: NDArray[np.int64]
@@ -114,10 +114,12 @@ class Frames:
         mixed: bool,
         damage: str | None,
         reserve: Sequence[tuple[int, int, str]] = (),
+        info: VideoInfo | None = None,
     ) -> int:
         """Every frame is in: drop rows beyond the last, count, and go on to ``scored``.
 
-        ``reserve`` are runs of frames, first and last, that are chosen only where nothing better is, and why.
+        ``reserve`` are runs of frames, first and last, that are chosen only where nothing better is, and why. ``info``
+        is what all of the film has shown of it, where that is more than the probe had found.
         """
         async with self._connection.writing() as db:
             self._connection.require_kept(video_id)
@@ -128,6 +130,14 @@ class Frames:
                 "UPDATE frames SET reserve = ? WHERE video_id = ? AND frame BETWEEN ? AND ?",
                 [(why, video_id, first, last) for first, last, why in reserve],
             )
+            if info is not None:
+                seen = next(
+                    (one.info for one in info.stretches if info.best == (one.info.width, one.info.height)), info
+                )
+                await db.execute(
+                    "UPDATE videos SET info = ?, width = ?, height = ?, pix_fmt = ?, bit_depth = ? WHERE id = ?",
+                    (info_json(info), seen.width, seen.height, seen.pix_fmt, seen.bit_depth, video_id),
+                )
             cursor = await db.execute(
                 "UPDATE videos SET status = 'scored', attempts = 0, retries = 0, retry_at = NULL,"
                 " error_kind = NULL, error = NULL, scored_at = ?, frames_decoded = ?,"
@@ -158,8 +168,8 @@ class Frames:
             "SELECT duration_s FROM frames WHERE video_id = ? ORDER BY frame DESC LIMIT 1", (video_id,)
         ) as cursor:
             last = await cursor.fetchone()
-        columns = (np.concatenate(column) for column in zip(*parts, strict=True))
-        frame, time_s, score, noted, good, spared, reserve = columns
+        whole = (np.concatenate(column) for column in zip(*parts, strict=True))
+        frame, time_s, score, noted, good, spared, reserve = whole
         return ScoreTable(frame, time_s, score, noted, good, spared, reserve, None if last is None else last[0])
 
     async def rows(self, video_id: int, frames: Sequence[int]) -> dict[int, Scored]:

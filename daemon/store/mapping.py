@@ -61,8 +61,9 @@ def info_json(info: VideoInfo) -> str:
     values = _values(info)
     if info.stretches:
         # A stretch is what is different in it.
+        whole = _values(replace(info, size_note="", best=None))
         values["stretches"] = [
-            {"first": stretch.first, **{key: new for key, new in _values(stretch.info).items() if new != values[key]}}
+            {"first": stretch.first, **{key: new for key, new in _values(stretch.info).items() if new != whole[key]}}
             for stretch in info.stretches
         ]
     return json.dumps(values, default=str, sort_keys=True)
@@ -81,13 +82,14 @@ def info_of(text: str | None, path: Path) -> VideoInfo | None:
     values: dict[str, Any] = json.loads(text)
     stretches = values.pop("stretches", [])
     info = _info(values, path)
-    whole = {**values, "size_note": ""}
+    whole = {**values, "size_note": "", "best": None}
     found = [Stretch(changes.pop("first"), _info({**whole, **changes}, path)) for changes in stretches]
     return replace(info, stretches=tuple(found))
 
 
 def _info(stored: dict[str, Any], path: Path) -> VideoInfo:
     values = dict(stored)
+    values["best"] = tuple(values["best"]) if values.get("best") else None
     values["colour"] = Colour(**values["colour"])
     values["origin"] = Origin(**values.get("origin", {}))
     values["streams"] = tuple(
