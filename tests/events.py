@@ -17,13 +17,15 @@ NUMBER = {"type": "number", "minimum": 0}
 
 FACTS: dict[str, dict[str, Any]] = {
     **dict.fromkeys(("action", "address", "codec", "device", "error", "ffmpeg", "file_system", "fix", "folder"), TEXT),
-    **dict.fromkeys(("metric", "path", "pix_fmt", "precision", "reason", "scorer", "target", "task", "thread"), TEXT),
+    **dict.fromkeys(
+        ("metric", "path", "pix_fmt", "precision", "reason", "scorer", "target", "task", "thread", "key"), TEXT
+    ),
     **dict.fromkeys(("to", "version", "video", "stage"), TEXT),
     **dict.fromkeys(("attempts", "frame", "frames", "frames_stored", "frames_total", "leftovers_removed"), COUNT),
     **dict.fromkeys(("queue_bytes", "requested", "chosen", "resumed", "scored", "set_aside", "stills"), COUNT),
     **dict.fromkeys(("batch", "height", "new", "old", "size_bytes", "video_id", "width"), COUNT),
     **dict.fromkeys(("fps", "seconds", "again_every_s", "again_in_s", "paused_s", "watchdog_seconds"), NUMBER),
-    **dict.fromkeys(("lines", "losses", "retry", "stream"), COUNT),
+    **dict.fromkeys(("lines", "losses", "retry", "stream", "files"), COUNT),
     **dict.fromkeys(("corrupt_frames", "damaged_frames", "frameless_packets", "lost_packets", "unread_bytes"), COUNT),
     "unread_s": NUMBER,
     "again": {"const": True},
@@ -36,7 +38,10 @@ FACTS: dict[str, dict[str, Any]] = {
     "status": {"enum": ["queued", "scoring", "scored", "exporting", "done", "failed", "rejected", "missing"]},
     "signal": {"enum": ["SIGINT", "SIGTERM"]},
     "spearman": {"type": ["number", "null"], "minimum": -1, "maximum": 1},
-    **{key: {"type": "array", "items": TEXT} for key in ("changed", "needs_restart", "stages", "tasks", "threads")},
+    **{
+        key: {"type": "array", "items": TEXT}
+        for key in ("changed", "names", "needs_restart", "stages", "tasks", "threads")
+    },
 }
 
 EVENTS: dict[str, str] = {
@@ -85,6 +90,7 @@ EVENTS: dict[str, str] = {
     "watch.limit": "path reason fix",
     "watch.overflow": "path reason fix",
     "watch.unreadable": "path reason",
+    "watch.not_taken": "path files names reason key",
     "watch.unavailable": "path reason",
     "watch.event_lost": "path reason",
     "watch.stuck": "path",
@@ -145,6 +151,7 @@ MEANINGS: dict[str, str] = {
     "watch.limit": "the kernel has no watches left; the folder is polled instead",
     "watch.overflow": "the kernel dropped events; the folder is listed anew",
     "watch.unreadable": "a subfolder that is skipped",
+    "watch.not_taken": "files that are not taken, 20 of their names at most, why, and the key that decides; said once",
     "watch.unavailable": "the watch folder is away; it is tried again",
     "watch.event_lost": "an event that could not be understood; the rescan finds the file",
     "watch.stuck": "a watching thread did not end in time",

@@ -138,7 +138,7 @@ async def _to_the_end(work: Awaitable[None]) -> None:
 
 @app.command()
 def once(
-    files: Annotated[list[Path], typer.Argument(help="video files", metavar="FILE...")],
+    files: Annotated[list[Path], typer.Argument(help="video files, or folders of them", metavar="FILE...")],
     config: ConfigOption = None,
     as_json: JsonOption = False,
     stream: Annotated[
@@ -151,21 +151,29 @@ def once(
     from daemon.cli.live import Bars
     from daemon.cli.render import print_stills
     from daemon.config.load import changed
+    from daemon.inbox.named import named
     from daemon.logs import setup
-    from daemon.observe.reports import summary
+    from daemon.observe.reports import refused, summary
     from daemon.service import foreground
 
     loaded = _load(config)
     if stream is not None:
         loaded = changed(loaded, "decode", {"stream": stream})
     setup.configure(loaded.log.format, "warning" if sys.stderr.isatty() else loaded.log.level)
-    with Bars(enabled=sys.stderr.isatty()) as bars, setup.captured_prints():
-        records, stopped = asyncio.run(foreground.once(loaded, files, bars.update))
-    shown = _with_store(loaded, lambda store: summary(store, records))
+    meant = named(files, loaded.watch)
+    for _, error in meant.refused:
+        print(f"stillwatch: {error.sentence}", file=sys.stderr)
+    for one in meant.left_alone.newest:
+        print(f"stillwatch: {one.path} is not taken: {one.reason} ({one.key})", file=sys.stderr)
+    shown, stopped = [refused(path, error) for path, error in meant.refused], False
+    if meant.files:
+        with Bars(enabled=sys.stderr.isatty()) as bars, setup.captured_prints():
+            records, stopped = asyncio.run(foreground.once(loaded, meant.files, bars.update))
+        shown = [*_with_store(loaded, lambda store: summary(store, records)), *shown]
     if as_json:
         _print_json(shown)
     else:
-        print_stills(shown)
+        print_stills([video for video in shown if video["id"] is not None])
     if stopped:
         raise typer.Exit(130)
     raise typer.Exit(0 if all(one["ok"] for one in shown) else 1)
@@ -236,9 +244,19 @@ def list_videos(
 ) -> None:
     """The videos that are known."""
     from daemon.cli.render import print_list
+    from daemon.observe.reports import not_taken
 
-    rows = _with_store(_load(config), lambda store: store.queries.videos(limit))
-    _print_json(rows) if as_json else print_list(rows)
+    loaded = _load(config)
+    rows = _with_store(loaded, lambda store: store.queries.videos(limit))
+    left = not_taken(loaded.database.path)
+    if not as_json:
+        print_list(rows, left)
+        return
+    alone = [
+        {"id": None, "path": one["path"], "status": "not_taken", "error": one["reason"], "key": one["key"]}
+        for one in left["newest"]
+    ]
+    _print_json([*rows, *alone])
 
 
 @app.command()

@@ -79,7 +79,19 @@ def status_lines(state: dict[str, Any], now: datetime) -> list[str]:
     lines += [
         f"  {_status(row['status'])} {escape(_short(row['path']))}{_because(row['error'])}" for row in state["errors"]
     ]
-    return lines
+    return lines + not_taken_lines(state.get("not_taken"))
+
+
+def not_taken_lines(left: dict[str, Any] | None) -> list[str]:
+    """What is left alone in the watch folder, as rich markup: the newest, and how many there are."""
+    if left is None:
+        return []
+    lines = [
+        f"  not taken {escape(_short(one['path']))} ({escape(one['reason'])}; {escape(one['key'])})"
+        for one in left["newest"]
+    ]
+    more = left["files"] - len(left["newest"])
+    return [*lines, f"  and {more} more files not taken"] if more else lines
 
 
 def _how_far(row: dict[str, Any], now: datetime) -> str:
@@ -96,8 +108,8 @@ def _how_far(row: dict[str, Any], now: datetime) -> str:
     return ", ".join(parts)
 
 
-def print_list(rows: Sequence[ListedVideo]) -> None:
-    """One line per video."""
+def print_list(rows: Sequence[ListedVideo], left: dict[str, Any] | None = None) -> None:
+    """One line per video, then what is left alone in the watch folder."""
     table = Table(box=None, pad_edge=False)
     for column in ("id", "frames", "stills"):
         table.add_column(column, justify="right")
@@ -107,7 +119,10 @@ def print_list(rows: Sequence[ListedVideo]) -> None:
         frames = "" if row["frames_decoded"] is None else str(row["frames_decoded"])
         name = escape(_short(row["path"])) + _because(row["error"])
         table.add_row(str(row["id"]), frames, str(row["stills"]), _status(row["status"]), name)
-    _console().print(table)
+    console = _console()
+    console.print(table)
+    for line in not_taken_lines(left):
+        console.print(line)
 
 
 def print_detail(video: dict[str, Any]) -> None:
@@ -130,6 +145,8 @@ def print_detail(video: dict[str, Any]) -> None:
             )
         for note, frames in video["notes"].items():
             console.print(f"  {frames} frames without a usable score: {escape(note)}")
+    for companion in video.get("companions", []):
+        console.print(f"  companion {escape(_short(companion))}")
     if (source := video["source"]) is not None:
         console.print(f"  source {source['state']} {source['at']}{_because(source['reason'])}")
     if video["shots"]:
