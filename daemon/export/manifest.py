@@ -42,6 +42,8 @@ def facts(
         "scorer": scorer,
         "hash": pick.hash,
         "picture": "hdr" if image.keep_hdr and tonemap.is_hdr(info.colour) else "sdr",
+        "rules": str(info.rules),
+        **({"colours": info.colours_lost} if info.colours_lost else {}),
     }
 
 
@@ -102,6 +104,10 @@ def document(
             "sample_aspect": str(info.sample_aspect),
             "rotation_degrees": info.rotation_degrees,
             "flip": info.flip,
+            "crop": asdict(info.crop),
+            "ground": info.ground or None,
+            "rules": info.rules,
+            "colours_lost": info.colours_lost or None,
             "colour": {
                 "matrix": info.colour.matrix,
                 "range": info.colour.range,
