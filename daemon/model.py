@@ -123,6 +123,16 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class Crop:
+    """Rows and columns that the container leaves out at each edge of a decoded frame."""
+
+    top: int = 0
+    bottom: int = 0
+    left: int = 0
+    right: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class VideoInfo:
     """What a probe found: the one stream that is used, and how its frames become pictures.
 
@@ -133,6 +143,9 @@ class VideoInfo:
     ``stream_asked`` is ``decode.stream`` at the probe, and ``stream_reason`` says why this one is used.
     Width and all else describe the first frame; ``stretches`` is empty where they hold for all frames.
     ``best`` is the size that the film is judged by where that changes, and ``size_note`` says so in a sentence.
+    ``rules`` is the version of the rules for pictures (``daemon.media.rules``), ``ground`` what alpha is laid over:
+    ``light``, ``dark``, or "" where there is none. ``decoder`` names FFmpeg's decoder where it is not the codec's
+    usual one. ``colours_lost`` says in a sentence why the picture's true colours cannot be made, else it is "".
     """
 
     path: Path
@@ -159,6 +172,11 @@ class VideoInfo:
     stretches: tuple[Stretch, ...] = ()
     size_note: str = ""
     best: tuple[int, int] | None = None
+    rules: int = 1
+    crop: Crop = Crop()
+    ground: str = ""
+    decoder: str = ""
+    colours_lost: str = ""
 
     def at(self, frame: int) -> VideoInfo:
         """The properties of the stretch that a frame lies in."""

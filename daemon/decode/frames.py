@@ -96,7 +96,8 @@ def _one_pass(
         stream = container.streams[info.stream_index]
         if not isinstance(stream, VideoStream):
             raise VideoError(Kind.CHANGED, f"stream {info.stream_index} is no video any more: the file was changed")
-        for ordinal, raw in enumerate(decoded_frames(container, stream, config, report, single_thread=single_thread)):
+        raws = decoded_frames(container, stream, config, report, single_thread=single_thread, decoder=info.decoder)
+        for ordinal, raw in enumerate(raws):
             if last is not None and ordinal > last:
                 return
             report.frames = ordinal + 1

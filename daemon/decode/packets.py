@@ -36,16 +36,19 @@ def decoded_frames(
     report: DecodeReport,
     *,
     single_thread: bool,
+    decoder: str = "",
 ) -> Iterator[VideoFrame]:
     """All frames of the stream, the flushed ones included; signs of damage go to ``report``.
+
+    ``decoder`` is the name of FFmpeg's decoder where it is not the codec's usual one.
 
     With ``single_thread`` False the first sign of damage raises DamageError, and a change of the sample aspect
     PictureChangeError.
     """
-    context = stream.codec_context
+    context = _opened_by(decoder, stream) if decoder else stream.codec_context
     # Without `unaligned` a crop on the left is rounded away, but not by the command line of FFmpeg 9.
     context.options = {"max_pixels": str(config.max_pixels), "flags": "+unaligned"}
-    stream.thread_type = "NONE" if single_thread else "AUTO"
+    context.thread_type = "NONE" if single_thread else "AUTO"
     context.thread_count = 1 if single_thread else config.threads
     context.copy_opaque = single_thread
     with ERRORS.watching(any_thread=not single_thread) as lines:
@@ -113,6 +116,12 @@ class _CodedAspects:
         if packet is None:
             return self._aspects[0] if self._aspects else None
         return self._aspects[max(bisect_right(self._from, packet) - 1, 0)]
+
+
+def _opened_by(decoder: str, stream: VideoStream) -> Any:
+    context: Any = av.CodecContext.create(decoder, "r")
+    context.extradata = stream.codec_context.extradata
+    return context
 
 
 class _DamageSigns:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from daemon.config.score import DecodeConfig
+from daemon.decode.alpha import alpha_decoder, ground_of
+from daemon.decode.colour import colour_of, colours_lost, told_by
 from daemon.decode.container import opened
 from daemon.decode.damage import DecodeReport
 from daemon.decode.headers import counted, is_encrypted, streams_of
@@ -20,22 +24,12 @@ from daemon.decode.origin import origin_of
 from daemon.decode.packets import decoded_frames
 from daemon.decode.picture import bit_depth, refuse_large_pictures
 from daemon.decode.streams import choose, protected, rivals
+from daemon.decode.track_header import TrackHeader, track_header
 from daemon.errors import Kind, VideoError
-from daemon.model import Colour, VideoInfo
+from daemon.media.alpha import has_alpha
+from daemon.media.rules import FIRST_RULES, PICTURE_RULES
+from daemon.model import VideoInfo
 
-_MATRIX_NAMES = {
-    0: "gbr", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m",
-    9: "bt2020nc", 10: "bt2020c",
-}  # fmt: skip
-_RANGE_NAMES = {1: "limited", 2: "full"}
-_TRANSFER_NAMES = {
-    1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte240m", 8: "linear", 13: "iec61966-2-1",
-    14: "bt2020-10", 15: "bt2020-12", 16: "smpte2084", 18: "arib-std-b67",
-}  # fmt: skip
-_PRIMARIES_NAMES = {
-    1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m",
-    9: "bt2020", 11: "smpte431", 12: "smpte432",
-}  # fmt: skip
 _ORIENTATIONS = {
     (1, 0, 0, 1): (0, False),
     (0, 1, -1, 0): (90, False),
@@ -49,8 +43,8 @@ _ORIENTATIONS = {
 """Cells a, b, c, d of a display matrix to clockwise degrees and a horizontal mirror before them."""
 
 
-def probe(path: Path, config: DecodeConfig) -> VideoInfo:
-    """Open the file, choose its stream and decode one frame.
+def probe(path: Path, config: DecodeConfig, rules: int = PICTURE_RULES) -> VideoInfo:
+    """Open the file, choose its stream and decode one frame; ``rules`` is the version of those for pictures.
 
     Raises VideoError: NOT_A_VIDEO, NO_VIDEO_STREAM, PROTECTED, NO_DECODER, NO_FRAMES, TOO_LARGE, MISSING, UNREADABLE,
     UNSAFE_NAME.
@@ -66,13 +60,27 @@ def probe(path: Path, config: DecodeConfig) -> VideoInfo:
         assert isinstance(stream, VideoStream)
         if stream.width * stream.height > config.max_pixels:
             raise _too_large(f"{stream.width}x{stream.height}", config)
+        told = told_by(stream.codec_context, rules)
+        header = _header(path, container, stream, rules)
+        decoder = alpha_decoder(stream.codec_context.name) if header.alpha else ""
         report = DecodeReport()
-        first = next(decoded_frames(container, stream, config, report, single_thread=True), None)
+        frames = decoded_frames(container, stream, config, report, single_thread=True, decoder=decoder)
+        first = next(frames, None)
         if first is None:
             raise _no_frame(report.first_error or "it is empty", config)
-        info = _describe(path, container, stream, first)
+        vision, deep = header.dolby_vision, bit_depth(first) > 8
+        info = replace(
+            _describe(path, container, stream, first),
+            colour=colour_of(first, told, rules, deep=deep, dolby_vision=vision),
+            rules=rules,
+            crop=header.crop,
+            decoder=decoder,
+            colours_lost="" if rules == FIRST_RULES else colours_lost(first, vision),
+        )
         origin = origin_of(container, choice.index)
-    refuse_large_pictures(first, info, config)
+        refuse_large_pictures(first, info, config)
+        if rules > FIRST_RULES and has_alpha(info.pix_fmt):
+            info = replace(info, ground=ground_of(chain([first], frames)))
     return replace(info, streams=streams, stream_asked=config.stream, stream_reason=choice.reason, origin=origin)
 
 
@@ -111,8 +119,15 @@ def _describe(path: Path, container: InputContainer, stream: VideoStream, first:
         sample_aspect=plausible_aspect(stream.sample_aspect_ratio),
         rotation_degrees=rotation,
         flip=flip,
-        colour=frame_colour(first),
     )
+
+
+def _header(path: Path, container: InputContainer, stream: VideoStream, rules: int) -> TrackHeader:
+    """What the container says of the stream; the first rules did not ask for it."""
+    films = [one.index for one in container.streams.video if not one.disposition & av.stream.Disposition.attached_pic]
+    if rules == FIRST_RULES or stream.index not in films:
+        return TrackHeader()
+    return track_header(path, container.format.name, stream.id, films.index(stream.index))
 
 
 def plausible_aspect(aspect: Fraction | None) -> Fraction:
@@ -120,16 +135,6 @@ def plausible_aspect(aspect: Fraction | None) -> Fraction:
     if aspect is None or not Fraction(1, 10) <= aspect <= 10:
         return Fraction(1)
     return Fraction(aspect)
-
-
-def frame_colour(frame: VideoFrame) -> Colour:
-    """The colour tags of a frame."""
-    return Colour(
-        matrix=_MATRIX_NAMES.get(int(frame.colorspace), "unknown"),
-        range=_RANGE_NAMES.get(int(frame.color_range), "unknown"),
-        transfer=_TRANSFER_NAMES.get(int(frame.color_trc), "unknown"),
-        primaries=_PRIMARIES_NAMES.get(int(frame.color_primaries), "unknown"),
-    )
 
 
 def orientation(frame: VideoFrame) -> tuple[int, bool]:

@@ -8,9 +8,11 @@ from fractions import Fraction
 
 from av.video.frame import VideoFrame
 
+from daemon.decode.colour import colour_of
 from daemon.decode.picture import bit_depth
-from daemon.decode.probe import frame_colour, orientation, plausible_aspect
-from daemon.model import Stretch, VideoInfo
+from daemon.decode.probe import orientation, plausible_aspect
+from daemon.media.rules import FIRST_RULES
+from daemon.model import Colour, Stretch, VideoInfo
 
 SMALLER = 0.9
 """A stretch is small when its frames have less than this share of the pixels of the best size."""
@@ -44,7 +46,8 @@ class Stretches:
     def info_of(self, ordinal: int, raw: VideoFrame, coded_aspect: Fraction | None) -> VideoInfo:
         """The film's properties as they are for this frame. ``coded_aspect`` is the sample aspect in the stream.
 
-        What a container says of all frames (aspect, tags) holds for as long as the stream says what it said first.
+        What a container says of all frames (aspect, tags) holds for as long as the stream says what it said first. By
+        the first rules for pictures all but the layout is that of the first frame.
         """
         tags = (int(raw.colorspace), int(raw.color_range), int(raw.color_trc), int(raw.color_primaries))
         key = (raw.width, raw.height, raw.format.name, tags, orientation(raw), coded_aspect)
@@ -60,13 +63,14 @@ class Stretches:
             height=raw.height,
             pix_fmt=raw.format.name,
             bit_depth=bit_depth(raw),
-            rotation_degrees=rotation,
-            flip=flip,
         )
-        if coded_aspect != self._first_aspect:
+        by_first_rules = self._base.rules == FIRST_RULES
+        if not by_first_rules:
+            info = replace(info, rotation_degrees=rotation, flip=flip)
+        if not by_first_rules and coded_aspect != self._first_aspect:
             info = replace(info, sample_aspect=plausible_aspect(coded_aspect))
-        if tags != self._first_tags:
-            info = replace(info, colour=frame_colour(raw))
+        if not by_first_rules and tags != self._first_tags:
+            info = replace(info, colour=colour_of(raw, Colour(), info.rules, deep=info.bit_depth > 8))
         self._info = info
         self.mixed = self.mixed or info != self._base
         if len(self._found) < STRETCHES_KEPT:

@@ -42,6 +42,8 @@ def facts(
         "scorer": scorer,
         "hash": pick.hash,
         "picture": "hdr" if image.keep_hdr and tonemap.is_hdr(info.at(pick.frame).colour) else "sdr",
+        "rules": str(info.rules),
+        **({"colours": info.colours_lost} if info.colours_lost else {}),
     }
 
 
@@ -98,6 +100,9 @@ def document(
             **_made_by(info),
             "stretches": [{"first": one.first, **_made_by(one.info)} for one in info.stretches],
             "size_note": info.size_note or None,
+            "ground": info.ground or None,
+            "rules": info.rules,
+            "colours_lost": info.colours_lost or None,
         },
         "score": {"metric": metric, "lower_better": lower_better, "scorer": scorer},
         "selection": {
@@ -145,6 +150,7 @@ def _made_by(info: VideoInfo) -> dict[str, Any]:
         "sample_aspect": str(info.sample_aspect),
         "rotation_degrees": info.rotation_degrees,
         "flip": info.flip,
+        "crop": asdict(info.crop),
         "colour": {
             "matrix": info.colour.matrix,
             "range": info.colour.range,

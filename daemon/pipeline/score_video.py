@@ -20,6 +20,7 @@ from daemon.events import FramesScored, Listener, Progress
 from daemon.inbox.identity import require_readable, require_unchanged
 from daemon.job import VideoJob
 from daemon.media import filters
+from daemon.media.rules import scored_by
 from daemon.model import Frame, Outcome, Scored, VideoInfo
 from daemon.runtime.stall import run_in_abandonable_thread, with_stall_timeout
 from daemon.runtime.stream import ThreadStream
@@ -79,9 +80,8 @@ class VideoScorer:
         record, scorer = job.record, batcher.scorer
         await require_unchanged(record.file, job.stall_seconds)
         info = await self._probe(job)
-        known = await self._store.frames.begin_scoring(
-            record.id, info, scorer.metric, scorer.lower_better, scorer.identity
-        )
+        identity = scored_by(scorer.identity, info.rules)
+        known = await self._store.frames.begin_scoring(record.id, info, scorer.metric, scorer.lower_better, identity)
         job.log.info(
             "video.started",
             codec=info.codec,
@@ -90,10 +90,12 @@ class VideoScorer:
             pix_fmt=info.pix_fmt,
             frames_total=info.frames_estimate,
             frames_stored=len(known),
-            scorer=scorer.identity,
+            scorer=identity,
         )
         if info.rivals:
             job.log.info("video.stream_chosen", stream=info.stream_index, reason=info.stream_reason)
+        if info.colours_lost:
+            job.log.warning("video.colours_lost", reason=info.colours_lost)
         if record.attempts > 1:
             self._suspects.add(record.id)
         try:

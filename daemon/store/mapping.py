@@ -10,7 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from daemon.model import Colour, FileIdentity, Origin, Status, StreamInfo, Stretch, VideoInfo, VideoRecord
+from daemon.model import Colour, Crop, FileIdentity, Origin, Status, StreamInfo, Stretch, VideoInfo, VideoRecord
 
 
 def path_value(path: Path) -> str | bytes:
@@ -91,6 +91,7 @@ def _info(stored: dict[str, Any], path: Path) -> VideoInfo:
     values = dict(stored)
     values["best"] = tuple(values["best"]) if values.get("best") else None
     values["colour"] = Colour(**values["colour"])
+    values["crop"] = Crop(**values.get("crop", {}))
     values["origin"] = Origin(**values.get("origin", {}))
     values["streams"] = tuple(
         StreamInfo(**{**stream, "disposition": tuple(stream["disposition"])}) for stream in values.get("streams", [])
