@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+# Test files that run side by side: most of them wait for daemons. In their order, which has the longest first.
+WORKERS ?= 2
 
 .PHONY: demo run bench selection-bench film-bench test test-systemd test-fresh test-container test-all soak lint format config clean
 
@@ -24,7 +26,8 @@ film-bench: $(STAMP)  ## strategies beside others on real films; FILMS, TRUTH, S
 		$(if $(SHEETS),--sheets $(SHEETS)) $(if $(CACHE),--cache $(CACHE))
 
 test: $(STAMP) lint   ## lint, types and the fast tests
-	$(BIN)/python -m pytest -m "not slow and not systemd and not fresh and not container"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
+		-m "not slow and not systemd and not fresh and not container"
 
 test-systemd: $(STAMP)    ## the unit under a real systemd in a container: needs root and systemd-nspawn
 	$(BIN)/python -m pytest -m systemd tests/acceptance

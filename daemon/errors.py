@@ -11,6 +11,8 @@ class Kind(StrEnum):
     EMPTY = "empty"
     NOT_A_VIDEO = "not_a_video"
     NO_VIDEO_STREAM = "no_video_stream"
+    PROTECTED = "protected"
+    NO_DECODER = "no_decoder"
     NO_FRAMES = "no_frames"
     TOO_LARGE = "too_large"
     UNSAFE_NAME = "unsafe_name"
@@ -59,6 +61,8 @@ _REJECTS = frozenset(
         Kind.EMPTY,
         Kind.NOT_A_VIDEO,
         Kind.NO_VIDEO_STREAM,
+        Kind.PROTECTED,
+        Kind.NO_DECODER,
         Kind.NO_FRAMES,
         Kind.TOO_LARGE,
         Kind.UNSAFE_NAME,

@@ -68,7 +68,24 @@ class Ended:
     stills: tuple[Still, ...] = ()
 
 
-Event = Taken | Progress | FramesScored | Heartbeat | Left | Ended
+@dataclass(frozen=True, slots=True)
+class FileLeftAlone:
+    """A file in the watch folder that is not taken: its path, why, and the configuration key that decides."""
+
+    path: str
+    reason: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class FilesLeftAlone:
+    """What is in the watch folder and is not taken: how many files, and the newest of them."""
+
+    files: int
+    newest: tuple[FileLeftAlone, ...]
+
+
+Event = Taken | Progress | FramesScored | Heartbeat | Left | Ended | FilesLeftAlone
 
 Listener = Callable[[Event], None]
 """Must be quick and must not raise: it is called in the middle of the work."""

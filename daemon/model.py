@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
@@ -69,13 +71,81 @@ class Colour:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamInfo:
+    """One stream of a file, as its header describes it; None and "" where that says nothing.
+
+    ``index`` is absolute, ``kind`` video, audio, subtitle, data or attachment. ``codec`` is the codec's name, or its
+    tag where no decoder is known. ``disposition`` holds FFmpeg's words for what the stream is for. ``counted`` says
+    that ``frames`` was found by reading packets, possibly of the file's beginning only. ``programme`` is the TV
+    programme that the stream belongs to.
+    """
+
+    index: int
+    kind: str
+    codec: str
+    decodable: bool = True
+    width: int = 0
+    height: int = 0
+    frames: int | None = None
+    counted: bool = False
+    duration_s: float | None = None
+    bit_rate: int | None = None
+    language: str = ""
+    title: str = ""
+    disposition: tuple[str, ...] = ()
+    programme: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a film comes from, by its own tags; "" where they say nothing.
+
+    ``captured_at`` is the time of the film's first moment, ISO 8601: with the camera's offset where the file has it,
+    else in UTC. ``location`` is ISO 6709 as written (``+52.5200+013.4050/``), ``timecode`` SMPTE (``01:00:00:00``).
+    """
+
+    captured_at: str = ""
+    location: str = ""
+    timecode: str = ""
+    maker: str = ""
+    model: str = ""
+    title: str = ""
+
+    def captured_after(self, time_s: float) -> str | None:
+        """When a moment of the film was captured, ISO 8601 to the millisecond; None where the start is not known."""
+        if not self.captured_at:
+            return None
+        try:
+            moment = datetime.fromisoformat(self.captured_at) + timedelta(seconds=time_s)
+        except OverflowError:
+            return None
+        return moment.isoformat(timespec="milliseconds")
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """Rows and columns that the container leaves out at each edge of a decoded frame."""
+
+    top: int = 0
+    bottom: int = 0
+    left: int = 0
+    right: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class VideoInfo:
     """What a probe found: the one stream that is used, and how its frames become pictures.
 
     ``stream_index`` is absolute. ``width`` and ``height`` are the decoded size, ``rotation_degrees``
     is the clockwise turn (0, 90, 180, 270) that makes the picture upright, after the mirror ``flip``.
     ``frames_estimate`` is a hint for progress (0: unknown), never a promise. ``start_s`` is the
-    container's start time in seconds; times are counted from it.
+    container's start time in seconds; times are counted from it. ``streams`` are all streams of the file,
+    ``stream_asked`` is ``decode.stream`` at the probe, and ``stream_reason`` says why this one is used.
+    Width and all else describe the first frame; ``stretches`` is empty where they hold for all frames.
+    ``best`` is the size that the film is judged by where that changes, and ``size_note`` says so in a sentence.
+    ``rules`` is the version of the rules for pictures (``daemon.media.rules``), ``ground`` what alpha is laid over:
+    ``light``, ``dark``, or "" where there is none. ``decoder`` names FFmpeg's decoder where it is not the codec's
+    usual one. ``colours_lost`` says in a sentence why the picture's true colours cannot be made, else it is "".
     """
 
     path: Path
@@ -95,6 +165,39 @@ class VideoInfo:
     rotation_degrees: int = 0
     flip: bool = False
     colour: Colour = Colour()
+    streams: tuple[StreamInfo, ...] = ()
+    stream_asked: str = "auto"
+    stream_reason: str = ""
+    origin: Origin = Origin()
+    stretches: tuple[Stretch, ...] = ()
+    size_note: str = ""
+    best: tuple[int, int] | None = None
+    rules: int = 1
+    crop: Crop = Crop()
+    ground: str = ""
+    decoder: str = ""
+    colours_lost: str = ""
+
+    def at(self, frame: int) -> VideoInfo:
+        """The properties of the stretch that a frame lies in."""
+        if not self.stretches:
+            return self
+        after = bisect_right(self.stretches, frame, key=lambda stretch: stretch.first)
+        return self.stretches[max(after - 1, 0)].info
+
+    @property
+    def rivals(self) -> bool:
+        """Whether the file has other video streams than the one that is used, covers left out."""
+        films = [one for one in self.streams if one.kind == "video" and "attached_pic" not in one.disposition]
+        return len(films) > 1
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A run of frames from ``first`` on, and the film's properties as they are there."""
+
+    first: int
+    info: VideoInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +207,8 @@ class Frame:
     ``index`` is the 0-based decode ordinal. ``hash`` is the hex SHA-1 of the unpadded planes in the
     native pixel format. ``picture`` is None when the frame's stored score is to be kept.
     ``corrupt`` is the decoder's own word that parts of the frame are made up. ``features`` is the record that
-    was measured of the picture.
+    was measured of the picture. ``pts`` is the file's own, ``time_s`` the film's time in seconds, which goes on where
+    the file's clock starts anew; ``duration_s`` is how long the file says that the frame is shown.
     """
 
     index: int
@@ -114,6 +218,7 @@ class Frame:
     picture: Picture | None
     corrupt: bool = False
     features: bytes | None = None
+    duration_s: float | None = None
 
     @property
     def nbytes(self) -> int:
@@ -140,6 +245,7 @@ class Scored:
     note: str | None
     hash: str
     features: bytes | None = None
+    duration_s: float | None = None
 
 
 class ShotKind(StrEnum):
@@ -241,3 +347,4 @@ class VideoRecord:
     error: str | None
     attempts: int
     retries: int = 0
+    damage: str | None = None

@@ -17,13 +17,17 @@ NUMBER = {"type": "number", "minimum": 0}
 
 FACTS: dict[str, dict[str, Any]] = {
     **dict.fromkeys(("action", "address", "codec", "device", "error", "ffmpeg", "file_system", "fix", "folder"), TEXT),
-    **dict.fromkeys(("metric", "path", "pix_fmt", "precision", "reason", "scorer", "target", "task", "thread"), TEXT),
+    **dict.fromkeys(
+        ("metric", "path", "pix_fmt", "precision", "reason", "scorer", "target", "task", "thread", "key"), TEXT
+    ),
     **dict.fromkeys(("to", "version", "video", "stage"), TEXT),
     **dict.fromkeys(("attempts", "frame", "frames", "frames_stored", "frames_total", "leftovers_removed"), COUNT),
     **dict.fromkeys(("queue_bytes", "requested", "chosen", "resumed", "scored", "set_aside", "stills"), COUNT),
     **dict.fromkeys(("batch", "height", "new", "old", "size_bytes", "video_id", "width"), COUNT),
     **dict.fromkeys(("fps", "seconds", "again_every_s", "again_in_s", "paused_s", "watchdog_seconds"), NUMBER),
-    **dict.fromkeys(("lines", "losses", "retry"), COUNT),
+    **dict.fromkeys(("lines", "losses", "retry", "stream", "files"), COUNT),
+    **dict.fromkeys(("corrupt_frames", "damaged_frames", "frameless_packets", "lost_packets", "unread_bytes"), COUNT),
+    "unread_s": NUMBER,
     "again": {"const": True},
     "damaged": {"type": "boolean"},
     "error_kind": {"type": "string", "pattern": "^[a-z_]+$"},
@@ -34,7 +38,10 @@ FACTS: dict[str, dict[str, Any]] = {
     "status": {"enum": ["queued", "scoring", "scored", "exporting", "done", "failed", "rejected", "missing"]},
     "signal": {"enum": ["SIGINT", "SIGTERM"]},
     "spearman": {"type": ["number", "null"], "minimum": -1, "maximum": 1},
-    **{key: {"type": "array", "items": TEXT} for key in ("changed", "needs_restart", "stages", "tasks", "threads")},
+    **{
+        key: {"type": "array", "items": TEXT}
+        for key in ("changed", "names", "needs_restart", "stages", "tasks", "threads")
+    },
 }
 
 EVENTS: dict[str, str] = {
@@ -62,9 +69,11 @@ EVENTS: dict[str, str] = {
     "video.queued": "video video_id size_bytes again?",
     "video.known": "video video_id status",
     "video.started": "video video_id codec width height pix_fmt frames_total frames_stored scorer",
+    "video.stream_chosen": "video video_id stream reason",
     "video.progress": "video video_id frame frames_total fps eta_s queue_bytes batch",
     "video.features_missing": "video video_id",
-    "video.scored": "video video_id frames scored damaged",
+    "video.scored": "video video_id frames scored damaged unread_bytes unread_s lost_packets frameless_packets"
+    " corrupt_frames damaged_frames",
     "video.refined": "video video_id scorer frames scored",
     "video.selected": "video video_id requested chosen shortfall",
     "video.done": "video video_id stills shortfall",
@@ -72,6 +81,7 @@ EVENTS: dict[str, str] = {
     "video.failed": "video video_id error_kind error",
     "video.rejected": "video video_id error_kind error",
     "video.damaged": "video video_id reason action",
+    "video.colours_lost": "video video_id reason",
     "video.crashed": "video video_id",
     "decode.stuck": "video video_id",
     "export.batch": "video video_id frames method",
@@ -81,6 +91,7 @@ EVENTS: dict[str, str] = {
     "watch.limit": "path reason fix",
     "watch.overflow": "path reason fix",
     "watch.unreadable": "path reason",
+    "watch.not_taken": "path files names reason key",
     "watch.unavailable": "path reason",
     "watch.event_lost": "path reason",
     "watch.stuck": "path",
@@ -121,9 +132,10 @@ MEANINGS: dict[str, str] = {
     "video.queued": "taken; `again`: it was missing, or had failed before",
     "video.known": "dropped again or moved: the content is known, and there is nothing to do",
     "video.started": "what the probe found, and how many frames are scored already",
+    "video.stream_chosen": "the file has several video streams; which is used, why, and what the others are",
     "video.progress": "at most every `log.progress_seconds`; the total is an estimate",
     "video.features_missing": "scored by an older version: chosen by score and gap alone",
-    "video.scored": "every frame is stored; how many of them have a score",
+    "video.scored": "every frame is stored; how many of them have a score, and what was lost or damaged",
     "video.refined": "the shortlist has scores of the second metric; how many of them are new",
     "video.selected": "how many frames were chosen, and the shortfall",
     "video.done": "stills published and committed",
@@ -131,6 +143,7 @@ MEANINGS: dict[str, str] = {
     "video.failed": "something went wrong; `stillwatch retry` may help",
     "video.rejected": "not a video that stillwatch takes",
     "video.damaged": "the first sign of damage, and what is done about it",
+    "video.colours_lost": "the film's true colours cannot be made, and why; it is scored and exported as it is",
     "video.crashed": "an error that was not foreseen, with its traceback; `video.failed` follows",
     "decode.stuck": "a decoder did not end in time",
     "export.batch": "stills made and proven",
@@ -140,6 +153,7 @@ MEANINGS: dict[str, str] = {
     "watch.limit": "the kernel has no watches left; the folder is polled instead",
     "watch.overflow": "the kernel dropped events; the folder is listed anew",
     "watch.unreadable": "a subfolder that is skipped",
+    "watch.not_taken": "files that are not taken, 20 of their names at most, why, and the key that decides; said once",
     "watch.unavailable": "the watch folder is away; it is tried again",
     "watch.event_lost": "an event that could not be understood; the rescan finds the file",
     "watch.stuck": "a watching thread did not end in time",

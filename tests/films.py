@@ -6,8 +6,11 @@ read from a still of any size. Below it is moving texture, so that frames differ
 
 from __future__ import annotations
 
+import atexit
+import functools
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -115,8 +118,24 @@ def remux(source: Path, target: Path, *arguments: str, before: Sequence[str] = (
 
 
 def noise(path: Path, size: str = "1280x720", seconds: int = 10) -> Path:
-    """Moving noise at 30 frames a second, made fast and slow to score: work enough to be interrupted or measured."""
+    """Moving noise at 30 frames a second, slow to score: work enough to be interrupted or measured."""
+    shutil.copyfile(_noise(path.suffix, size, seconds), path)
+    return path
+
+
+@functools.cache
+def _noise(suffix: str, size: str, seconds: int) -> Path:
+    """The same film for every test of a run: encoding it takes longer than many a test."""
+    path = Path(_kept().name) / f"noise-{size}-{seconds}{suffix}"
     source = f"testsrc2=size={size}:rate=30:duration={seconds},noise=alls=12:allf=t"
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", source]
     subprocess.run([*command, "-c:v", "libx264", "-preset", "ultrafast", "-g", "30", "-y", str(path)], check=True)
     return path
+
+
+@functools.cache
+def _kept() -> tempfile.TemporaryDirectory[str]:
+    """A folder that is there until the run ends."""
+    folder = tempfile.TemporaryDirectory(prefix="films-")
+    atexit.register(folder.cleanup)
+    return folder

@@ -58,15 +58,23 @@ def footage() -> list[Path]:
 
 
 def run(folder: Path, clips: Sequence[Path]) -> int:
-    """Start the daemon on a fresh scratch folder, drop the clips in, wait, print; returns the exit code."""
+    """Start the daemon on a fresh scratch folder, drop the clips in, wait, print; returns the exit code.
+
+    Raises StillwatchError when a clip is not there or the folder cannot be used.
+    """
     sources = list(clips) or footage()
+    for clip in sources:
+        if not clip.is_file():
+            raise StillwatchError(Kind.NOT_FOUND, f"{clip} is not a file: name a video")
     _forget_environment()
     scratch = Path(os.path.abspath(folder))
     config_file = _prepare(scratch)
     console = Console(stderr=True, highlight=False)
     console.print(f"starting the daemon on {scratch / 'inbox'} (its log: {scratch / 'daemon.log'})")
     with (scratch / "daemon.log").open("wb") as written, (scratch / "daemon.log").open("rb") as log:
-        daemon = subprocess.Popen([sys.executable, "-m", "daemon", "run", "--config", str(config_file)], stderr=written)
+        # -P: whatever lies in this folder under the name of a module is not meant.
+        command = [sys.executable, "-P", "-m", "daemon", "run", "--config", str(config_file)]
+        daemon = subprocess.Popen(command, stderr=written)
         try:
             _await_ready(daemon, log)
             for source in sources:
@@ -89,9 +97,14 @@ def _forget_environment() -> None:
 
 def _prepare(scratch: Path) -> Path:
     """A clean scratch folder; only what an earlier demo made is removed."""
-    scratch.mkdir(parents=True, exist_ok=True)
+    try:
+        scratch.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StillwatchError(
+            Kind.CONFIG, f"{scratch} cannot be made ({error.strerror}): name another folder with --folder"
+        ) from error
     config_file = scratch / "config.yaml"
-    if any(scratch.iterdir()) and not config_file.exists():
+    if any(scratch.iterdir()) and not _is_of_a_demo(config_file):
         raise StillwatchError(Kind.CONFIG, f"{scratch} holds other things: name an empty folder with --folder")
     for name in ("inbox", "stills"):
         shutil.rmtree(scratch / name, ignore_errors=True)
@@ -100,6 +113,15 @@ def _prepare(scratch: Path) -> Path:
     (scratch / "inbox").mkdir()
     config_file.write_text(yaml.safe_dump(SETTINGS, sort_keys=False), encoding="utf-8")
     return config_file
+
+
+def _is_of_a_demo(config_file: Path) -> bool:
+    """Whether a demo has written the file: anybody else's inbox and stills would be deleted."""
+    try:
+        settings: object = yaml.safe_load(config_file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return False
+    return settings == SETTINGS
 
 
 def _await_ready(daemon: subprocess.Popen[bytes], log: IO[bytes]) -> None:

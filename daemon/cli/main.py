@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
@@ -34,8 +35,8 @@ app = typer.Typer(
     help="Watch a folder, score every frame of every video, keep the best as proven stills.",
 )
 
-SHORT_COMMANDS = {"list", "show", "status"}
-"""They end before there is garbage to collect, and looking for it takes a tenth of their time."""
+SHORT_COMMANDS = {"list", "show", "status", "--help"}
+"""They end before there is garbage; looking for it, and taking the interpreter down, would be a third of their time."""
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="configuration file")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
@@ -43,11 +44,27 @@ JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 def main() -> None:
     """The console script. Prints a StillwatchError as one line; its cause is in the log."""
+    short = sys.argv[1:] != [] and sys.argv[1] in SHORT_COMMANDS
+    if short:
+        gc.disable()
+    code = _exit_code()
+    if short:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    raise SystemExit(code)
+
+
+def _exit_code() -> int:
+    """Run the command of the arguments to its end."""
     try:
         app()
     except StillwatchError as error:
         print(f"stillwatch: {error.sentence}", file=sys.stderr)
-        raise SystemExit(_code(error)) from None
+        return _code(error)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
 
 
 def _code(error: StillwatchError) -> int:
@@ -62,14 +79,11 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
-    context: typer.Context,
-    version: Annotated[  # noqa: ARG001 (its callback does the work)
+    version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
     ] = False,
 ) -> None:
     """Shared by every command."""
-    if context.invoked_subcommand in SHORT_COMMANDS:
-        gc.disable()
 
 
 @app.command()
@@ -124,28 +138,42 @@ async def _to_the_end(work: Awaitable[None]) -> None:
 
 @app.command()
 def once(
-    files: Annotated[list[Path], typer.Argument(help="video files", metavar="FILE...")],
+    files: Annotated[list[Path], typer.Argument(help="video files, or folders of them", metavar="FILE...")],
     config: ConfigOption = None,
     as_json: JsonOption = False,
+    stream: Annotated[
+        str | None, typer.Option(help="auto, a stream's number as `show` lists it, or a language such as deu")
+    ] = None,
 ) -> None:
     """Take files through the same pipeline now, then exit: 0 all done, 1 any failed."""
     import asyncio
 
     from daemon.cli.live import Bars
     from daemon.cli.render import print_stills
+    from daemon.config.load import changed
+    from daemon.inbox.named import named
     from daemon.logs import setup
-    from daemon.observe.reports import summary
+    from daemon.observe.reports import refused, summary
     from daemon.service import foreground
 
     loaded = _load(config)
+    if stream is not None:
+        loaded = changed(loaded, "decode", {"stream": stream})
     setup.configure(loaded.log.format, "warning" if sys.stderr.isatty() else loaded.log.level)
-    with Bars(enabled=sys.stderr.isatty()) as bars, setup.captured_prints():
-        records, stopped = asyncio.run(foreground.once(loaded, files, bars.update))
-    shown = _with_store(loaded, lambda store: summary(store, records))
+    meant = named(files, loaded.watch)
+    for _, error in meant.refused:
+        print(f"stillwatch: {error.sentence}", file=sys.stderr)
+    for one in meant.left_alone.newest:
+        print(f"stillwatch: {one.path} is not taken: {one.reason} ({one.key})", file=sys.stderr)
+    shown, stopped = [refused(path, error) for path, error in meant.refused], False
+    if meant.files:
+        with Bars(enabled=sys.stderr.isatty()) as bars, setup.captured_prints():
+            records, stopped = asyncio.run(foreground.once(loaded, meant.files, bars.update))
+        shown = [*_with_store(loaded, lambda store: summary(store, records)), *shown]
     if as_json:
         _print_json(shown)
     else:
-        print_stills(shown)
+        print_stills([video for video in shown if video["id"] is not None])
     if stopped:
         raise typer.Exit(130)
     raise typer.Exit(0 if all(one["ok"] for one in shown) else 1)
@@ -216,9 +244,19 @@ def list_videos(
 ) -> None:
     """The videos that are known."""
     from daemon.cli.render import print_list
+    from daemon.observe.reports import not_taken
 
-    rows = _with_store(_load(config), lambda store: store.queries.videos(limit))
-    _print_json(rows) if as_json else print_list(rows)
+    loaded = _load(config)
+    rows = _with_store(loaded, lambda store: store.queries.videos(limit))
+    left = not_taken(loaded.database.path)
+    if not as_json:
+        print_list(rows, left)
+        return
+    alone = [
+        {"id": None, "path": one["path"], "status": "not_taken", "error": one["reason"], "key": one["key"]}
+        for one in left["newest"]
+    ]
+    _print_json([*rows, *alone])
 
 
 @app.command()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from daemon.store.queries import ListedVideo
 
 WIDTH = 10_000
+STRETCHES_SHOWN = 6
 SILENT_SECONDS = 30.0
 """After this long without progress a video in work is shown with the age of the last: slow is not stuck."""
 
@@ -78,7 +79,19 @@ def status_lines(state: dict[str, Any], now: datetime) -> list[str]:
     lines += [
         f"  {_status(row['status'])} {escape(_short(row['path']))}{_because(row['error'])}" for row in state["errors"]
     ]
-    return lines
+    return lines + not_taken_lines(state.get("not_taken"))
+
+
+def not_taken_lines(left: dict[str, Any] | None) -> list[str]:
+    """What is left alone in the watch folder, as rich markup: the newest, and how many there are."""
+    if left is None:
+        return []
+    lines = [
+        f"  not taken {escape(_short(one['path']))} ({escape(one['reason'])}; {escape(one['key'])})"
+        for one in left["newest"]
+    ]
+    more = left["files"] - len(left["newest"])
+    return [*lines, f"  and {more} more files not taken"] if more else lines
 
 
 def _how_far(row: dict[str, Any], now: datetime) -> str:
@@ -95,8 +108,8 @@ def _how_far(row: dict[str, Any], now: datetime) -> str:
     return ", ".join(parts)
 
 
-def print_list(rows: Sequence[ListedVideo]) -> None:
-    """One line per video."""
+def print_list(rows: Sequence[ListedVideo], left: dict[str, Any] | None = None) -> None:
+    """One line per video, then what is left alone in the watch folder."""
     table = Table(box=None, pad_edge=False)
     for column in ("id", "frames", "stills"):
         table.add_column(column, justify="right")
@@ -106,7 +119,10 @@ def print_list(rows: Sequence[ListedVideo]) -> None:
         frames = "" if row["frames_decoded"] is None else str(row["frames_decoded"])
         name = escape(_short(row["path"])) + _because(row["error"])
         table.add_row(str(row["id"]), frames, str(row["stills"]), _status(row["status"]), name)
-    _console().print(table)
+    console = _console()
+    console.print(table)
+    for line in not_taken_lines(left):
+        console.print(line)
 
 
 def print_detail(video: dict[str, Any]) -> None:
@@ -118,6 +134,8 @@ def print_detail(video: dict[str, Any]) -> None:
             f"  {video['codec']} {video['width']}x{video['height']} {video['pix_fmt']}, stream {video['stream_index']},"
             f" {video['frames_decoded']} frames{', damaged: ' + escape(video['damage']) if video['damage'] else ''}"
         )
+        for words in (*_stream_lines(video["info"] or {}), *_stretch_lines(video["info"] or {})):
+            console.print(f"  {words}")
         scores = video["scores"]
         if scores["lowest"] is not None:
             better = "lower" if video["lower_better"] else "higher"
@@ -127,6 +145,8 @@ def print_detail(video: dict[str, Any]) -> None:
             )
         for note, frames in video["notes"].items():
             console.print(f"  {frames} frames without a usable score: {escape(note)}")
+    for companion in video.get("companions", []):
+        console.print(f"  companion {escape(_short(companion))}")
     if (source := video["source"]) is not None:
         console.print(f"  source {source['state']} {source['at']}{_because(source['reason'])}")
     if video["shots"]:
@@ -141,6 +161,51 @@ def print_detail(video: dict[str, Any]) -> None:
             if line:
                 console.print(f"  {escape(line)}")
         console.print(_still_table(selection["stills"], video["metric"]))
+
+
+def _stream_lines(info: dict[str, Any]) -> list[str]:
+    """Every stream of the file, the used one first with the reason, and where the film comes from."""
+    lines = []
+    if info.get("stream_reason"):
+        lines.append(f"stream {info['stream_index']} is used: {escape(info['stream_reason'])}")
+    streams = info.get("streams", [])
+    lines += [escape(_stream_words(stream)) for stream in streams if len(streams) > 1]
+    origin = {name.replace("_", " "): value for name, value in info.get("origin", {}).items() if value}
+    if origin:
+        lines.append(", ".join(f"{name} {escape(value)}" for name, value in origin.items()))
+    return lines
+
+
+def _stream_words(stream: dict[str, Any]) -> str:
+    words = [stream["codec"] or "unknown codec"]
+    if stream["width"]:
+        words.append(f"{stream['width']}x{stream['height']}")
+    if stream["frames"] is not None and stream["kind"] == "video":
+        words.append(f"{'about ' if stream['counted'] else ''}{stream['frames']} frames")
+    if stream["duration_s"] is not None:
+        words.append(f"{stream['duration_s']:.1f} s")
+    if stream["bit_rate"]:
+        words.append(f"{stream['bit_rate'] / 1000:.0f} kbit/s")
+    words += [stream["language"], stream["title"], *(word.replace("_", " ") for word in stream["disposition"])]
+    words += [f"programme {stream['programme']}" if stream["programme"] else ""]
+    words += ["" if stream["decodable"] else "no decoder"]
+    return f"stream {stream['index']}: {stream['kind']}, {', '.join(word for word in words if word)}"
+
+
+def _stretch_lines(info: dict[str, Any]) -> list[str]:
+    """Where in the film its picture changes, and how; the first few of many."""
+    stretches = info.get("stretches") or []
+    lines = [escape(info["size_note"])] if info.get("size_note") else []
+    for stretch in stretches[1:STRETCHES_SHOWN]:
+        changed = [f"{key.replace('_', ' ')} {_plain(new)}" for key, new in stretch.items() if key != "first"]
+        lines.append(f"from frame {stretch['first']} on: {escape(', '.join(changed) or 'as at the beginning')}")
+    if len(stretches) > STRETCHES_SHOWN:
+        lines.append(f"and {len(stretches) - STRETCHES_SHOWN} changes more")
+    return lines
+
+
+def _plain(value: Any) -> str:
+    return "/".join(str(part) for part in value.values()) if isinstance(value, dict) else str(value)
 
 
 def _shot_table(shots: Sequence[dict[str, Any]]) -> Table:

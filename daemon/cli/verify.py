@@ -23,6 +23,7 @@ from daemon.errors import Kind, StillwatchError
 from daemon.export import manifest, metadata, proof
 from daemon.export.proof import ProofError
 from daemon.inbox import identity
+from daemon.media.rules import FIRST_RULES
 from daemon.model import Frame
 from daemon.store.queries import DoneSource
 
@@ -49,6 +50,8 @@ class _Claim:
     hash: str
     keep_hdr: bool
     depth: int
+    stream: str
+    rules: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +95,16 @@ def verify(
 
     A source is looked for where ``known`` has it, by fingerprint, and where its stills say it was.
     """
-    claims: dict[tuple[Path, str, bool, int], list[_Claim]] = defaultdict(list)
+    claims: dict[tuple[Path, str, bool, int, str, int], list[_Claim]] = defaultdict(list)
     for still in stills:
         try:
             claim = _read(still)
         except _Refuted as refuted:
             yield Verdict(still, False, str(refuted))
             continue
-        claims[claim.source, claim.fingerprint, claim.keep_hdr, claim.depth].append(claim)
-    for (source, fingerprint, keep_hdr, depth), group in claims.items():
+        key = (claim.source, claim.fingerprint, claim.keep_hdr, claim.depth, claim.stream, claim.rules)
+        claims[key].append(claim)
+    for (source, fingerprint, keep_hdr, depth, stream, rules), group in claims.items():
         place = (known or {}).get(fingerprint)
         unchanged = next((path for path in _places(source, place) if _holds(path, fingerprint)), None)
         if unchanged is None and place is not None and place.deleted_at is not None:
@@ -108,7 +112,9 @@ def verify(
             yield from (Verdict(claim.still, False, reason) for claim in group)
             continue
         source = unchanged or source
-        yield from _against_source(source, fingerprint, group, config, keep_hdr=keep_hdr, depth=depth)
+        # The stream that the stills were made of, whichever would be chosen now.
+        same_stream = config.model_copy(update={"stream": stream})
+        yield from _against_source(source, fingerprint, group, same_stream, keep_hdr=keep_hdr, depth=depth, rules=rules)
 
 
 def _places(source: Path, place: Whereabouts | None) -> list[Path]:
@@ -141,6 +147,8 @@ def _read(still: Path) -> _Claim:
             hash=facts["hash"],
             keep_hdr=facts.get("picture") == "hdr",
             depth=depth,
+            stream=facts["stream"],
+            rules=int(facts.get("rules", FIRST_RULES)),
         )
     except (KeyError, ValueError) as error:
         raise _Refuted("the image carries no facts of stillwatch") from error
@@ -166,6 +174,7 @@ def _against_source(
     *,
     keep_hdr: bool,
     depth: int,
+    rules: int,
 ) -> Iterator[Verdict]:
     reasons_of: dict[int, list[str]] = {}
     by_frame: dict[int, list[_Claim]] = defaultdict(list)
@@ -175,7 +184,7 @@ def _against_source(
     try:
         if identity.fingerprint(source).fingerprint != fingerprint:
             raise StillwatchError(Kind.CHANGED, f"{source} is not the file that was scored")
-        info = probe(source, config)
+        info = probe(source, config, rules)
         # With damage that no decoder reports, one thread and several give different pictures.
         for single in (True, False):
             unproven = frozenset(ordinal for ordinal in by_frame if any(reasons_of.get(ordinal, [reason])))

@@ -18,6 +18,12 @@ class DecodeConfig(Section):
     )
     threads: int = Field(0, ge=0, le=64, description="decoder threads per video, 0: one per core")
     concurrency: int = Field(1, ge=1, le=64, description="videos that are decoded and scored side by side")
+    stream: Annotated[
+        str, Field(pattern=r"^(auto|\d{1,4}|[a-zA-Z]{2,3}(-[a-zA-Z0-9-]{1,20})?)$", coerce_numbers_to_str=True)
+    ] = Field(
+        "auto",
+        description="which video stream: auto | its number as `stillwatch show` lists it | a language such as deu",
+    )
     max_pixels: int = Field(134_217_728, ge=4096, description="frames with more pixels (width x height) are refused")
 
 

@@ -61,6 +61,15 @@ class WatchConfig(Section):
         description="seconds between two listings of the folder, which find what events have missed",
     )
     extensions: list[str] = Field(VIDEO_EXTENSIONS, description="names that are taken for videos, by their ending")
+    other_endings: Literal["auto", "probe", "ignore"] = Field(
+        "auto",
+        description="probe: files by other endings are taken if their first 4 KiB are a video's; ignore: they are not;"
+        " auto: probe unless extensions is changed",
+    )
+    companions: Literal["link", "take"] = Field(
+        "link",
+        description="link: a camera's small copy or thumbnail (.LRV, .LRF, .THM) of a film that is there is not taken",
+    )
     exclude: list[str] = Field(EXCLUDED_NAMES, description="file and folder names that are left alone (shell patterns)")
     copies: bool = Field(False, description="score a copy under another name too, instead of noting it as a duplicate")
     follow_outside: bool = Field(False, description="take symbolic links that lead out of the folder")

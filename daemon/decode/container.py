@@ -14,6 +14,9 @@ from daemon.config.score import DecodeConfig
 from daemon.errors import Kind, VideoError
 from daemon.media.source import DEMUXERS, source_url
 
+_SEQUENCE_BYTES = 4 * 1024 * 1024
+_SEQUENCE_JOINTS = 3
+
 
 @contextmanager
 def opened(path: Path, config: DecodeConfig) -> Iterator[InputContainer]:
@@ -61,7 +64,11 @@ def _open(path: Path, options: dict[str, str]) -> InputContainer:
 
 
 def _is_jpeg_sequence(path: Path) -> bool:
-    if path.suffix.lower() not in (".mjpeg", ".mjpg"):
-        return False
+    """By its ending, or by several pictures back to back; a photo may have one or two appended, such as a gain map."""
     with path.open("rb") as file:
-        return file.read(3) == b"\xff\xd8\xff"
+        head = file.read(3)
+        if head != b"\xff\xd8\xff":
+            return False
+        if path.suffix.lower() in (".mjpeg", ".mjpg"):
+            return True
+        return file.read(_SEQUENCE_BYTES).count(b"\xff\xd9\xff\xd8\xff") >= _SEQUENCE_JOINTS

@@ -6,8 +6,12 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 
 import av.logging
+
+from daemon.decode.references import References, Spans
+from daemon.model import Stretch
 
 GAPS_KEPT = 100
 
@@ -16,19 +20,39 @@ class DamageError(Exception):
     """Frame-threaded decoding met a sign of damage; start again with one thread."""
 
 
+class PictureChangeError(Exception):
+    """The shape of the pixels changes; of which frame on is only known when decoding with one thread."""
+
+
 class DecodeReport:
     """What a finished pass over the file found; filled by ``decode_frames`` while it runs.
 
-    ``lost_packets`` could not be decoded. ``gaps`` are (ordinal, seconds): that many seconds are missing before that
-    frame. Undamaged files of variable frame rate have gaps too, so they mean something in a damaged file only.
+    ``lost_packets`` could not be decoded, ``unread_bytes`` and ``hole_s`` (seconds) are where no packet was found.
+    ``gaps`` are (ordinal, seconds): that many seconds are missing before that frame, ``missing_s`` in all. Undamaged
+    files of variable frame rate have gaps too, so they mean something in a damaged file only. ``references`` is known
+    after a pass with one thread. ``stretches`` are the runs of frames that are made into pictures in the same way,
+    ``coded_aspect`` is the sample aspect that the stream gives the last frame. ``clock_jumps`` is how often the file's
+    clock started anew.
     """
 
     def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget all: a pass begins."""
         self.frames = 0
         self.errors = 0
         self.first_error: str | None = None
         self.mixed = False
+        self.stretches: tuple[Stretch, ...] = ()
+        self.coded_aspect: Fraction | None = None
         self.lost_packets = 0
+        self.packets = 0
+        self.unread_bytes = 0
+        self.hole_s = 0.0
+        self.missing_s = 0.0
+        self.clock_jumps = 0
+        self.references = References()
         self.corrupt_frames = 0
         self.gaps: list[tuple[int, float]] = []
 
@@ -42,15 +66,41 @@ class DecodeReport:
         if not self.damaged:
             return None
         parts = [f"{self.first_error} ({self.errors} signs)"]
+        if self.unread_bytes or self.hole_s:
+            parts.append(f"{self.unread_bytes} bytes ({self.hole_s:.2f} s) without packets")
         if self.lost_packets:
             parts.append(f"{self.lost_packets} packets could not be decoded")
+        if self.frameless_packets > 0:
+            parts.append(f"{self.frameless_packets} of {self.packets} packets without a frame")
         if self.corrupt_frames:
             parts.append(f"{self.corrupt_frames} frames are corrupt")
+        if self.damaged_frames > self.corrupt_frames:
+            parts.append(f"{self.damaged_frames} frames are damaged or refer to damaged ones")
         if self.gaps:
             shown = ", ".join(f"{frame} ({seconds:.2f} s)" for frame, seconds in self.gaps[:10])
             more = f" and {len(self.gaps) - 10} more" if len(self.gaps) > 10 else ""
             parts.append(f"time is missing before frame {shown}{more}")
         return "; ".join(parts)
+
+    @property
+    def unread_s(self) -> float:
+        """Seconds of a damaged file without packets, or without frames."""
+        return max(self.hole_s, self.missing_s) if self.damaged else 0.0
+
+    @property
+    def frameless_packets(self) -> int:
+        """Packets of a damaged file beyond its frames, other than those that the file marks as not to be shown."""
+        return max(self.packets - self.frames, 0) if self.damaged else 0
+
+    @property
+    def damaged_frames(self) -> int:
+        """Frames that are damaged, or were predicted from such."""
+        return sum(last - first + 1 for first, last in self.damaged_spans)
+
+    @property
+    def damaged_spans(self) -> Spans:
+        """The ordinals of the damaged frames, as runs; empty where decoding needed more than one thread."""
+        return self.references.spans() if self.damaged else ()
 
     @property
     def damaged(self) -> bool:

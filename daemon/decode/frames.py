@@ -9,15 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from daemon.config.score import DecodeConfig
 from daemon.decode.container import opened
-from daemon.decode.damage import GAPS_KEPT, DamageError, DecodeReport
+from daemon.decode.damage import GAPS_KEPT, DamageError, DecodeReport, PictureChangeError
+from daemon.decode.film_clock import FilmClock
 from daemon.decode.packets import decoded_frames
 from daemon.decode.picture import FrameHasher, PictureMaker, refuse_large_pictures
+from daemon.decode.stretches import Stretches
 from daemon.errors import Kind, VideoError
 from daemon.model import Frame, VideoInfo
+
+REORDERED_FRAMES = 32
+"""A frame comes out of the decoder at most so many frames after its packet."""
 
 
 def decode_frames(
@@ -41,20 +47,34 @@ def decode_frames(
     come from one thread instead of a DamageError.
     """
 
-    def one_pass(single_thread: bool, wanted: frozenset[int] | None) -> Iterator[Frame]:
-        maker = PictureMaker(info, depth, keep_hdr)
-        return _one_pass(info, config, report, maker, single_thread=single_thread, known=known, wanted=wanted)
+    def one_pass(single_thread: bool, wanted: frozenset[int] | None, first: int = 0) -> Iterator[Frame]:
+        maker = PictureMaker(depth, keep_hdr)
+        return _one_pass(
+            info, config, report, maker, single_thread=single_thread, known=known, wanted=wanted, first=first
+        )
 
-    if single_thread or wanted is None:
-        yield from one_pass(single_thread, wanted)
-        return
-    missing = set(wanted)
-    try:
-        for frame in one_pass(False, wanted):
-            missing.discard(frame.index)
-            yield frame
-    except DamageError:
-        yield from one_pass(True, frozenset(missing))
+    def with_threads(wanted: frozenset[int] | None) -> Iterator[Frame]:
+        after = 0
+        try:
+            for frame in one_pass(False, wanted):
+                after = frame.index + 1
+                yield frame
+        except PictureChangeError:
+            report.begin()
+            yield from one_pass(True, wanted, after)
+
+    if single_thread:
+        yield from one_pass(True, wanted)
+    elif wanted is None:
+        yield from with_threads(None)
+    else:
+        missing = set(wanted)
+        try:
+            for frame in with_threads(wanted):
+                missing.discard(frame.index)
+                yield frame
+        except DamageError:
+            yield from one_pass(True, frozenset(missing))
 
 
 def _one_pass(
@@ -66,22 +86,27 @@ def _one_pass(
     single_thread: bool,
     known: Sequence[str],
     wanted: frozenset[int] | None,
+    first: int,
 ) -> Iterator[Frame]:
     hasher = FrameHasher()
-    clock = _Clock(info, report)
+    times = _Times(info, report)
+    stretches = Stretches(info)
     last = max(wanted, default=-1) if wanted is not None else None
     with opened(info.path, config) as container:
         stream = container.streams[info.stream_index]
         if not isinstance(stream, VideoStream):
             raise VideoError(Kind.CHANGED, f"stream {info.stream_index} is no video any more: the file was changed")
-        for ordinal, raw in enumerate(decoded_frames(container, stream, config, report, single_thread=single_thread)):
+        raws = decoded_frames(container, stream, config, report, single_thread=single_thread, decoder=info.decoder)
+        for ordinal, raw in enumerate(raws):
             if last is not None and ordinal > last:
                 return
             report.frames = ordinal + 1
-            time_s = clock.seconds(raw.pts)
-            maker.watch(raw)
-            report.mixed = maker.mixed
-            if wanted is not None and ordinal not in wanted:
+            # Hashing gives the frame another time base.
+            pts, base, duration = raw.pts, raw.time_base or info.time_base, raw.duration
+            time_s = times.seconds(ordinal, raw)
+            as_here = stretches.info_of(ordinal, raw, report.coded_aspect)
+            report.mixed, report.stretches = stretches.mixed, stretches.found
+            if ordinal < first or (wanted is not None and ordinal not in wanted):
                 continue
             digest = hasher.sha1(raw)
             stored = known[ordinal] if ordinal < len(known) else ""
@@ -89,25 +114,32 @@ def _one_pass(
             if digest != stored:
                 if stored and not single_thread:
                     raise DamageError(f"frame {ordinal} differs from the stored one")
-                refuse_large_pictures(raw, info, config)
-                picture = maker.make(raw)
-            yield Frame(ordinal, raw.pts, time_s, digest, picture, bool(raw.is_corrupt))
+                refuse_large_pictures(raw, as_here, config)
+                picture = maker.make(raw, as_here)
+            lasts_s = float(duration * base) if duration > 0 else None
+            yield Frame(ordinal, pts, time_s, digest, picture, bool(raw.is_corrupt), duration_s=lasts_s)
 
 
-class _Clock:
-    """Seconds since the container's start; a missing pts follows the frame before. Notes where time is missing."""
+class _Times:
+    """The film's clock, fed with what a pass reports; gaps and jumps are reported back."""
 
     def __init__(self, info: VideoInfo, report: DecodeReport) -> None:
+        self._clock = FilmClock(info)
         self._report = report
-        self._time_base = info.time_base
-        self._start_s = info.start_s
-        self._step_s = float(1 / info.frame_rate) if info.frame_rate else 0.04
-        self._last_s = -self._step_s
+        self._hole_s = 0.0
+        self._hole_at = -REORDERED_FRAMES
 
-    def seconds(self, pts: int | None) -> float:
-        before = self._last_s
-        self._last_s = float(pts * self._time_base) - self._start_s if pts is not None else before + self._step_s
-        missing = self._last_s - before - self._step_s
-        if missing > self._step_s / 2 and self._report.frames > 1 and len(self._report.gaps) < GAPS_KEPT:
-            self._report.gaps.append((self._report.frames - 1, round(missing, 3)))
-        return self._last_s
+    def seconds(self, ordinal: int, raw: VideoFrame) -> float:
+        """The film's time of a frame, whose pts must still be the file's own."""
+        report = self._report
+        if report.hole_s != self._hole_s:
+            self._hole_s, self._hole_at = report.hole_s, ordinal
+        after_hole = ordinal - self._hole_at < REORDERED_FRAMES
+        time_s = self._clock.seconds(raw.pts, raw.time_base, raw.duration, after_hole=after_hole)
+        missing = self._clock.missing_s
+        if missing > self._clock.nominal_s / 2 and ordinal > 0:
+            report.missing_s += missing
+            if len(report.gaps) < GAPS_KEPT:
+                report.gaps.append((ordinal, round(missing, 3)))
+        report.clock_jumps = self._clock.jumps
+        return time_s

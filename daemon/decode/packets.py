@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import suppress
+from fractions import Fraction
 from typing import Any
 
 import av
 from av.container import InputContainer
 from av.packet import Packet
-from av.video.frame import VideoFrame
+from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
 from daemon.config.score import DecodeConfig
 from daemon.decode.container import error_text
-from daemon.decode.damage import ERRORS, DamageError, DecodeReport
+from daemon.decode.damage import ERRORS, DamageError, DecodeReport, PictureChangeError
+from daemon.decode.sequence_header import sequence_header
+
+ASKED_AGAIN = 64
+"""Errors in a row, without a packet between them, after which a reading ends whatever the file."""
+BYTES_PER_ANSWER = 4096
+"""The least that a demuxer looks at before it says once more that it has found nothing."""
+HELD_PACKETS = 4
+"""A demuxer may hold back so many packets of before a hole until it has found what follows."""
+_PASSING = (av.error.BlockingIOError, av.error.InvalidDataError)
+"""Errors that say something of a place in the file and nothing of the disk under it."""
 
 
 def decoded_frames(
@@ -24,24 +36,49 @@ def decoded_frames(
     report: DecodeReport,
     *,
     single_thread: bool,
+    decoder: str = "",
 ) -> Iterator[VideoFrame]:
     """All frames of the stream, the flushed ones included; signs of damage go to ``report``.
 
-    With ``single_thread`` False the first sign of damage raises DamageError.
+    ``decoder`` is the name of FFmpeg's decoder where it is not the codec's usual one.
+
+    With ``single_thread`` False the first sign of damage raises DamageError, and a change of the sample aspect
+    PictureChangeError.
     """
-    context = stream.codec_context
+    context = _opened_by(decoder, stream) if decoder else stream.codec_context
     # Without `unaligned` a crop on the left is rounded away, but not by the command line of FFmpeg 9.
     context.options = {"max_pixels": str(config.max_pixels), "flags": "+unaligned"}
-    stream.thread_type = "NONE" if single_thread else "AUTO"
+    context.thread_type = "NONE" if single_thread else "AUTO"
     context.thread_count = 1 if single_thread else config.threads
+    context.copy_opaque = single_thread
     with ERRORS.watching(any_thread=not single_thread) as lines:
         signs = _DamageSigns(lines, report, stop_at_first=not single_thread)
+        aspects = _CodedAspects(may_change=single_thread)
+        first_header: bytes | None = None
         try:
-            for packet in _packets(container, stream, signs):
-                for frame in _decode(context, packet, signs):
+            for packet in PacketReader(container, stream, signs):
+                if packet is not None and packet.size:
+                    report.packets += not packet.is_discard
+                    if packet.is_keyframe and not single_thread:
+                        # What the decoder says of its shape comes late when it has threads.
+                        header = sequence_header(context.name, memoryview(packet)) or first_header
+                        if header != first_header is not None:
+                            raise PictureChangeError
+                        first_header = header
+                    if single_thread:
+                        packet.opaque = _PacketNumber(report.references.packet(packet.pts, key=packet.is_keyframe))
+                frames = _decode(context, packet, signs)
+                if frames or single_thread:
+                    aspects.look(context, report.references.packets)
+                for frame in frames:
                     if frame.is_corrupt:
                         report.corrupt_frames += 1
-                        signs.note("a frame is marked corrupt")
+                        signs.note("a frame is marked corrupt", of_packet=False)
+                    number = frame.opaque if single_thread and isinstance(frame.opaque, int) else None
+                    report.coded_aspect = aspects.of(number)
+                    if single_thread:
+                        intra = frame.pict_type == PictureType.I
+                        report.references.frame(number, intra=intra, corrupt=frame.is_corrupt)
                     yield frame
                 signs.note_new_lines()
         finally:
@@ -50,6 +87,41 @@ def decoded_frames(
                 # while the context is freed with the GIL held.
                 with suppress(av.error.FFmpegError, EOFError):
                     context.decode(None)
+
+
+class _PacketNumber(int):
+    """An object of its own for each packet: PyAV tells them apart by their identity, which small integers share."""
+
+
+class _CodedAspects:
+    """The sample aspect that the stream gives its frames. The decoder says it of the last packet that it was given."""
+
+    def __init__(self, *, may_change: bool) -> None:
+        self._may_change = may_change
+        self._from: list[int] = []
+        self._aspects: list[Fraction] = []
+
+    def look(self, context: Any, packets: int) -> None:
+        """After a packet was given: the last of so many. Raises PictureChangeError where that is not to happen."""
+        aspect = context.sample_aspect_ratio or Fraction(1)
+        if self._aspects and self._aspects[-1] == aspect:
+            return
+        if self._aspects and not self._may_change:
+            raise PictureChangeError
+        self._from.append(packets - 1)
+        self._aspects.append(aspect)
+
+    def of(self, packet: int | None) -> Fraction | None:
+        """The aspect of the frame in a packet; that of the first where it is not known in which it was."""
+        if packet is None:
+            return self._aspects[0] if self._aspects else None
+        return self._aspects[max(bisect_right(self._from, packet) - 1, 0)]
+
+
+def _opened_by(decoder: str, stream: VideoStream) -> Any:
+    context: Any = av.CodecContext.create(decoder, "r")
+    context.extradata = stream.codec_context.extradata
+    return context
 
 
 class _DamageSigns:
@@ -61,12 +133,15 @@ class _DamageSigns:
         self.report = report
         self._stop_at_first = stop_at_first
 
-    def note(self, reason: str) -> None:
+    def note(self, reason: str, *, of_packet: bool = True) -> None:
+        """Count a sign; ``of_packet``: it belongs to the packet that is being decoded."""
         if len(self._lines) > self._seen:
             line = self._lines[self._seen]
             reason = f"{reason}: {line}" if reason else line
             self._seen = len(self._lines)
         self.report.note(reason)
+        if of_packet:
+            self.report.references.damage()
         if self._stop_at_first:
             raise DamageError(reason)
 
@@ -76,19 +151,77 @@ class _DamageSigns:
             self.note("")
 
 
-def _packets(container: InputContainer, stream: VideoStream, signs: _DamageSigns) -> Iterator[Packet[Any] | None]:
-    """Every packet and, at the end or after a read error, the empty one that flushes."""
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets)
-        except StopIteration:
-            return
-        except (av.error.FFmpegError, OSError) as error:
-            signs.note(f"reading stopped: {error_text(error)}")
-            yield None
-            return
-        yield packet
+class PacketReader:
+    """Every packet of a stream and, at the end of the file, the empty one that flushes.
+
+    A demuxer that finds nothing for long, or that stumbles over a damaged place, is asked again: it goes on behind it.
+    It is given up when it answers with errors alone, more often than a file of this size can give cause for.
+    """
+
+    def __init__(self, container: InputContainer, stream: VideoStream, signs: _DamageSigns) -> None:
+        self._container = container
+        self._stream = stream
+        self._signs = signs
+        self._size = max(int(container.size), 0)
+        self._end: int | None = None
+        self._last_dts: int | None = None
+        self._step = 0
+        self._behind_hole = 0
+        self._hole_bytes = 0
+        self._hole_s = 0.0
+
+    def __iter__(self) -> Iterator[Packet[Any] | None]:
+        allowed = ASKED_AGAIN + self._size // BYTES_PER_ANSWER
+        packets = self._container.demux(self._stream)
+        errors = 0
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                break
+            except (av.error.FFmpegError, OSError) as error:
+                errors += 1
+                most = allowed if isinstance(error, _PASSING) else ASKED_AGAIN
+                if errors == 1 or errors == most:
+                    self._signs.note(f"reading {'stopped' if errors == most else 'stumbled'}: {error_text(error)}")
+                if errors >= most:
+                    self._count_end()
+                    yield None
+                    return
+                packets = self._container.demux(self._stream)
+                continue
+            if errors and packet.size:
+                self._behind_hole, self._hole_bytes, self._hole_s, errors = HELD_PACKETS, 0, 0.0, 0
+            elif errors:
+                self._count_end()
+            if self._behind_hole:
+                self._behind_hole -= 1
+                self._count_hole(packet)
+            self._follow(packet)
+            yield packet
+
+    def _follow(self, packet: Packet[Any]) -> None:
+        if packet.pos is not None and packet.pos >= 0:
+            self._end = packet.pos + packet.size
+        if packet.dts is not None:
+            self._last_dts, self._step = packet.dts, packet.duration or 0
+
+    def _count_hole(self, packet: Packet[Any]) -> None:
+        """The largest gap between the packets that follow an error is the hole: the first may lie before it."""
+        report = self._signs.report
+        if packet.pos is not None and self._end is not None:
+            found = max(packet.pos - self._end, self._hole_bytes)
+            report.unread_bytes += found - self._hole_bytes
+            self._hole_bytes = found
+        if packet.dts is not None and self._last_dts is not None:
+            missing = packet.dts - self._last_dts - self._step
+            seconds = max(float(missing * (self._stream.time_base or 0)), self._hole_s)
+            report.hole_s += seconds - self._hole_s
+            self._hole_s = seconds
+
+    def _count_end(self) -> None:
+        if self._end is not None:
+            self._signs.report.unread_bytes += max(self._size - self._end, 0)
 
 
 def _decode(context: Any, packet: Packet[Any] | None, signs: _DamageSigns) -> list[VideoFrame]:

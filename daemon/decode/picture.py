@@ -60,48 +60,45 @@ class FrameHasher:
 class PictureMaker:
     """Runs frames through the filter chain; a change of size or format rebuilds it."""
 
-    def __init__(self, info: VideoInfo, depth: int | None, keep_hdr: bool) -> None:
-        self._info = info
+    def __init__(self, depth: int | None, keep_hdr: bool) -> None:
         self._depth = depth
         self._keep_hdr = keep_hdr
-        self._expected = filters.layout_of(info)
+        self._info: VideoInfo | None = None
         self._layout: filters.Layout | None = None
         self._graph: Any = None
-        self.mixed = False
 
-    def watch(self, raw: VideoFrame) -> None:
-        """Set ``mixed`` once a frame differs in layout from the probe's, whether its picture is made or not."""
-        self.mixed = self.mixed or _layout(raw) != self._expected
+    def make(self, raw: VideoFrame, info: VideoInfo) -> Picture:
+        """The picture of a frame; ``info`` holds the properties of its stretch.
 
-    def make(self, raw: VideoFrame) -> Picture:
-        """The picture of a frame. Raises VideoError(DECODE) where its pixel format cannot be converted."""
+        Raises VideoError(DECODE) where its pixel format cannot be converted.
+        """
         try:
-            return self._convert(raw)
+            return self._convert(raw, info)
         except (av.error.FFmpegError, ValueError) as error:
             raise VideoError(
                 Kind.DECODE,
                 f"frames of pixel format {raw.format.name} cannot be made into pictures: {error_text(error)}",
             ) from error
 
-    def _convert(self, raw: VideoFrame) -> Picture:
+    def _convert(self, raw: VideoFrame, info: VideoInfo) -> Picture:
         layout = _layout(raw)
-        if layout != self._layout:
-            self._graph = self._build(raw, layout)
-            self._layout = layout
+        if layout != self._layout or info != self._info:
+            self._graph = self._build(raw, info, layout)
+            self._layout, self._info = layout, info
         self._graph.push(raw)
         picture: Picture = self._graph.pull().to_ndarray()
         return picture
 
-    def _build(self, raw: VideoFrame, layout: filters.Layout) -> Any:
+    def _build(self, raw: VideoFrame, info: VideoInfo, layout: filters.Layout) -> Any:
         graph = av.filter.Graph()
-        depth = self._depth or filters.bits(self._info, layout)
+        depth = self._depth or filters.bits(info, layout)
         last = graph.add_buffer(
             width=raw.width,
             height=raw.height,
             format=raw.format,
-            time_base=raw.time_base or self._info.time_base,
+            time_base=raw.time_base or info.time_base,
         )
-        for name, args in filters.chain(self._info, layout, depth=depth, keep_hdr=self._keep_hdr):
+        for name, args in filters.chain(info, layout, depth=depth, keep_hdr=self._keep_hdr):
             node = graph.add(name, args) if args else graph.add(name)
             last.link_to(node)
             last = node

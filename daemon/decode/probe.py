@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +15,21 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from daemon.config.score import DecodeConfig
+from daemon.decode.alpha import alpha_decoder, ground_of
+from daemon.decode.colour import colour_of, colours_lost, told_by
 from daemon.decode.container import opened
 from daemon.decode.damage import DecodeReport
+from daemon.decode.headers import counted, is_encrypted, streams_of
+from daemon.decode.origin import origin_of
 from daemon.decode.packets import decoded_frames
 from daemon.decode.picture import bit_depth, refuse_large_pictures
+from daemon.decode.streams import choose, protected, rivals
+from daemon.decode.track_header import TrackHeader, track_header
 from daemon.errors import Kind, VideoError
-from daemon.model import Colour, VideoInfo
+from daemon.media.alpha import has_alpha
+from daemon.media.rules import FIRST_RULES, PICTURE_RULES
+from daemon.model import VideoInfo
 
-_MATRIX_NAMES = {
-    0: "gbr", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m",
-    9: "bt2020nc", 10: "bt2020c",
-}  # fmt: skip
-_RANGE_NAMES = {1: "limited", 2: "full"}
-_TRANSFER_NAMES = {
-    1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte240m", 8: "linear", 13: "iec61966-2-1",
-    14: "bt2020-10", 15: "bt2020-12", 16: "smpte2084", 18: "arib-std-b67",
-}  # fmt: skip
-_PRIMARIES_NAMES = {
-    1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m",
-    9: "bt2020", 11: "smpte431", 12: "smpte432",
-}  # fmt: skip
 _ORIENTATIONS = {
     (1, 0, 0, 1): (0, False),
     (0, 1, -1, 0): (90, False),
@@ -46,35 +43,45 @@ _ORIENTATIONS = {
 """Cells a, b, c, d of a display matrix to clockwise degrees and a horizontal mirror before them."""
 
 
-def probe(path: Path, config: DecodeConfig) -> VideoInfo:
-    """Open the file, choose its stream and decode one frame.
+def probe(path: Path, config: DecodeConfig, rules: int = PICTURE_RULES) -> VideoInfo:
+    """Open the file, choose its stream and decode one frame; ``rules`` is the version of those for pictures.
 
-    Raises VideoError: NOT_A_VIDEO, NO_VIDEO_STREAM, NO_FRAMES, TOO_LARGE, MISSING, UNREADABLE, UNSAFE_NAME.
+    Raises VideoError: NOT_A_VIDEO, NO_VIDEO_STREAM, PROTECTED, NO_DECODER, NO_FRAMES, TOO_LARGE, MISSING, UNREADABLE,
+    UNSAFE_NAME.
     """
     with opened(path, config) as container:
-        stream = choose_stream(container)
+        streams = streams_of(container)
+        if len(rivals(streams)) > 1 and any(one.frames is None for one in rivals(streams)):
+            streams = counted(path, config, streams)
+        choice = choose(streams, config.stream)
+        if is_encrypted(path, config, choice.index):
+            raise protected(choice.index, "encrypted samples")
+        stream = container.streams[choice.index]
+        assert isinstance(stream, VideoStream)
         if stream.width * stream.height > config.max_pixels:
             raise _too_large(f"{stream.width}x{stream.height}", config)
+        told = told_by(stream.codec_context, rules)
+        header = _header(path, container, stream, rules)
+        decoder = alpha_decoder(stream.codec_context.name) if header.alpha else ""
         report = DecodeReport()
-        first = next(decoded_frames(container, stream, config, report, single_thread=True), None)
+        frames = decoded_frames(container, stream, config, report, single_thread=True, decoder=decoder)
+        first = next(frames, None)
         if first is None:
             raise _no_frame(report.first_error or "it is empty", config)
-        info = _describe(path, container, stream, first)
-    refuse_large_pictures(first, info, config)
-    return info
-
-
-def choose_stream(container: InputContainer) -> VideoStream:
-    """The largest video stream that is no cover picture; the first of equals.
-
-    Raises VideoError(NO_VIDEO_STREAM).
-    """
-    cover = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
-    streams = [stream for stream in container.streams.video if not stream.disposition & cover]
-    streams = [stream for stream in streams if stream.codec_context is not None]
-    if not streams:
-        raise VideoError(Kind.NO_VIDEO_STREAM, "there is no video stream in the file, only sound or covers")
-    return max(streams, key=lambda stream: (stream.width * stream.height, -stream.index))
+        vision, deep = header.dolby_vision, bit_depth(first) > 8
+        info = replace(
+            _describe(path, container, stream, first),
+            colour=colour_of(first, told, rules, deep=deep, dolby_vision=vision),
+            rules=rules,
+            crop=header.crop,
+            decoder=decoder,
+            colours_lost="" if rules == FIRST_RULES else colours_lost(first, vision),
+        )
+        origin = origin_of(container, choice.index)
+        refuse_large_pictures(first, info, config)
+        if rules > FIRST_RULES and has_alpha(info.pix_fmt):
+            info = replace(info, ground=ground_of(chain([first], frames)))
+    return replace(info, streams=streams, stream_asked=config.stream, stream_reason=choice.reason, origin=origin)
 
 
 def _no_frame(reason: str, config: DecodeConfig) -> VideoError:
@@ -89,7 +96,7 @@ def _too_large(size: str, config: DecodeConfig) -> VideoError:
 
 
 def _describe(path: Path, container: InputContainer, stream: VideoStream, first: VideoFrame) -> VideoInfo:
-    rotation, flip = _orientation(first)
+    rotation, flip = orientation(first)
     rate = stream.average_rate or stream.guessed_rate
     time_base = stream.time_base or Fraction(1, 1000)
     duration = float(stream.duration * time_base) if stream.duration else None
@@ -109,30 +116,28 @@ def _describe(path: Path, container: InputContainer, stream: VideoStream, first:
         frames_estimate=stream.frames or (round(duration * rate) if duration and rate else 0),
         duration_s=duration,
         start_s=container.start_time / 1_000_000 if container.start_time is not None else 0.0,
-        sample_aspect=_plausible_aspect(stream.sample_aspect_ratio),
+        sample_aspect=plausible_aspect(stream.sample_aspect_ratio),
         rotation_degrees=rotation,
         flip=flip,
-        colour=_colour(first),
     )
 
 
-def _plausible_aspect(aspect: Fraction | None) -> Fraction:
+def _header(path: Path, container: InputContainer, stream: VideoStream, rules: int) -> TrackHeader:
+    """What the container says of the stream; the first rules did not ask for it."""
+    films = [one.index for one in container.streams.video if not one.disposition & av.stream.Disposition.attached_pic]
+    if rules == FIRST_RULES or stream.index not in films:
+        return TrackHeader()
+    return track_header(path, container.format.name, stream.id, films.index(stream.index))
+
+
+def plausible_aspect(aspect: Fraction | None) -> Fraction:
     """Ratios beyond 10:1 are broken metadata, not anamorphic lenses."""
     if aspect is None or not Fraction(1, 10) <= aspect <= 10:
         return Fraction(1)
     return Fraction(aspect)
 
 
-def _colour(frame: VideoFrame) -> Colour:
-    return Colour(
-        matrix=_MATRIX_NAMES.get(int(frame.colorspace), "unknown"),
-        range=_RANGE_NAMES.get(int(frame.color_range), "unknown"),
-        transfer=_TRANSFER_NAMES.get(int(frame.color_trc), "unknown"),
-        primaries=_PRIMARIES_NAMES.get(int(frame.color_primaries), "unknown"),
-    )
-
-
-def _orientation(frame: VideoFrame) -> tuple[int, bool]:
+def orientation(frame: VideoFrame) -> tuple[int, bool]:
     """Clockwise quarter turns after a horizontal mirror, from the display matrix.
 
     The matrix maps (x, y) to (a x + c y, b x + d y) in 16.16 fixed point (libavutil/display.h).

@@ -94,7 +94,9 @@ class Exporter:
         """Refuse before writing when the disk is too full. Raises ExportError(DISK_FULL)."""
         with disk_space.writing(self._output):
             self._output.mkdir(parents=True, exist_ok=True)
-        width, height = filters.picture_size(self._source.info)
+        info = self._source.info
+        sizes = [filters.picture_size(one.info) for one in info.stretches] or [filters.picture_size(info)]
+        width, height = max(sizes, key=lambda size: size[0] * size[1])
         need = disk_space.estimate(
             stills=stills,
             select_batch=self._config.select_batch,
@@ -108,13 +110,13 @@ class Exporter:
     async def reuse(self, picks: Sequence[Pick], published: dict[int, Published], place: Path) -> dict[int, Proven]:
         """Of picks that an earlier selection has published, the images that need not be made again."""
         folder = place / "reused"
-        width, height = filters.picture_size(self._source.info)
 
         def copy() -> dict[int, Proven]:
             folder.mkdir()
             reused: dict[int, Proven] = {}
             for pick in picks:
                 old = published.get(pick.frame)
+                width, height = filters.picture_size(self._source.info.at(pick.frame))
                 path = self._prover.path(folder, pick.frame)
                 if old and (evidence := take(old, pick, self._image, width, height, path)):
                     reused[pick.frame] = Proven(path, evidence, old.method, width, height)

@@ -92,6 +92,8 @@ def export_arguments(
     arguments += ["-noautorotate", "-reinit_filter", "0", "-flags", "+unaligned"]
     if capabilities.apply_cropping:
         arguments += ["-apply_cropping", "codec"]
+    if info.decoder:
+        arguments += [f"-c:{info.stream_index}", info.decoder]
     if info.container == "mjpeg":
         # Some rows of JPEG pictures are taken for a single one unless this is said.
         arguments += ["-f", "mjpeg"]

@@ -7,6 +7,7 @@ from typing import Literal
 
 from daemon.config.output import OutputConfig
 from daemon.media import filters
+from daemon.media.rules import FIRST_RULES
 from daemon.model import VideoInfo
 
 Suffix = Literal["png", "jpg"]
@@ -16,26 +17,29 @@ Suffix = Literal["png", "jpg"]
 class ImageFormat:
     """How a still is written. ``depth`` is bits a sample; ``jpeg_quality`` is FFmpeg's ``-q:v``.
 
-    ``keep_hdr`` leaves PQ and HLG samples untouched.
+    ``keep_hdr`` leaves PQ and HLG samples untouched. ``rules`` is the version of the rules for pictures.
     """
 
     suffix: Suffix
     depth: int
     jpeg_quality: int = 2
     keep_hdr: bool = False
+    rules: int = FIRST_RULES
 
     @property
     def name(self) -> str:
         """Everything that decides the file of a picture, in a word or two."""
         kind = f"jpg q{self.jpeg_quality}" if self.suffix == "jpg" else f"png{self.depth}"
-        return f"{kind} hdr" if self.keep_hdr else kind
+        kind += " hdr" if self.keep_hdr else ""
+        return kind if self.rules == FIRST_RULES else f"{kind} rules {self.rules}"
 
 
 def image_format(output: OutputConfig, info: VideoInfo) -> ImageFormat:
     """The format of this video's stills: as configured, and as deep as the source where that is left open."""
     if output.format == "jpeg":
-        return ImageFormat("jpg", 8, output.jpeg_quality)
+        return ImageFormat("jpg", 8, output.jpeg_quality, rules=info.rules)
     if output.format == "png8":
-        return ImageFormat("png", 8)
-    depth = filters.bits(info, filters.layout_of(info))
-    return ImageFormat("png", depth, keep_hdr=output.hdr == "keep")
+        return ImageFormat("png", 8, rules=info.rules)
+    stretches = [stretch.info for stretch in info.stretches] or [info]
+    depth = max(filters.bits(one, filters.layout_of(one)) for one in stretches)
+    return ImageFormat("png", depth, keep_hdr=output.hdr == "keep", rules=info.rules)

@@ -41,7 +41,9 @@ def facts(
         "score": repr(pick.score),
         "scorer": scorer,
         "hash": pick.hash,
-        "picture": "hdr" if image.keep_hdr and tonemap.is_hdr(info.colour) else "sdr",
+        "picture": "hdr" if image.keep_hdr and tonemap.is_hdr(info.at(pick.frame).colour) else "sdr",
+        "rules": str(info.rules),
+        **({"colours": info.colours_lost} if info.colours_lost else {}),
     }
 
 
@@ -68,6 +70,7 @@ def document(
     lower_better: bool,
     scorer: str,
     damaged: bool,
+    damage: str | None,
     selection: Selection,
     stills: list[tuple[Still, Pick, Evidence]],
     dropped: dict[int, str],
@@ -84,26 +87,22 @@ def document(
             "size_bytes": file.size_bytes,
             "mtime_ns": file.mtime_ns,
             "damaged": damaged,
+            "damage": damage,
+            "origin": asdict(info.origin),
         },
         "stream": {
             "index": info.stream_index,
+            "reason": info.stream_reason,
             "container": info.container,
             "codec": info.codec,
-            "width": info.width,
-            "height": info.height,
-            "pix_fmt": info.pix_fmt,
-            "bit_depth": info.bit_depth,
             "time_base": str(info.time_base),
             "frame_rate": None if info.frame_rate is None else str(info.frame_rate),
-            "sample_aspect": str(info.sample_aspect),
-            "rotation_degrees": info.rotation_degrees,
-            "flip": info.flip,
-            "colour": {
-                "matrix": info.colour.matrix,
-                "range": info.colour.range,
-                "transfer": info.colour.transfer,
-                "primaries": info.colour.primaries,
-            },
+            **_made_by(info),
+            "stretches": [{"first": one.first, **_made_by(one.info)} for one in info.stretches],
+            "size_note": info.size_note or None,
+            "ground": info.ground or None,
+            "rules": info.rules,
+            "colours_lost": info.colours_lost or None,
         },
         "score": {"metric": metric, "lower_better": lower_better, "scorer": scorer},
         "selection": {
@@ -121,6 +120,7 @@ def document(
                 "frame": still.frame,
                 "pts": pick.pts,
                 "time_s": still.time_s,
+                "captured_at": info.origin.captured_after(still.time_s),
                 "score": still.score,
                 "width": still.width,
                 "height": still.height,
@@ -137,6 +137,26 @@ def document(
             }
             for still, pick, evidence in stills
         ],
+    }
+
+
+def _made_by(info: VideoInfo) -> dict[str, Any]:
+    """What decides how frames become pictures."""
+    return {
+        "width": info.width,
+        "height": info.height,
+        "pix_fmt": info.pix_fmt,
+        "bit_depth": info.bit_depth,
+        "sample_aspect": str(info.sample_aspect),
+        "rotation_degrees": info.rotation_degrees,
+        "flip": info.flip,
+        "crop": asdict(info.crop),
+        "colour": {
+            "matrix": info.colour.matrix,
+            "range": info.colour.range,
+            "transfer": info.colour.transfer,
+            "primaries": info.colour.primaries,
+        },
     }
 
 

@@ -10,17 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from daemon.export import metadata
 from daemon.export.ffmpeg_arguments import HASHES
+from daemon.export.image_file import open_image
 from daemon.export.image_format import ImageFormat
 from daemon.export.metadata import PNG_SIGNATURE
 from daemon.model import Method, Picture
-
-# The pictures that are opened here are our own, and decode.max_pixels bounds them.
-Image.MAX_IMAGE_PIXELS = None
-
 
 PNG_TOLERANCE = 2.0
 """Codes of 255: FFmpeg builds may round a conversion differently."""
@@ -109,7 +105,7 @@ def check_image(path: Path, width: int, height: int, image: ImageFormat) -> None
     """The file decodes to its end and has the expected kind, size and depth. Raises ProofError."""
     kind = "JPEG" if image.suffix == "jpg" else "PNG"
     try:
-        with Image.open(path) as opened:
+        with open_image(path) as opened:
             size, actual = opened.size, opened.format
             if actual != "PNG":
                 opened.load()
@@ -166,7 +162,7 @@ def check_embedded(image: bytes, path: Path) -> None:
 
 def difference(path: Path, picture: Picture) -> str:
     """Why the image is not that picture, or nothing. PNG: no sample is off; JPEG: no block is, on average."""
-    with Image.open(path) as opened:
+    with open_image(path) as opened:
         image: Any = np.asarray(opened.convert("RGB"), dtype=np.int16)
     # Pillow reads the high byte of 16-bit samples.
     scored: Any = (picture >> 8 if picture.dtype == np.uint16 else picture).astype(np.int16)

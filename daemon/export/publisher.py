@@ -11,6 +11,7 @@ from daemon.export.ffmpeg_arguments import Capabilities
 from daemon.export.image_format import ImageFormat
 from daemon.export.proof import Proven
 from daemon.export.source import Source
+from daemon.export.still_colour import still_colour
 from daemon.job import VideoJob
 from daemon.model import Pick, Selection, Still
 
@@ -52,6 +53,7 @@ class Publisher:
             lower_better=source.lower_better,
             scorer=source.scorer,
             damaged=source.damaged,
+            damage=source.damage,
             selection=selection,
             stills=[(still, pick, proven[pick.frame].evidence) for still, pick in stills],
             dropped=dropped,
@@ -78,7 +80,7 @@ class Publisher:
         target = ready / file_names.format_name(name)
         facts = manifest.facts(source.file, source.info, pick, source.metric, source.scorer, self._image)
         content = image.path.read_bytes()
-        target.write_bytes(metadata.embed(content, facts))
+        target.write_bytes(metadata.embed(content, facts, still_colour(source.info, self._image)))
         proof.check_embedded(content, target)
         image.path.unlink()
         return Still(

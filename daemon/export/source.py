@@ -26,6 +26,7 @@ class Source:
     scorer: str
     damaged: bool
     exact: bool
+    damage: str | None = None
 
     @classmethod
     def of(cls, record: VideoRecord) -> Self:
@@ -40,6 +41,7 @@ class Source:
             scorer=record.scorer,
             damaged=record.damaged,
             exact=record.damaged or record.mixed,
+            damage=record.damage,
         )
 
 

@@ -15,6 +15,7 @@ from daemon.errors import ConfigError, Kind, StillwatchError, StoreError, VideoE
 from daemon.events import Ended, Listener, ignore
 from daemon.inbox import identity
 from daemon.inbox.enqueue import enter, refuse
+from daemon.inbox.left_alone import LeftAlone
 from daemon.inbox.stability import Settled, StabilityTracker
 from daemon.inbox.watcher import Watcher
 from daemon.logs.setup import get
@@ -63,7 +64,8 @@ class Ingestor:
         self._listener = listener
         self._alive = True
         self._tracker = StabilityTracker(config.settle_seconds, self._stat, clock=monotonic)
-        self._watcher = Watcher(config, self._found, self._lost)
+        self._left_alone = LeftAlone(config, listener)
+        self._watcher = Watcher(config, self._found, self._lost, self._left_alone.knows)
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._closed = threading.Event()
@@ -162,6 +164,7 @@ class Ingestor:
         except ConfigError as error:
             log.warning("watch.unavailable", path=str(self._config.path), reason=error.sentence)
             return
+        self._left_alone.forget_unseen()
         for path in await self._store.videos.unknown(looks):
             self._tracker.noticed(path)
 
@@ -179,7 +182,8 @@ class Ingestor:
         for path in await self._store.videos.unknown(looks):
             self._beat()
             try:
-                await self._take(*by_path[path])
+                if await asyncio.to_thread(self._left_alone.judge, *by_path[path]):
+                    await self._take(*by_path[path])
             except StoreError:
                 raise
             except VideoError as error:
@@ -193,6 +197,7 @@ class Ingestor:
                 )
                 unforeseen.__cause__ = error
                 await self._not_taken(by_path[path], unforeseen)
+        self._left_alone.say()
 
     async def _not_taken(self, look: tuple[Path, int, int], error: VideoError) -> None:
         path, size_bytes, mtime_ns = look

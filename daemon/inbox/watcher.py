@@ -12,6 +12,7 @@ import os
 import re
 import stat
 import threading
+import unicodedata
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ from watchdog.observers.polling import PollingObserverVFS
 from daemon.config.watch import WatchConfig
 from daemon.errors import ConfigError
 from daemon.inbox import inotify
+from daemon.inbox.left_alone import listed_endings
 from daemon.logs import setup
 
 Mode = Literal["native", "polling"]
@@ -54,29 +56,35 @@ log = setup.get("watch")
 
 
 class PathFilter:
-    """Which paths below the watch folder are taken, judged by their names; never touches the disk."""
+    """Which paths below the watch folder are looked at or taken, by their names; never touches the disk."""
 
     def __init__(self, config: WatchConfig) -> None:
         self._folder = config.path
         self._recursive = config.recursive
-        endings = (ending.lower().lstrip(".") for ending in config.extensions)
-        self._endings = tuple(f".{ending}" for ending in endings if ending)
-        self._excluded = re.compile("|".join(fnmatch.translate(name) for name in config.exclude) or r"\Z.")
+        self._endings = listed_endings(config)
+        patterns = (fnmatch.translate(unicodedata.normalize("NFC", name)) for name in config.exclude)
+        self._excluded = re.compile("|".join(patterns) or r"\Z.")
 
     def excludes_name(self, name: str) -> bool:
         """Whether a file or folder of that name is left alone."""
+        # Accents come as one character or as two, by the system that wrote the name.
+        name = name if name.isascii() else unicodedata.normalize("NFC", name)
         return self._excluded.match(name) is not None
 
-    def takes_name(self, name: str) -> bool:
-        """Whether a name alone, without its folders, is that of a video."""
-        return name.lower().endswith(self._endings) and not self.excludes_name(name)
+    def lists_ending(self, name: str) -> bool:
+        """Whether a name ends like a video's by ``watch.extensions``."""
+        return name.lower().endswith(self._endings)
 
-    def accepts(self, path: Path) -> bool:
-        """Whether a path is reported: below the folder, a video's ending, no part of it excluded."""
+    def reaches(self, path: Path) -> bool:
+        """Whether a path is looked at: below the folder, no part of it excluded."""
         parts = self._parts(path)
         if not parts or (len(parts) > 1 and not self._recursive):
             return False
-        return self.takes_name(parts[-1]) and not any(map(self.excludes_name, parts[:-1]))
+        return not any(map(self.excludes_name, parts))
+
+    def accepts(self, path: Path) -> bool:
+        """Whether a path is taken by its name alone: looked at, and a video's ending."""
+        return self.lists_ending(path.name) and self.reaches(path)
 
     def descends(self, path: Path) -> bool:
         """Whether the content of a folder is looked at; true for the watch folder itself."""
@@ -94,7 +102,7 @@ class PathFilter:
 
 
 def accepts(path: Path, config: WatchConfig) -> bool:
-    """Whether ``path`` would be reported; see PathFilter.accepts."""
+    """Whether ``path`` is taken by its name alone; see PathFilter.accepts."""
     return PathFilter(config).accepts(path)
 
 
@@ -139,6 +147,9 @@ def count_folders(config: WatchConfig) -> int:
 class Watcher:
     """Reports paths that may be videos: from events while it runs, and from ``scan`` at any time.
 
+    Those are the names with a listed ending, whatever they are, and every other file but those that ``left_alone``
+    knows: it is asked for each such path of a listing, on any thread.
+
     ``found`` is called on a thread of watchdog's with paths below ``config.path``, spelled like it;
     the same path any number of times, and paths that are gone again or are no regular file. ``lost``
     is called there when the kernel dropped events: only ``scan`` finds what they were about. Both must
@@ -146,11 +157,16 @@ class Watcher:
     """
 
     def __init__(
-        self, config: WatchConfig, found: Callable[[Path], None], lost: Callable[[], None] = lambda: None
+        self,
+        config: WatchConfig,
+        found: Callable[[Path], None],
+        lost: Callable[[], None] = lambda: None,
+        left_alone: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._config = config
         self._found = found
         self._lost = lost
+        self._left_alone = left_alone
         self._filter = PathFilter(config)
         self._mode: Mode = "polling" if config.mode == "polling" else "native"
         self._observer: BaseObserver | None = None
@@ -211,7 +227,7 @@ class Watcher:
         return watching is None or inotify.end(watching, self._threads, timeout_seconds)
 
     def scan(self) -> Iterator[Path]:
-        """Walk the folder and yield every path that is accepted, in the order of names.
+        """Walk the folder and yield every path that may be a video, in the order of names.
 
         Needs no ``start``. Subfolders that cannot be listed are skipped with one warning each.
         Raises ConfigError when the watch folder itself cannot be listed: no answer is not the same
@@ -275,8 +291,19 @@ class Watcher:
 
     def _polled_entries(self, folder: str | None) -> Iterator[os.DirEntry[str]]:
         for entry in self._entries(folder if folder is not None else self._real):
-            if self._filter.takes_name(entry.name) or _is_folder(entry, follow=False):
+            if self._may_be_video(entry, self._as_reported(entry.path)) or _is_folder(entry, follow=False):
                 yield entry
+
+    def _as_reported(self, real: str) -> str:
+        """``_spelled`` for many paths."""
+        spelled = str(self._config.path)
+        return real if spelled == self._real else spelled + real.removeprefix(self._real)
+
+    def _may_be_video(self, entry: os.DirEntry[str], path: str) -> bool:
+        """Names with a listed ending, whatever they are; files by other endings until they are left alone."""
+        if self._left_alone(path):
+            return False
+        return self._filter.lists_ending(entry.name) or _is_file(entry)
 
     def _on_event(self, event: events.FileSystemEvent) -> None:
         raw = os.fsdecode(event.dest_path if event.event_type == "moved" else event.src_path)
@@ -284,7 +311,7 @@ class Watcher:
         if not raw or event.is_synthetic:
             return
         path = self._spelled(raw)
-        if self._filter.accepts(path):
+        if self._filter.reaches(path) and (self._filter.lists_ending(path.name) or not event.is_directory):
             self._found(path)
         if event.event_type not in ("created", "moved") or not self._filter.descends(path):
             return
@@ -293,7 +320,7 @@ class Watcher:
                 self._found(below)
 
     def _walk(self, start: str) -> Iterator[Path]:
-        """Accepted paths below a folder that is descended into; OSError only from the watch folder."""
+        """Paths that may be videos below a folder that is descended into; OSError only from the watch folder."""
         pending = deque([start])
         seen: set[tuple[int, int]] = set()
         while pending:
@@ -305,7 +332,7 @@ class Watcher:
                 seen.add(folder_id)
             subfolders = []
             for entry in self._entries(folder):
-                if self._filter.takes_name(entry.name):
+                if self._may_be_video(entry, entry.path):
                     yield Path(entry.path)
                 if not self._config.recursive:
                     continue
@@ -373,6 +400,13 @@ def _folder_id(folder: str | Path) -> tuple[int, int]:
 def _is_folder(entry: os.DirEntry[str], *, follow: bool) -> bool:
     try:
         return entry.is_dir(follow_symlinks=follow)
+    except OSError:
+        return False
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
     except OSError:
         return False
 

@@ -3,17 +3,20 @@
 The same chain text configures PyAV's filter graph (scoring, reference export) and the FFmpeg
 command line (batch export), so the saved still is the scored picture. Policy, in one place:
 
-* Matrix and range are always explicit. Tags of the file's first frame are followed; an untagged YUV file is
-  BT.601 up to 576 lines and BT.709 above; an untagged range is limited, except for ``yuvj*``,
-  gray and RGB formats, which are full range.
+* The container's crop comes first.
+* Matrix and range are always explicit. Tags are followed; an untagged YUV file is BT.709 from 1280 columns or above
+  576 lines, else BT.601; an untagged range is limited, except for ``yuvj*``, gray and RGB formats, which are full.
 * Interlaced frames are not deinterlaced: a frame is what the decoder gives, fields and all.
 * Pixels become square by stretching the shorter side, never by shrinking the longer one.
 * The display matrix (quarter turns and mirroring) is applied: pictures are upright.
-* Alpha is dropped.
+* Alpha is laid over the film's ground (``daemon.media.alpha``).
+* Other primaries and curves of standard dynamic range become BT.709 (``daemon.media.sdr``).
 * Sources above 8 bits become 16-bit RGB whose white is exactly 65535.
 * PQ and HLG are tone-mapped by ``daemon.media.tonemap``, unless the caller asks for the untouched samples; where
   such a file has no matrix tag, it is BT.2020.
-* Colour tags do not travel on: a still is plain RGB. Untouched HDR samples keep theirs.
+* Colour tags do not travel on through the filters: a still is plain RGB. Untouched HDR samples keep theirs.
+
+Films of an older version of these rules (``daemon.media.rules``) get the chain of that version, word for word.
 """
 
 from __future__ import annotations
@@ -21,7 +24,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from daemon.media import tonemap
+from daemon.media import alpha, sdr, tonemap
+from daemon.media.rules import FIRST_RULES
 from daemon.model import Colour, VideoInfo
 
 Filter = tuple[str, str]
@@ -29,6 +33,7 @@ Filter = tuple[str, str]
 
 SWS_FLAGS = "accurate_rnd+full_chroma_int+bicubic"
 SD_LINES = 576
+HD_COLUMNS = 1280
 
 _MATRICES = {
     "bt709": "bt709",
@@ -66,14 +71,14 @@ def is_gray(pix_fmt: str) -> bool:
     return pix_fmt.startswith(("gray", "ya8", "ya16", "mono"))
 
 
-def matrix_name(colour: Colour, height: int) -> str:
-    """swscale's name of the YUV matrix; untagged files by their number of lines."""
+def matrix_name(colour: Colour, height: int, width: int = 0) -> str:
+    """swscale's name of the YUV matrix; of untagged files by their size, ``width`` 0 leaving it to the lines alone."""
     tagged = _MATRICES.get(colour.matrix)
     if tagged is not None:
         return tagged
     if tonemap.is_hdr(colour):
         return "bt2020"
-    return "smpte170m" if height <= SD_LINES else "bt709"
+    return "smpte170m" if height <= SD_LINES and width < HD_COLUMNS else "bt709"
 
 
 def is_full_range(colour: Colour, pix_fmt: str) -> bool:
@@ -102,7 +107,7 @@ def square_size(width: int, height: int, sample_aspect: Fraction) -> tuple[int, 
 
 def picture_size(info: VideoInfo) -> tuple[int, int]:
     """Width and height of the finished picture: square pixels, upright."""
-    width, height = square_size(info.width, info.height, info.sample_aspect)
+    width, height = square_size(*cropped_size(info, layout_of(info)), info.sample_aspect)
     return (height, width) if info.rotation_degrees in (90, 270) else (width, height)
 
 
@@ -111,22 +116,43 @@ def bits(info: VideoInfo, layout: Layout) -> int:
     return 16 if layout.bit_depth > 8 or tonemap.is_hdr(info.colour) else 8
 
 
+def cropped_size(info: VideoInfo, layout: Layout) -> tuple[int, int]:
+    """Width and height of what the container shows of a frame; all of it where the crop would leave nothing."""
+    width = layout.width - info.crop.left - info.crop.right
+    height = layout.height - info.crop.top - info.crop.bottom
+    return (width, height) if width > 0 and height > 0 else (layout.width, layout.height)
+
+
 def chain(info: VideoInfo, layout: Layout, *, depth: int, keep_hdr: bool = False) -> tuple[Filter, ...]:
     """The filters that turn a decoded frame into packed RGB of ``depth`` 8 or 16 bits a sample.
 
     ``keep_hdr`` leaves PQ and HLG samples as they are.
     """
-    working = bits(info, layout)
     hdr = tonemap.is_hdr(info.colour)
-    filters = _plain_input(layout)
-    filters.append(_scale(info, layout))
-    if not is_rgb(layout.pix_fmt) and not is_gray(layout.pix_fmt):
-        # swscale has vector code for planes only: three times as fast as packed, and the same bits.
-        filters.append(("format", "gbrp16le" if working == 16 else "gbrp"))
-    filters.append(("format", "rgb48le" if working == 16 else "rgb24"))
+    rgb = is_rgb(layout.pix_fmt)
+    ground = info.ground if alpha.has_alpha(layout.pix_fmt) else ""
+    odd = not hdr and info.rules > FIRST_RULES and sdr.is_odd(info.colour, rgb=rgb)
+    # swscale is not exact from 8 bits of RGB with alpha to 16.
+    odd = odd and not (ground and rgb and layout.bit_depth <= 8)
+    working = 16 if odd else bits(info, layout)
+    packed, planar = ("rgb48le", "gbrp16le") if working == 16 else ("rgb24", "gbrp")
+    if ground:
+        packed, planar = ("rgba64le", "gbrap16le") if working == 16 else ("rgba", "gbrap")
+    coarse, fine = _crop(info, layout)
+    filters = [*coarse, *_plain_input(layout, odd=odd), *_scale(info, layout, fine, planar)]
+    # swscale has vector code for planes only: three times as fast as packed, and the same bits. From RGB it is exact
+    # in packed formats, and alpha can be laid over a ground in planes.
+    direct = not rgb and not is_gray(layout.pix_fmt)
+    steps = {(True, False): (planar, packed), (False, False): (packed,), (True, True): (planar,)}
+    filters += [("format", step) for step in steps.get((direct, bool(ground)), (packed, planar))]
     filters += _levels(info.colour, layout, working)
     if hdr and not keep_hdr:
-        filters += tonemap.tone_filters(info.colour)
+        filters += tonemap.tone_filters(info.colour, info.rules)
+    elif odd:
+        filters += sdr.to_bt709(info.colour, rgb=rgb)
+    if ground:
+        filters += alpha.over_ground(ground, working, _alpha_white(layout, working))
+        filters.append(("format", "rgb48le" if working == 16 else "rgb24"))
     if working == 16 and depth == 8:
         # The step to 8 bits cuts the low byte or rounds it: 64 stays what was meant either way.
         filters.append(_table("round(val/257)*256+64"))
@@ -142,26 +168,70 @@ def to_text(filters: tuple[Filter, ...]) -> str:
     return ",".join(f"{name}={args}" if args else name for name, args in filters)
 
 
-def _plain_input(layout: Layout) -> list[Filter]:
+def _crop(info: VideoInfo, layout: Layout) -> tuple[list[Filter], list[Filter]]:
+    """The container's crop, and what is left of it to do once there is a colour for each pixel.
+
+    Chroma is shared by several pixels: cut between them, it would be off by a part of one, and FFmpeg's filter makes
+    halves of samples of 16 bits.
+    """
+    width, height = cropped_size(info, layout)
+    if (width, height) == (layout.width, layout.height):
+        return [], []
+    grid = _chroma_grid(layout.pix_fmt)
+    left, top = info.crop.left - info.crop.left % grid, info.crop.top - info.crop.top % grid
+    right = min(-(-(info.crop.left + width) // grid) * grid, layout.width)
+    bottom = min(-(-(info.crop.top + height) // grid) * grid, layout.height)
+    coarse = ("crop", f"w={right - left}:h={bottom - top}:x={left}:y={top}:exact=1")
+    if (right - left, bottom - top) == (width, height):
+        return [coarse], []
+    return [coarse], [("crop", f"w={width}:h={height}:x={info.crop.left - left}:y={info.crop.top - top}:exact=1")]
+
+
+def _chroma_grid(pix_fmt: str) -> int:
+    """How many pixels in a row or column share a sample of chroma, at the most."""
+    if is_rgb(pix_fmt) or is_gray(pix_fmt) or "444" in pix_fmt:
+        return 1
+    return 4 if "410" in pix_fmt or "411" in pix_fmt else 2
+
+
+def _alpha_white(layout: Layout, working: int) -> int:
+    """What swscale makes of an opaque sample: it widens by shifting, but RGB exactly."""
+    if working == 8:
+        return 255
+    if is_rgb(layout.pix_fmt):
+        return 65535
+    depth = min(layout.bit_depth, 16)
+    return ((1 << depth) - 1) << (16 - depth)
+
+
+def _plain_input(layout: Layout, *, odd: bool) -> list[Filter]:
     """What swscale of some versions trips over is taken out of its way.
 
     It reads big-endian RGB of 15 and 16 bits as if it were little-endian, and refuses matrix tags that it does
-    not know although the matrix is given.
+    not know although the matrix is given, and some ``odd`` curves and primaries although it is not to change them.
     """
+    curve = "color_primaries=unknown:color_trc=unknown"
     if layout.pix_fmt.endswith(("555be", "565be")):
         return [("format", layout.pix_fmt.removesuffix("be") + "le")]
-    return [] if is_rgb(layout.pix_fmt) else [("setparams", "colorspace=unknown")]
+    if is_rgb(layout.pix_fmt):
+        return [("setparams", curve)] if odd else []
+    return [("setparams", f"colorspace=unknown:{curve}" if odd else "colorspace=unknown")]
 
 
-def _scale(info: VideoInfo, layout: Layout) -> Filter:
-    width, height = square_size(layout.width, layout.height, info.sample_aspect)
-    args = [f"w={width}", f"h={height}", f"flags={SWS_FLAGS}", "out_range=pc"]
+def _scale(info: VideoInfo, layout: Layout, crop: list[Filter], planar: str) -> list[Filter]:
+    """To RGB and to square pixels; at once, unless there is a ``crop`` to do in between."""
+    width, height = square_size(*cropped_size(info, layout), info.sample_aspect)
+    size = f"w={width}:h={height}"
+    args = ["w=iw:h=ih" if crop else size, f"flags={SWS_FLAGS}", "out_range=pc"]
     if not is_rgb(layout.pix_fmt):
-        matrix = matrix_name(info.colour, layout.height)
+        matrix = matrix_name(info.colour, layout.height, layout.width if info.rules > FIRST_RULES else 0)
         # Gray is widened by `_levels`: some builds expand it when told that it is limited, some do not.
         full = is_gray(layout.pix_fmt) or is_full_range(info.colour, layout.pix_fmt)
         args += [f"in_color_matrix={matrix}", f"in_range={'pc' if full else 'tv'}"]
-    return "scale", ":".join(args)
+    scale = ("scale", ":".join(args))
+    if not crop:
+        return [scale]
+    return [scale, ("format", planar), *crop, ("scale", f"{size}:flags={SWS_FLAGS}")]
 
 
 def _levels(colour: Colour, layout: Layout, working: int) -> list[Filter]:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 DEMUXERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpegtsraw,mpeg,mpegvideo,flv,live_flv,asf,ogg,gif,apng,"
-    "h264,hevc,vvc,av1,obu,ivf,mjpeg,mjpeg_2000,m4v,vc1,mxf,nut,dv,yuv4mpegpipe,rm,gxf,wtv,h263,h261,dirac,"
-    "cavsvideo,avs,avs2,avs3,smk,bink,roq,webp,webp_anim"
+    "h264,hevc,vvc,av1,obu,ivf,mjpeg,mpjpeg,smjpeg,mjpeg_2000,m4v,vc1,mxf,nut,dv,yuv4mpegpipe,rm,gxf,wtv,h263,h261,dirac,"
+    "cavsvideo,avs,avs2,avs3,smk,bink,roq,webp,webp_anim,dhav,pva,nuv,nsv"
 )
 """Demuxers that read one file and open no other (no playlists, no concat, no device, no image series)."""
 

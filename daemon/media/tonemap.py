@@ -8,6 +8,8 @@ the sRGB curve (IEC 61966-2-1). No metadata is read: mastering data that is miss
 
 from __future__ import annotations
 
+from daemon.media import sdr
+from daemon.media.rules import FIRST_RULES
 from daemon.model import Colour
 
 Filter = tuple[str, str]
@@ -43,13 +45,18 @@ def pq_encode(nits: float) -> float:
     return value
 
 
-def tone_filters(colour: Colour) -> list[Filter]:
-    """Signal to linear SDR light, primaries, sRGB encoding; for rgb48 frames."""
+def tone_filters(colour: Colour, rules: int = FIRST_RULES) -> list[Filter]:
+    """Signal to linear SDR light, primaries, sRGB encoding; for rgb48 or gbrap16 frames.
+
+    The first rules turned no primaries but BT.2020's.
+    """
     signal = "val/65535" if colour.transfer == PQ else _hlg_as_pq()
     linear = f"st(0,{signal});{_roll_off()};round(65535*clip({_pq_nits('ld(4)')}/{WHITE_NITS},0,1))"
     filters = [_table(linear)]
     if colour.primaries in ("bt2020", "unknown"):
         filters.append(_primaries())
+    elif rules > FIRST_RULES and sdr.is_odd(Colour(primaries=colour.primaries), rgb=True):
+        filters.append(sdr.mixer(colour.primaries))
     linear_sample = "val/65535"
     encoded = f"if(lte({linear_sample},0.0031308),12.92*{linear_sample},1.055*pow({linear_sample},1/2.4)-0.055)"
     return [*filters, _table(f"round(65535*{encoded})")]

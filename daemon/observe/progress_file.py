@@ -11,12 +11,12 @@ import asyncio
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from daemon import __version__
-from daemon.events import Event, Left, Progress, Taken
+from daemon.events import Event, FilesLeftAlone, Left, Progress, Taken
 from daemon.logs.setup import get
 from daemon.model import Status
 from daemon.observe.progress_reader import path_beside
@@ -43,6 +43,7 @@ class ProgressFile:
         self._clock = clock
         self._started_at = self._clock()
         self._videos: dict[int, _Current] = {}
+        self._left_alone = FilesLeftAlone(0, ())
         self._changed = asyncio.Event()
         self._writable = True
         self.remove()
@@ -65,6 +66,8 @@ class ProgressFile:
         elif isinstance(event, Progress):
             if (video := self._videos.get(event.video_id)) is not None:
                 video.progress, video.at = event, now
+        elif isinstance(event, FilesLeftAlone):
+            self._left_alone = event
         elif isinstance(event, Left):
             # The next stage may have taken the video before this one let go of it.
             if (video := self._videos.get(event.video_id)) is not None and video.status is event.status:
@@ -101,7 +104,13 @@ class ProgressFile:
             for video_id, video in self._videos.items()
         ]
         return json.dumps(
-            {"version": __version__, "pid": os.getpid(), "started_at": self._started_at, "working": working}
+            {
+                "version": __version__,
+                "pid": os.getpid(),
+                "started_at": self._started_at,
+                "working": working,
+                "not_taken": asdict(self._left_alone),
+            }
         )
 
     def _write(self, content: str) -> None:

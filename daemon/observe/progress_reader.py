@@ -8,14 +8,14 @@ from typing import Any
 
 
 def path_beside(database: Path) -> Path:
-    """Where the board of a database is."""
+    """Where the progress file of a database is."""
     return database.with_name(database.name + ".progress")
 
 
 def read(database: Path) -> dict[str, Any]:
-    """What is on the board, empty when there is none. Only for those who know that a daemon runs."""
+    """The content of the file, empty when there is none. Valid only while a daemon runs."""
     try:
-        found = json.loads(path_beside(database).read_text(encoding="ascii"))
+        content = json.loads(path_beside(database).read_text(encoding="ascii"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}

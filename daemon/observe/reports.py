@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from daemon.errors import StillwatchError
+from daemon.inbox.companions import companions_of
 from daemon.model import Status, VideoRecord
 from daemon.observe import progress_reader
 from daemon.runtime.lock import is_locked
@@ -14,11 +16,28 @@ from daemon.store.queries import WorkingVideo
 from daemon.store.store import Store
 
 ERRORS_SHOWN = 5
+NOTHING_LEFT_ALONE: dict[str, Any] = {"files": 0, "newest": []}
 
 
 async def summary(store: Store, records: Sequence[VideoRecord]) -> list[dict[str, Any]]:
     """Per video: status, error, shortfall, and the stills of its newest selection."""
     return [await _summary_of(store, record) for record in records]
+
+
+def refused(path: Path, error: StillwatchError) -> dict[str, Any]:
+    """The summary of a name that means no file; nothing of it is stored."""
+    return {
+        "id": None,
+        "video": str(path),
+        "status": "not_taken",
+        "ok": False,
+        "metric": None,
+        "frames": None,
+        "error_kind": error.kind.value,
+        "error": error.sentence,
+        "shortfall": None,
+        "stills": [],
+    }
 
 
 async def _summary_of(store: Store, record: VideoRecord) -> dict[str, Any]:
@@ -64,6 +83,7 @@ async def current(store: Store, database: Path) -> dict[str, Any]:
         "version": said.get("version"),
         "videos": await store.videos.counts(),
         "working": working,
+        "not_taken": said.get("not_taken", NOTHING_LEFT_ALONE),
         "errors": await store.queries.errors(ERRORS_SHOWN),
     }
 
@@ -73,6 +93,13 @@ def _working(row: WorkingVideo, progress: Mapping[tuple[int, str], dict[str, Any
     shown["frames_total"] = json.loads(row["info"] or "{}").get("frames_estimate") or None
     shown["progress"] = progress.get((row["id"], row["status"]))
     return shown
+
+
+def not_taken(database: Path) -> dict[str, Any]:
+    """What the running daemon leaves alone in its folder: how many ``files``; the ``newest`` with path, reason, key."""
+    said = progress_reader.read(database) if is_locked(database) else {}
+    found: dict[str, Any] = said.get("not_taken", NOTHING_LEFT_ALONE)
+    return found
 
 
 async def detail(store: Store, key: str) -> dict[str, Any]:
@@ -93,6 +120,7 @@ async def detail(store: Store, key: str) -> dict[str, Any]:
     return {
         **video,
         "info": _parsed(video["info"]),
+        "companions": [str(path) for path in companions_of(record.file.path)],
         "source": await queries.source(record.id),
         "scores": await queries.score_range(record.id),
         "notes": await queries.notes(record.id),

@@ -10,7 +10,8 @@ from daemon.decode.frames import decode_frames
 from daemon.errors import ScorerError
 from daemon.inbox.identity import require_unchanged
 from daemon.job import VideoJob
-from daemon.model import Frame, Outcome
+from daemon.media.rules import FIRST_RULES, scored_by
+from daemon.model import Frame, Outcome, VideoRecord
 from daemon.pipeline.reference import decoded_again
 from daemon.scoring import catalog
 from daemon.scoring.batcher import Batcher
@@ -48,7 +49,7 @@ class Refiner:
         await require_unchanged(record.file, job.stall_seconds)
         # What is stored counts only for this very scorer, and only an open one can say which it is.
         batcher = await self._opened()
-        identity = batcher.scorer.identity
+        identity = _identity(batcher, record)
         known = (await self._store.analysis.refined(record.id, self._config.score.refine.metric)).get(identity, {})
         missing = frozenset(frames) - known.keys()
         try:
@@ -83,7 +84,7 @@ class Refiner:
             pictures = [frame.picture for frame in batch if frame.picture is not None]
             results = await batcher.score(pictures, job.stall_seconds)
             outcomes = {frame.index: outcome for frame, outcome in zip(batch, results, strict=True)}
-            await self._store.analysis.add_refined(record.id, scorer.metric, scorer.identity, outcomes)
+            await self._store.analysis.add_refined(record.id, scorer.metric, _identity(batcher, record), outcomes)
             scored.update(outcomes)
             batch.clear()
             job.on_progress()
@@ -99,3 +100,8 @@ class Refiner:
         if batch:
             await flush()
         return scored
+
+
+def _identity(batcher: Batcher, record: VideoRecord) -> str:
+    rules = FIRST_RULES if record.info is None else record.info.rules
+    return scored_by(batcher.scorer.identity, rules)

@@ -14,11 +14,13 @@ from daemon.config.schema import Config
 from daemon.decode.damage import DamageError, DecodeReport
 from daemon.decode.frames import decode_frames
 from daemon.decode.probe import probe
+from daemon.decode.stretches import best_size
 from daemon.errors import Kind, ScorerError, VideoError
 from daemon.events import FramesScored, Listener, Progress
 from daemon.inbox.identity import require_readable, require_unchanged
 from daemon.job import VideoJob
 from daemon.media import filters
+from daemon.media.rules import scored_by
 from daemon.model import Frame, Outcome, Scored, VideoInfo
 from daemon.runtime.stall import run_in_abandonable_thread, with_stall_timeout
 from daemon.runtime.stream import ThreadStream
@@ -78,9 +80,8 @@ class VideoScorer:
         record, scorer = job.record, batcher.scorer
         await require_unchanged(record.file, job.stall_seconds)
         info = await self._probe(job)
-        known = await self._store.frames.begin_scoring(
-            record.id, info, scorer.metric, scorer.lower_better, scorer.identity
-        )
+        identity = scored_by(scorer.identity, info.rules)
+        known = await self._store.frames.begin_scoring(record.id, info, scorer.metric, scorer.lower_better, identity)
         job.log.info(
             "video.started",
             codec=info.codec,
@@ -89,8 +90,12 @@ class VideoScorer:
             pix_fmt=info.pix_fmt,
             frames_total=info.frames_estimate,
             frames_stored=len(known),
-            scorer=scorer.identity,
+            scorer=identity,
         )
+        if info.rivals:
+            job.log.info("video.stream_chosen", stream=info.stream_index, reason=info.stream_reason)
+        if info.colours_lost:
+            job.log.warning("video.colours_lost", reason=info.colours_lost)
         if record.attempts > 1:
             self._suspects.add(record.id)
         try:
@@ -108,14 +113,31 @@ class VideoScorer:
             raise VideoError(Kind.NO_FRAMES, "the video stream holds no frame that can be decoded")
         # Damage that only the export has shown leaves no sign in a decode with one thread.
         damaged = report.damaged or record.damaged
+        seen, small = best_size(info, report.stretches, report.frames)
         scored = await self._store.frames.end_scoring(
             record.id,
             frames_decoded=report.frames,
             damaged=damaged,
             mixed=report.mixed,
             damage=report.summary() or ("decoders do not agree about its pictures" if damaged else None),
+            reserve=[
+                *((first, last, "small") for first, last in small),
+                *((first, last, "damaged") for first, last in report.damaged_spans),
+            ],
+            info=seen if seen.stretches else None,
         )
-        job.log.info("video.scored", frames=report.frames, scored=scored, damaged=damaged)
+        job.log.info(
+            "video.scored",
+            frames=report.frames,
+            scored=scored,
+            damaged=damaged,
+            unread_bytes=report.unread_bytes,
+            unread_s=round(report.unread_s, 3),
+            lost_packets=report.lost_packets,
+            frameless_packets=report.frameless_packets,
+            corrupt_frames=report.corrupt_frames,
+            damaged_frames=report.damaged_frames,
+        )
         return True
 
     async def _probe(self, job: VideoJob) -> VideoInfo:
@@ -171,6 +193,10 @@ class VideoScorer:
             # A slow decoder fills its batch in its own time; it hangs when not a single frame comes.
             while batch := await stream.take(size):
                 outstanding.append(asyncio.create_task(self._score_batch(job, batch, batcher, scorer)))
+                for picture in (frame.picture for frame in batch if frame.picture is not None):
+                    if picture.nbytes > height * width * 3 * itemsize:
+                        # The film's pictures have grown: fewer fit.
+                        height, width, itemsize = *picture.shape[:2], picture.itemsize
                 if len(outstanding) >= depth:
                     await outstanding[0]
                     outstanding.popleft()
@@ -235,7 +261,9 @@ def _measured(frames: Generator[Frame, None, None]) -> Generator[Frame, None, No
 
 def _row(frame: Frame, outcome: Outcome) -> Scored:
     note = "corrupt" if frame.corrupt and outcome.note is None else outcome.note
-    return Scored(frame.index, frame.pts, frame.time_s, outcome.score, note, frame.hash, frame.features)
+    return Scored(
+        frame.index, frame.pts, frame.time_s, outcome.score, note, frame.hash, frame.features, frame.duration_s
+    )
 
 
 class _Meter:

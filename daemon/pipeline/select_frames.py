@@ -109,14 +109,16 @@ class FrameSelector:
                 "shots": sum(1 for shot in shots if shot.kind is ShotKind.SHOT),
                 "verdicts": await self._store.analysis.verdicts(self._record.id),
             }
+        good = ~table.noted & (table.good | table.spared if self._judged else True)
+        last = table.spared | table.reserve
         self._film = Film(
             frame=table.frame,
             time_s=table.time_s,
             score=table.score,
-            good=~table.noted & (table.good | table.spared if self._judged else True),
+            good=good if self._judged else _without_reserve(good, table.reserve & np.isfinite(table.score)),
             shot=_shot_numbers(len(table.frame), shots) if self._judged else np.zeros(len(table.frame), np.int64),
             lower_better=bool(self._record.lower_better),
-            spared=table.spared if self._judged and table.spared.any() else None,
+            spared=last if self._judged and last.any() else None,
         )
 
     def _best(self, film: Film) -> Choice:
@@ -228,6 +230,12 @@ def _shot_numbers(count: int, shots: list[Shot]) -> NDArray[np.int64]:
         if one.kind is ShotKind.SHOT:
             number[one.first : one.last + 1] = place
     return number
+
+
+def _without_reserve(good: NDArray[np.bool_], reserve: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Frames in reserve are left out while there are others."""
+    better = good & ~reserve
+    return better if better.any() else good
 
 
 def _pick(rank: int, row: Scored, reason: Reason) -> Pick:

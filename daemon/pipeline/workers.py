@@ -26,6 +26,7 @@ from daemon.events import Ended, Heartbeat, Left, Listener, Taken
 from daemon.export import ffmpeg_process
 from daemon.job import VideoJob
 from daemon.logs.setup import get
+from daemon.media.rules import PICTURE_RULES, scored_by
 from daemon.model import Status
 from daemon.pipeline import record_failure
 from daemon.pipeline.export_video import Exported, VideoExporter
@@ -84,7 +85,7 @@ class Workers:
     @property
     def scorer_identity(self) -> str:
         """The scorer by which videos are scored now."""
-        return self._batcher.scorer.identity
+        return scored_by(self._batcher.scorer.identity, PICTURE_RULES)
 
     def wake(self) -> None:
         """Something was queued."""

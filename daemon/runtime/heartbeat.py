@@ -60,7 +60,7 @@ async def feed(
     alive: Callable[[], None],
     stuck: Callable[[tuple[str, ...]], None],
 ) -> None:
-    """Call ``alive`` at every interval in which no stage is stuck, until cancelled; ``stuck`` when other ones are stuck.
+    """Call ``alive`` at every interval in which no stage is stuck, until cancelled; ``stuck`` when others are.
 
     It runs on the event loop, so a loop that stands still is silent as well. A stage that makes progress again
     before the watchdog has ended the process is not stuck any more.

@@ -50,7 +50,7 @@ def require_full(wish: str) -> None:
     if absent := lacking():
         raise ScorerError(
             Kind.METRIC,
-            f"{wish} needs {' and '.join(absent)}, which this light install does not have: install stillwatch with all"
+            f"{wish} needs {', '.join(absent)}, which this light install does not have: install stillwatch with all"
             f" its dependencies (`pip install .`), or use score.metric: {LIGHT_METRIC}",
         )
 

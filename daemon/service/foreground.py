@@ -88,7 +88,8 @@ async def _reopen(config: Config, store: Store, workers: Workers, record: VideoR
     """A video that is done goes through again only as far as the settings have changed."""
     if record.status is not Status.DONE:
         return
-    if record.scorer != workers.scorer_identity:
+    asked = record.info.stream_asked if record.info is not None else None
+    if record.scorer != workers.scorer_identity or asked != config.decode.stream:
         await store.queue.set_status(record.id, Status.QUEUED)
         return
     latest = await store.selections.latest(record.id)

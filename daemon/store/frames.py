@@ -24,7 +24,9 @@ class ScoreTable:
     """A video's rows as columns, by ascending frame.
 
     ``frame`` int64, ``time_s`` float64, ``score`` float64 with NaN where there is none, ``noted`` bool:
-    the row carries a note, ``good`` bool: no gate refuses it, ``spared`` bool: it comes after all good ones.
+    the row carries a note, ``good`` bool: no gate refuses it, ``spared`` bool: its gate lets it in after all good ones,
+    ``reserve`` bool: it is chosen only where nothing better is. ``last_s`` is how long the file says that the last
+    frame is shown; None where it does not.
     """
 
     frame: NDArray[np.int64]
@@ -33,10 +35,12 @@ class ScoreTable:
     noted: NDArray[np.bool_]
     good: NDArray[np.bool_]
     spared: NDArray[np.bool_]
+    reserve: NDArray[np.bool_]
+    last_s: float | None = None
 
 
 TABLE_ROWS = 1_000
-_TABLE_TYPES = ("int64", "float64", "float64", "bool", "bool", "bool")
+_TABLE_TYPES = ("int64", "float64", "float64", "bool", "bool", "bool", "bool")
 
 
 class Frames:
@@ -50,14 +54,15 @@ class Frames:
     ) -> list[str]:
         """Note what the video is and who scores it; returns the stored hashes by frame.
 
-        Rows of another scorer are dropped: scores with different identities are never mixed.
+        Rows of another scorer or stream are dropped: scores with different identities are never mixed.
         """
         async with self._connection.writing() as db:
             self._connection.forget_lost(video_id)
             await db.execute("DELETE FROM refined WHERE video_id = ?", (video_id,))
             await db.execute(
-                "DELETE FROM frames WHERE video_id = ? AND (SELECT scorer FROM videos WHERE id = ?) IS NOT ?",
-                (video_id, video_id, scorer),
+                "DELETE FROM frames WHERE video_id = ? AND EXISTS (SELECT 1 FROM videos WHERE id = ?"
+                " AND (scorer IS NOT ? OR stream_index IS NOT ?))",
+                (video_id, video_id, scorer, info.stream_index),
             )
             await db.execute(
                 "UPDATE videos SET judged = NULL, metric = ?, lower_better = ?, scorer = ?, width = ?, height = ?,"
@@ -74,12 +79,14 @@ class Frames:
 
         Raises StoreError, also when rows that were written before could not be committed.
         """
-        values = [(video_id, r.frame, r.pts, r.time_s, r.score, r.note, r.hash) for r in rows]
+        values = [(video_id, r.frame, r.pts, r.time_s, r.score, r.note, r.hash, r.duration_s) for r in rows]
         async with self._connection.grouped(video_id) as db:
             await db.executemany(
-                "INSERT INTO frames (video_id, frame, pts, time_s, score, note, hash) VALUES (?,?,?,?,?,?,?)"
+                "INSERT INTO frames (video_id, frame, pts, time_s, score, note, hash, duration_s)"
+                " VALUES (?,?,?,?,?,?,?,?)"
                 " ON CONFLICT (video_id, frame) DO UPDATE SET pts = excluded.pts, time_s = excluded.time_s,"
-                " score = excluded.score, note = excluded.note, hash = excluded.hash, verdict = NULL",
+                " score = excluded.score, note = excluded.note, hash = excluded.hash,"
+                " duration_s = excluded.duration_s, verdict = NULL",
                 values,
             )
             await db.executemany(
@@ -99,13 +106,38 @@ class Frames:
         return known
 
     async def end_scoring(
-        self, video_id: int, *, frames_decoded: int, damaged: bool, mixed: bool, damage: str | None
+        self,
+        video_id: int,
+        *,
+        frames_decoded: int,
+        damaged: bool,
+        mixed: bool,
+        damage: str | None,
+        reserve: Sequence[tuple[int, int, str]] = (),
+        info: VideoInfo | None = None,
     ) -> int:
-        """Every frame is in: drop rows beyond the last, count, and go on to ``scored``."""
+        """Every frame is in: drop rows beyond the last, count, and go on to ``scored``.
+
+        ``reserve`` are runs of frames, first and last, that are chosen only where nothing better is, and why. ``info``
+        is what all of the film has shown of it, where that is more than the probe had found.
+        """
         async with self._connection.writing() as db:
             self._connection.require_kept(video_id)
             for table in ("frames", "features"):
                 await db.execute(f"DELETE FROM {table} WHERE video_id = ? AND frame >= ?", (video_id, frames_decoded))
+            await db.execute("UPDATE frames SET reserve = NULL WHERE video_id = ? AND reserve IS NOT NULL", (video_id,))
+            await db.executemany(
+                "UPDATE frames SET reserve = ? WHERE video_id = ? AND frame BETWEEN ? AND ?",
+                [(why, video_id, first, last) for first, last, why in reserve],
+            )
+            if info is not None:
+                seen = next(
+                    (one.info for one in info.stretches if info.best == (one.info.width, one.info.height)), info
+                )
+                await db.execute(
+                    "UPDATE videos SET info = ?, width = ?, height = ?, pix_fmt = ?, bit_depth = ? WHERE id = ?",
+                    (info_json(info), seen.width, seen.height, seen.pix_fmt, seen.bit_depth, video_id),
+                )
             cursor = await db.execute(
                 "UPDATE videos SET status = 'scored', attempts = 0, retries = 0, retry_at = NULL,"
                 " error_kind = NULL, error = NULL, scored_at = ?, frames_decoded = ?,"
@@ -121,8 +153,8 @@ class Frames:
         import numpy as np
 
         async with self._connection.db.execute(
-            "SELECT frame, time_s, score, note IS NOT NULL, verdict IS 'good', verdict IS 'spared' FROM frames"
-            " WHERE video_id = ? ORDER BY frame",
+            "SELECT frame, time_s, score, note IS NOT NULL, verdict IS 'good', verdict IS 'spared',"
+            " reserve IS NOT NULL FROM frames WHERE video_id = ? ORDER BY frame",
             (video_id,),
         ) as cursor:
             # Plain tuples, some at a time: a million rows at once would keep the garbage collector busy.
@@ -132,7 +164,13 @@ class Frames:
                 columns = zip(*rows, strict=True)
                 # NULL becomes NaN.
                 parts.append([np.array(c, kind) for c, kind in zip(columns, _TABLE_TYPES, strict=True)])
-        return ScoreTable(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        async with self._connection.db.execute(
+            "SELECT duration_s FROM frames WHERE video_id = ? ORDER BY frame DESC LIMIT 1", (video_id,)
+        ) as cursor:
+            last = await cursor.fetchone()
+        whole = (np.concatenate(column) for column in zip(*parts, strict=True))
+        frame, time_s, score, noted, good, spared, reserve = whole
+        return ScoreTable(frame, time_s, score, noted, good, spared, reserve, None if last is None else last[0])
 
     async def rows(self, video_id: int, frames: Sequence[int]) -> dict[int, Scored]:
         """The stored rows of some frames."""
@@ -140,7 +178,7 @@ class Frames:
         for start in range(0, len(frames), 500):
             part = frames[start : start + 500]
             async with self._connection.db.execute(
-                "SELECT frame, pts, time_s, score, note, hash FROM frames WHERE video_id = ?"
+                "SELECT frame, pts, time_s, score, note, hash, NULL, duration_s FROM frames WHERE video_id = ?"
                 f" AND frame IN ({','.join('?' * len(part))})",
                 (video_id, *part),
             ) as cursor:

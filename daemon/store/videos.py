@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,11 @@ class Videos:
         return records[0]
 
     async def find(self, key: str) -> VideoRecord:
-        """The newest video that the key names: id, path, file name or start (6 or more) of the fingerprint."""
+        """The newest video that the key names: id, path, file name or start (6 or more) of the fingerprint.
+
+        Names are the same in either Unicode normal form. Raises StoreError: NOT_FOUND, also when a name is that of
+        files in several folders.
+        """
         if key.isdecimal() and len(key) <= 18 and (records := await self._records("WHERE id = ?", (int(key),))):
             return records[0]
         if records := await self.at_path(Path(os.path.abspath(key))):
@@ -35,14 +40,24 @@ class Videos:
         if key:
             # As bytes, since a name that is not UTF-8 is stored so.
             tail = os.fsencode("/" + key)
-            where = "WHERE substr(CAST(path AS BLOB), ?) = ? ORDER BY id DESC LIMIT 1"
-            if records := await self._records(where, (-len(tail), tail)):
-                return records[0]
+            where = "WHERE substr(CAST(path AS BLOB), ?) = ? ORDER BY id DESC"
+            if records := await self._records(where, (-len(tail), tail)) or await self._in_other_form(key):
+                return _only(key, records)
         if len(key) >= 6 and key.isalnum() and key.isascii():
             where = "WHERE substr(fingerprint, 1, ?) = ? ORDER BY id DESC LIMIT 1"
             if records := await self._records(where, (len(key), key)):
                 return records[0]
         raise StoreError(Kind.NOT_FOUND, f"no video is known as {key!r}: see `stillwatch list`")
+
+    async def _in_other_form(self, key: str) -> list[VideoRecord]:
+        """Videos whose path ends like the key but for the Unicode normal form, newest first."""
+        if key.isascii():
+            return []
+        tail = unicodedata.normalize("NFC", str("/" / Path(key)))
+        async with self._connection.db.execute("SELECT id, path FROM videos ORDER BY id DESC") as cursor:
+            paths = [(row[0], str(path_of(row[1]))) for row in await cursor.fetchall()]
+        ids = [video_id for video_id, path in paths if unicodedata.normalize("NFC", path).endswith(tail)]
+        return [await self.get(video_id) for video_id in ids]
 
     async def counts(self) -> dict[str, int]:
         """How many videos stand in each status."""
@@ -90,3 +105,15 @@ class Videos:
     async def _records(self, where: str, arguments: Sequence[Any]) -> list[VideoRecord]:
         async with self._connection.db.execute(f"SELECT * FROM videos {where}", arguments) as cursor:
             return [record(row) for row in await cursor.fetchall()]
+
+
+def _only(key: str, records: Sequence[VideoRecord]) -> VideoRecord:
+    """The newest of records of one path. Raises StoreError(NOT_FOUND) when they are of several."""
+    newest = {record.file.path: record for record in reversed(records)}
+    if len(newest) > 1:
+        shown = "; ".join(f"{record.file.path} (video {record.id})" for record in list(newest.values())[:10])
+        more = f"; and {len(newest) - 10} more" if len(newest) > 10 else ""
+        raise StoreError(
+            Kind.NOT_FOUND, f"{len(newest)} videos are named {key!r}: say which by its path or number: {shown}{more}"
+        )
+    return records[0]

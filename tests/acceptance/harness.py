@@ -155,7 +155,7 @@ def cli(
     environment = {key: value for key, value in os.environ.items() if not key.startswith("STILLWATCH_")}
     environment["PYTHONPATH"] = str(Path(__file__).parents[2])
     return subprocess.run(
-        [sys.executable, "-m", "daemon", *arguments],
+        [sys.executable, "-P", "-m", "daemon", *arguments],
         capture_output=True,
         text=True,
         cwd=cwd,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -220,20 +223,53 @@ def test_retry_queues_what_failed(tmp_path: Path) -> None:
     assert query(tmp_path, "SELECT status FROM videos") == [("queued",)]
 
 
-@pytest.mark.parametrize("command", [["status"], ["list"], ["show", "1"], ["metrics"]])
-def test_looking_is_quick_and_never_imports_torch(tmp_path: Path, command: list[str]) -> None:
-    config = write_config(tmp_path)
-    film = films.make(tmp_path / "film.mp4", frames=12)
+@pytest.fixture(scope="module")
+def one_film_done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A configuration whose database knows one film that is done."""
+    folder = tmp_path_factory.mktemp("done")
+    config = write_config(folder)
+    film = films.make(folder / "film.mp4", frames=12)
     assert cli("once", str(film), "--config", str(config)).returncode == 0
-    option = [] if command == ["metrics"] else ["--config", str(config)]
-    ended = cli(*command, *option, "--json")
-    assert ended.returncode == 0
-    assert ended.stdout.strip()
-    import subprocess
-    import sys
+    return config
 
+
+HEAVY = {"torch", "torchvision", "pyiqa", "numba", "av", "cv2"}
+ONLY_FOR_WORK = {"numpy", "structlog", "rich.progress", "prometheus_client"}
+
+
+@pytest.mark.parametrize(
+    ("command", "left_out"),
+    [
+        (["status"], HEAVY | ONLY_FOR_WORK),
+        (["list"], HEAVY | ONLY_FOR_WORK),
+        (["show", "1"], HEAVY | ONLY_FOR_WORK),
+        (["metrics"], HEAVY),
+        (["--help"], HEAVY | ONLY_FOR_WORK | {"pydantic", "asyncio", "rich"}),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_looking_is_quick_and_never_imports_torch(one_film_done: Path, command: list[str], left_out: set[str]) -> None:
+    option = [] if command in (["metrics"], ["--help"]) else ["--config", str(one_film_done)]
     script = (
         "import sys; sys.argv[0] = 'stillwatch'; from daemon.cli.main import app\n"
-        "try: app(standalone_mode=False)\nfinally: assert 'torch' not in sys.modules"
+        f"try: app(standalone_mode=False)\nfinally: assert not {left_out} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", script, *command, *option], check=True, capture_output=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script, *command, *option], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+    if command != ["--help"]:
+        json.loads(cli(*command, *option, "--json").stdout)
+
+
+def test_completion_knows_the_commands() -> None:
+    words = {"_STILLWATCH_COMPLETE": "complete_bash", "COMP_WORDS": "stillwatch st", "COMP_CWORD": "1"}
+    script = "import sys; sys.argv = ['stillwatch']; from daemon.cli.main import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", script], env={**os.environ, **words}, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == ["status"]
+    shown = cli("--show-completion", "bash")
+    assert shown.returncode == 0
+    assert "COMPREPLY" in shown.stdout

@@ -74,7 +74,9 @@ class Container:
         return [
             *("bwrap", "--ro-bind", str(self.root), "/", "--proc", "/proc", "--dev", "/dev"),
             *("--perms", "1777", "--tmpfs", "/dev/shm", *binds),
-            *("--unshare-all", "--die-with-parent", "--clearenv", *variables, "--chdir", self.config["WorkingDir"]),
+            # No user namespace: the user in there is a real one, and not root.
+            *("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--die-with-parent"),
+            *("--clearenv", *variables, "--chdir", self.config["WorkingDir"]),
             *("--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_SETPCAP"),
             *("--", *as_user, *self.config["Entrypoint"], *arguments),
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -70,5 +71,6 @@ def test_each_metric_that_needs_no_download_is_built(machine: FreshMachine) -> N
 
 @pytest.mark.slow
 def test_the_fast_tests_pass(machine: FreshMachine) -> None:
-    done = machine.run("make test", seconds=3400)
+    workers = {"WORKERS": os.environ.get("WORKERS", "2")}
+    done = machine.run("make test", environment=workers, seconds=3400)
     assert done.returncode == 0, done.stdout[-6000:]

@@ -12,6 +12,8 @@ REJECTS = {
     "empty",
     "not_a_video",
     "no_video_stream",
+    "protected",
+    "no_decoder",
     "no_frames",
     "too_large",
     "unsafe_name",

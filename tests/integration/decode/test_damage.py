@@ -90,7 +90,7 @@ def test_a_film_of_mixed_sizes_is_mixed_even_if_all_its_frames_are_known(tmp_pat
 def test_a_format_that_no_picture_can_be_made_of_is_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     film = films.make(tmp_path / "film.mp4", frames=2)
 
-    def refuse(self: PictureMaker, raw: object) -> None:
+    def refuse(self: PictureMaker, raw: object, info: object) -> None:
         raise ValueError("no such conversion")
 
     monkeypatch.setattr(PictureMaker, "_convert", refuse)

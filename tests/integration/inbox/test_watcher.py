@@ -203,9 +203,9 @@ def test_deleting_reports_nothing_and_ends_nothing(inbox: Path, mode: str) -> No
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_what_is_excluded_or_no_video_is_not_reported(inbox: Path, mode: str) -> None:
+def test_what_is_excluded_is_not_reported(inbox: Path, mode: str) -> None:
     with watching(inbox, mode=mode) as found:
-        for name in ["notes.txt", ".hidden.mp4", "@eaDir/clip.mp4", "clip.mp4.crdownload"]:
+        for name in [".hidden.mp4", "@eaDir/clip.mp4", "clip.mp4.crdownload"]:
             put(inbox / name)
         put(inbox / "last.mp4")
         found.wait_for(inbox / "last.mp4")
@@ -454,15 +454,15 @@ def test_lost_events_are_told(inbox: Path) -> None:
 
 
 def test_scan_finds_everything_that_is_accepted_in_order(inbox: Path) -> None:
-    for name in ["b.mp4", "a.MKV", "day/2.mov", "day/1.mov", "day/night/x.ts", "z.mp4/inner.mp4"]:
+    for name in ["b.mp4", "a.MKV", "day/2.mov", "day/1.mov", "day/night/x.ts", "z.mp4/inner.mp4", "noext"]:
         put(inbox / name)
-    for name in ["notes.txt", ".git/x.mp4", "x.mp4.part", "@eaDir/y.mp4", "upload.part/y.mp4"]:
+    for name in [".git/x.mp4", "x.mp4.part", "@eaDir/y.mp4", "upload.part/y.mp4"]:
         put(inbox / name)
     assert scanned(inbox) == [
-        *("a.MKV", "b.mp4", "z.mp4"),
+        *("a.MKV", "b.mp4", "noext", "z.mp4"),
         *("day/1.mov", "day/2.mov", "day/night/x.ts", "z.mp4/inner.mp4"),
     ]
-    assert scanned(inbox, recursive=False) == ["a.MKV", "b.mp4", "z.mp4"]
+    assert scanned(inbox, recursive=False) == ["a.MKV", "b.mp4", "noext", "z.mp4"]
 
 
 def test_scan_reports_special_files_for_admission_to_refuse(inbox: Path) -> None:
@@ -515,6 +515,14 @@ def test_scan_says_when_the_share_fails(inbox: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(os, "scandir", fail)
     with pytest.raises(StillwatchError, match="Stale file handle"):
         scanned(inbox)
+
+
+def test_scan_passes_over_what_is_left_alone_and_reports_no_folder_by_another_ending(inbox: Path) -> None:
+    for name in ["film.divx", "notes.txt", "day.d/film.mp4"]:
+        put(inbox / name)
+    os.mkfifo(inbox / "pipe.dat")
+    watcher = Watcher(config(inbox), lambda _: None, left_alone=lambda path: path.endswith(".txt"))
+    assert [path.name for path in watcher.scan()] == ["film.divx", "film.mp4"]
 
 
 def test_scan_of_many_files(inbox: Path) -> None:

@@ -428,7 +428,7 @@ async def test_a_second_metric_that_hangs_ends_the_process_too(
     with pytest.raises(ScorerError, match="the scorer gave nothing"):
         async with working(second, store) as (workers, tasks):
             await ended(workers, tasks, store, one)
-    row = await store.video(one)
+    row = await store.videos.get(one)
     assert (row.status, row.attempts) == (Status.SCORED, 1)
 
 

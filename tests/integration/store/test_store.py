@@ -174,6 +174,36 @@ async def test_a_database_of_an_older_version_is_lifted_to_what_a_new_one_has(tm
     assert shapes[0] == shapes[1]
 
 
+async def test_pts_of_older_versions_were_milliseconds_and_become_the_file_s_own(tmp_path: Path) -> None:
+    older = tmp_path / "older.db"
+    with sqlite3.connect(older) as db:
+        for script in ("001_initial.sql", "002_selection.sql"):
+            db.executescript((ROOT / "daemon" / "store" / "migrations" / script).read_text(encoding="utf-8"))
+        for video, base, info in (
+            (1, "1/12800", '{"start_s": 0.0}'),
+            (2, "1/90000", '{"start_s": 1.4}'),
+            (3, "1001/30000", '{"start_s": 0.0}'),
+            (4, None, None),
+        ):
+            db.execute(
+                "INSERT INTO videos (id, path, fingerprint, size_bytes, mtime_ns, status, time_base, info, queued_at)"
+                " VALUES (?, ?, 'f', 1, 1, 'done', ?, ?, 't')",
+                (video, f"{video}.mp4", base, info),
+            )
+        rows = [(1, 0, 0, 0.0), (1, 1, 40, 0.04), (1, 2, 80, 0.08), (1, 3, None, 0.12)]
+        rows += [(2, 0, 1400, 0.0), (2, 1, 1440, 0.04), (3, 7, 234, float(7 * 1001 / 30000)), (4, 0, 40, 0.04)]
+        db.executemany(
+            "INSERT INTO frames (video_id, frame, pts, time_s, score, hash) VALUES (?, ?, ?, ?, 1.0, 'h')", rows
+        )
+        db.execute("PRAGMA user_version = 2")
+    db.close()
+    await (await Store.open(DatabaseConfig(path=older))).close()
+    with sqlite3.connect(older) as db:
+        pts = db.execute("SELECT video_id, pts FROM frames ORDER BY video_id, frame").fetchall()
+    db.close()
+    assert pts == [(1, 0), (1, 512), (1, 1024), (1, None), (2, 126_000), (2, 129_600), (3, 7), (4, None)]
+
+
 async def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "s.db"
     with sqlite3.connect(path) as newer:

@@ -47,7 +47,7 @@ def test_niqe_is_opened() -> None:
     ids=["classic", "network", "implementation", "device"],
 )
 def test_what_needs_more_says_so_with_the_fix(config: ScoreConfig) -> None:
-    with pytest.raises(ScorerError, match=r"needs torch and torchvision and pyiqa.*`pip install \.`.*niqe") as caught:
+    with pytest.raises(ScorerError, match=r"needs torch, torchvision, pyiqa.*`pip install \.`.*niqe") as caught:
         open_scorer(config)
     assert caught.value.kind is Kind.METRIC
 

@@ -1,0 +1,93 @@
+"""From the times that a file writes to the times of the film: one clock that never runs backwards."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from daemon.model import VideoInfo
+
+JOINED_CONTAINERS = frozenset({"mpegts", "mpegtsraw", "mpeg", "mpegvideo"})
+"""Streams that may be joined by writing one behind the other: their clock may jump ahead as well."""
+JUMP_SECONDS = 10.0
+"""A gap of such a stream that is longer, and many times what frames last in it, is a jump of its clock. FFmpeg takes
+the same ten seconds (``-dts_delta_threshold``)."""
+JUMP_TIMES = 20
+WRAP_TICKS = 1 << 33
+"""MPEG's clock has 33 bits."""
+EPSILON_S = 1e-9
+GLITCH_FRAMES = 16
+"""Damaged files give frames out of order; a clock that has started anew does not come back within so many frames."""
+
+
+class FilmClock:
+    """Seconds since the film's beginning, frame by frame.
+
+    The running offset is what the clock of the film is ahead of the file's::
+
+        file's own   0.00 0.04 ... 9.96 | 0.00 0.04 ...     the second part starts anew
+        offset       0                  | 10.00
+        film         0.00 0.04 ... 9.96 | 10.00 10.04 ...
+    """
+
+    def __init__(self, info: VideoInfo) -> None:
+        self._time_base = info.time_base
+        self._offset_s = -info.start_s
+        self.nominal_s = float(1 / info.frame_rate) if info.frame_rate else 0.04
+        self._joined = bool(JOINED_CONTAINERS.intersection(info.container.split(",")))
+        self._longest_s = 0.0
+        self._step_s = self.nominal_s
+        self._last_s: float | None = None
+        self._last_pts_s = 0.0
+        self._before: tuple[float, int] | None = None
+        self._frames = 0
+        self.jumps = 0
+        self.missing_s = 0.0
+
+    def seconds(
+        self, pts: int | None, time_base: Fraction | None, duration: int | None = None, *, after_hole: bool = False
+    ) -> float:
+        """The time of the next frame in the order of presentation.
+
+        ``pts`` and ``duration`` are the file's own, in ``time_base``; a frame without a pts follows the one before.
+        ``after_hole``: data is missing before it, so a gap is a real one. Afterwards ``missing_s`` says how many
+        seconds lie between what the frame before lasts and this one.
+        """
+        base = time_base or self._time_base
+        last = self._last_s
+        if pts is None:
+            time_s = -self.nominal_s + self._step_s if last is None else last + self._step_s
+            self._last_pts_s += self._step_s
+        else:
+            own_s = float(pts * base)
+            time_s = own_s + self._offset_s if last is None else self._next(own_s, base, last, after_hole)
+            self._last_pts_s = own_s
+        if last is not None and time_s > last:
+            self._longest_s = max(self._longest_s, time_s - last)
+        self.missing_s = 0.0 if last is None else time_s - last - self._step_s
+        self._step_s = float(duration * base) if duration and duration > 0 else self.nominal_s
+        self._last_s = time_s
+        self._frames += 1
+        return time_s
+
+    def _next(self, own_s: float, base: Fraction, last: float, after_hole: bool) -> float:
+        time_s = own_s + self._offset_s
+        ahead = time_s - last
+        if self._before is not None:
+            offset_s, since = self._before
+            if self._frames - since > GLITCH_FRAMES:
+                self._before = None
+            elif ahead > 1.5 * self._step_s and own_s + offset_s >= last - EPSILON_S:
+                # Some frames were out of order; the clock goes on as before.
+                self._offset_s, self._before = offset_s, None
+                return own_s + offset_s
+        usual = max(self._longest_s, self.nominal_s, self._step_s)
+        jumped = self._joined and not after_hole and ahead > max(JUMP_SECONDS, JUMP_TIMES * usual)
+        if ahead >= -EPSILON_S and not jumped:
+            return time_s
+        wrapped = (own_s - self._last_pts_s) % float(WRAP_TICKS * base)
+        step = wrapped if self._joined and 0 < wrapped <= JUMP_SECONDS else self._step_s
+        if self._before is None and not jumped:
+            self._before = self._offset_s, self._frames
+        self._offset_s = last + step - own_s
+        self.jumps += 1
+        return last + step

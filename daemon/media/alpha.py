@@ -1,0 +1,27 @@
+"""Pictures with transparency: the ground they are laid over, as FFmpeg filters."""
+
+from __future__ import annotations
+
+Filter = tuple[str, str]
+
+LIGHT, DARK = 216, 40
+"""The two grounds, codes of 255: grays on which black, white and colours are all seen."""
+GROUNDS = {"light": LIGHT, "dark": DARK}
+
+
+def has_alpha(pix_fmt: str) -> bool:
+    """Whether frames of this format say how opaque each pixel is."""
+    return pix_fmt.startswith(("yuva", "ya8", "ya16", "rgba", "bgra", "argb", "abgr", "gbrap", "ayuv", "vuya", "pal8"))
+
+
+def over_ground(ground: str, bits: int, alpha_white: int) -> list[Filter]:
+    """Lay straight alpha over a gray; for gbrap (``bits`` 8) or gbrap16 (16) frames. ``alpha_white`` is opaque.
+
+    Each sample becomes gray + (sample - gray) x alpha. FFmpeg's ``premultiply`` is faster, but its versions differ.
+    """
+    top, unit, planar = (65535, 257, "gbrp16le") if bits == 16 else (255, 1, "gbrp")
+    gray = GROUNDS[ground] * unit
+    laid = ":".join(
+        f"{channel}='floor({gray}+({channel}(X,Y)-{gray})*min(alpha(X,Y)/{alpha_white},1)+0.5)'" for channel in "rgb"
+    )
+    return [("geq", f"{laid}:a={top}:i=n"), ("format", planar)]

@@ -1,0 +1,113 @@
+"""A reading ends at the end of the file: behind a hole it goes on, and what was not read is said in numbers."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from daemon.config.score import DecodeConfig
+from daemon.decode.damage import DamageError, DecodeReport
+from daemon.decode.frames import decode_frames
+from daemon.decode.probe import probe
+from daemon.model import Frame
+from tests import corpus, films
+
+CONFIG = DecodeConfig()
+LARGE = {"width": 320, "height": 180}
+
+
+def reading(path: Path) -> tuple[list[Frame], DecodeReport]:
+    """A damaged file is read with threads first, and then with one."""
+    info = probe(path, CONFIG)
+    with pytest.raises(DamageError):
+        list(decode_frames(info, CONFIG, DecodeReport(), single_thread=False))
+    report = DecodeReport()
+    return list(decode_frames(info, CONFIG, report, single_thread=True)), report
+
+
+def count_of_ffmpeg(path: Path) -> int:
+    command = [films.ffmpeg_binaries()[-1], "-nostdin", "-loglevel", "quiet", "-threads", "1", "-i", str(path)]
+    command += ["-map", "0:v:0", "-fps_mode", "passthrough", "-f", "framecrc", "-"]
+    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    return sum(not line.startswith("#") for line in lines)
+
+
+def noisy(path: Path, *arguments: str, count: int = 60) -> Path:
+    """Large enough for holes: texture that compresses badly."""
+    return corpus.encode(path, *arguments, numbers=range(count), **LARGE)
+
+
+def with_holes(path: Path, *places: float, size: int = 128 * 1024) -> Path:
+    data = bytearray(path.read_bytes())
+    for place in places:
+        at = int(len(data) * place) // 188 * 188
+        data[at : at + size] = bytes(len(data[at : at + size]))
+    path.write_bytes(data)
+    return path
+
+
+TS = ("-c:v", "libx264", "-preset", "ultrafast", "-qp", "4", "-g", "10", "-pix_fmt", "yuv420p")
+MPEG2 = ("-c:v", "mpeg2video", "-q:v", "2", "-g", "10")
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "places"),
+    [
+        ("one.ts", TS, (0.33,)),
+        ("two.ts", TS, (0.25, 0.6)),
+        ("one.m2t", MPEG2, (0.4,)),
+        ("one.vob", MPEG2, (0.4,)),
+        ("one.mkv", TS, (0.4,)),
+        ("one.flv", TS, (0.4,)),
+    ],
+)
+def test_what_follows_a_hole_is_read(
+    tmp_path: Path, name: str, codec: tuple[str, ...], places: tuple[float, ...]
+) -> None:
+    path = tmp_path / name
+    more = ("-f", "mpegts") if name.endswith("m2t") else ()
+    holed = with_holes(noisy(path, *codec, *more), *places)
+    frames, report = reading(holed)
+    assert len(frames) >= count_of_ffmpeg(holed)
+    assert len(frames) < 60
+    # The film's end has been reached, in time as well.
+    assert frames[-1].time_s == pytest.approx(59 / 25, abs=0.1)
+    summary = report.summary() or ""
+    assert "time is missing before frame" in summary
+    assert report.unread_s == pytest.approx((60 - len(frames)) / 25, abs=0.1)
+
+
+def test_a_hole_counts_in_bytes_and_seconds(tmp_path: Path) -> None:
+    frames, report = reading(with_holes(noisy(tmp_path / "film.ts", *TS), 0.33))
+    missing_s = 60 / 25 - len(frames) / 25
+    assert report.unread_bytes >= 64 * 1024
+    assert report.unread_s == pytest.approx(missing_s, abs=0.2)
+    assert f"{report.unread_bytes} bytes" in (report.summary() or "")
+
+
+def test_a_demuxer_that_only_fails_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = noisy(tmp_path / "film.ts", *TS, count=10)
+    path.write_bytes(
+        path.read_bytes()[: 188 * 40] + bytes(np.random.default_rng(1).integers(0, 70, 4_000_000, "uint8"))
+    )
+    frames, _ = reading(path)
+    assert frames
+
+
+def test_damage_runs_on_to_the_next_key_frame(tmp_path: Path) -> None:
+    path = noisy(tmp_path / "film.ts", *TS)
+    data = path.read_bytes()
+    at = len(data) // 2 // 188 * 188
+    path.write_bytes(data[:at] + data[at + 188 * 20 :])
+    clean = {frame.pts: frame.hash for frame in decode_frames(
+        probe(noisy(tmp_path / "clean.ts", *TS), CONFIG), CONFIG, DecodeReport(), single_thread=True
+    )}  # fmt: skip
+    frames, report = reading(path)
+    damaged = {n for first, last in report.damaged_spans for n in range(first, last + 1)}
+    wrong = {frame.index for frame in frames if clean[frame.pts] != frame.hash}
+    assert wrong
+    assert wrong <= damaged
+    assert len(damaged) <= 20, "two groups of pictures at most"

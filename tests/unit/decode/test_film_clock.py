@@ -1,0 +1,85 @@
+"""The film's time where the file's own clock starts anew, jumps, wraps around, or stumbles."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from daemon.decode.film_clock import WRAP_TICKS, FilmClock
+from daemon.model import VideoInfo
+
+TS = Fraction(1, 90_000)
+
+
+def clock(container: str = "mpegts", rate: int | None = 25, start_s: float = 0.0) -> FilmClock:
+    info = VideoInfo(
+        path=Path("film"), container=container, stream_index=0, codec="h264", width=64, height=64, pix_fmt="yuv420p",
+        bit_depth=8, time_base=TS, frame_rate=Fraction(rate) if rate else None, frames_estimate=0, duration_s=None,
+        start_s=start_s,
+    )  # fmt: skip
+    return FilmClock(info)
+
+
+def times(one: FilmClock, pts: list[int | None], **options: bool) -> list[float]:
+    return [round(one.seconds(value, TS, 3600, **options), 6) for value in pts]
+
+
+def test_times_are_counted_from_the_start_of_the_container() -> None:
+    assert times(clock(start_s=1.4), [126_000, 129_600, 133_200]) == [0.0, 0.04, 0.08]
+
+
+def test_a_clock_that_starts_anew_goes_on_where_it_was() -> None:
+    one = clock()
+    assert times(one, [0, 3600, 7200, 0, 3600]) == [0.0, 0.04, 0.08, 0.12, 0.16]
+    assert one.jumps == 1
+
+
+def test_and_so_does_one_of_a_third_part() -> None:
+    got = times(clock(), [1_800_000, 1_803_600, 0, 3600, 1_800_000, 1_803_600])
+    assert got == [20.0, 20.04, 20.08, 20.12, 20.16, 20.2]
+
+
+def test_a_jump_of_hours_in_a_joined_stream_takes_no_time() -> None:
+    assert times(clock(), [0, 3600, 5 * 3600 * 90_000, 5 * 3600 * 90_000 + 3600]) == [0.0, 0.04, 0.08, 0.12]
+
+
+def test_but_what_is_missing_after_a_hole_does() -> None:
+    assert times(clock(), [0, 3600, 1_800_000], after_hole=True) == [0.0, 0.04, 20.0]
+
+
+@pytest.mark.parametrize("container", ["matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "gif"])
+def test_frames_far_apart_are_a_slow_film_and_no_jump(container: str) -> None:
+    assert times(clock(container), [0, 5_400_000, 10_800_000]) == [0.0, 60.0, 120.0]
+
+
+def test_a_slow_transport_stream_is_one_too() -> None:
+    slow = clock(rate=None)
+    minute = 60 * 90_000
+    slow.nominal_s = 60.0
+    assert [slow.seconds(n * minute, TS, minute) for n in range(3)] == [0.0, 60.0, 120.0]
+
+
+def test_a_clock_of_33_bits_that_wraps_around_goes_on_exactly() -> None:
+    start = WRAP_TICKS - 7_200
+    got = times(clock(start_s=start / 90_000), [start, start + 3600, 5_000, 8_600])
+    assert got == pytest.approx([0.0, 0.04, 12_200 / 90_000, 15_800 / 90_000], abs=1e-6)
+
+
+def test_frames_out_of_order_do_not_set_the_clock() -> None:
+    got = times(clock(), [0, 3600, 300_000, 7200, 303_600, 10_800, 307_200, 310_800])
+    assert got == sorted(got)
+    assert got[-2:] == pytest.approx([307_200 / 90_000, 310_800 / 90_000], abs=1e-6)
+
+
+def test_a_frame_without_a_time_follows_the_one_before() -> None:
+    assert times(clock(), [None, None, 7200, None, 14_400]) == [0.0, 0.04, 0.08, 0.12, 0.16]
+
+
+def test_what_lies_between_two_frames_beyond_the_duration_is_missing() -> None:
+    one = clock()
+    times(one, [0, 3600])
+    assert one.missing_s == pytest.approx(0.0)
+    times(one, [93_600])
+    assert one.missing_s == pytest.approx(0.96)

@@ -1,0 +1,44 @@
+"""Stills are opened as PNG and JPEG only, and never without a bound."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from daemon.export.image_file import open_image
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_a_still_is_opened(tmp_path: Path, kind: str) -> None:
+    Image.new("RGB", (20, 10), "red").save(tmp_path / "still", kind)
+    with open_image(tmp_path / "still") as image:
+        assert (image.format, image.size) == (kind, (20, 10))
+
+
+@pytest.mark.parametrize("kind", ["GIF", "EPS", "TIFF", "BMP", "WEBP"])
+def test_no_other_format_is_tried_whatever_the_name_says(tmp_path: Path, kind: str) -> None:
+    Image.new("RGB", (20, 10), "red").save(tmp_path / "still.png", kind)
+    with pytest.raises(OSError, match="neither a PNG nor a JPEG"):
+        open_image(tmp_path / "still.png")
+
+
+def test_a_picture_beyond_the_bound_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    Image.new("1", (2000, 2000)).save(tmp_path / "still.png")
+    with pytest.raises(ValueError, match="2000x2000 pixels, more than 1000"):
+        open_image(tmp_path / "still.png", most_pixels=1000)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "still.png")
+    with pytest.raises(OSError, match="not a file"):
+        open_image(tmp_path / "still.png")
+
+
+def test_what_the_process_allows_elsewhere_stays(tmp_path: Path) -> None:
+    before = Image.MAX_IMAGE_PIXELS
+    Image.new("RGB", (20, 10)).save(tmp_path / "still.png")
+    open_image(tmp_path / "still.png").close()
+    assert before == Image.MAX_IMAGE_PIXELS is not None
