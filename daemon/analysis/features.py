@@ -34,9 +34,9 @@ RECORD = np.dtype(
         ("sharp_y", "<f4"),
         ("blocks", "<f4"),
         ("comb", "<f4"),
-        ("ink", "<f4"),
         ("floor", "u1"),
         ("peak", "u1"),
+        ("text", "u1"),
         ("edges", "u1", (*GRID, 2)),
     ]
 )
@@ -51,10 +51,9 @@ difference of luma to the right and downwards, over the variance of luma: Teneng
 1987) made independent of exposure. ``blocks``: how much larger the steps are at every eighth column than in
 between, 1 where there is no grid (after Wang, Bovik, Evans, "Blind measurement of blocking artifacts", 2000).
 ``comb``: the share of pixels that differ from those above and below, which are alike: the lines of two fields.
-``ink``: the share of pixels at a steep step that leads to one and the same shade, as that of lettering does.
 ``floor``, ``peak``: what the darkest and the brightest thousandth of the pixels have of luma, by which a thin line
-is seen. ``edges``: per cell of the thumbnail the mean squared step of luma to the right and downwards, e, as
-16 log2(1 + e).
+is seen. ``text``: how many cells of the thumbnail have lettering in them: many strokes of one shade. ``edges``:
+per cell of the thumbnail the mean squared step of luma to the right and downwards, e, as 16 log2(1 + e).
 """
 
 FIRST_RECORD = np.dtype([(name, RECORD[name]) for name in (RECORD.names or ())[:14]])

@@ -39,15 +39,18 @@ class Verdict(StrEnum):
     COMBED = "combed"
     BARS = "bars"
     SNOW = "snow"
+    TITLED = "titled"
     SPARED = "spared"
 
 
 ORDER = tuple(Verdict)
 """Verdicts by their number in the arrays that ``judge`` returns."""
-SOFT = (Verdict.BURNT, Verdict.DARK, Verdict.BLUR, Verdict.BLOCKS, Verdict.COMBED)
+SOFT = (Verdict.BURNT, Verdict.DARK, Verdict.BLUR, Verdict.BLOCKS, Verdict.COMBED, Verdict.TITLED)
 """What is wrong with the picture of something."""
 JUNK = (Verdict.TITLE, Verdict.BARS, Verdict.SNOW)
 """Pictures of nothing."""
+CARD_TEXT, TITLED_TEXT = 8, 6
+"""Cells with lettering of a title card that is not plain, and of lettering over a picture, beside twice the picture's."""
 BRIGHT_MEAN = 175.0
 """Brighter frames are no measure of what is dark."""
 WASHED_LIGHT, WASHED_MEAN, WASHED_MOST = 0.6, 230.0, 0.2
@@ -137,6 +140,7 @@ def defects(
         # Dark ones first: beside them, highlights that are clipped as they should be would look burnt.
         gate(Verdict.DARK, dark(some, lit, words == 0, config))
         gate(Verdict.BURNT, burnt(some, lit, words == 0, config))
+        gate(Verdict.TITLED, titled(some, like, words == 0, config))
         gate(Verdict.COMBED, combed(some, like, words == 0, config))
         gate(Verdict.BLOCKS, blocks(some, like, words == 0, config))
         gate(Verdict.BLUR, blur(some, sharp[places], like, words == 0, config.blur))
@@ -263,9 +267,15 @@ def flat(records: Records, config: GatesConfig) -> Mask:
 
 
 def title(records: Records, config: GatesConfig) -> Mask:
-    """Mostly one shade, smooth, with hard edges where there is anything: text or a logo on a plain ground."""
+    """Lettering on a smooth ground: mostly one shade with hard edges where there is anything, or much of it.
+
+    A drawing is as plain and smooth, but has no lettering; what was measured before lettering was is judged without.
+    """
     hard = np.maximum(records["sharp_x"], records["sharp_y"]) > 0.05
-    mask: Mask = (records["plain"] >= config.title_plain) & (records["still"] >= config.title_still) & hard
+    lettered = (records["text"] >= 1) | (records["version"] < 2)
+    smooth = records["still"] >= config.title_still
+    card = smooth & (records["text"] >= CARD_TEXT)
+    mask: Mask = (records["plain"] >= config.title_plain) & smooth & hard & lettered | card
     return mask
 
 
@@ -335,6 +345,13 @@ def dark(records: Records, like: Peers, among: Mask, config: GatesConfig) -> Mas
         reference = np.where(np.isnan(reference), like.typical(values, among, 0.65), reference)
         mask &= values < config.dark * reference
     return mask
+
+
+def titled(records: Records, like: Peers, among: Mask, config: GatesConfig) -> Mask:
+    """Lettering lies over a picture that is there without it, too; what is drawn or written is the picture itself."""
+    text = records["text"].astype(np.float64)
+    written = drawing(records) & (records["plain"] >= config.title_plain)
+    return ~written & (text >= 2 * like.typical(text, among, 0.2) + TITLED_TEXT)
 
 
 def combed(records: Records, like: Peers, among: Mask, config: GatesConfig) -> Mask:

@@ -23,8 +23,8 @@ _RUN = 8192
 """Pixels whose squared steps fit into 32 bits."""
 _COMB_CODES = 12
 """A line that differs by so much from both of its neighbours, which are alike, is combed."""
-_HARD_CODES = 64
-"""A step between neighbouring pixels that lettering has, and little else."""
+_STROKE_CODES, _LEAST_STROKES, _STROKE_SPREAD = 30, 6, 8.0
+"""The step at the edge of a stroke, how many of them a cell of lettering has, and how much their shades differ."""
 _FIGURES = tuple(name for name in RECORD.names or () if name not in ("version", "thumbnail", "edges"))
 
 
@@ -98,13 +98,55 @@ def _steps(here: Any, below: Any, beneath: Any, columns: Any, cells: Any, sums: 
 
 
 @_part
-def _hard(here: Any, shades: Any) -> None:
-    """Count steep steps by the shade that they lead to, and by the one that they come from."""
-    for x in range(here.shape[0] - 1):
-        one, other = here[x], here[x + 1]
-        if abs(other - one) >= _HARD_CODES:
-            shades[0, max(one, other) >> 3] += 1
-            shades[1, min(one, other) >> 3] += 1
+def _strokes(here: Any, cells: Any) -> None:
+    """Add up, by cell, strokes: steep steps up and down again, or down and up, within a letter's width, and their shade.
+
+    Of each cell: how many bright ones, the sum and the sum of squares of their luma, and the same of the dark ones.
+    """
+    width, across = here.shape[0], cells.shape[0]
+    reach = max(width // 640, 1)
+    longest = 24 * reach
+    way, since = 0, 0
+    shade = here[0]
+    for x in range(width - reach):
+        step = here[x + reach] - here[x]
+        if way > 0:
+            shade = max(shade, here[x])
+        elif way < 0:
+            shade = min(shade, here[x])
+        turn = 0
+        if step >= _STROKE_CODES:
+            turn = 1
+        elif step <= -_STROKE_CODES:
+            turn = -1
+        if turn == 0 or turn == way:
+            if turn == way and turn != 0:
+                since = x
+            continue
+        if way != 0 and x - since <= longest:
+            cell = min(x * across // width, across - 1)
+            place = 0 if way > 0 else 3
+            cells[cell, place] += 1
+            cells[cell, place + 1] += shade
+            cells[cell, place + 2] += np.int64(shade) * shade
+        way, since = turn, x
+        shade = here[x + reach]
+
+
+@_part
+def _lettered(cells: Any) -> Any:
+    """How many cells have many strokes of one shade."""
+    found = 0
+    for cell in range(cells.shape[0]):
+        is_text = False
+        for place in (0, 3):
+            count = cells[cell, place]
+            if count >= _LEAST_STROKES:
+                mean = cells[cell, place + 1] / count
+                spread = cells[cell, place + 2] / count - mean * mean
+                is_text |= spread <= _STROKE_SPREAD * _STROKE_SPREAD
+        found += is_text
+    return found
 
 
 @_part
@@ -149,17 +191,17 @@ def _exposure(counts: Any, figures: Any) -> None:
             low = code
         if high < 0 and running * 100 >= total * 99:
             high = code
-        if figures[14] == 0 and running * 1000 > total:
+        if figures[13] == 0 and running * 1000 > total:
+            figures[13] = code + 1
+        if figures[14] == 0 and running * 1000 >= total * 999:
             figures[14] = code + 1
-        if figures[15] == 0 and running * 1000 >= total * 999:
-            figures[15] = code + 1
         if code == _DARK:
             figures[4] = running / total
         if code == _LIGHT - 1:
             figures[5] = (total - running) / total
         figures[7] = max(figures[7], window / total)
     figures[2], figures[3] = low, high
-    figures[14], figures[15] = figures[14] - 1, figures[15] - 1
+    figures[13], figures[14] = figures[13] - 1, figures[14] - 1
     for first_code in range(0, 256, 8):
         share = counts[first_code : first_code + 8].sum() / total
         if share > 0:
@@ -181,12 +223,12 @@ def _measure_all(rows: Any, shift: Any, thumbnail: Any, edges: Any, figures: Any
     here, below, beneath = np.empty(width, np.int16), np.empty(width, np.int16), np.empty(width, np.int16)
     columns = np.zeros(width, np.int32)
     counts, sums = np.zeros(256, np.int64), np.zeros(5, np.int64)
-    shades = np.zeros((2, 32), np.int64)
     for band in range(thumbnail.shape[0]):
         top = band * height // thumbnail.shape[0]
         tall = max((band + 1) * height // thumbnail.shape[0] - top, 1)
         lines = max(min(tall // ROW_SPACING, ROWS_PER_CELL), min(tall, 2))
         cells, steps = np.zeros((thumbnail.shape[1], 4), np.int64), np.zeros((thumbnail.shape[1], 3), np.int64)
+        strokes = np.zeros((thumbnail.shape[1], 6), np.int64)
         for line in range(lines):
             upper = max(min(top + (2 * line + 1) * tall // (2 * lines), height - 3), 0)
             _luma(rows[upper], shift, here)
@@ -195,8 +237,9 @@ def _measure_all(rows: Any, shift: Any, thumbnail: Any, edges: Any, figures: Any
             for x in range(0, width, 2):
                 counts[here[x]] += 1
             _steps(here, below, beneath, columns, steps, sums)
-            _hard(here, shades)
+            _strokes(here, strokes)
             _colours(rows[upper], cells, shift)
+        figures[15] += _lettered(strokes)
         for cell in range(thumbnail.shape[1]):
             for channel in range(3):
                 thumbnail[band, cell, channel] = (cells[cell, channel] + cells[cell, 3] // 2) // cells[cell, 3]
@@ -214,11 +257,6 @@ def _measure_all(rows: Any, shift: Any, thumbnail: Any, edges: Any, figures: Any
     figures[10] = sums[3] / pairs / variance
     figures[11] = _grid(columns)
     figures[12] = sums[4] / pairs
-    most = 0
-    for side in range(2):
-        for shade in range(31):
-            most = max(most, shades[side, shade] + shades[side, shade + 1])
-    figures[13] = most / pairs
 
 
 _measure = Compiled(_measure_all)

@@ -147,8 +147,8 @@ class FrameSelector:
             return Choice((), self._nothing(len(film.frame)))
         found = await asyncio.to_thread(moments, film)
         places = await asyncio.to_thread(samples, film, found.shot)
-        best, details = await self._looks(film.frame[found.position])
-        views, _ = await self._looks(film.frame[places], features.view)
+        best, details, lettering = await self._looks(film.frame[found.position])
+        views, _, _ = await self._looks(film.frame[places], features.view)
         noise, detail_noise = await self._noise()
         terms = Terms(
             config.limit,
@@ -162,7 +162,7 @@ class FrameSelector:
 
         def work() -> Choice:
             scene = scenes(film.shot[places], views, alike=config.scene_alike, share=config.scene_share)
-            return represent(film, found, best, scene, terms, details)
+            return represent(film, found, best, scene, terms, details, lettering)
 
         choice = await asyncio.to_thread(work)
         if choice.difference is not None and choice.difference < config.min_difference:
@@ -185,13 +185,13 @@ class FrameSelector:
         self,
         frames: NDArray[np.int64],
         seen: Callable[[NDArray[np.float32]], NDArray[np.float32]] = lambda sketches: sketches,
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """Sketches of frames, or what is ``seen`` of them, and their details; None where those are not known.
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.float64] | None]:
+        """Sketches of frames, or what is ``seen`` of them, their details and lettering; None where that is not known.
 
         Some hundred at a time, as a long film has thousands.
         """
         found = np.empty((len(frames), features.SKETCH), np.float32)
-        details = np.empty((len(frames), features.CELLS), np.float32)
+        details, lettering = np.empty((len(frames), features.CELLS), np.float32), np.empty(len(frames))
         known = True
         for start in range(0, len(frames), TOGETHER):
             part = frames[start : start + TOGETHER]
@@ -199,8 +199,9 @@ class FrameSelector:
             records = features.unpack(blobs)
             found[start : start + TOGETHER] = seen(features.sketch(records["thumbnail"]))
             details[start : start + TOGETHER] = features.detail(records["edges"])
+            lettering[start : start + TOGETHER] = records["text"]
             known &= bool((records["version"] >= 2).all())
-        return found, details if known else None
+        return (found, details, lettering) if known else (found, None, None)
 
     def _nothing(self, frames: int) -> str:
         """Why there is no pick at all."""

@@ -46,6 +46,8 @@ EVENT = 0.5
 """What a moment in which much happens is worth more than one in which nothing does, in average scenes shown."""
 APPEAL = 0.3
 """What the moment with the most to see in it is worth more than the one with the least, in average scenes shown."""
+MUCH_LETTERING = 8.0
+"""Cells of lettering more than usual that take all worth from a picture."""
 FIRST = 3.0
 """How much more both count for the first still, which is used where only one is, beside the share that it shows."""
 NEARNESS, NEAR_SHARE = 0.25, 0.25
@@ -87,14 +89,15 @@ def represent(
     scene: dict[int, int],
     terms: Terms,
     details: NDArray[np.float32] | None = None,
+    lettering: NDArray[np.float64] | None = None,
 ) -> Choice:
     """Choose among the best frames of the moments.
 
     ``sketches`` are ``features.sketch`` of these frames, ``details`` their ``features.detail`` (None: not known),
-    ``scene`` the scene of each shot. Returns frames in the order of choice, so that a smaller count is the beginning
-    of a larger one.
+    ``lettering`` in how many cells they have some (None: not known), ``scene`` the scene of each shot. Returns frames
+    in the order of choice, so that a smaller count is the beginning of a larger one.
     """
-    greedy = _Greedy(film, moments, sketches, scene, terms, details)
+    greedy = _Greedy(film, moments, sketches, scene, terms, details, lettering)
     chosen = greedy.run()
     reasons = greedy.reasons(chosen)
     frames = tuple(int(film.frame[moments.position[at]]) for at in chosen)
@@ -141,6 +144,14 @@ def likenesses(
     return table
 
 
+def uncovered(lettering: NDArray[np.float64]) -> NDArray[np.float64]:
+    """From 1, no more lettering than the film usually has, to 0 where there is much more."""
+    if len(lettering) == 0:
+        return lettering
+    more: NDArray[np.float64] = (lettering - np.median(lettering)) / MUCH_LETTERING
+    return 1.0 - np.clip(more, 0.0, 1.0)
+
+
 class _Greedy:
     def __init__(
         self,
@@ -150,6 +161,7 @@ class _Greedy:
         scene: dict[int, int],
         terms: Terms,
         details: NDArray[np.float32] | None,
+        lettering: NDArray[np.float64] | None,
     ) -> None:
         self._moments = moments
         self._terms = terms
@@ -160,8 +172,9 @@ class _Greedy:
         self._place = (self._time_s / max(span, 1e-9)).astype(np.float32)
         luma = self._sketches[:, :LUMA_CELLS] / np.float32(LUMA_WEIGHT)
         seen = EVENT * activity(luma, moments.shot) + APPEAL * appeal(sketches)
-        self._seen = moments.quality * seen
-        self._value = moments.quality * QUALITY + self._seen
+        clear = 1.0 if lettering is None else uncovered(lettering)
+        self._seen = clear * moments.quality * seen
+        self._value = clear * moments.quality * QUALITY + self._seen
         self._details = details
         self._least_detail = max(DETAIL_DIFFERENCE, ABOVE_NOISE * terms.detail_noise)
         noise = np.inf if terms.noise is None else ABOVE_NOISE * amplified * terms.noise

@@ -151,7 +151,7 @@ def test_measuring_costs_a_fraction_of_scoring() -> None:
 
 def test_the_layout_is_what_version_2_says() -> None:
     assert features.VERSION == 2
-    assert RECORD.itemsize == 773
+    assert RECORD.itemsize == 770
     assert FIRST_RECORD.itemsize == 475
 
 
@@ -180,6 +180,17 @@ def test_a_thin_line_shows_in_the_peak() -> None:
     picture[100:620, 640:644] = 220
     found = record(picture)
     assert (found["high"], found["floor"], found["peak"]) == (0, 0, 220)
+
+
+def test_lettering_is_told_from_texture() -> None:
+    from PIL import ImageDraw
+
+    plain = Image.fromarray(scene(640, 360))
+    ImageDraw.Draw(lettered := plain.copy()).text((320, 180), "A Day in the Life", "white", anchor="mm", font_size=56)
+    texture = np.random.default_rng(7).integers(0, 255, (360, 640, 1), np.uint8).repeat(3, axis=2)
+    assert record(np.asarray(plain))["text"] == 0
+    assert record(np.asarray(lettered))["text"] >= 4
+    assert record(texture)["text"] == 0
 
 
 def test_edges_are_kept_by_cell() -> None:

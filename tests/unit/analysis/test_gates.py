@@ -55,7 +55,8 @@ def test_an_ordinary_film_is_good_throughout() -> None:
         ({"mean": 2, "contrast": 1, "low": 0, "high": 6, "dark": 0.99}, "black"),
         ({"mean": 250, "contrast": 2, "low": 246, "high": 255, "light": 0.9}, "white"),
         ({"mean": 128, "contrast": 1, "low": 126, "high": 130}, "flat"),
-        ({"plain": 0.9, "still": 0.95, "sharp_x": 0.2, "sharp_y": 0.2, "mean": 30}, "title"),
+        ({"plain": 0.9, "still": 0.95, "sharp_x": 0.2, "sharp_y": 0.2, "mean": 30, "text": 9}, "title"),
+        ({"text": 12}, "titled"),
         ({"mean": 40, "contrast": 18, "high": 90}, "dark"),
         ({"mean": 200, "light": 0.3, "high": 255}, "burnt"),
         ({"sharp_x": 0.006, "edges": 57}, "blur"),
@@ -105,6 +106,12 @@ def test_lettering_that_comes_and_goes_makes_no_frame_blurred() -> None:
     film = records((20, {"sharp_x": 0.06, "sharp_y": 0.06}), (20, {}))
     film["edges"][:20, 8, 3:13] = 200
     assert set(judge(film, views=np.zeros(40, np.int64))) == {"good"}
+
+
+def test_a_drawing_with_plain_grounds_is_no_title() -> None:
+    drawn = {"plain": 0.7, "still": 0.95, "sharp_x": 0.2, "sharp_y": 0.2}
+    shots = [Shot(ShotKind.SHOT, 0, 89), Shot(ShotKind.SHOT, 90, 109)]
+    assert set(judge(records((90, {}), (20, drawn)), shots, config={"edge_frames": 0})) == {"good"}
 
 
 def test_thin_lines_on_black_are_a_picture() -> None:
