@@ -119,6 +119,7 @@ class FrameSelector:
             shot=_shot_numbers(len(table.frame), shots) if self._judged else np.zeros(len(table.frame), np.int64),
             lower_better=bool(self._record.lower_better),
             spared=last if self._judged and last.any() else None,
+            last_s=table.last_s,
         )
 
     def _best(self, film: Film) -> Choice:
