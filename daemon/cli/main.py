@@ -308,6 +308,20 @@ def select(
 
 
 @app.command()
+def review(
+    video: Annotated[str | None, typer.Argument(help="id, path, file name or start of the fingerprint")] = None,
+    port: Annotated[int, typer.Option(help="port on this machine; 0: any that is free", min=0, max=65535)] = 0,
+    socket: Annotated[Path | None, typer.Option(help="listen on this Unix socket instead")] = None,
+    no_open: Annotated[bool, typer.Option("--no-open", help="only print the address")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Look at films and their stills in a browser, until Ctrl-C."""
+    from daemon.cli.review import serve
+
+    serve(_load(config), video, port=port, socket=socket, open_browser=not no_open)
+
+
+@app.command()
 def retry(
     videos: Annotated[list[str] | None, typer.Argument(help="ids, paths or names", metavar="VIDEO...")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="every video that failed")] = False,

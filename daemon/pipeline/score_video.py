@@ -22,6 +22,7 @@ from daemon.job import VideoJob
 from daemon.media import filters
 from daemon.media.rules import scored_by
 from daemon.model import Frame, Outcome, Scored, VideoInfo
+from daemon.pipeline.strip import keep_pictures
 from daemon.runtime.stall import run_in_abandonable_thread, with_stall_timeout
 from daemon.runtime.stream import ThreadStream
 from daemon.scoring.batcher import Batcher
@@ -232,6 +233,7 @@ class VideoScorer:
         outcomes = await batcher.score(pictures, job.stall_seconds)
         rows = [_row(frame, outcome) for frame, outcome in zip(fresh, outcomes, strict=True)]
         await self._store.frames.add(video_id, rows)
+        await keep_pictures(self._store, video_id, fresh)
         if fresh and video_id in self._suspects:
             # Progress since the last attempt: what ended that was not this video.
             self._suspects.discard(video_id)
