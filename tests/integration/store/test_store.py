@@ -103,7 +103,7 @@ def look(other: sqlite3.Connection) -> Look:
 async def test_a_new_database_has_the_schema_its_version_and_wal(store: Store, look: Look, config: Any) -> None:
     tables = {row[0] for row in look("SELECT name FROM sqlite_master WHERE type = 'table'")}
     looked_at = {"strip_pictures", "decisions"}
-    stored = {"videos", "frames", "features", "shots", "refined", "selections", "stills", "sources"}
+    stored = {"videos", "frames", "features", "shots", "refined", "selections", "stills", "sources", "packet_index"}
     assert tables == stored | looked_at
     assert look("PRAGMA user_version") == [(SCHEMA_VERSION,)]
     assert look("PRAGMA journal_mode") == [("wal",)]
