@@ -98,8 +98,8 @@ def sought_frames(
 ) -> Generator[Frame, None, None]:
     """Those of the wanted frames that seeking finds, each with the wanted hash, in the order of presentation.
 
-    ``info`` has the properties of each frame's stretch. One thread decodes, and no more than a pass would: where so many
-    frames are missed, it ends. Raises VideoError when the file cannot be opened, or a picture not be made.
+    ``info`` has the properties of each frame's stretch. One thread decodes, and no more than a pass would: where so
+    many frames are missed, it ends. Raises VideoError when the file cannot be opened, or a picture not be made.
     """
     planner = Planner(index)
     maker = PictureMaker(depth, keep_hdr)
