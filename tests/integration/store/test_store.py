@@ -823,7 +823,6 @@ async def library(store: Store) -> Store:
         ("1", 1),
         ("/in/clip.mp4", 1),
         ("/in/../in/clip.mp4", 1),
-        ("clip.mp4", 2),
         ("sub/clip.mp4", 2),
         ("aa11aa", 1),
         ("bb22" * 16, 2),
@@ -832,6 +831,11 @@ async def library(store: Store) -> Store:
 )
 async def test_a_video_is_found_by_id_path_name_or_fingerprint(library: Store, key: str, video_id: int) -> None:
     assert (await library.videos.find(key)).id == video_id
+
+
+async def test_a_name_that_two_videos_have_is_asked_back(library: Store) -> None:
+    with pytest.raises(StoreError, match=r"2 videos are named 'clip.mp4'.*/in/clip.mp4 .*/in/sub/clip.mp4"):
+        await library.videos.find("clip.mp4")
 
 
 @pytest.mark.parametrize(
