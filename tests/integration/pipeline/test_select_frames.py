@@ -309,7 +309,7 @@ async def test_a_second_metric_orders_the_shortlist(
     second = config.model_copy(update={"score": ScoreConfig(refine={"metric": "piqe", "share": 0.2})})
     refiner = refine.Refiner(second, store)
     chosen = await selector(store, second, record, refiner).select()
-    stored = (await store.analysis.refined(record.id, "piqe"))["second|1"]
+    stored = (await store.analysis.refined(record.id, "piqe"))["second|1|pictures 2"]
     good = (await store.analysis.verdicts(record.id))["good"]
     assert sum(pictures) == len(stored)
     assert 0.2 * good <= len(stored) <= 0.2 * good + 20
