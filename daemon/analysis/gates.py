@@ -50,13 +50,13 @@ SOFT = (Verdict.BURNT, Verdict.DARK, Verdict.BLUR, Verdict.BLOCKS, Verdict.COMBE
 JUNK = (Verdict.TITLE, Verdict.BARS, Verdict.SNOW)
 """Pictures of nothing."""
 CARD_TEXT, TITLED_TEXT = 8, 6
-"""Cells with lettering of a title card that is not plain, and of lettering over a picture, beside twice the picture's."""
+"""Cells with lettering of a title card that is not plain, and of what lies over one, beside twice its own."""
 BRIGHT_MEAN = 175.0
 """Brighter frames are no measure of what is dark."""
 WASHED_LIGHT, WASHED_MEAN, WASHED_MOST = 0.6, 230.0, 0.2
 """The share of pixels that is clipped white, the mean of luma, and the share of a film that is like that at most."""
 MOST_PEERS, LIT_ALIKE, PEER_ALIKE = 512, 0.2, 0.8
-MOST_BESIDE, LIT_BESIDE, BESIDE_ALIKE = 64, 0.6, 0.85
+MOST_BESIDE, LIT_BESIDE, BESIDE_ALIKE = 64, 0.6, 0.97
 """Frames of a window that others are compared with, and the correlation of their cells from which they can be: by
 exposure, since clipping changes a picture, and by sharpness."""
 DRAWN_CODES, DRAWN_STILL = 40, 0.9
@@ -326,7 +326,7 @@ def burnt(records: Records, like: Peers, among: Mask, config: GatesConfig) -> Ma
 
 
 def washed_out(records: Records) -> Mask:
-    """Most of it clipped white, in a film that is not like that: there may be nothing in the shot to compare it with."""
+    """Most of it clipped white, in a film that is not like that: its shot may have nothing to compare it with."""
     most = (records["light"] >= WASHED_LIGHT) & (records["mean"] >= WASHED_MEAN)
     mask: Mask = most & ~drawing(records)
     return mask if most.mean() <= WASHED_MOST else np.zeros(len(records), np.bool_)
