@@ -136,6 +136,8 @@ def print_detail(video: dict[str, Any]) -> None:
         )
         for words in (*_stream_lines(video["info"] or {}), *_stretch_lines(video["info"] or {})):
             console.print(f"  {words}")
+        if lost := (video["info"] or {}).get("colours_lost"):
+            console.print(f"  {escape(lost)}")
         scores = video["scores"]
         if scores["lowest"] is not None:
             better = "lower" if video["lower_better"] else "higher"
