@@ -164,8 +164,10 @@ def print_detail(video: dict[str, Any]) -> None:
 
 
 def _stream_lines(info: dict[str, Any]) -> list[str]:
-    """Every stream of the file, the used one first with the reason, and where the film comes from."""
+    """Lost colours, every stream of the file, the used one first with the reason, and where the film comes from."""
     lines = []
+    if info.get("colours_lost"):
+        lines.append(escape(info["colours_lost"]))
     if info.get("stream_reason"):
         lines.append(f"stream {info['stream_index']} is used: {escape(info['stream_reason'])}")
     streams = info.get("streams", [])
