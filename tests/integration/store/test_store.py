@@ -8,6 +8,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import unicodedata
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -833,9 +834,21 @@ async def test_a_video_is_found_by_id_path_name_or_fingerprint(library: Store, k
     assert (await library.videos.find(key)).id == video_id
 
 
-async def test_a_name_that_two_videos_have_is_asked_back(library: Store) -> None:
-    with pytest.raises(StoreError, match=r"2 videos are named 'clip.mp4'.*/in/clip.mp4 .*/in/sub/clip.mp4"):
+async def test_a_name_in_two_folders_is_asked_back_with_paths_and_numbers(library: Store) -> None:
+    with pytest.raises(StoreError) as caught:
         await library.videos.find("clip.mp4")
+    assert caught.value.sentence == (
+        "2 videos are named 'clip.mp4': say which by its path or number:"
+        " /in/clip.mp4 (video 1); /in/sub/clip.mp4 (video 2)"
+    )
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+async def test_a_name_is_found_in_either_unicode_form(store: Store, form: str) -> None:
+    other = {"NFC": "NFD", "NFD": "NFC"}[form]
+    stored = await store.queue.enqueue(identity(unicodedata.normalize(form, "Grüße é.mp4")))  # type: ignore[arg-type]
+    await store.queue.enqueue(identity("Gruße e.mp4"))
+    assert (await store.videos.find(unicodedata.normalize(other, "Grüße é.mp4"))).id == stored  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
