@@ -22,7 +22,7 @@ from daemon.model import Frame, VideoRecord
 from daemon.observe.listen_address import is_socket_path
 from daemon.pipeline.frame_picture import frame_pictures
 from daemon.store.store import Store
-from daemon.web import data, pages, shown, static_files
+from daemon.web import data, decide, pages, shown, static_files
 from daemon.web.context import Context
 from daemon.web.films import Films
 from daemon.web.guard import Guard, Secrets
@@ -38,6 +38,10 @@ ROUTES = [
     Route("/changes", pages.changes),
     Route("/films/{film}", pages.film_page),
     Route("/films/{film}/curve", data.curve_data),
+    Route("/films/{film}/decisions", decide.decisions),
+    Route("/films/{film}/decisions", decide.decide, methods=["POST"]),
+    Route("/films/{film}/undo", decide.undo, methods=["POST"]),
+    Route("/films/{film}/redo", decide.redo, methods=["POST"]),
     Route("/films/{film}/scores", data.scores_data),
     Route("/films/{film}/strip/{frame}.jpg", data.strip_picture),
     Route("/films/{film}/stills/{rank}", data.still_file),

@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 
 from daemon.analysis.features import RECORD, VERSION
-from daemon.cli.reselect import reselect
 from daemon.config.choice import SelectConfig
 from daemon.config.output import ExportConfig, OutputConfig
 from daemon.config.schema import Config
@@ -32,6 +31,7 @@ from daemon.model import FileIdentity, Selection, Status, Still, VideoRecord
 from daemon.pipeline import refine, select_frames
 from daemon.pipeline.export_video import Exported, VideoExporter
 from daemon.pipeline.failures import Retry, decide
+from daemon.pipeline.reselect import reselect
 from daemon.pipeline.score_video import VideoScorer
 from daemon.pipeline.select_frames import FrameSelector
 from daemon.scoring.batcher import Batcher
