@@ -64,7 +64,7 @@ def _luma(frame: VideoFrame) -> NDArray[Any] | None:
     if frame.height < 2 * BLOCK or frame.width < 2 * BLOCK:
         return None
     plane = frame.planes[0]
-    rows: NDArray[Any] = np.frombuffer(plane, kind).reshape(-1, plane.line_size // kind.itemsize)
+    rows: NDArray[Any] = np.frombuffer(memoryview(plane), kind).reshape(-1, plane.line_size // kind.itemsize)
     return rows[: frame.height, : frame.width]
 
 
