@@ -143,6 +143,7 @@ class VideoInfo:
     begins in the file, behind the picture of a motion photo. ``streams`` are all streams of the file,
     ``stream_asked`` is ``decode.stream`` at the probe, and ``stream_reason`` says why this one is used.
     Width and all else describe the first frame; ``stretches`` is empty where they hold for all frames.
+    ``deinterlace``: frames that are woven of two fields are made of one.
     ``best`` is the size that the film is judged by where that changes, and ``size_note`` says so in a sentence.
     ``rules`` is the version of the rules for pictures (``daemon.media.rules``), ``ground`` what alpha is laid over:
     ``light``, ``dark``, or "" where there is none. ``decoder`` names FFmpeg's decoder where it is not the codec's
@@ -174,6 +175,7 @@ class VideoInfo:
     stretches: tuple[Stretch, ...] = ()
     size_note: str = ""
     best: tuple[int, int] | None = None
+    deinterlace: bool = False
     rules: int = 1
     crop: Crop = Crop()
     ground: str = ""

@@ -13,6 +13,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from daemon.config.score import DecodeConfig
+from daemon.decode.combing import is_combed
 from daemon.decode.container import opened
 from daemon.decode.damage import GAPS_KEPT, DamageError, DecodeReport, PictureChangeError
 from daemon.decode.film_clock import FilmClock
@@ -105,9 +106,13 @@ def _one_pass(
             pts, base, duration = raw.pts, raw.time_base or info.time_base, raw.duration
             time_s = times.seconds(ordinal, raw)
             as_here = stretches.info_of(ordinal, raw, report.coded_aspect)
-            report.mixed, report.stretches = stretches.mixed, stretches.found
+            report.mixed, report.stretches = report.mixed or stretches.mixed, stretches.found
             if ordinal < first or (wanted is not None and ordinal not in wanted):
                 continue
+            combed = as_here.deinterlace and is_combed(raw)
+            report.combed_frames += combed
+            # Which frames are made of one field is not told to FFmpeg's command line.
+            report.mixed = report.mixed or combed
             digest = hasher.sha1(raw)
             stored = known[ordinal] if ordinal < len(known) else ""
             picture = None
@@ -115,7 +120,7 @@ def _one_pass(
                 if stored and not single_thread:
                     raise DamageError(f"frame {ordinal} differs from the stored one")
                 refuse_large_pictures(raw, as_here, config)
-                picture = maker.make(raw, as_here)
+                picture = maker.make(raw, as_here, combed=combed)
             lasts_s = float(duration * base) if duration > 0 else None
             yield Frame(ordinal, pts, time_s, digest, picture, bool(raw.is_corrupt), duration_s=lasts_s)
 

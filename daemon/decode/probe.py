@@ -75,6 +75,7 @@ def probe(path: Path, config: DecodeConfig, rules: int = PICTURE_RULES) -> Video
             rules=rules,
             crop=header.crop,
             decoder=decoder,
+            deinterlace=rules > FIRST_RULES and config.deinterlace == "auto",
             colours_lost="" if rules == FIRST_RULES else colours_lost(first, vision),
         )
         origin = origin_of(container, choice.index)

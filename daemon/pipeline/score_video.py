@@ -81,7 +81,7 @@ class VideoScorer:
         record, scorer = job.record, batcher.scorer
         await require_unchanged(record.file, job.stall_seconds)
         info = await self._probe(job)
-        identity = scored_by(scorer.identity, info.rules)
+        identity = scored_by(scorer.identity, info.rules, deinterlace=info.deinterlace)
         known = await self._store.frames.begin_scoring(record.id, info, scorer.metric, scorer.lower_better, identity)
         job.log.info(
             "video.started",
