@@ -8,6 +8,7 @@ planes, the form that the command line's ``framehash`` sees.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
+from fractions import Fraction
 
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -98,14 +99,14 @@ def _one_pass(
         if not isinstance(stream, VideoStream):
             raise VideoError(Kind.CHANGED, f"stream {info.stream_index} is no video any more: the file was changed")
         raws = decoded_frames(container, stream, config, report, single_thread=single_thread, decoder=info.decoder)
-        for ordinal, raw in enumerate(raws):
+        for ordinal, (raw, aspect, next_pts) in enumerate(_looking_ahead(raws, report)):
             if last is not None and ordinal > last:
                 return
             report.frames = ordinal + 1
             # Hashing gives the frame another time base.
             pts, base, duration = raw.pts, raw.time_base or info.time_base, raw.duration
-            time_s = times.seconds(ordinal, raw)
-            as_here = stretches.info_of(ordinal, raw, report.coded_aspect)
+            time_s = times.seconds(ordinal, raw, next_pts)
+            as_here = stretches.info_of(ordinal, raw, aspect)
             report.mixed, report.stretches = report.mixed or stretches.mixed, stretches.found
             if ordinal < first or (wanted is not None and ordinal not in wanted):
                 continue
@@ -125,6 +126,19 @@ def _one_pass(
             yield Frame(ordinal, pts, time_s, digest, picture, bool(raw.is_corrupt), duration_s=lasts_s)
 
 
+def _looking_ahead(
+    raws: Iterator[VideoFrame], report: DecodeReport
+) -> Iterator[tuple[VideoFrame, Fraction | None, int | None]]:
+    """Each frame with its coded aspect and the pts of the next one."""
+    held: tuple[VideoFrame, Fraction | None] | None = None
+    for raw in raws:
+        if held is not None:
+            yield *held, raw.pts
+        held = raw, report.coded_aspect
+    if held is not None:
+        yield *held, None
+
+
 class _Times:
     """The film's clock, fed with what a pass reports; gaps and jumps are reported back."""
 
@@ -134,13 +148,13 @@ class _Times:
         self._hole_s = 0.0
         self._hole_at = -REORDERED_FRAMES
 
-    def seconds(self, ordinal: int, raw: VideoFrame) -> float:
+    def seconds(self, ordinal: int, raw: VideoFrame, next_pts: int | None) -> float:
         """The film's time of a frame, whose pts must still be the file's own."""
         report = self._report
         if report.hole_s != self._hole_s:
             self._hole_s, self._hole_at = report.hole_s, ordinal
         after_hole = ordinal - self._hole_at < REORDERED_FRAMES
-        time_s = self._clock.seconds(raw.pts, raw.time_base, raw.duration, after_hole=after_hole)
+        time_s = self._clock.seconds(raw.pts, raw.time_base, raw.duration, after_hole=after_hole, next_pts=next_pts)
         missing = self._clock.missing_s
         if missing > self._clock.nominal_s / 2 and ordinal > 0:
             report.missing_s += missing
