@@ -41,6 +41,7 @@ class Status(StrEnum):
 class Method(StrEnum):
     """How a still was made; the words in ``stills.method``."""
 
+    SEEK = "seek"
     BATCH = "batch"
     SINGLE = "single"
     DECODE = "decode"
@@ -228,6 +229,16 @@ class Frame:
     def nbytes(self) -> int:
         """Bytes that the frame holds while it waits in a channel."""
         return 256 + (self.picture.nbytes if self.picture is not None else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class WantedFrame:
+    """A scored frame that is to be decoded again: its ordinal, its pts and time, and the hash that it must have."""
+
+    frame: int
+    pts: int | None
+    time_s: float
+    hash: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,15 +111,16 @@ def export_arguments(
     return arguments, graph
 
 
-def encode_arguments(image: ImageFormat, width: int, height: int, name: str) -> list[str]:
-    """Encode one packed RGB picture from standard input, with the same encoder settings."""
+def encode_arguments(image: ImageFormat, width: int, height: int) -> list[str]:
+    """Encode packed RGB pictures from standard input, with the same encoder settings, as ``0.<suffix>`` and so on."""
     pixels = "rgb48le" if image.depth == 16 else "rgb24"
     arguments = ["-hide_banner", "-loglevel", "error", "-y"]
     arguments += ["-protocol_whitelist", "pipe,file", "-f", "rawvideo", "-pix_fmt", pixels]
     arguments += ["-video_size", f"{width}x{height}", "-i", "pipe:0"]
     if image.suffix == "jpg":
         arguments += ["-vf", jpeg_tail()]
-    return [*arguments, *encoder_arguments(image), "-frames:v", "1", "-f", "image2", "-update", "1", name]
+    arguments += ["-fps_mode", "passthrough", *encoder_arguments(image)]
+    return [*arguments, "-start_number", "0", "-f", "image2", f"%d.{image.suffix}"]
 
 
 def encoder_arguments(image: ImageFormat) -> list[str]:

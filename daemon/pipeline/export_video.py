@@ -14,7 +14,7 @@ from daemon.export.reuse import Published
 from daemon.inbox.identity import require_unchanged
 from daemon.job import VideoJob
 from daemon.model import Selection, Still
-from daemon.pipeline.reference import PyavReference
+from daemon.pipeline.reference import FilmPackets, PyavReference
 from daemon.pipeline.refine import Refiner
 from daemon.pipeline.select_frames import FrameSelector
 from daemon.pipeline.wishes import Wishes
@@ -66,7 +66,7 @@ class VideoExporter:
         """
         record, config = job.record, self._config
         await require_unchanged(record.file, job.stall_seconds)
-        decoder = PyavReference(job, config.decode)
+        decoder = PyavReference(job, config.decode, FilmPackets(self._store, job, config.decode))
         exporter = Exporter(job, config.export, config.output, self._capabilities, decoder, self._conversions)
         selector = FrameSelector(config, self._store, job, self._refiner, wishes)
         first = await selector.select()

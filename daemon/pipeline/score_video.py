@@ -126,6 +126,8 @@ class VideoScorer:
                 *((first, last, "damaged") for first, last in report.damaged_spans),
             ],
             info=seen if seen.stretches else None,
+            packets=report.index.packets,
+            packet_index=report.index.packed(),
         )
         job.log.info(
             "video.scored",

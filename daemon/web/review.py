@@ -57,7 +57,7 @@ def application(config: Config, store: Store, secrets: Secrets) -> ASGIApp:
     """All pages, behind their guard."""
 
     async def decode(record: VideoRecord, frames: frozenset[int]) -> AsyncGenerator[Frame, None]:
-        async for frame in frame_pictures(config, record, frames):
+        async for frame in frame_pictures(config, store, record, frames):
             yield frame
 
     handlers = {HTTPException: _refused, StillwatchError: _failed, Exception: _crashed}

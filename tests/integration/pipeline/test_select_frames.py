@@ -198,8 +198,8 @@ async def test_choosing_again_exports_only_what_is_missing(
         exported.append(1)
         return await run(capabilities, arguments, *rest)
 
-    for stage in ("score_video", "refine", "reference"):
-        monkeypatch.setattr(f"daemon.pipeline.{stage}.decode_frames", counted)
+    for module in ("daemon.pipeline.score_video", "daemon.decode.seek"):
+        monkeypatch.setattr(f"{module}.decode_frames", counted)
     monkeypatch.setattr(ffmpeg_process, "run", watched)
     rows = await store.frames.rows(record.id, range(200))
     await reselect(config_in(tmp_path, count=3, min_gap_seconds=0.5), store, str(record.id))
