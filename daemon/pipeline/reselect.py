@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from daemon.config.schema import Config
 from daemon.errors import Kind, VideoError
@@ -14,7 +15,9 @@ from daemon.pipeline.wishes import wishes_now
 from daemon.store.store import Store
 
 
-async def reselect(config: Config, store: Store, key: str, *, anew: bool = True) -> VideoRecord:
+async def reselect(
+    config: Config, store: Store, key: str, *, anew: bool = True, on_progress: Callable[[], None] = lambda: None
+) -> VideoRecord:
     """Select and export a finished video with ``config.select``; older selections and stills stay.
 
     Without ``anew``, a newest selection that was marked is taken as it is, with its marks applied. Raises
@@ -42,7 +45,7 @@ async def reselect(config: Config, store: Store, key: str, *, anew: bool = True)
             min_gap_seconds=config.select.min_gap_seconds,
             lower_better=bool(record.lower_better),
         )
-        result = await exporter.export(VideoJob.of(record, config.service.stuck_seconds), wishes=wishes)
+        result = await exporter.export(VideoJob.of(record, config.service.stuck_seconds, on_progress), wishes=wishes)
     finally:
         await exporter.close()
     if isinstance(result, ScoreAgain):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -96,6 +97,14 @@ class FrameSelector:
         return Selection(
             picks, 0 if by_time else config.limit or 0, None if wishes.only else choice.shortfall, params, self._facts
         )
+
+    def asked(self, config: Config, wishes: Wishes) -> FrameSelector:
+        """The same film, asked for with other settings of ``select`` and other wishes: what was read is kept."""
+        other = copy(self)
+        other._config, other._wishes, other._facts = config, wishes, {**self._facts}
+        if config.select.strategy != self._config.select.strategy:
+            other._film = None
+        return other
 
     async def _pinned(self, film: Film, frames: Collection[int]) -> tuple[Pick, ...]:
         """Frames that are in whatever else is chosen, in the order in which they were asked for."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from http import HTTPStatus
 from typing import Any
 
@@ -14,6 +13,7 @@ from daemon.model import VideoRecord
 from daemon.pipeline.wishes import draft
 from daemon.store.decisions import DecisionKind
 from daemon.web import context
+from daemon.web.body import json_body
 from daemon.web.context import Context, film_of
 
 
@@ -25,7 +25,7 @@ async def decisions(request: Request) -> Response:
 async def decide(request: Request) -> Response:
     """Decide ``kind`` about ``frame``, with a ``note``; answers when it is on the disk."""
     here, record = context.of(request), await film_of(request)
-    body = await _body(request)
+    body = await json_body(request)
     kind, frame, note = body.get("kind"), body.get("frame"), body.get("note")
     if kind not in [one.value for one in DecisionKind]:
         raise HTTPException(HTTPStatus.BAD_REQUEST, "kind is accept, reject, pin, ban, reset or note")
@@ -63,16 +63,6 @@ async def state(here: Context, record: VideoRecord) -> dict[str, Any]:
     made = await draft(here.store, record.id, decided, here.config.select.min_gap_seconds, bool(record.lower_better))
     instead = {str(frame): other for frame, other in made.instead.items()}
     return {**decided.as_json(), "draft": list(made.frames), "instead": instead}
-
-
-async def _body(request: Request) -> dict[str, Any]:
-    try:
-        body = json.loads(await request.body())
-    except ValueError as error:
-        raise HTTPException(HTTPStatus.BAD_REQUEST, "JSON is expected") from error
-    if not isinstance(body, dict):
-        raise HTTPException(HTTPStatus.BAD_REQUEST, "an object is expected")
-    return body
 
 
 def _is_frame(value: Any) -> bool:

@@ -127,6 +127,9 @@ async def _film(request: Request, record: VideoRecord) -> dict[str, Any]:
         "verdicts": await here.store.analysis.verdicts(record.id),
         "data": data,
         "done": record.status is Status.DONE,
+        "asked": {**here.config.select.model_dump(mode="json"), **(selection["params"] if selection else {})},
+        "format": here.config.output.format,
+        "still_folder": shown.shown_name(str(Path(stills[0]["path"]).parent)) if stills else None,
     }
 
 

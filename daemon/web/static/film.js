@@ -2,6 +2,7 @@
 import { film, json, make, rankOf, settled, stripPicture } from "./api.js";
 import * as decisions from "./decide.js";
 import * as curve from "./curve.js";
+import * as exporting from "./export.js";
 import * as panes from "./panes.js";
 import * as strip from "./strip.js";
 import { reveal, whole, zoom } from "./view.js";
@@ -190,6 +191,8 @@ strip.onStrip("hover", pointed);
 decisions.onDecided(() => { if (frame !== null) explain(); });
 decisions.start();
 strip.start();
+exporting.onPreview(go);
 await curve.start();
+exporting.start();
 const asked = Number.parseInt(location.hash.slice(1), 10);
 go(Number.isInteger(asked) ? asked : film.stills[0]?.frame ?? 0);
