@@ -41,6 +41,7 @@ class Verdict(StrEnum):
     SNOW = "snow"
     TITLED = "titled"
     SPARED = "spared"
+    TRANSPARENT = "transparent"
 
 
 ORDER = tuple(Verdict)
@@ -50,13 +51,13 @@ SOFT = (Verdict.BURNT, Verdict.DARK, Verdict.BLUR, Verdict.BLOCKS, Verdict.COMBE
 JUNK = (Verdict.TITLE, Verdict.BARS, Verdict.SNOW)
 """Pictures of nothing."""
 CARD_TEXT, TITLED_TEXT = 8, 6
-"""Cells with lettering of a title card that is not plain, and of lettering over a picture, beside twice the picture's."""
+"""Cells with lettering of a title card that is not plain, and of what lies over one, beside twice its own."""
 BRIGHT_MEAN = 175.0
 """Brighter frames are no measure of what is dark."""
 WASHED_LIGHT, WASHED_MEAN, WASHED_MOST = 0.6, 230.0, 0.2
 """The share of pixels that is clipped white, the mean of luma, and the share of a film that is like that at most."""
 MOST_PEERS, LIT_ALIKE, PEER_ALIKE = 512, 0.2, 0.8
-MOST_BESIDE, LIT_BESIDE, BESIDE_ALIKE = 64, 0.6, 0.85
+MOST_BESIDE, LIT_BESIDE, BESIDE_ALIKE = 64, 0.6, 0.97
 """Frames of a window that others are compared with, and the correlation of their cells from which they can be: by
 exposure, since clipping changes a picture, and by sharpness."""
 DRAWN_CODES, DRAWN_STILL = 40, 0.9
@@ -80,11 +81,12 @@ def judge(
     shots: Sequence[Shot],
     views: NDArray[np.int64],
     config: GatesConfig,
+    transparent: Mask | None = None,
 ) -> NDArray[np.uint8]:
     """Each frame's verdict, as its place in ``ORDER``. The first gate that says no gives the word.
 
-    ``records``, ``time_s`` (seconds) and ``scored`` (the metric has a usable score) are by frame; ``shots``
-    cover the frames; ``views`` number the stretches in which one thing is seen.
+    ``records``, ``time_s`` (seconds), ``scored`` (the metric has a usable score) and ``transparent`` (nothing can be
+    seen) are by frame; ``shots`` cover the frames; ``views`` number the stretches in which one thing is seen.
     """
     count = len(records)
     verdict = np.zeros(count, np.uint8)
@@ -94,6 +96,8 @@ def judge(
     def gate(word: Verdict, mask: Mask) -> None:
         verdict[mask & (verdict == 0)] = ORDER.index(word)
 
+    if transparent is not None:
+        gate(Verdict.TRANSPARENT, transparent)
     drawn = drawing(records)
     gate(Verdict.BLACK, black(records, config) & ~drawn)
     gate(Verdict.WHITE, white(records, config) & ~drawn)
@@ -326,7 +330,7 @@ def burnt(records: Records, like: Peers, among: Mask, config: GatesConfig) -> Ma
 
 
 def washed_out(records: Records) -> Mask:
-    """Most of it clipped white, in a film that is not like that: there may be nothing in the shot to compare it with."""
+    """Most of it clipped white, in a film that is not like that: its shot may have nothing to compare it with."""
     most = (records["light"] >= WASHED_LIGHT) & (records["mean"] >= WASHED_MEAN)
     mask: Mask = most & ~drawing(records)
     return mask if most.mean() <= WASHED_MOST else np.zeros(len(records), np.bool_)

@@ -99,7 +99,7 @@ def _steps(here: Any, below: Any, beneath: Any, columns: Any, cells: Any, sums: 
 
 @_part
 def _strokes(here: Any, cells: Any) -> None:
-    """Add up, by cell, strokes: steep steps up and down again, or down and up, within a letter's width, and their shade.
+    """Add up, by cell, strokes: steep steps up and down again, or down and up, within a letter's width.
 
     Of each cell: how many bright ones, the sum and the sum of squares of their luma, and the same of the dark ones.
     """

@@ -27,7 +27,7 @@ CHUNK = 256
 REACHES = (4, 8, 16, 32, 64)
 """Half the lengths, in frames, of the windows in which mixes are looked for."""
 SAME_VIEW = 0.65
-"""The rank correlation of two pictures from which only the light has changed, of what it can be where much is clipped."""
+"""The rank correlation of two pictures from which only the light has changed, of what clipping leaves possible."""
 LIGHT_EXPLAINS, UNEXPLAINED, UNEXPLAINED_CONTRAST, LEAST_SEEN = 0.4, 18.0, 0.3, 40
 """What light leaves unexplained, as a share of a change, in codes, and as a share of the contrast: the largest holds.
 Defects of a coder or a lens stay below it. Fewer values than the last say nothing."""

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from daemon.config.score import DecodeConfig
 from daemon.decode.damage import DecodeReport
@@ -56,6 +56,7 @@ class _Claim:
     depth: int
     stream: str
     rules: int
+    deinterlace: Literal["auto", "off"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +100,17 @@ def verify(
 
     A source is looked for where ``known`` has it, by fingerprint, and where its stills say it was.
     """
-    claims: dict[tuple[Path, str, bool, int, str, int], list[_Claim]] = defaultdict(list)
+    claims: dict[tuple[Path, str, bool, int, str, int, Literal["auto", "off"]], list[_Claim]] = defaultdict(list)
     for still in stills:
         try:
             claim = _read(still)
         except _Refuted as refuted:
             yield Verdict(still, False, str(refuted))
             continue
-        key = (claim.source, claim.fingerprint, claim.keep_hdr, claim.depth, claim.stream, claim.rules)
+        made = (claim.keep_hdr, claim.depth, claim.stream, claim.rules, claim.deinterlace)
+        key = (claim.source, claim.fingerprint, *made)
         claims[key].append(claim)
-    for (source, fingerprint, keep_hdr, depth, stream, rules), group in claims.items():
+    for (source, fingerprint, keep_hdr, depth, stream, rules, deinterlace), group in claims.items():
         place = (known or {}).get(fingerprint)
         unchanged = next((path for path in _places(source, place) if _holds(path, fingerprint)), None)
         if unchanged is None and place is not None and place.deleted_at is not None:
@@ -117,7 +119,7 @@ def verify(
             continue
         source = unchanged or source
         # The stream that the stills were made of, whichever would be chosen now.
-        same_stream = config.model_copy(update={"stream": stream})
+        same_stream = config.model_copy(update={"stream": stream, "deinterlace": deinterlace})
         yield from _against_source(source, fingerprint, group, same_stream, keep_hdr=keep_hdr, depth=depth, rules=rules)
 
 
@@ -154,6 +156,7 @@ def _read(still: Path) -> _Claim:
             depth=depth,
             stream=facts["stream"],
             rules=int(facts.get("rules", FIRST_RULES)),
+            deinterlace="auto" if facts.get("deinterlace") == "auto" else "off",
         )
     except (KeyError, ValueError) as error:
         raise _Refuted("the image carries no facts of stillwatch") from error

@@ -12,6 +12,7 @@ from av.video.frame import VideoFrame
 
 from daemon.config.score import DecodeConfig
 from daemon.decode.container import error_text
+from daemon.decode.deinterlacer import Deinterlacer
 from daemon.errors import Kind, VideoError
 from daemon.media import filters
 from daemon.model import Picture, VideoInfo
@@ -67,14 +68,15 @@ class PictureMaker:
         self._info: VideoInfo | None = None
         self._layout: filters.Layout | None = None
         self._graph: Any = None
+        self._deinterlacer = Deinterlacer()
 
-    def make(self, raw: VideoFrame, info: VideoInfo) -> Picture:
-        """The picture of a frame; ``info`` holds the properties of its stretch.
+    def make(self, raw: VideoFrame, info: VideoInfo, *, combed: bool = False) -> Picture:
+        """The picture of a frame, of one of its fields if it is ``combed``; ``info`` are the properties of its stretch.
 
         Raises VideoError(DECODE) where its pixel format cannot be converted.
         """
         try:
-            return self._convert(raw, info)
+            return self._convert(self._deinterlacer.progressive(raw) if combed else raw, info)
         except (av.error.FFmpegError, ValueError) as error:
             raise VideoError(
                 Kind.DECODE,

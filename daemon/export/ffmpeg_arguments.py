@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from daemon.export.image_format import ImageFormat
 from daemon.media import filters as picture
-from daemon.media.source import DEMUXERS, source_url
+from daemon.media.source import DEMUXERS, protocols, source_url
 from daemon.model import VideoInfo
 
 ARGUMENT_LIMIT_BYTES = 60_000
@@ -97,7 +97,8 @@ def export_arguments(
     if info.container == "mjpeg":
         # Some rows of JPEG pictures are taken for a single one unless this is said.
         arguments += ["-f", "mjpeg"]
-    arguments += ["-protocol_whitelist", "file", "-format_whitelist", DEMUXERS, "-i", source_url(info.path)]
+    arguments += ["-protocol_whitelist", protocols(info.offset_bytes), "-format_whitelist", DEMUXERS]
+    arguments += ["-i", source_url(info.path, info.offset_bytes)]
     if len(graph) > ARGUMENT_LIMIT_BYTES:
         arguments += [capabilities.script_option, SCRIPT]
     else:

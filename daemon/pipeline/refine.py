@@ -105,5 +105,6 @@ class Refiner:
 
 
 def _identity(batcher: Batcher, record: VideoRecord) -> str:
-    rules = FIRST_RULES if record.info is None else record.info.rules
-    return scored_by(batcher.scorer.identity, rules)
+    if record.info is None:
+        return scored_by(batcher.scorer.identity, FIRST_RULES, deinterlace=False)
+    return scored_by(batcher.scorer.identity, record.info.rules, deinterlace=record.info.deinterlace)

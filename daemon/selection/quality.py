@@ -53,7 +53,7 @@ class Film:
 
     @property
     def seconds(self) -> NDArray[np.float64]:
-        """How long each frame is shown: to the next one, and the last as long as the file says or others are usually."""
+        """How long each frame is shown: to the next one; the last as long as the file says or others are usually."""
         if len(self.time_s) < 2:
             return np.full(len(self.time_s), self.last_s or 1.0)
         gaps = np.maximum(np.diff(self.time_s), 0.0)

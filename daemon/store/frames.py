@@ -191,6 +191,13 @@ class Frames:
         frame, time_s, score, noted, good, spared, reserve = whole
         return ScoreTable(frame, time_s, score, noted, good, spared, reserve, None if last is None else last[0])
 
+    async def with_note(self, video_id: int, note: str) -> list[int]:
+        """The frames that carry this note."""
+        async with self._connection.db.execute(
+            "SELECT frame FROM frames WHERE video_id = ? AND note = ?", (video_id, note)
+        ) as cursor:
+            return [row[0] for row in await cursor.fetchall()]
+
     async def rows(self, video_id: int, frames: Sequence[int]) -> dict[int, Scored]:
         """The stored rows of some frames."""
         rows: dict[int, Scored] = {}

@@ -13,6 +13,7 @@ import aiosqlite
 from daemon.runtime.clock import utc_now
 from daemon.store.analysis import Analysis
 from daemon.store.connection import SCHEMA_VERSION, Connection
+from daemon.store.decisions import Decisions
 from daemon.store.frames import Frames, ScoreTable
 from daemon.store.queries import Queries
 from daemon.store.queue import LONGEST_RETRY_SECONDS, Queue
@@ -41,3 +42,4 @@ class Store(Connection):
         self.queries = Queries(self)
         self.review = Review(self)
         self.strips = Strips(self)
+        self.decisions = Decisions(self)

@@ -13,10 +13,12 @@ from daemon.config.schema import Config
 from daemon.errors import StoreError
 from daemon.model import VideoRecord
 from daemon.store.store import Store
+from daemon.web.exports import Exports
 from daemon.web.films import Films
 from daemon.web.guard import Secrets
 from daemon.web.live import Live
 from daemon.web.pictures import FullPictures
+from daemon.web.previews import Previews
 
 MOST = 2**31 - 1
 """No id and no frame is larger."""
@@ -33,6 +35,8 @@ class Context:
     live: Live
     templates: Environment
     secrets: Secrets
+    exports: Exports
+    previews: Previews
 
 
 def of(request: Request) -> Context:

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from starlette.exceptions import HTTPException
 
 from daemon.model import ShotKind, VideoRecord
+from daemon.selection.alternatives import alternatives
 from daemon.web import shown
 from daemon.web.context import Context
 from daemon.web.curve import Film, percentile
 
-SAME_MOMENT_SECONDS = 2.0
-BETWEEN_SECONDS = 0.12
 MOST_ALTERNATIVES = 8
 
 
@@ -75,9 +74,8 @@ async def frame_facts(here: Context, record: VideoRecord, frame: int) -> dict[st
         "transition": shot is not None and shots[shot].kind is not ShotKind.SHOT,
         "rank": None if still is None else still["rank"],
         "why": _why(still, word, row.note),
-        "alternatives": alternatives(film, at, shots[shot].first if shot is not None else 0,
-                                     shots[shot].last if shot is not None else film.frames - 1, lower_better),
-    }  # fmt: skip
+        "alternatives": _others(film, at, inside, lower_better),
+    }
 
 
 def _row_of(film: Film, frame: int) -> int:
@@ -97,23 +95,12 @@ def _why(still: dict[str, Any] | None, word: str, note: str | None) -> str:
     return f"Not chosen: {shown.VERDICTS.get(word, word)}"
 
 
-def alternatives(film: Film, at: int, first: int, last: int, lower_better: bool) -> list[dict[str, Any]]:
-    """Other good frames of the same moment, the best first: near in time, in the same shot, not all neighbours."""
+def _others(film: Film, at: int, inside: slice, lower_better: bool) -> list[dict[str, Any]]:
+    """Other good frames of the same moment, the best first."""
     table = film.columns
-    first, last = max(first, 0), min(last, film.frames - 1)
-    window = slice(first, last + 1)
-    near = np.abs(table.time_s[window] - table.time_s[at]) <= SAME_MOMENT_SECONDS
-    fit = near & np.isfinite(table.score[window]) & _good(film)[window]
-    places = np.flatnonzero(fit) + first
-    places = places[places != at]
-    score = table.score[places]
-    found: list[int] = []
-    for place in places[np.argsort(score if lower_better else -score, kind="stable")].tolist():
-        times = table.time_s[[at, *found]]
-        if np.abs(times - table.time_s[place]).min() >= BETWEEN_SECONDS:
-            found.append(place)
-        if len(found) == MOST_ALTERNATIVES:
-            break
+    usable = _good(film)
+    usable[: inside.start] = usable[inside.stop :] = False
+    found = alternatives(table.time_s, table.score, usable, at, lower_better=lower_better, count=MOST_ALTERNATIVES)
     return [
         {
             "frame": int(table.frame[place]),

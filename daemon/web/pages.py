@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from daemon.media import filters
 from daemon.model import Status, VideoRecord
 from daemon.observe import reports
-from daemon.web import context, shown
+from daemon.web import context, decide, shown
 from daemon.web.context import film_of, number
 from daemon.web.frame_facts import frame_facts, stills_of
 
@@ -110,6 +110,7 @@ async def _film(request: Request, record: VideoRecord) -> dict[str, Any]:
         "stills": [{"frame": one["frame"], "rank": one["rank"], "score": one["score"]} for one in stills],
         "rate": float(info.frame_rate) if info is not None and info.frame_rate else None,
         "status": record.status.value,
+        "decisions": await decide.state(here, record),
         "size": None if info is None else filters.picture_size(info),
     }
     return {
@@ -126,6 +127,9 @@ async def _film(request: Request, record: VideoRecord) -> dict[str, Any]:
         "verdicts": await here.store.analysis.verdicts(record.id),
         "data": data,
         "done": record.status is Status.DONE,
+        "asked": {**here.config.select.model_dump(mode="json"), **(selection["params"] if selection else {})},
+        "format": here.config.output.format,
+        "still_folder": shown.shown_name(str(Path(stills[0]["path"]).parent)) if stills else None,
     }
 
 

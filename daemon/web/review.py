@@ -22,12 +22,14 @@ from daemon.model import Frame, VideoRecord
 from daemon.observe.listen_address import is_socket_path
 from daemon.pipeline.frame_picture import frame_pictures
 from daemon.store.store import Store
-from daemon.web import data, pages, shown, static_files
+from daemon.web import data, decide, export_panel, pages, shown, static_files
 from daemon.web.context import Context
+from daemon.web.exports import Exports
 from daemon.web.films import Films
 from daemon.web.guard import Guard, Secrets
 from daemon.web.live import Live
 from daemon.web.pictures import FullPictures
+from daemon.web.previews import Previews
 from daemon.web.server import serving
 
 log = get(__name__)
@@ -38,6 +40,15 @@ ROUTES = [
     Route("/changes", pages.changes),
     Route("/films/{film}", pages.film_page),
     Route("/films/{film}/curve", data.curve_data),
+    Route("/films/{film}/decisions", decide.decisions),
+    Route("/films/{film}/decisions", decide.decide, methods=["POST"]),
+    Route("/films/{film}/undo", decide.undo, methods=["POST"]),
+    Route("/films/{film}/redo", decide.redo, methods=["POST"]),
+    Route("/films/{film}/preview", export_panel.preview, methods=["POST"]),
+    Route("/films/{film}/export", export_panel.export_state),
+    Route("/films/{film}/export", export_panel.export, methods=["POST"]),
+    Route("/films/{film}/stop", export_panel.stop, methods=["POST"]),
+    Route("/films/{film}/stills.zip", export_panel.stills_zip),
     Route("/films/{film}/scores", data.scores_data),
     Route("/films/{film}/strip/{frame}.jpg", data.strip_picture),
     Route("/films/{film}/stills/{rank}", data.still_file),
@@ -49,7 +60,7 @@ ROUTES = [
 ]
 
 
-def application(config: Config, store: Store, secrets: Secrets) -> ASGIApp:
+def application(config: Config, store: Store, secrets: Secrets, exports: Exports | None = None) -> ASGIApp:
     """All pages, behind their guard."""
 
     async def decode(record: VideoRecord, frames: frozenset[int]) -> AsyncGenerator[Frame, None]:
@@ -67,6 +78,8 @@ def application(config: Config, store: Store, secrets: Secrets) -> ASGIApp:
         live=Live(store, config.database.path),
         templates=_templates(),
         secrets=secrets,
+        exports=exports or Exports(config),
+        previews=Previews(),
     )
     return Guard(app, secrets)
 
@@ -79,13 +92,15 @@ async def reviewing(config: Config, setting: str, key: str) -> AsyncIterator[lis
     """
     secrets = Secrets(token=None) if is_socket_path(setting) else Secrets()
     store = await Store.open(config.database, create=False)
+    exports = Exports(config)
     try:
-        async with serving(setting, key, application(config, store, secrets)) as listening:
+        async with serving(setting, key, application(config, store, secrets, exports)) as listening:
             if secrets.token is None:
                 yield listening
             else:
                 yield [f"http://{address}/?token={quote(secrets.token)}" for address in listening]
     finally:
+        await exports.close()
         await store.close()
 
 

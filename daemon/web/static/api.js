@@ -9,6 +9,13 @@ export async function json(path, options = {}) {
   return body;
 }
 
+/** Ask for a change; the server knows by the second secret that this page asks. */
+export const change = (path, body = {}) => json(path, {
+  method: "POST",
+  headers: { "Content-Type": "application/json", "X-CSRF-Token": document.querySelector("meta[name=csrf]").content },
+  body: JSON.stringify(body),
+});
+
 export const stripPicture = (frame) => `${base}/strip/${frame}.jpg`;
 export const stillFile = (rank) => `${base}/stills/${rank}`;
 export const framePicture = (frame) => `${base}/frames/${frame}.jpg`;

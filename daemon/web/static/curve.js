@@ -19,6 +19,7 @@ let range = [0, 1];
 let current = null;
 let hovered = null;
 let selected = null;
+let wished = [];
 let waiting = false;
 let colours = {};
 const handlers = { pick: () => {}, hover: () => {}, span: () => {} };
@@ -26,6 +27,8 @@ const handlers = { pick: () => {}, hover: () => {}, span: () => {} };
 export const onCurve = (name, handler) => { handlers[name] = handler; };
 export function mark(frame) { current = frame; redraw(); }
 export function point(frame) { hovered = frame; redraw(); }
+/** Frames that would be chosen: rings on the curve. */
+export function preview(frames) { wished = frames; redraw(); }
 export function select(first, last) { selected = first === null ? null : [Math.min(first, last), Math.max(first, last)]; redraw(); }
 
 export function timeAt(frame) {
@@ -104,6 +107,7 @@ function draw() {
   drawRaw(table, from, to, x, y);
   drawRolling(table, from, to, x, y);
   drawStills(x, y, table);
+  drawWished(x, y, table);
   pen.fillStyle = colours.quiet;
   pen.font = "12px system-ui, sans-serif";
   pen.textBaseline = "top";
@@ -235,6 +239,18 @@ function drawStills(x, y, table) {
     pen.beginPath();
     pen.arc(x(frame + 0.5), y(known), rank === 1 ? 7 : 5.5, 0, 7);
     pen.fill();
+    pen.stroke();
+  }
+}
+
+function drawWished(x, y, table) {
+  pen.strokeStyle = colours.text;
+  pen.lineWidth = 2;
+  for (const frame of wished) {
+    const known = frame < view.first - 1 || frame > view.last + 1 ? null : table.low[column(table, frame)];
+    if (known === null) continue;
+    pen.beginPath();
+    pen.arc(x(frame + 0.5), y(known), 9, 0, 7);
     pen.stroke();
   }
 }

@@ -1,6 +1,8 @@
 // A film: the frame that is looked at, its reasons, filmstrip and curve, and the keys.
 import { film, json, make, rankOf, settled, stripPicture } from "./api.js";
+import * as decisions from "./decide.js";
 import * as curve from "./curve.js";
+import * as exporting from "./export.js";
 import * as panes from "./panes.js";
 import * as strip from "./strip.js";
 import { reveal, whole, zoom } from "./view.js";
@@ -31,7 +33,7 @@ others.setAttribute("aria-label", "Other good frames of this moment");
 compare.setAttribute("aria-pressed", "false");
 full.setAttribute("aria-pressed", "false");
 alternatives.setAttribute("aria-expanded", "false");
-tools.append(previous, next, full, compare, four, alternatives, others);
+tools.append(...decisions.tools, make("span", { className: "gap" }), previous, next, full, compare, four, alternatives, others);
 
 function go(wanted) {
   if (!film.frames) return;
@@ -44,6 +46,7 @@ function go(wanted) {
   reveal(frame);
   curve.mark(frame);
   strip.mark(frame);
+  decisions.mark(frame);
   for (const card of document.querySelectorAll("#picks li")) card.classList.toggle("current", Number(card.dataset.frame) === frame);
   picture();
   explain();
@@ -81,7 +84,8 @@ const explain = settled(async () => {
     [`Of shot ${facts.shot}`, facts.shot === null ? null : place(facts.percentile_shot)],
     ["Verdict", facts.verdict_text],
     ["Captured", facts.captured],
-    ["Note", facts.note],
+    ["Decided", decisions.wordsOf(frame).join(", ") || null],
+    ["Note", decisions.noteOf(frame) || facts.note],
   ].filter(([, value]) => value !== null && value !== undefined);
   const list = make("dl");
   for (const [name, value] of rows) list.append(make("dt", { textContent: name }), make("dd", { textContent: value }));
@@ -131,6 +135,12 @@ function pointed(at, event) {
 const preview = settled((at, image) => { image.src = stripPicture(at); }, 15);
 
 const keys = {
+  a: () => decisions.decide("accept"),
+  x: () => decisions.decide("reject"),
+  p: () => decisions.decide("pin"),
+  b: () => decisions.decide("ban"),
+  u: () => decisions.turn("undo"),
+  U: () => decisions.turn("redo"),
   ArrowLeft: () => go(frame - 1),
   ArrowRight: () => go(frame + 1),
   z: () => full.click(),
@@ -148,7 +158,7 @@ function pickToPick(direction) {
 }
 
 addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || element("help").open) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
   if (event.target.matches("input, select, textarea")) return;
   if (event.shiftKey && (event.key === "ArrowLeft" || event.key === "ArrowRight")) {
     pickToPick(event.key === "ArrowLeft" ? -1 : 1);
@@ -178,7 +188,11 @@ curve.onCurve("pick", go);
 curve.onCurve("hover", pointed);
 strip.onStrip("pick", go);
 strip.onStrip("hover", pointed);
+decisions.onDecided(() => { if (frame !== null) explain(); });
+decisions.start();
 strip.start();
+exporting.onPreview(go);
 await curve.start();
+exporting.start();
 const asked = Number.parseInt(location.hash.slice(1), 10);
 go(Number.isInteger(asked) ? asked : film.stills[0]?.frame ?? 0);

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from daemon.cli.reselect import reselect
 from PIL import Image
 
 from daemon.cli import verify
-from daemon.cli.reselect import reselect
 from daemon.config.output import ExportConfig
 from daemon.config.schema import Config
 from daemon.decode.damage import DecodeReport

@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 
 from daemon.analysis.features import RECORD, VERSION
-from daemon.cli.reselect import reselect
 from daemon.config.choice import SelectConfig
 from daemon.config.output import ExportConfig, OutputConfig
 from daemon.config.schema import Config
@@ -32,6 +31,7 @@ from daemon.model import FileIdentity, Selection, Status, Still, VideoRecord
 from daemon.pipeline import refine, select_frames
 from daemon.pipeline.export_video import Exported, VideoExporter
 from daemon.pipeline.failures import Retry, decide
+from daemon.pipeline.reselect import reselect
 from daemon.pipeline.score_video import VideoScorer
 from daemon.pipeline.select_frames import FrameSelector
 from daemon.scoring.batcher import Batcher
@@ -309,7 +309,7 @@ async def test_a_second_metric_orders_the_shortlist(
     second = config.model_copy(update={"score": ScoreConfig(refine={"metric": "piqe", "share": 0.2})})
     refiner = refine.Refiner(second, store)
     chosen = await selector(store, second, record, refiner).select()
-    stored = (await store.analysis.refined(record.id, "piqe"))["second|1"]
+    stored = (await store.analysis.refined(record.id, "piqe"))["second|1|pictures 2"]
     good = (await store.analysis.verdicts(record.id))["good"]
     assert sum(pictures) == len(stored)
     assert 0.2 * good <= len(stored) <= 0.2 * good + 20

@@ -8,6 +8,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import unicodedata
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -856,7 +857,6 @@ async def library(store: Store) -> Store:
         ("1", 1),
         ("/in/clip.mp4", 1),
         ("/in/../in/clip.mp4", 1),
-        ("clip.mp4", 2),
         ("sub/clip.mp4", 2),
         ("aa11aa", 1),
         ("bb22" * 16, 2),
@@ -865,6 +865,23 @@ async def library(store: Store) -> Store:
 )
 async def test_a_video_is_found_by_id_path_name_or_fingerprint(library: Store, key: str, video_id: int) -> None:
     assert (await library.videos.find(key)).id == video_id
+
+
+async def test_a_name_in_two_folders_is_asked_back_with_paths_and_numbers(library: Store) -> None:
+    with pytest.raises(StoreError) as caught:
+        await library.videos.find("clip.mp4")
+    assert caught.value.sentence == (
+        "2 videos are named 'clip.mp4': say which by its path or number:"
+        " /in/clip.mp4 (video 1); /in/sub/clip.mp4 (video 2)"
+    )
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+async def test_a_name_is_found_in_either_unicode_form(store: Store, form: str) -> None:
+    other = {"NFC": "NFD", "NFD": "NFC"}[form]
+    stored = await store.queue.enqueue(identity(unicodedata.normalize(form, "Grüße é.mp4")))  # type: ignore[arg-type]
+    await store.queue.enqueue(identity("Gruße e.mp4"))
+    assert (await store.videos.find(unicodedata.normalize(other, "Grüße é.mp4"))).id == stored  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,14 @@ def test_frames_out_of_order_do_not_set_the_clock() -> None:
     assert got[-2:] == pytest.approx([307_200 / 90_000, 310_800 / 90_000], abs=1e-6)
 
 
+@pytest.mark.parametrize("container", ["mpegts", "matroska,webm"])
+def test_a_single_time_that_is_wrong_moves_nothing(container: str) -> None:
+    one = clock(container)
+    pts = [0, 3600, 5 * 3600 * 90_000, 10_800, 14_400]
+    got = [one.seconds(own, TS, 3600, next_pts=after) for own, after in zip(pts, [*pts[1:], None], strict=True)]
+    assert got == pytest.approx([0.0, 0.04, 0.08, 0.12, 0.16])
+
+
 def test_a_frame_without_a_time_follows_the_one_before() -> None:
     assert times(clock(), [None, None, 7200, None, 14_400]) == [0.0, 0.04, 0.08, 0.12, 0.16]
 
