@@ -29,6 +29,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from daemon.config.score import DecodeConfig
+from daemon.decode.combing import is_combed
 from daemon.decode.container import opened
 from daemon.decode.damage import ERRORS, DecodeReport
 from daemon.decode.frames import decode_frames
@@ -119,7 +120,8 @@ def sought_frames(
             report.rungs[rung] += 1
             refuse_large_pictures(raw, as_here, config)
             one = aim.wanted
-            yield Frame(one.frame, one.pts, one.time_s, one.hash, maker.make(raw, as_here), bool(raw.is_corrupt))
+            picture = maker.make(raw, as_here, combed=as_here.deinterlace and is_combed(raw))
+            yield Frame(one.frame, one.pts, one.time_s, one.hash, picture, bool(raw.is_corrupt))
 
 
 def index_of(info: VideoInfo, config: DecodeConfig, report: DecodeReport) -> PacketIndex:

@@ -43,8 +43,10 @@ class FilmPackets:
 
         Raises VideoError when the file has to be read and cannot be.
         """
-        stretches = len(scored_info(self._job).stretches)
-        if stretches >= STRETCHES_KEPT or (self._job.record.mixed and not stretches):
+        info = scored_info(self._job)
+        stretches = len(info.stretches)
+        # Where frames of two fields are made of one, that alone makes a film a mixed one.
+        if stretches >= STRETCHES_KEPT or (self._job.record.mixed and not stretches and not info.deinterlace):
             return None
         if self._index is None:
             self._index = await self._stored() or await self._read()

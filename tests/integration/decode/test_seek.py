@@ -24,6 +24,7 @@ from daemon.model import Frame, VideoInfo, WantedFrame
 from tests import films
 from tests.corpus import X264, X265, Build, encode, flipped, joined, remuxed, timed
 from tests.corpus_cases import SVT, VP9
+from tests.integration.decode.test_interlaced import FIELDS, LARGE, WOVEN
 
 CONFIG = DecodeConfig()
 FRAMES = 150
@@ -38,6 +39,11 @@ MPEG2 = ("-c:v", "mpeg2video", "-q:v", "3", "-bf", "2", "-g", "15")
 
 def film(name: str, *arguments: str, first: int = 0, count: int = FRAMES) -> Build:
     return lambda folder: encode(folder / name, *arguments, numbers=range(first, first + count))
+
+
+def woven(name: str, *arguments: str) -> Build:
+    """Each frame of two fields from different moments."""
+    return lambda folder: encode(folder / name, *arguments, numbers=range(2 * FRAMES), **LARGE)
 
 
 def halves(name: str, *arguments: str) -> Build:
@@ -64,6 +70,8 @@ KINDS = {
     "hevc-leading-pictures-ts": Case(film("film.ts", *HEVC_OPEN)),
     "h264-ts": Case(film("film.ts", *B_FRAMES)),
     "mpeg2-ts-interlaced": Case(film("film.ts", *MPEG2, "-flags", "+ildct+ilme")),
+    "combed-mpeg2-ts": Case(woven("film.ts", *MPEG2, "-vf", WOVEN, *FIELDS)),
+    "combed-h264-mp4": Case(woven("film.mp4", *B_FRAMES, "-crf", "12", "-vf", WOVEN, "-x264-params", "tff=1")),
     "mpeg2-mpg": Case(film("film.mpg", *MPEG2)),
     "vp9-webm": Case(film("film.webm", *VP9, "-g", "20")),
     "av1-mkv": Case(film("film.mkv", *SVT, "-g", "20")),
