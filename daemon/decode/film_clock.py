@@ -19,6 +19,33 @@ GLITCH_FRAMES = 16
 """Damaged files give frames out of order; a clock that has started anew does not come back within so many frames."""
 
 
+class BestEffort:
+    """The pts of a frame; where those of a file are more often wrong than its dts, or missing, the dts.
+
+    FFmpeg's command line does the same (``guess_correct_pts`` in libavcodec/decode.c): AVI, for one, has only dts.
+    """
+
+    def __init__(self) -> None:
+        self._last_pts = self._last_dts = -WRAP_TICKS * WRAP_TICKS
+        self._faulty_pts = self._faulty_dts = 0
+
+    def pts(self, pts: int | None, dts: int | None) -> int | None:
+        """What to take for the next frame's pts; None where the file says nothing."""
+        if dts is not None:
+            self._faulty_dts += dts <= self._last_dts
+            self._last_dts = dts
+        elif pts is not None:
+            self._last_dts = pts
+        if pts is not None:
+            self._faulty_pts += pts <= self._last_pts
+            self._last_pts = pts
+        elif dts is not None:
+            self._last_pts = dts
+        if pts is not None and (self._faulty_pts <= self._faulty_dts or dts is None):
+            return pts
+        return dts
+
+
 class FilmClock:
     """Seconds since the film's beginning, frame by frame.
 
