@@ -15,6 +15,8 @@ JUMP_TIMES = 20
 WRAP_TICKS = 1 << 33
 """MPEG's clock has 33 bits."""
 EPSILON_S = 1e-9
+STUMBLE_SECONDS = 0.2
+"""A clock that goes back by less has not started anew: a frame is out of order."""
 GLITCH_FRAMES = 16
 """Damaged files give frames out of order; a clock that has started anew does not come back within so many frames."""
 
@@ -122,6 +124,8 @@ class FilmClock:
         jumped = self._joined and not after_hole and far
         if ahead >= -EPSILON_S and not jumped:
             return time_s
+        if -min(STUMBLE_SECONDS, self._frames * self.nominal_s / 2) < ahead < 0:
+            return last
         wrapped = (own_s - self._last_pts_s) % float(WRAP_TICKS * base)
         step = wrapped if self._joined and 0 < wrapped <= JUMP_SECONDS else self._step_s
         if self._before is None and not jumped:

@@ -73,6 +73,11 @@ def test_frames_out_of_order_do_not_set_the_clock() -> None:
     assert got[-2:] == pytest.approx([307_200 / 90_000, 310_800 / 90_000], abs=1e-6)
 
 
+def test_a_small_step_back_is_a_frame_out_of_order() -> None:
+    got = times(clock(), [0, 3600, 7200, 10_800, 14_400, 10_800, 18_000, 21_600])
+    assert got == [0.0, 0.04, 0.08, 0.12, 0.16, 0.16, 0.2, 0.24]
+
+
 @pytest.mark.parametrize("container", ["mpegts", "matroska,webm"])
 def test_a_single_time_that_is_wrong_moves_nothing(container: str) -> None:
     one = clock(container)
