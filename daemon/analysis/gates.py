@@ -56,8 +56,9 @@ BRIGHT_MEAN = 175.0
 """Brighter frames are no measure of what is dark."""
 WASHED_LIGHT, WASHED_MEAN, WASHED_MOST = 0.6, 230.0, 0.2
 """The share of pixels that is clipped white, the mean of luma, and the share of a film that is like that at most."""
-MOST_PEERS, LIT_ALIKE, PEER_ALIKE = 512, 0.2, 0.8
-MOST_BESIDE, LIT_BESIDE, BESIDE_ALIKE = 64, 0.6, 0.97
+MOST_PEERS, LIT_ALIKE, PEER_ALIKE = 160, 0.2, 0.8
+BESIDE_FRAMES = 500
+MOST_BESIDE, LIT_BESIDE, BESIDE_ALIKE = 40, 0.6, 0.97
 """Frames of a window that others are compared with, and the correlation of their cells from which they can be: by
 exposure, since clipping changes a picture, and by sharpness."""
 DRAWN_CODES, DRAWN_STILL = 40, 0.9
@@ -160,7 +161,7 @@ def _beside(places: NDArray[np.int64], time_s: NDArray[np.float64], usable: Mask
     """Some frames before and after a window, of other shots too: what they show may be the same."""
     found = []
     for edge, way in ((int(places.min()), -1), (int(places.max()), 1)):
-        there = edge + way * np.arange(1, MOST_PEERS + 1)
+        there = edge + way * np.arange(1, BESIDE_FRAMES + 1)
         there = there[(there >= 0) & (there < len(usable))]
         there = there[usable[there] & (np.abs(time_s[there] - time_s[edge]) <= seconds)]
         found.append(there[np.linspace(0, len(there) - 1, min(len(there), MOST_BESIDE)).round().astype(np.int64)])
@@ -191,7 +192,7 @@ class Peers:
         """Per frame, the value that ``share`` of its peers ``among`` do not exceed; NaN without any."""
         own = values[self._columns]
         order = np.argsort(own, kind="stable")
-        table = np.cumsum(self._like[:, order] & among[self._columns[order]], axis=1)
+        table = np.cumsum(self._like[:, order] & among[self._columns[order]], axis=1, dtype=np.int32)
         total = table[:, -1]
         wanted = np.floor((total - 1) * share)
         found = own[order][np.argmax(table > wanted[:, None], axis=1)].astype(np.float64)

@@ -25,7 +25,7 @@ STEEPER = 1.4
 """The lines of such a block differ so much more from their neighbours than from the next ones of their own field."""
 MARKED_SHARE = 0.0
 """Frames that are marked as interlaced: one block is enough."""
-UNMARKED_SHARE = 0.005
+UNMARKED_SHARE = 0.01
 """Others have more than this share of combed blocks: a grille or a test pattern is no film of two fields."""
 _PACKED = ("uyvy", "yuyv", "yvyu", "y210", "y212", "y216", "xv30", "xv36", "xv48", "ayuv", "vuy", "vyu", "xyz", "bayer")
 

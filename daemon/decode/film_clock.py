@@ -15,8 +15,37 @@ JUMP_TIMES = 20
 WRAP_TICKS = 1 << 33
 """MPEG's clock has 33 bits."""
 EPSILON_S = 1e-9
+STUMBLE_SECONDS = 0.2
+"""A clock that goes back by less has not started anew: a frame is out of order."""
 GLITCH_FRAMES = 16
 """Damaged files give frames out of order; a clock that has started anew does not come back within so many frames."""
+
+
+class BestEffort:
+    """The pts of a frame; where those of a file are more often wrong than its dts, or missing, the dts.
+
+    FFmpeg's command line does the same (``guess_correct_pts`` in libavcodec/decode.c): AVI, for one, has only dts.
+    """
+
+    def __init__(self) -> None:
+        self._last_pts = self._last_dts = -WRAP_TICKS * WRAP_TICKS
+        self._faulty_pts = self._faulty_dts = 0
+
+    def pts(self, pts: int | None, dts: int | None) -> int | None:
+        """What to take for the next frame's pts; None where the file says nothing."""
+        if dts is not None:
+            self._faulty_dts += dts <= self._last_dts
+            self._last_dts = dts
+        elif pts is not None:
+            self._last_dts = pts
+        if pts is not None:
+            self._faulty_pts += pts <= self._last_pts
+            self._last_pts = pts
+        elif dts is not None:
+            self._last_pts = dts
+        if pts is not None and (self._faulty_pts <= self._faulty_dts or dts is None):
+            return pts
+        return dts
 
 
 class FilmClock:
@@ -95,6 +124,8 @@ class FilmClock:
         jumped = self._joined and not after_hole and far
         if ahead >= -EPSILON_S and not jumped:
             return time_s
+        if -min(STUMBLE_SECONDS, self._frames * self.nominal_s / 2) < ahead < 0:
+            return last
         wrapped = (own_s - self._last_pts_s) % float(WRAP_TICKS * base)
         step = wrapped if self._joined and 0 < wrapped <= JUMP_SECONDS else self._step_s
         if self._before is None and not jumped:

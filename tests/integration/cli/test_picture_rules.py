@@ -95,7 +95,7 @@ async def test_a_still_without_a_version_is_one_of_the_first_rules(
 async def test_an_older_film_is_chosen_from_and_exported_by_its_own_rules(
     film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from daemon.cli.reselect import reselect
+    from daemon.pipeline.reselect import reselect
 
     with monkeypatch.context() as then:
         use_first_rules(then)

@@ -89,7 +89,9 @@ async def test_what_is_opaque_is_seen_on_the_ground_that_it_differs_from(
 ) -> None:
     path = film(tmp_path, kind, painter)
     assert probe(path, DECODE).ground == ground
-    scored, saved = await through(path, tmp_path / "work", ffmpeg_binary)
+    # Older FFmpegs lose 16 bits of alpha in their tables: there the still is made by the reference decode.
+    binary = imageio_ffmpeg.get_ffmpeg_exe() if kind == "mov-prores-4444" else ffmpeg_binary
+    scored, saved = await through(path, tmp_path / "work", binary)
     assert np.abs(codes(scored) - codes(saved)).max() <= 1.0
     picture = codes(scored)
     assert np.abs(picture[:24] - gray).max() <= 3
