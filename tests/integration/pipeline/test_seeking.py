@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from daemon.cli.reselect import reselect
 from PIL import Image
 
 from daemon.cli import verify
@@ -24,6 +23,7 @@ from daemon.export import ffmpeg_process, metadata
 from daemon.export.exporter import Exporter
 from daemon.model import FileIdentity, Method
 from daemon.pipeline.reference import FilmPackets, PyavReference
+from daemon.pipeline.reselect import reselect
 from daemon.service.foreground import once
 from daemon.store.store import Store
 from tests import corpus, films
