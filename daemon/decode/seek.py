@@ -43,6 +43,8 @@ from daemon.model import Frame, VideoInfo, WantedFrame
 
 LATEST_PACKETS = 60
 """A frame that has not come so many packets after its own does not come any more."""
+WRONG_PACKETS = 8
+"""So many packets after a frame that has both its pts and its packet, and another hash, it is given up."""
 LOOKED_AT = 60
 """Packets in which a seek must show where it has landed."""
 EARLIER_S = 1.0
@@ -173,11 +175,16 @@ class _Seeker:
         if not going_on and not self._begin(key):
             self.key = self._fed = -1
             return None
+        latest = aim.packet + LATEST_PACKETS
         for raw in self._run:
-            signs = 0 if raw is None else (raw.pts == aim.wanted.pts) + (raw.opaque == aim.packet)
-            if raw is not None and signs and self._hasher.sha1(raw) == aim.wanted.hash:
-                return raw
-            if signs == 2 or self._fed > aim.packet + LATEST_PACKETS:
+            # What was stored as the pts may be the dts, see ``BestEffort``.
+            if raw is not None and (aim.wanted.pts in (raw.pts, raw.dts) or raw.opaque == aim.packet):
+                certain = raw.pts == aim.wanted.pts and raw.opaque == aim.packet
+                if self._hasher.sha1(raw) == aim.wanted.hash:
+                    return raw
+                if certain:
+                    latest = min(latest, self._fed + WRONG_PACKETS)
+            if self._fed > latest:
                 break
         # Frames that are wanted next may have gone by.
         self._fed = -1
