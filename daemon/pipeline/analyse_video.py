@@ -14,7 +14,7 @@ from daemon.config.schema import Config
 from daemon.job import VideoJob
 from daemon.store.store import Store
 
-VERSION = 17
+VERSION = 20
 """Raised whenever shots or verdicts come out differently for the same settings."""
 
 
