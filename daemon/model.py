@@ -41,6 +41,7 @@ class Status(StrEnum):
 class Method(StrEnum):
     """How a still was made; the words in ``stills.method``."""
 
+    SEEK = "seek"
     BATCH = "batch"
     SINGLE = "single"
     DECODE = "decode"
@@ -139,9 +140,11 @@ class VideoInfo:
     ``stream_index`` is absolute. ``width`` and ``height`` are the decoded size, ``rotation_degrees``
     is the clockwise turn (0, 90, 180, 270) that makes the picture upright, after the mirror ``flip``.
     ``frames_estimate`` is a hint for progress (0: unknown), never a promise. ``start_s`` is the
-    container's start time in seconds; times are counted from it. ``streams`` are all streams of the file,
+    container's start time in seconds; times are counted from it. ``offset_bytes`` is where the film
+    begins in the file, behind the picture of a motion photo. ``streams`` are all streams of the file,
     ``stream_asked`` is ``decode.stream`` at the probe, and ``stream_reason`` says why this one is used.
     Width and all else describe the first frame; ``stretches`` is empty where they hold for all frames.
+    ``deinterlace``: frames that are woven of two fields are made of one.
     ``best`` is the size that the film is judged by where that changes, and ``size_note`` says so in a sentence.
     ``rules`` is the version of the rules for pictures (``daemon.media.rules``), ``ground`` what alpha is laid over:
     ``light``, ``dark``, or "" where there is none. ``decoder`` names FFmpeg's decoder where it is not the codec's
@@ -165,6 +168,7 @@ class VideoInfo:
     rotation_degrees: int = 0
     flip: bool = False
     colour: Colour = Colour()
+    offset_bytes: int = 0
     streams: tuple[StreamInfo, ...] = ()
     stream_asked: str = "auto"
     stream_reason: str = ""
@@ -172,6 +176,7 @@ class VideoInfo:
     stretches: tuple[Stretch, ...] = ()
     size_note: str = ""
     best: tuple[int, int] | None = None
+    deinterlace: bool = False
     rules: int = 1
     crop: Crop = Crop()
     ground: str = ""
@@ -224,6 +229,16 @@ class Frame:
     def nbytes(self) -> int:
         """Bytes that the frame holds while it waits in a channel."""
         return 256 + (self.picture.nbytes if self.picture is not None else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class WantedFrame:
+    """A scored frame that is to be decoded again: its ordinal, its pts and time, and the hash that it must have."""
+
+    frame: int
+    pts: int | None
+    time_s: float
+    hash: str
 
 
 @dataclass(frozen=True, slots=True)

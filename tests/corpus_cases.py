@@ -331,6 +331,8 @@ CHANGES = [
             numbered(0, 5, "a.h264", *X264, "-color_range", "tv"),
             numbered(5, 5, "b.h264", *X264, "-color_range", "pc"),
         ),
+        # The second half is full range, and is shown so.
+        mixed=True,
     ),
     Case(
         "there-and-back",

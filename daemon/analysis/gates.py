@@ -41,6 +41,7 @@ class Verdict(StrEnum):
     SNOW = "snow"
     TITLED = "titled"
     SPARED = "spared"
+    TRANSPARENT = "transparent"
 
 
 ORDER = tuple(Verdict)
@@ -83,11 +84,12 @@ def judge(
     shots: Sequence[Shot],
     views: NDArray[np.int64],
     config: GatesConfig,
+    transparent: Mask | None = None,
 ) -> NDArray[np.uint8]:
     """Each frame's verdict, as its place in ``ORDER``. The first gate that says no gives the word.
 
-    ``records``, ``time_s`` (seconds) and ``scored`` (the metric has a usable score) are by frame; ``shots``
-    cover the frames; ``views`` number the stretches in which one thing is seen.
+    ``records``, ``time_s`` (seconds), ``scored`` (the metric has a usable score) and ``transparent`` (nothing can be
+    seen) are by frame; ``shots`` cover the frames; ``views`` number the stretches in which one thing is seen.
     """
     count = len(records)
     verdict = np.zeros(count, np.uint8)
@@ -97,6 +99,8 @@ def judge(
     def gate(word: Verdict, mask: Mask) -> None:
         verdict[mask & (verdict == 0)] = ORDER.index(word)
 
+    if transparent is not None:
+        gate(Verdict.TRANSPARENT, transparent)
     drawn = drawing(records)
     gate(Verdict.BLACK, black(records, config) & ~drawn)
     gate(Verdict.WHITE, white(records, config) & ~drawn)

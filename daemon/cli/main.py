@@ -39,6 +39,8 @@ SHORT_COMMANDS = {"list", "show", "status", "--help"}
 """They end before there is garbage; looking for it, and taking the interpreter down, would be a third of their time."""
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="configuration file")]
+VideoArgument = Annotated[str, typer.Argument(help="id, path, file name or start of the fingerprint")]
+FrameArgument = Annotated[int, typer.Argument(help="frame number, as `show` has it", min=0, max=2**31 - 1)]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
@@ -286,12 +288,15 @@ def select(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Choose and export again from the stored scores, without scoring again."""
+    """Choose and export again from the stored scores, without scoring again.
+
+    Pins and bans hold. Without an option, the newest selection is taken as it was marked by accept and reject.
+    """
     from daemon.cli.render import print_stills
-    from daemon.cli.reselect import reselect
     from daemon.config.load import changed
     from daemon.logs import setup
     from daemon.observe.reports import summary
+    from daemon.pipeline.reselect import reselect
 
     loaded = _load(config)
     setup.configure(loaded.log.format, "warning" if sys.stderr.isatty() else loaded.log.level)
@@ -299,12 +304,93 @@ def select(
     chosen = changed(loaded, "select", {key: value for key, value in changes.items() if value is not None})
 
     async def work(store: Store) -> list[dict[str, Any]]:
-        record: VideoRecord = await reselect(chosen, store, video)
+        anew = any(value is not None for value in changes.values())
+        record: VideoRecord = await reselect(chosen, store, video, anew=anew)
         return await summary(store, [record])
 
     with setup.captured_prints():
         shown = _with_store(loaded, work)
     _print_json(shown) if as_json else print_stills(shown)
+
+
+@app.command()
+def accept(video: VideoArgument, frame: FrameArgument, config: ConfigOption = None) -> None:
+    """Keep a frame in the newest selection."""
+    _decide(config, video, "accept", frame)
+
+
+@app.command()
+def reject(video: VideoArgument, frame: FrameArgument, config: ConfigOption = None) -> None:
+    """Have another frame of the same moment in its place, or none where there is none."""
+    _decide(config, video, "reject", frame)
+
+
+@app.command()
+def pin(video: VideoArgument, frame: FrameArgument, config: ConfigOption = None) -> None:
+    """Have a frame in every later choice."""
+    _decide(config, video, "pin", frame)
+
+
+@app.command()
+def ban(video: VideoArgument, frame: FrameArgument, config: ConfigOption = None) -> None:
+    """Have a frame in no later choice."""
+    _decide(config, video, "ban", frame)
+
+
+@app.command()
+def reset(video: VideoArgument, frame: FrameArgument, config: ConfigOption = None) -> None:
+    """Take back whatever was decided about a frame."""
+    _decide(config, video, "reset", frame)
+
+
+@app.command()
+def note(
+    video: VideoArgument,
+    text: Annotated[str, typer.Argument(help="what to remember; empty takes the note away")],
+    frame: Annotated[int | None, typer.Option(help="about this frame instead of the film", min=0)] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Remember a word about a film or a frame."""
+    _decide(config, video, "note", frame, text)
+
+
+@app.command()
+def undo(video: VideoArgument, config: ConfigOption = None) -> None:
+    """Take the last decision about a film back."""
+    _turn(config, video, undo=True)
+
+
+@app.command()
+def redo(video: VideoArgument, config: ConfigOption = None) -> None:
+    """Decide again what was taken back."""
+    _turn(config, video, undo=False)
+
+
+def _decide(path: Path | None, video: str, kind: str, frame: int | None, text: str | None = None) -> None:
+    from daemon.cli.decisions import decide
+
+    loaded = _load(path)
+    print(_with_store(loaded, lambda store: decide(loaded, store, video, kind, frame, text)))
+
+
+def _turn(path: Path | None, video: str, *, undo: bool) -> None:
+    from daemon.cli.decisions import turn
+
+    print(_with_store(_load(path), lambda store: turn(store, video, undo=undo)))
+
+
+@app.command()
+def review(
+    video: Annotated[str | None, typer.Argument(help="id, path, file name or start of the fingerprint")] = None,
+    port: Annotated[int, typer.Option(help="port on this machine; 0: any that is free", min=0, max=65535)] = 0,
+    socket: Annotated[Path | None, typer.Option(help="listen on this Unix socket instead")] = None,
+    no_open: Annotated[bool, typer.Option("--no-open", help="only print the address")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Look at films and their stills in a browser, until Ctrl-C."""
+    from daemon.cli.review import serve
+
+    serve(_load(config), video, port=port, socket=socket, open_browser=not no_open)
 
 
 @app.command()

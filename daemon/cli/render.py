@@ -155,17 +155,34 @@ def print_detail(video: dict[str, Any]) -> None:
         told = ", ".join(f"{frames} {escape(word)}" for word, frames in video["verdicts"].items())
         console.print(f"  verdicts: {told}")
     for selection in video["selections"]:
-        asked = selection["requested"] or "as many as are worth it"
-        console.print(f"selection {selection['id']}: {selection['chosen']} of {asked} asked for")
-        for line in (selection["shortfall"], (selection["reasons"] or {}).get("because")):
-            if line:
-                console.print(f"  {escape(line)}")
-        console.print(_still_table(selection["stills"], video["metric"]))
+        _print_selection(console, selection, video["metric"])
+    for line in _decision_lines(video["decisions"]):
+        console.print(line)
+
+
+def _print_selection(console: Console, selection: dict[str, Any], metric: str | None) -> None:
+    asked = selection["requested"] or "as many as are worth it"
+    console.print(f"selection {selection['id']}: {selection['chosen']} of {asked} asked for")
+    for line in (selection["shortfall"], (selection["reasons"] or {}).get("because")):
+        if line:
+            console.print(f"  {escape(line)}")
+    console.print(_still_table(selection["stills"], metric))
+
+
+def _decision_lines(decided: dict[str, Any]) -> list[str]:
+    words = [word for word in ("accepted", "rejected", "pinned", "banned") if decided[word]]
+    lines = [f"{word}: frame {', '.join(str(frame) for frame in decided[word])}" for word in words]
+    for one in decided["notes"]:
+        about = "note" if one["frame"] is None else f"note on frame {one['frame']}"
+        lines.append(f"{about}: {escape(one['note'])}")
+    return lines
 
 
 def _stream_lines(info: dict[str, Any]) -> list[str]:
-    """Every stream of the file, the used one first with the reason, and where the film comes from."""
+    """Lost colours, every stream of the file, the used one first with the reason, and where the film comes from."""
     lines = []
+    if info.get("colours_lost"):
+        lines.append(escape(info["colours_lost"]))
     if info.get("stream_reason"):
         lines.append(f"stream {info['stream_index']} is used: {escape(info['stream_reason'])}")
     streams = info.get("streams", [])

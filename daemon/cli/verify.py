@@ -12,19 +12,22 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from daemon.config.score import DecodeConfig
 from daemon.decode.damage import DecodeReport
 from daemon.decode.frames import decode_frames
 from daemon.decode.probe import probe
+from daemon.decode.seek import index_of, sought_frames
+from daemon.decode.seek_plan import cost, shown_rank
 from daemon.errors import Kind, StillwatchError
 from daemon.export import manifest, metadata, proof
 from daemon.export.proof import ProofError
 from daemon.inbox import identity
 from daemon.media.rules import FIRST_RULES
-from daemon.model import Frame
+from daemon.model import Frame, VideoInfo, WantedFrame
 from daemon.store.queries import DoneSource
 
 SUFFIXES = (".png", ".jpg")
@@ -47,11 +50,13 @@ class _Claim:
     source: Path
     fingerprint: str
     frame: int
+    pts: int | None
     hash: str
     keep_hdr: bool
     depth: int
     stream: str
     rules: int
+    deinterlace: Literal["auto", "off"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,20 +96,21 @@ def whereabouts(rows: Iterable[DoneSource]) -> dict[str, Whereabouts]:
 def verify(
     stills: Sequence[Path], config: DecodeConfig, known: Mapping[str, Whereabouts] | None = None
 ) -> Iterator[Verdict]:
-    """Prove each still; every source is decoded once, as far as its last still.
+    """Prove each still; every source is decoded once, as far as its last still, or where its stills are.
 
     A source is looked for where ``known`` has it, by fingerprint, and where its stills say it was.
     """
-    claims: dict[tuple[Path, str, bool, int, str, int], list[_Claim]] = defaultdict(list)
+    claims: dict[tuple[Path, str, bool, int, str, int, Literal["auto", "off"]], list[_Claim]] = defaultdict(list)
     for still in stills:
         try:
             claim = _read(still)
         except _Refuted as refuted:
             yield Verdict(still, False, str(refuted))
             continue
-        key = (claim.source, claim.fingerprint, claim.keep_hdr, claim.depth, claim.stream, claim.rules)
+        made = (claim.keep_hdr, claim.depth, claim.stream, claim.rules, claim.deinterlace)
+        key = (claim.source, claim.fingerprint, *made)
         claims[key].append(claim)
-    for (source, fingerprint, keep_hdr, depth, stream, rules), group in claims.items():
+    for (source, fingerprint, keep_hdr, depth, stream, rules, deinterlace), group in claims.items():
         place = (known or {}).get(fingerprint)
         unchanged = next((path for path in _places(source, place) if _holds(path, fingerprint)), None)
         if unchanged is None and place is not None and place.deleted_at is not None:
@@ -113,7 +119,7 @@ def verify(
             continue
         source = unchanged or source
         # The stream that the stills were made of, whichever would be chosen now.
-        same_stream = config.model_copy(update={"stream": stream})
+        same_stream = config.model_copy(update={"stream": stream, "deinterlace": deinterlace})
         yield from _against_source(source, fingerprint, group, same_stream, keep_hdr=keep_hdr, depth=depth, rules=rules)
 
 
@@ -144,11 +150,13 @@ def _read(still: Path) -> _Claim:
             source=manifest.source_of(facts),
             fingerprint=facts["fingerprint"],
             frame=int(facts["frame"]),
+            pts=int(facts["pts"]) if facts.get("pts") else None,
             hash=facts["hash"],
             keep_hdr=facts.get("picture") == "hdr",
             depth=depth,
             stream=facts["stream"],
             rules=int(facts.get("rules", FIRST_RULES)),
+            deinterlace="auto" if facts.get("deinterlace") == "auto" else "off",
         )
     except (KeyError, ValueError) as error:
         raise _Refuted("the image carries no facts of stillwatch") from error
@@ -185,15 +193,14 @@ def _against_source(
         if identity.fingerprint(source).fingerprint != fingerprint:
             raise StillwatchError(Kind.CHANGED, f"{source} is not the file that was scored")
         info = probe(source, config, rules)
-        # With damage that no decoder reports, one thread and several give different pictures.
-        for single in (True, False):
-            unproven = frozenset(ordinal for ordinal in by_frame if any(reasons_of.get(ordinal, [reason])))
-            decoded = decode_frames(
-                info, config, DecodeReport(), single_thread=single, wanted=unproven, depth=depth, keep_hdr=keep_hdr
-            )
-            for frame in decoded if unproven else ():
+        # With damage that no decoder reports, one thread and several give different pictures. A frame that is sought
+        # is made into a picture as the first one is: where a film changes in the middle, only the pass is right.
+        last = partial(_passed, single_thread=False)
+        for decode in (_sought, partial(_passed, single_thread=True), last):
+            claimed = [by_frame[at][0] for at in sorted(by_frame) if any(reasons_of.get(at, [reason]))]
+            for frame in decode(info, config, claimed, depth=depth, keep_hdr=keep_hdr) if claimed else ():
                 reasons = [_compare(claim, frame) for claim in by_frame[frame.index]]
-                if single or not any(reasons) or frame.index not in reasons_of:
+                if not any(reasons) or decode is not last or frame.index not in reasons_of:
                     reasons_of[frame.index] = reasons
     except StillwatchError as error:
         reason = error.sentence
@@ -201,6 +208,32 @@ def _against_source(
         reasons = reasons_of.get(ordinal, [reason] * len(claims))
         for claim, why in zip(claims, reasons, strict=True):
             yield Verdict(claim.still, not why, why)
+
+
+def _sought(
+    info: VideoInfo, config: DecodeConfig, claims: Sequence[_Claim], *, depth: int, keep_hdr: bool
+) -> Iterator[Frame]:
+    """The frames of these claims by seeking; none where a pass is cheaper, or only counting tells the ordinals."""
+    index = index_of(info, config, DecodeReport())
+    wanted = [WantedFrame(claim.frame, claim.pts, 0.0, claim.hash) for claim in claims]
+    if cost(index, wanted).seeking_pays and all(shown_rank(index, one) == one.frame for one in wanted):
+        yield from sought_frames(info, config, DecodeReport(), wanted, index, depth=depth, keep_hdr=keep_hdr)
+
+
+def _passed(
+    info: VideoInfo,
+    config: DecodeConfig,
+    claims: Sequence[_Claim],
+    *,
+    single_thread: bool,
+    depth: int,
+    keep_hdr: bool,
+) -> Iterator[Frame]:
+    """The frames of these claims by decoding from the file's beginning."""
+    wanted = frozenset(claim.frame for claim in claims)
+    return decode_frames(
+        info, config, DecodeReport(), single_thread=single_thread, wanted=wanted, depth=depth, keep_hdr=keep_hdr
+    )
 
 
 def _compare(claim: _Claim, frame: Frame) -> str:

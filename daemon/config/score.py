@@ -24,6 +24,10 @@ class DecodeConfig(Section):
         "auto",
         description="which video stream: auto | its number as `stillwatch show` lists it | a language such as deu",
     )
+    deinterlace: Literal["auto", "off"] = Field(
+        "auto",
+        description="auto: frames of two fields, marked or seen as such, are made of one; off: pictures keep both",
+    )
     max_pixels: int = Field(134_217_728, ge=4096, description="frames with more pixels (width x height) are refused")
 
 

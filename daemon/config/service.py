@@ -86,3 +86,6 @@ class ServiceConfig(Section):
     http: Annotated[str, Field(pattern=r"^$|^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]*):[0-9]{1,5}$")] = Field(
         "", description="host:port for /metrics, /healthz and /status.json, such as 127.0.0.1:9464; empty: off"
     )
+    review: Annotated[str, Field(pattern=r"^$|^/.+$|^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]*):[0-9]{1,5}$")] = Field(
+        "", description="host:port or path of a Unix socket for the review page, such as 127.0.0.1:8420; empty: off"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,10 +13,16 @@ from av.container import InputContainer
 
 from daemon.config.score import DecodeConfig
 from daemon.errors import Kind, VideoError
-from daemon.media.source import DEMUXERS, source_url
+from daemon.media.source import DEMUXERS, protocols, source_url
 
 _SEQUENCE_BYTES = 4 * 1024 * 1024
 _SEQUENCE_JOINTS = 3
+_JPEG = b"\xff\xd8\xff"
+_FTYP = re.compile(rb"\0\0[\0\x01].ftyp(?:isom|iso\d|mp4\d|qt  |avc1|hvc1|M4V |3gp\d|MSNV)", re.DOTALL)
+_BOX_BYTES = 16
+_BLOCK_BYTES = 1024 * 1024
+_PHOTO_BYTES = 64 * 1024 * 1024
+"""The picture of a motion photo is smaller than this."""
 
 
 @contextmanager
@@ -26,7 +33,6 @@ def opened(path: Path, config: DecodeConfig) -> Iterator[InputContainer]:
     """
     options = {
         "format_whitelist": DEMUXERS,
-        "protocol_whitelist": "file",
         "max_pixels": str(config.max_pixels),
     }
     if "\0" in str(path):
@@ -56,18 +62,45 @@ def error_text(error: BaseException) -> str:
 def _open(path: Path, options: dict[str, str]) -> InputContainer:
     """Metadata may be in any encoding. FFmpeg takes a sequence of JPEG pictures for a single one, unless told."""
     try:
-        return av.open(source_url(path), options=options, metadata_errors="replace")
+        offset_bytes = appended_film(path)
+        options = {**options, "protocol_whitelist": protocols(offset_bytes)}
+        return av.open(source_url(path, offset_bytes), options=options, metadata_errors="replace")
     except av.error.FFmpegError:
         if not _is_jpeg_sequence(path):
             raise
-        return av.open(source_url(path), format="mjpeg", options=options, metadata_errors="replace")
+        return av.open(
+            source_url(path),
+            format="mjpeg",
+            options={**options, "protocol_whitelist": "file"},
+            metadata_errors="replace",
+        )
+
+
+def appended_film(path: Path) -> int:
+    """Where the film of a motion photo begins: a JPEG picture with an MP4 file behind it. 0 for any other file.
+
+    Raises OSError.
+    """
+    with path.open("rb") as file:
+        block = file.read(3)
+        if block != _JPEG:
+            return 0
+        at = 0
+        while at < _PHOTO_BYTES and (more := file.read(_BLOCK_BYTES)):
+            block += more
+            if found := _FTYP.search(block):
+                return at + found.start()
+            # A box may lie across two blocks.
+            at += max(len(block) - _BOX_BYTES, 0)
+            block = block[-_BOX_BYTES:]
+    return 0
 
 
 def _is_jpeg_sequence(path: Path) -> bool:
     """By its ending, or by several pictures back to back; a photo may have one or two appended, such as a gain map."""
     with path.open("rb") as file:
         head = file.read(3)
-        if head != b"\xff\xd8\xff":
+        if head != _JPEG:
             return False
         if path.suffix.lower() in (".mjpeg", ".mjpg"):
             return True

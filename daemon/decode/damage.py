@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 
 import av.logging
 
+from daemon.decode.packet_index import PacketIndexBuilder
 from daemon.decode.references import References, Spans
 from daemon.model import Stretch
 
@@ -31,11 +33,13 @@ class DecodeReport:
     ``gaps`` are (ordinal, seconds): that many seconds are missing before that frame, ``missing_s`` in all. Undamaged
     files of variable frame rate have gaps too, so they mean something in a damaged file only. ``references`` is known
     after a pass with one thread. ``stretches`` are the runs of frames that are made into pictures in the same way,
-    ``coded_aspect`` is the sample aspect that the stream gives the last frame. ``clock_jumps`` is how often the file's
-    clock started anew.
+    ``coded_aspect`` is the sample aspect that the stream gives the last frame. ``combed_frames`` were made of
+    one of their fields. ``clock_jumps`` is how often the file's clock started anew. ``index`` has where each packet
+    lies. ``rungs`` counts, where frames were sought, how many each rung of ``daemon.decode.seek`` has given.
     """
 
     def __init__(self) -> None:
+        self.rungs: Counter[str] = Counter()
         self.begin()
 
     def begin(self) -> None:
@@ -46,6 +50,7 @@ class DecodeReport:
         self.mixed = False
         self.stretches: tuple[Stretch, ...] = ()
         self.coded_aspect: Fraction | None = None
+        self.combed_frames = 0
         self.lost_packets = 0
         self.packets = 0
         self.unread_bytes = 0
@@ -53,6 +58,7 @@ class DecodeReport:
         self.missing_s = 0.0
         self.clock_jumps = 0
         self.references = References()
+        self.index = PacketIndexBuilder()
         self.corrupt_frames = 0
         self.gaps: list[tuple[int, float]] = []
 

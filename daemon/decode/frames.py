@@ -8,14 +8,16 @@ planes, the form that the command line's ``framehash`` sees.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
+from fractions import Fraction
 
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from daemon.config.score import DecodeConfig
+from daemon.decode.combing import is_combed
 from daemon.decode.container import opened
 from daemon.decode.damage import GAPS_KEPT, DamageError, DecodeReport, PictureChangeError
-from daemon.decode.film_clock import FilmClock
+from daemon.decode.film_clock import BestEffort, FilmClock
 from daemon.decode.packets import decoded_frames
 from daemon.decode.picture import FrameHasher, PictureMaker, refuse_large_pictures
 from daemon.decode.stretches import Stretches
@@ -97,17 +99,21 @@ def _one_pass(
         if not isinstance(stream, VideoStream):
             raise VideoError(Kind.CHANGED, f"stream {info.stream_index} is no video any more: the file was changed")
         raws = decoded_frames(container, stream, config, report, single_thread=single_thread, decoder=info.decoder)
-        for ordinal, raw in enumerate(raws):
+        for ordinal, (raw, aspect, pts, next_pts) in enumerate(_looking_ahead(raws, report)):
             if last is not None and ordinal > last:
                 return
             report.frames = ordinal + 1
             # Hashing gives the frame another time base.
-            pts, base, duration = raw.pts, raw.time_base or info.time_base, raw.duration
-            time_s = times.seconds(ordinal, raw)
-            as_here = stretches.info_of(ordinal, raw, report.coded_aspect)
-            report.mixed, report.stretches = stretches.mixed, stretches.found
+            base, duration = raw.time_base or info.time_base, raw.duration
+            time_s = times.seconds(ordinal, raw, pts, next_pts)
+            as_here = stretches.info_of(ordinal, raw, aspect)
+            report.mixed, report.stretches = report.mixed or stretches.mixed, stretches.found
             if ordinal < first or (wanted is not None and ordinal not in wanted):
                 continue
+            combed = as_here.deinterlace and is_combed(raw)
+            report.combed_frames += combed
+            # Which frames are made of one field is not told to FFmpeg's command line.
+            report.mixed = report.mixed or combed
             digest = hasher.sha1(raw)
             stored = known[ordinal] if ordinal < len(known) else ""
             picture = None
@@ -115,9 +121,24 @@ def _one_pass(
                 if stored and not single_thread:
                     raise DamageError(f"frame {ordinal} differs from the stored one")
                 refuse_large_pictures(raw, as_here, config)
-                picture = maker.make(raw, as_here)
+                picture = maker.make(raw, as_here, combed=combed)
             lasts_s = float(duration * base) if duration > 0 else None
             yield Frame(ordinal, pts, time_s, digest, picture, bool(raw.is_corrupt), duration_s=lasts_s)
+
+
+def _looking_ahead(
+    raws: Iterator[VideoFrame], report: DecodeReport
+) -> Iterator[tuple[VideoFrame, Fraction | None, int | None, int | None]]:
+    """Each frame with its coded aspect, its pts, and the pts of the next one."""
+    held: tuple[VideoFrame, Fraction | None, int | None] | None = None
+    best = BestEffort()
+    for raw in raws:
+        pts = best.pts(raw.pts, raw.dts)
+        if held is not None:
+            yield *held, pts
+        held = raw, report.coded_aspect, pts
+    if held is not None:
+        yield *held, None
 
 
 class _Times:
@@ -129,13 +150,13 @@ class _Times:
         self._hole_s = 0.0
         self._hole_at = -REORDERED_FRAMES
 
-    def seconds(self, ordinal: int, raw: VideoFrame) -> float:
-        """The film's time of a frame, whose pts must still be the file's own."""
+    def seconds(self, ordinal: int, raw: VideoFrame, pts: int | None, next_pts: int | None) -> float:
+        """The film's time of a frame."""
         report = self._report
         if report.hole_s != self._hole_s:
             self._hole_s, self._hole_at = report.hole_s, ordinal
         after_hole = ordinal - self._hole_at < REORDERED_FRAMES
-        time_s = self._clock.seconds(raw.pts, raw.time_base, raw.duration, after_hole=after_hole)
+        time_s = self._clock.seconds(pts, raw.time_base, raw.duration, after_hole=after_hole, next_pts=next_pts)
         missing = self._clock.missing_s
         if missing > self._clock.nominal_s / 2 and ordinal > 0:
             report.missing_s += missing

@@ -45,7 +45,7 @@ def decoded_frames(
     With ``single_thread`` False the first sign of damage raises DamageError, and a change of the sample aspect
     PictureChangeError.
     """
-    context = _opened_by(decoder, stream) if decoder else stream.codec_context
+    context = opened_by(decoder, stream) if decoder else stream.codec_context
     # Without `unaligned` a crop on the left is rounded away, but not by the command line of FFmpeg 9.
     context.options = {"max_pixels": str(config.max_pixels), "flags": "+unaligned"}
     context.thread_type = "NONE" if single_thread else "AUTO"
@@ -59,6 +59,7 @@ def decoded_frames(
             for packet in PacketReader(container, stream, signs):
                 if packet is not None and packet.size:
                     report.packets += not packet.is_discard
+                    report.index.add(packet)
                     if packet.is_keyframe and not single_thread:
                         # What the decoder says of its shape comes late when it has threads.
                         header = sequence_header(context.name, memoryview(packet)) or first_header
@@ -66,7 +67,7 @@ def decoded_frames(
                             raise PictureChangeError
                         first_header = header
                     if single_thread:
-                        packet.opaque = _PacketNumber(report.references.packet(packet.pts, key=packet.is_keyframe))
+                        packet.opaque = PacketNumber(report.references.packet(packet.pts, key=packet.is_keyframe))
                 frames = _decode(context, packet, signs)
                 if frames or single_thread:
                     aspects.look(context, report.references.packets)
@@ -89,7 +90,7 @@ def decoded_frames(
                     context.decode(None)
 
 
-class _PacketNumber(int):
+class PacketNumber(int):
     """An object of its own for each packet: PyAV tells them apart by their identity, which small integers share."""
 
 
@@ -118,10 +119,20 @@ class _CodedAspects:
         return self._aspects[max(bisect_right(self._from, packet) - 1, 0)]
 
 
-def _opened_by(decoder: str, stream: VideoStream) -> Any:
+def opened_by(decoder: str, stream: VideoStream) -> Any:
+    """A codec context of the named decoder for the stream."""
     context: Any = av.CodecContext.create(decoder, "r")
     context.extradata = stream.codec_context.extradata
     return context
+
+
+def index_packets(container: InputContainer, stream: VideoStream, report: DecodeReport) -> None:
+    """Note where every packet of the stream lies in ``report.index``, without decoding one."""
+    with ERRORS.watching(any_thread=False) as lines:
+        for packet in PacketReader(container, stream, _DamageSigns(lines, report, stop_at_first=False)):
+            if packet is not None and packet.size:
+                report.packets += not packet.is_discard
+                report.index.add(packet)
 
 
 class _DamageSigns:

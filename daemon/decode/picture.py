@@ -12,6 +12,7 @@ from av.video.frame import VideoFrame
 
 from daemon.config.score import DecodeConfig
 from daemon.decode.container import error_text
+from daemon.decode.deinterlacer import Deinterlacer
 from daemon.errors import Kind, VideoError
 from daemon.media import filters
 from daemon.model import Picture, VideoInfo
@@ -32,7 +33,8 @@ def refuse_large_pictures(frame: VideoFrame, info: VideoInfo, config: DecodeConf
         raise VideoError(Kind.TOO_LARGE, f"pictures of {width}x{height} exceed decode.max_pixels = {config.max_pixels}")
 
 
-def _layout(raw: VideoFrame) -> filters.Layout:
+def layout(raw: VideoFrame) -> filters.Layout:
+    """What decides, besides the colours, how a frame is converted."""
     return filters.Layout(raw.width, raw.height, raw.format.name, bit_depth(raw))
 
 
@@ -66,14 +68,15 @@ class PictureMaker:
         self._info: VideoInfo | None = None
         self._layout: filters.Layout | None = None
         self._graph: Any = None
+        self._deinterlacer = Deinterlacer()
 
-    def make(self, raw: VideoFrame, info: VideoInfo) -> Picture:
-        """The picture of a frame; ``info`` holds the properties of its stretch.
+    def make(self, raw: VideoFrame, info: VideoInfo, *, combed: bool = False) -> Picture:
+        """The picture of a frame, of one of its fields if it is ``combed``; ``info`` are the properties of its stretch.
 
         Raises VideoError(DECODE) where its pixel format cannot be converted.
         """
         try:
-            return self._convert(raw, info)
+            return self._convert(self._deinterlacer.progressive(raw) if combed else raw, info)
         except (av.error.FFmpegError, ValueError) as error:
             raise VideoError(
                 Kind.DECODE,
@@ -81,24 +84,24 @@ class PictureMaker:
             ) from error
 
     def _convert(self, raw: VideoFrame, info: VideoInfo) -> Picture:
-        layout = _layout(raw)
-        if layout != self._layout or info != self._info:
-            self._graph = self._build(raw, info, layout)
-            self._layout, self._info = layout, info
+        here = layout(raw)
+        if here != self._layout or info != self._info:
+            self._graph = self._build(raw, info, here)
+            self._layout, self._info = here, info
         self._graph.push(raw)
         picture: Picture = self._graph.pull().to_ndarray()
         return picture
 
-    def _build(self, raw: VideoFrame, info: VideoInfo, layout: filters.Layout) -> Any:
+    def _build(self, raw: VideoFrame, info: VideoInfo, here: filters.Layout) -> Any:
         graph = av.filter.Graph()
-        depth = self._depth or filters.bits(info, layout)
+        depth = self._depth or filters.bits(info, here)
         last = graph.add_buffer(
             width=raw.width,
             height=raw.height,
             format=raw.format,
             time_base=raw.time_base or info.time_base,
         )
-        for name, args in filters.chain(info, layout, depth=depth, keep_hdr=self._keep_hdr):
+        for name, args in filters.chain(info, here, depth=depth, keep_hdr=self._keep_hdr):
             node = graph.add(name, args) if args else graph.add(name)
             last.link_to(node)
             last = node

@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 from daemon.config.score import DecodeConfig
 from daemon.decode.alpha import alpha_decoder, ground_of
 from daemon.decode.colour import colour_of, colours_lost, told_by
-from daemon.decode.container import opened
+from daemon.decode.container import appended_film, opened
 from daemon.decode.damage import DecodeReport
 from daemon.decode.headers import counted, is_encrypted, streams_of
 from daemon.decode.origin import origin_of
@@ -75,13 +75,21 @@ def probe(path: Path, config: DecodeConfig, rules: int = PICTURE_RULES) -> Video
             rules=rules,
             crop=header.crop,
             decoder=decoder,
+            deinterlace=rules > FIRST_RULES and config.deinterlace == "auto",
             colours_lost="" if rules == FIRST_RULES else colours_lost(first, vision),
         )
         origin = origin_of(container, choice.index)
         refuse_large_pictures(first, info, config)
         if rules > FIRST_RULES and has_alpha(info.pix_fmt):
             info = replace(info, ground=ground_of(chain([first], frames)))
-    return replace(info, streams=streams, stream_asked=config.stream, stream_reason=choice.reason, origin=origin)
+    return replace(
+        info,
+        streams=streams,
+        offset_bytes=appended_film(path),
+        stream_asked=config.stream,
+        stream_reason=choice.reason,
+        origin=origin,
+    )
 
 
 def _no_frame(reason: str, config: DecodeConfig) -> VideoError:

@@ -4,19 +4,22 @@ Each rung is tried for the frames that the one above could not prove; an image t
 
 ::
 
-    batch             one run of FFmpeg for many frames: its planes have the hashes that were stored by the scoring
+    seek              the decoder that scored the video seeks to each frame: its planes have the hash that was stored by
+      │               the scoring, FFmpeg encodes that very picture, and the file is compared with it pixel by pixel
+      │ not found with that hash, or a pass over the film costs no more
+      ▼
+    batch             one run of FFmpeg for many frames: its planes have the stored hashes
       │ a proof fails
       ▼
     single            a run for each frame                  (not when the batch ran out of time)
       │ a proof fails, or two runs fail before any works
       ▼
-    reference decode  the decoder that scored the video decodes again with one thread: its planes have the stored
-      │               hash, FFmpeg encodes that very picture, and the file is compared with it pixel by pixel
+    reference decode  the decoder that scored the video decodes all of it again with one thread; proven as after a seek
       │ another picture, or none
       ▼
     dropped           reported with the reason, never published
 
-Damaged videos and those of mixed sizes begin with the reference decode.
+Damaged videos and those of mixed sizes leave out ``batch`` and ``single``.
 
 The hashes are those of the native planes. That FFmpeg also makes the scored picture of them is proven by one still of
 each kind of conversion, pixel by pixel against the reference decoder.
@@ -25,7 +28,7 @@ each kind of conversion, pixel by pixel against the reference decoder.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,10 +45,13 @@ from daemon.export.reuse import Published, take
 from daemon.export.source import ReferenceDecoder, Source
 from daemon.job import VideoJob
 from daemon.media import filters
-from daemon.model import Frame, Method, Pick, Selection, Still
+from daemon.model import Frame, Method, Pick, Selection, Still, WantedFrame
 
 MOST_FAILED_SINGLES = 2
 """When this many runs for one frame fail before any works, the binary cannot do it, or not with this video."""
+
+Expected = dict[int, WantedFrame]
+"""By ordinal: the frames that are to be made into images."""
 
 ProvenConversions = set[str]
 """Conversions that the binary was seen to do as the scoring does; kept by whoever exports several videos."""
@@ -130,11 +136,17 @@ class Exporter:
 
         Raises ExportError when the output disk is full or cannot be written.
         """
-        expected = {pick.frame: pick.hash for pick in sorted(picks, key=lambda pick: pick.frame)}
+        left = {pick.frame: _wanted(pick) for pick in sorted(picks, key=lambda pick: pick.frame)}
+        proofs = Proofs()
+        rungs = (
+            (self._seek, self._decode_again) if self._source.exact else (self._seek, self._cut_all, self._decode_again)
+        )
         with disk_space.writing(self._output):
-            proofs = Proofs() if self._source.exact else await self._cut_all(expected, place)
-            left = {ordinal: digest for ordinal, digest in expected.items() if ordinal not in proofs.proven}
-            return proofs | await self._decode_again(left, place) if left else proofs
+            for rung in rungs:
+                if left:
+                    proofs |= await rung(left, place)
+                    left = {ordinal: wanted for ordinal, wanted in left.items() if ordinal not in proofs.proven}
+        return proofs
 
     async def publish(
         self, selection: Selection, proven: dict[int, Proven], dropped: dict[int, str], place: Path
@@ -142,8 +154,21 @@ class Exporter:
         """Embed the facts, name the files, write the manifest and bring all of it out atomically."""
         return await self._publisher.publish(selection, proven, dropped, place)
 
-    async def _cut_all(self, expected: dict[int, str], place: Path) -> Proofs:
-        """The first two rungs, batch by batch, until one shows that FFmpeg cannot be trusted with this video."""
+    async def _seek(self, expected: Expected, place: Path) -> Proofs:
+        """The first rung, where it is cheaper than a pass over the film."""
+        wanted = list(expected.values())
+        if not wanted or not await self._decoder.seeking_pays(wanted):
+            return Proofs()
+        folder = place / Method.SEEK
+        folder.mkdir(exist_ok=True)
+        async with self._decoder.sought(wanted, self._image) as frames:
+            proven, failed = await self._prover.encode(frames, folder, Method.SEEK)
+        for ordinal, reason in failed.items():
+            self._log.warning("export.fallback", to="batch", frames=1, frame=ordinal, reason=reason)
+        return Proofs(proven)
+
+    async def _cut_all(self, expected: Expected, place: Path) -> Proofs:
+        """The two rungs of FFmpeg's own pass, batch by batch, until one shows that it cannot be trusted with it."""
         proofs = Proofs()
         ordinals = list(expected)
         for start in range(0, len(ordinals), self._config.select_batch):
@@ -151,7 +176,7 @@ class Exporter:
             cut = await self._cut(batch, place)
             if not cut.proven:
                 return proofs | Proofs(unsteady=cut.unsteady)
-            difference, unsteady = await self._compare_conversion(cut.proven)
+            difference, unsteady = await self._compare_conversion(cut.proven, batch[min(cut.proven)])
             proofs |= Proofs(unsteady=cut.unsteady or unsteady)
             if difference:
                 self._log.warning("export.fallback", to="decode", frames=len(cut.proven), reason=difference)
@@ -161,15 +186,18 @@ class Exporter:
             proofs |= cut
         return proofs
 
-    async def _cut(self, batch: dict[int, str], place: Path) -> Proofs:
+    async def _cut(self, batch: Expected, place: Path) -> Proofs:
         """One batch, and where it fails its frames one by one."""
+        hashes = {ordinal: wanted.hash for ordinal, wanted in batch.items()}
         method = Method.BATCH if len(batch) > 1 else Method.SINGLE
         unsteady = False
         try:
-            return Proofs(await self._prover.cut(batch, place / f"{method}-{min(batch)}", method, self._config.hwaccel))
+            return Proofs(
+                await self._prover.cut(hashes, place / f"{method}-{min(batch)}", method, self._config.hwaccel)
+            )
         except HashError as error:
             self._log.warning("export.fallback", to="single", frames=len(batch), reason=str(error))
-            unsteady = await self._is_unsteady(error.frame, batch[error.frame])
+            unsteady = await self._is_unsteady(batch[error.frame])
         except ProofError as error:
             to = "decode" if error.hopeless else "single"
             self._log.warning("export.fallback", to=to, frames=len(batch), reason=str(error))
@@ -177,7 +205,7 @@ class Exporter:
                 return Proofs()
         proven: dict[int, Proven] = {}
         failed = 0
-        for ordinal, digest in batch.items():
+        for ordinal, digest in hashes.items():
             folder = place / f"{Method.SINGLE}-{ordinal}"
             try:
                 proven |= await self._prover.cut({ordinal: digest}, folder, Method.SINGLE, "none")
@@ -188,27 +216,28 @@ class Exporter:
                     break
         return Proofs(proven, unsteady=unsteady)
 
-    async def _decode_again(self, left: dict[int, str], place: Path) -> Proofs:
-        """The third rung: decode with the scoring decoder, check the hash, encode that very frame."""
+    async def _decode_again(self, left: Expected, place: Path) -> Proofs:
+        """The last rung: decode with the scoring decoder, check the hash, encode that very frame."""
         folder = place / Method.DECODE
         folder.mkdir(exist_ok=True)
-        proven: dict[int, Proven] = {}
         dropped = dict.fromkeys(left, "the frame could not be decoded again")
         unsteady = False
-        async with self._decoder.frames(frozenset(left), self._image) as frames:
+
+        async def scored_ones(frames: AsyncIterator[Frame]) -> AsyncIterator[Frame]:
+            nonlocal unsteady
             async for frame in frames:
-                if frame.picture is None or frame.hash != left[frame.index]:
-                    unsteady |= frame.picture is not None and self._shows_damage(frame, left[frame.index])
-                    dropped[frame.index] = "decoding again gave another picture than the scored one"
+                if frame.picture is not None and frame.hash == left[frame.index].hash:
+                    yield frame
                     continue
-                try:
-                    proven[frame.index] = await self._prover.encode(frame, frame.picture, folder)
-                    del dropped[frame.index]
-                except ProofError as error:
-                    dropped[frame.index] = str(error)
+                unsteady |= frame.picture is not None and self._shows_damage(frame, left[frame.index].hash)
+                dropped[frame.index] = "decoding again gave another picture than the scored one"
+
+        async with self._decoder.frames(list(left.values()), self._image, seek=False) as frames:
+            proven, failed = await self._prover.encode(scored_ones(frames), folder, Method.DECODE)
+        dropped = {ordinal: reason for ordinal, reason in (dropped | failed).items() if ordinal not in proven}
         return Proofs(proven, dropped, unsteady)
 
-    async def _compare_conversion(self, made: dict[int, Proven]) -> tuple[str, bool]:
+    async def _compare_conversion(self, made: dict[int, Proven], wanted: WantedFrame) -> tuple[str, bool]:
         """How a picture that FFmpeg made of the right planes differs from the scored one; and whether it is unsteady.
 
         Asked once for each kind of conversion; of the earliest still, so the decode is short. A flat picture proves
@@ -217,27 +246,29 @@ class Exporter:
         conversion = ffmpeg_arguments.conversion(self._capabilities, self._source.info, self._image)
         if conversion in self._conversions:
             return "", False
-        ordinal = min(made)
-        scored_hash = made[ordinal].evidence.scored_hash
-        difference, unsteady = f"frame {ordinal} could not be decoded again", False
-        async with self._decoder.frames(frozenset({ordinal}), self._image) as frames:
+        difference, unsteady = f"frame {wanted.frame} could not be decoded again", False
+        async with self._decoder.frames([wanted], self._image) as frames:
             async for frame in frames:
                 if frame.picture is None:
                     continue
-                if frame.hash != scored_hash:
-                    unsteady |= self._shows_damage(frame, scored_hash)
+                if frame.hash != wanted.hash:
+                    unsteady |= self._shows_damage(frame, wanted.hash)
                     continue
-                difference = await asyncio.to_thread(proof.difference, made[ordinal].path, frame.picture)
+                difference = await asyncio.to_thread(proof.difference, made[wanted.frame].path, frame.picture)
                 spread = int(frame.picture.max()) - int(frame.picture.min())
                 if not difference and spread > np.iinfo(frame.picture.dtype).max // 2:
                     self._conversions.add(conversion)
         return difference, unsteady
 
-    async def _is_unsteady(self, ordinal: int, scored_hash: str) -> bool:
+    async def _is_unsteady(self, wanted: WantedFrame) -> bool:
         """Whether the planes that were scored differ from those of a decode with one thread."""
-        async with self._decoder.frames(frozenset({ordinal}), self._image) as frames:
-            return any([self._shows_damage(frame, scored_hash) async for frame in frames])
+        async with self._decoder.frames([wanted], self._image) as frames:
+            return any([self._shows_damage(frame, wanted.hash) async for frame in frames])
 
     def _shows_damage(self, frame: Frame, scored_hash: str) -> bool:
         """Whether a frame that was decoded again is not the scored one although the file seemed sound."""
         return frame.hash != scored_hash and not self._source.damaged
+
+
+def _wanted(pick: Pick) -> WantedFrame:
+    return WantedFrame(pick.frame, pick.pts, pick.time_s, pick.hash)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from daemon.export.image_format import ImageFormat
 from daemon.media import filters as picture
-from daemon.media.source import DEMUXERS, source_url
+from daemon.media.source import DEMUXERS, protocols, source_url
 from daemon.model import VideoInfo
 
 ARGUMENT_LIMIT_BYTES = 60_000
@@ -97,7 +97,8 @@ def export_arguments(
     if info.container == "mjpeg":
         # Some rows of JPEG pictures are taken for a single one unless this is said.
         arguments += ["-f", "mjpeg"]
-    arguments += ["-protocol_whitelist", "file", "-format_whitelist", DEMUXERS, "-i", source_url(info.path)]
+    arguments += ["-protocol_whitelist", protocols(info.offset_bytes), "-format_whitelist", DEMUXERS]
+    arguments += ["-i", source_url(info.path, info.offset_bytes)]
     if len(graph) > ARGUMENT_LIMIT_BYTES:
         arguments += [capabilities.script_option, SCRIPT]
     else:
@@ -110,15 +111,16 @@ def export_arguments(
     return arguments, graph
 
 
-def encode_arguments(image: ImageFormat, width: int, height: int, name: str) -> list[str]:
-    """Encode one packed RGB picture from standard input, with the same encoder settings."""
+def encode_arguments(image: ImageFormat, width: int, height: int) -> list[str]:
+    """Encode packed RGB pictures from standard input, with the same encoder settings, as ``0.<suffix>`` and so on."""
     pixels = "rgb48le" if image.depth == 16 else "rgb24"
     arguments = ["-hide_banner", "-loglevel", "error", "-y"]
     arguments += ["-protocol_whitelist", "pipe,file", "-f", "rawvideo", "-pix_fmt", pixels]
     arguments += ["-video_size", f"{width}x{height}", "-i", "pipe:0"]
     if image.suffix == "jpg":
         arguments += ["-vf", jpeg_tail()]
-    return [*arguments, *encoder_arguments(image), "-frames:v", "1", "-f", "image2", "-update", "1", name]
+    arguments += ["-fps_mode", "passthrough", *encoder_arguments(image)]
+    return [*arguments, "-start_number", "0", "-f", "image2", f"%d.{image.suffix}"]
 
 
 def encoder_arguments(image: ImageFormat) -> list[str]:

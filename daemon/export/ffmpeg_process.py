@@ -7,6 +7,7 @@ import os
 import resource
 import shutil
 import signal
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,13 +122,17 @@ async def _ask(binary: str, *arguments: str) -> str:
 
 
 async def run(
-    capabilities: Capabilities, arguments: list[str], folder: Path, timeout_seconds: float, data: bytes | None = None
+    capabilities: Capabilities,
+    arguments: list[str],
+    folder: Path,
+    timeout_seconds: float,
+    data: Sequence[memoryview] | None = None,
 ) -> Run:
     """Run FFmpeg in ``folder``, with ``data`` on its standard input; always reaped, also when cancelled."""
     return await _run([capabilities.binary, *arguments], folder, timeout_seconds, data)
 
 
-async def _run(command: list[str], folder: Path, timeout_seconds: float, data: bytes | None) -> Run:
+async def _run(command: list[str], folder: Path, timeout_seconds: float, data: Sequence[memoryview] | None) -> Run:
     pipe, null = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
     try:
         process = await asyncio.create_subprocess_exec(
@@ -181,12 +186,13 @@ async def _tail(stream: asyncio.StreamReader | None) -> str:
     return " ".join(kept.decode("utf-8", "replace").split())
 
 
-async def _feed(stream: asyncio.StreamWriter | None, data: bytes | None) -> None:
+async def _feed(stream: asyncio.StreamWriter | None, data: Sequence[memoryview] | None) -> None:
     if stream is None or data is None:
         return
     try:
-        stream.write(data)
-        await stream.drain()
+        for piece in data:
+            stream.write(piece)
+            await stream.drain()
     except (BrokenPipeError, ConnectionResetError):
         # FFmpeg gave up on its input; its exit code and message say why.
         return

@@ -17,7 +17,8 @@ Suffix = Literal["png", "jpg"]
 class ImageFormat:
     """How a still is written. ``depth`` is bits a sample; ``jpeg_quality`` is FFmpeg's ``-q:v``.
 
-    ``keep_hdr`` leaves PQ and HLG samples untouched. ``rules`` is the version of the rules for pictures.
+    ``keep_hdr`` leaves PQ and HLG samples untouched. ``rules`` is the version of the rules for pictures,
+    ``deinterlace`` whether frames of two fields are made of one.
     """
 
     suffix: Suffix
@@ -25,21 +26,24 @@ class ImageFormat:
     jpeg_quality: int = 2
     keep_hdr: bool = False
     rules: int = FIRST_RULES
+    deinterlace: bool = False
 
     @property
     def name(self) -> str:
         """Everything that decides the file of a picture, in a word or two."""
         kind = f"jpg q{self.jpeg_quality}" if self.suffix == "jpg" else f"png{self.depth}"
         kind += " hdr" if self.keep_hdr else ""
-        return kind if self.rules == FIRST_RULES else f"{kind} rules {self.rules}"
+        if self.rules == FIRST_RULES:
+            return kind
+        return f"{kind} rules {self.rules}{'' if self.deinterlace else ' interlaced'}"
 
 
 def image_format(output: OutputConfig, info: VideoInfo) -> ImageFormat:
     """The format of this video's stills: as configured, and as deep as the source where that is left open."""
     if output.format == "jpeg":
-        return ImageFormat("jpg", 8, output.jpeg_quality, rules=info.rules)
+        return ImageFormat("jpg", 8, output.jpeg_quality, rules=info.rules, deinterlace=info.deinterlace)
     if output.format == "png8":
-        return ImageFormat("png", 8, rules=info.rules)
+        return ImageFormat("png", 8, rules=info.rules, deinterlace=info.deinterlace)
     stretches = [stretch.info for stretch in info.stretches] or [info]
     depth = max(filters.bits(one, filters.layout_of(one)) for one in stretches)
-    return ImageFormat("png", depth, keep_hdr=output.hdr == "keep", rules=info.rules)
+    return ImageFormat("png", depth, keep_hdr=output.hdr == "keep", rules=info.rules, deinterlace=info.deinterlace)

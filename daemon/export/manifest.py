@@ -43,6 +43,7 @@ def facts(
         "hash": pick.hash,
         "picture": "hdr" if image.keep_hdr and tonemap.is_hdr(info.at(pick.frame).colour) else "sdr",
         "rules": str(info.rules),
+        "deinterlace": "auto" if info.deinterlace else "off",
         **({"colours": info.colours_lost} if info.colours_lost else {}),
     }
 
@@ -102,6 +103,7 @@ def document(
             "size_note": info.size_note or None,
             "ground": info.ground or None,
             "rules": info.rules,
+            "deinterlace": "auto" if info.deinterlace else "off",
             "colours_lost": info.colours_lost or None,
         },
         "score": {"metric": metric, "lower_better": lower_better, "scorer": scorer},

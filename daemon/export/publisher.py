@@ -80,7 +80,7 @@ class Publisher:
         target = ready / file_names.format_name(name)
         facts = manifest.facts(source.file, source.info, pick, source.metric, source.scorer, self._image)
         content = image.path.read_bytes()
-        target.write_bytes(metadata.embed(content, facts, still_colour(source.info, self._image)))
+        target.write_bytes(metadata.embed(content, facts, still_colour(source.info.at(pick.frame), self._image)))
         proof.check_embedded(content, target)
         image.path.unlink()
         return Still(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol, Self
 
 from daemon.errors import Kind, VideoError
 from daemon.export.image_format import ImageFormat
-from daemon.model import FileIdentity, Frame, VideoInfo, VideoRecord
+from daemon.model import FileIdentity, Frame, VideoInfo, VideoRecord, WantedFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,19 @@ class ReferenceDecoder(Protocol):
     A still is proven by comparing it with these frames. The export is given the decoder, since it must not import one.
     """
 
-    def frames(self, ordinals: frozenset[int], image: ImageFormat) -> AbstractAsyncContextManager[AsyncIterator[Frame]]:
-        """The frames of these decode ordinals in order, as pictures of the image's depth.
+    async def seeking_pays(self, wanted: Sequence[WantedFrame]) -> bool:
+        """Whether these frames cost clearly less by seeking than by a pass over the film."""
 
-        A frame that cannot be decoded is missing or has no picture. Reading raises VideoError, STUCK when the decoder
-        hangs.
+    def sought(
+        self, wanted: Sequence[WantedFrame], image: ImageFormat
+    ) -> AbstractAsyncContextManager[AsyncIterator[Frame]]:
+        """Those of the frames that seeking finds, each with its stored hash, as pictures of the image's depth."""
+
+    def frames(
+        self, wanted: Sequence[WantedFrame], image: ImageFormat, *, seek: bool = True
+    ) -> AbstractAsyncContextManager[AsyncIterator[Frame]]:
+        """The frames as pictures of the image's depth: by seeking where that pays, or by a pass.
+
+        ``seek`` False: seeking has not found them. A frame that cannot be decoded is missing or has no picture.
+        Reading raises VideoError, STUCK when the decoder hangs.
         """

@@ -72,6 +72,9 @@ _START_CODES = re.compile(
 _MULTIPART = re.compile(
     rb"(?:\r?\n)*--[^\r\n]{1,200}\r?\n(?:[^\r\n]+\r?\n)*?content-type:\s*image/jpe?g", re.IGNORECASE
 )
+_MOTION_PHOTO = re.compile(rb"(?:MotionPhoto|MicroVideo)(?:=[\"']|>)1")
+_MOTION_NAME = re.compile(r"^MVIMG_|\.MP\.jpe?g$", re.IGNORECASE)
+"""Phones name their motion photos so; the sign in the picture's own metadata may lie behind the first 4 KiB."""
 _NOT_VIDEO = (
     (b"\xff\xd8\xff", "a picture (JPEG)"),
     (b"\x89PNG\r\n\x1a\n", "a picture (PNG)"),
@@ -95,9 +98,12 @@ def look(path: Path) -> Content:
     """What the first HEAD_BYTES of a regular file say. Never blocks on a pipe. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
-        return content_of(os.read(descriptor, HEAD_BYTES))
+        head = os.read(descriptor, HEAD_BYTES)
     finally:
         os.close(descriptor)
+    if head.startswith(b"\xff\xd8\xff") and _MOTION_NAME.search(path.name):
+        return VIDEO
+    return content_of(head)
 
 
 def content_of(head: bytes) -> Content:
@@ -151,6 +157,8 @@ def _ogg(head: bytes) -> Content | None:
 
 def _pictures(head: bytes) -> Content | None:
     if head.startswith(b"\x89PNG") and b"acTL" in head:
+        return VIDEO
+    if head.startswith(b"\xff\xd8\xff") and _MOTION_PHOTO.search(head):
         return VIDEO
     # Small pictures in a row, from a network camera.
     if head.startswith(b"\xff\xd8\xff") and head.count(b"\xff\xd9\xff\xd8\xff") >= 2:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from daemon.model import Picture
+
 Filter = tuple[str, str]
+NOTE = "transparent"
+"""The note and the verdict of a frame of which nothing can be seen."""
 
 LIGHT, DARK = 216, 40
 """The two grounds, codes of 255: grays on which black, white and colours are all seen."""
@@ -25,3 +29,10 @@ def over_ground(ground: str, bits: int, alpha_white: int) -> list[Filter]:
         f"{channel}='floor({gray}+({channel}(X,Y)-{gray})*min(alpha(X,Y)/{alpha_white},1)+0.5)'" for channel in "rgb"
     )
     return [("geq", f"{laid}:a={top}:i=n"), ("format", planar)]
+
+
+def nothing_seen(picture: Picture, ground: str) -> bool:
+    """Whether a picture, RGB, is its ground and nothing else, but for rounding."""
+    unit = 257 if picture.dtype.itemsize == 2 else 1
+    gray = GROUNDS[ground] * unit
+    return int(picture.min()) >= gray - unit and int(picture.max()) <= gray + unit

@@ -6,7 +6,7 @@ command line (batch export), so the saved still is the scored picture. Policy, i
 * The container's crop comes first.
 * Matrix and range are always explicit. Tags are followed; an untagged YUV file is BT.709 from 1280 columns or above
   576 lines, else BT.601; an untagged range is limited, except for ``yuvj*``, gray and RGB formats, which are full.
-* Interlaced frames are not deinterlaced: a frame is what the decoder gives, fields and all.
+* Frames that are woven of two fields are made of one before they come here (``daemon.decode.deinterlacer``).
 * Pixels become square by stretching the shorter side, never by shrinking the longer one.
 * The display matrix (quarter turns and mirroring) is applied: pictures are upright.
 * Alpha is laid over the film's ground (``daemon.media.alpha``).

@@ -2,7 +2,7 @@
 
 1. Only PQ and HLG are turned to BT.709; alpha is dropped, the container's crop and colour tags are not looked at.
 2. Every colour becomes BT.709; the container's crop is applied; alpha is laid over a ground; what frames say of their
-   colours goes before what the codec, and that before what the container says.
+   colours goes before what the codec, and that before what the container says; frames of two fields are made of one.
 
 A film keeps the version by which it was scored (``VideoInfo.rules``) until it is scored again, and each still carries
 the one by which it was made, so that it can be proven for as long as there is its source.
@@ -16,6 +16,8 @@ FIRST_RULES = 1
 """What films and stills have that do not name a version."""
 
 
-def scored_by(scorer: str, rules: int) -> str:
+def scored_by(scorer: str, rules: int, *, deinterlace: bool) -> str:
     """A scorer's identity together with the rules for the pictures that it was given."""
-    return scorer if rules == FIRST_RULES else f"{scorer}|pictures {rules}"
+    if rules == FIRST_RULES:
+        return scorer
+    return f"{scorer}|pictures {rules}" if deinterlace else f"{scorer}|pictures {rules}, interlaced"

@@ -2,18 +2,13 @@
 
 The signal becomes linear light by its curve, is turned to BT.709 primaries, and is encoded with the inverse of
 BT.1886's curve, a pure gamma of 2.4: what FFmpeg's ``zscale`` (zimg) does for ``transfer=709``. Curves: ITU-T H.273,
-table 3. Primaries: table 2; where their white is not D65 it is adapted by Bradford's transform: gray stays gray.
+table 3.
 
 BT.601, SMPTE 240M, xvYCC and BT.2020 have BT.709's curve here, as they have it on every screen. Films that name no
 primaries keep theirs. RGB samples with the sRGB curve are what a still holds anyway, and stay as they are.
 """
 
 from __future__ import annotations
-
-from functools import cache
-
-import numpy as np
-from numpy.typing import NDArray
 
 from daemon.model import Colour
 
@@ -33,21 +28,55 @@ _CURVES = {
 }
 """Signal to light, both 0 to 1, of what is not treated like BT.709."""
 
-_D65, _C, _DCI = (0.3127, 0.3290), (0.310, 0.316), (0.314, 0.351)
-_PRIMARIES = {
-    "bt709": ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060), _D65),
-    "bt470m": ((0.670, 0.330), (0.210, 0.710), (0.140, 0.080), _C),
-    "bt470bg": ((0.640, 0.330), (0.290, 0.600), (0.150, 0.060), _D65),
-    "smpte170m": ((0.630, 0.340), (0.310, 0.595), (0.155, 0.070), _D65),
-    "smpte240m": ((0.630, 0.340), (0.310, 0.595), (0.155, 0.070), _D65),
-    "film": ((0.681, 0.319), (0.243, 0.692), (0.145, 0.049), _C),
-    "bt2020": ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046), _D65),
-    "smpte431": ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), _DCI),
-    "smpte432": ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), _D65),
-    "ebu3213": ((0.630, 0.340), (0.295, 0.605), (0.155, 0.077), _D65),
+TO_BT709 = {
+    "bt470m": (
+        (1.486157, -0.403555, -0.082602),
+        (-0.025101, 0.954025, 0.071076),
+        (-0.027224, -0.044095, 1.071319),
+    ),
+    "bt470bg": (
+        (1.044043, -0.044043, 0.000000),
+        (-0.000000, 1.000000, -0.000000),
+        (0.000000, 0.011793, 0.988207),
+    ),
+    "smpte170m": (
+        (0.939542, 0.050181, 0.010277),
+        (0.017772, 0.965793, 0.016435),
+        (-0.001622, -0.004370, 1.005991),
+    ),
+    "smpte240m": (
+        (0.939542, 0.050181, 0.010277),
+        (0.017772, 0.965793, 0.016435),
+        (-0.001622, -0.004370, 1.005991),
+    ),
+    "film": (
+        (1.346176, -0.339195, -0.006981),
+        (-0.047351, 1.066052, -0.018701),
+        (-0.021665, -0.061313, 1.082978),
+    ),
+    "bt2020": (
+        (1.660491, -0.587641, -0.072850),
+        (-0.124550, 1.132900, -0.008349),
+        (-0.018151, -0.100579, 1.118730),
+    ),
+    "smpte431": (
+        (1.157516, -0.154962, -0.002554),
+        (-0.041500, 1.045568, -0.004068),
+        (-0.018050, -0.078578, 1.096628),
+    ),
+    "smpte432": (
+        (1.224940, -0.224940, 0.000000),
+        (-0.042057, 1.042057, -0.000000),
+        (-0.019638, -0.078636, 1.098274),
+    ),
+    "ebu3213": (
+        (1.025252, -0.026548, 0.001295),
+        (0.019394, 0.948028, 0.032578),
+        (-0.001770, -0.001442, 1.003212),
+    ),
 }
-"""Red, green, blue and white as CIE x, y."""
-_BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
+"""Linear RGB of other primaries to that of BT.709, row by row: through CIE XYZ from the chromaticities of ITU-T H.273,
+table 2. Where the white is not D65 it is adapted by Bradford's transform: gray stays gray."""
 
 
 def is_odd(colour: Colour, *, rgb: bool) -> bool:
@@ -65,41 +94,21 @@ def to_bt709(colour: Colour, *, rgb: bool) -> list[Filter]:
     return [*filters, _table(f"round(65535*pow({_SAMPLE},1/{GAMMA}))")]
 
 
-@cache
-def primaries_matrix(name: str) -> NDArray[np.float64]:
-    """Linear RGB of these primaries to that of BT.709, shape (3, 3)."""
-    return np.asarray(np.linalg.solve(_to_xyz("bt709"), _adapted(name) @ _to_xyz(name)), np.float64)
-
-
 def _has_odd_curve(colour: Colour, *, rgb: bool) -> bool:
     return colour.transfer in _CURVES and not (rgb and colour.transfer == "iec61966-2-1")
 
 
 def _has_odd_primaries(colour: Colour) -> bool:
-    return colour.primaries in _PRIMARIES and colour.primaries != "bt709"
-
-
-def _xyz(x: float, y: float) -> NDArray[np.float64]:
-    return np.array([x / y, 1.0, (1 - x - y) / y])
-
-
-def _to_xyz(name: str) -> NDArray[np.float64]:
-    *colours, white = _PRIMARIES[name]
-    columns = np.stack([_xyz(*one) for one in colours], axis=1)
-    return np.asarray(columns * np.linalg.solve(columns, _xyz(*white)), np.float64)
-
-
-def _adapted(name: str) -> NDArray[np.float64]:
-    """XYZ under the primaries' white to XYZ under D65 (http://www.brucelindbloom.com, chromatic adaptation)."""
-    white = _PRIMARIES[name][3]
-    scale = (_BRADFORD @ _xyz(*_D65)) / (_BRADFORD @ _xyz(*white))
-    return np.asarray(np.linalg.solve(_BRADFORD, scale[:, None] * _BRADFORD), np.float64)
+    return colour.primaries in TO_BT709
 
 
 def mixer(name: str) -> Filter:
     """Linear RGB of these primaries to that of BT.709."""
-    matrix = primaries_matrix(name)
-    weights = [f"{'rgb'[row]}{'rgb'[column]}={matrix[row, column]:.6f}" for row in range(3) for column in range(3)]
+    weights = [
+        f"{to}{of}={weight:.6f}"
+        for to, row in zip("rgb", TO_BT709[name], strict=True)
+        for of, weight in zip("rgb", row, strict=True)
+    ]
     return "colorchannelmixer", ":".join(weights)
 
 

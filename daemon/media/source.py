@@ -13,6 +13,15 @@ DEMUXERS = (
 """Demuxers that read one file and open no other (no playlists, no concat, no device, no image series)."""
 
 
-def source_url(path: Path) -> str:
-    """The path in a form that no protocol, option or pattern syntax can hijack."""
-    return "file:" + os.path.abspath(path)
+def source_url(path: Path, offset_bytes: int = 0) -> str:
+    """The path in a form that no protocol, option or pattern syntax can hijack.
+
+    With ``offset_bytes`` the film is what follows them in the file, to its end.
+    """
+    url = "file:" + os.path.abspath(path)
+    return f"subfile,,start,{offset_bytes},end,0,,:{url}" if offset_bytes else url
+
+
+def protocols(offset_bytes: int = 0) -> str:
+    """The protocols that FFmpeg needs for ``source_url``, as its whitelist."""
+    return "file,subfile" if offset_bytes else "file"

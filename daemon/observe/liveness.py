@@ -7,7 +7,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from daemon.observe import progress_reader
-from daemon.observe.http_server import LOOPBACK, address_of
+from daemon.observe.listen_address import LOOPBACK, address_of
 from daemon.runtime.lock import is_locked
 
 ANSWER_SECONDS = 5.0

@@ -127,4 +127,5 @@ async def detail(store: Store, key: str) -> dict[str, Any]:
         "verdicts": dict(sorted(verdicts.items(), key=lambda item: -item[1])),
         "shots": await queries.shots(record.id),
         "selections": selections,
+        "decisions": (await store.decisions.decided(record.id)).as_json(),
     }

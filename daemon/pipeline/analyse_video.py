@@ -12,6 +12,7 @@ from daemon.analysis import features, gates
 from daemon.analysis.shots import ShotFinder
 from daemon.config.schema import Config
 from daemon.job import VideoJob
+from daemon.media import alpha
 from daemon.store.store import Store
 
 VERSION = 20
@@ -55,8 +56,9 @@ async def judge(store: Store, job: VideoJob, config: Config) -> int:
     if len(table.frame):
         whole = np.concatenate(figures)
         usable = ~table.noted & np.isfinite(table.score)
+        transparent = np.isin(table.frame, await store.frames.with_note(record.id, alpha.NOTE))
         verdicts = await asyncio.to_thread(
-            gates.judge, whole, table.time_s, usable, shots, finder.views(), config.gates
+            gates.judge, whole, table.time_s, usable, shots, finder.views(), config.gates, transparent
         )
     else:
         verdicts = np.zeros(0, np.uint8)

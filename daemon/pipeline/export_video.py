@@ -14,9 +14,10 @@ from daemon.export.reuse import Published
 from daemon.inbox.identity import require_unchanged
 from daemon.job import VideoJob
 from daemon.model import Selection, Still
-from daemon.pipeline.reference import PyavReference
+from daemon.pipeline.reference import FilmPackets, PyavReference
 from daemon.pipeline.refine import Refiner
 from daemon.pipeline.select_frames import FrameSelector
+from daemon.pipeline.wishes import Wishes
 from daemon.store.selections import PublishedStill
 from daemon.store.store import Store
 
@@ -54,17 +55,20 @@ class VideoExporter:
         """Export the next video with these settings."""
         self._config = config
 
-    async def export(self, job: VideoJob, after: str | None = None) -> Exported | ScoreAgain:
+    async def export(
+        self, job: VideoJob, after: str | None = None, wishes: Wishes | None = None
+    ) -> Exported | ScoreAgain:
         """Select, export, prove and publish the stills of a scored video; marks it done.
 
-        ``after``, move or delete, becomes due for the source if there is a still. Raises ExportError, VideoError,
+        ``after``, move or delete, becomes due for the source if there is a still. ``wishes`` are frames that are always
+        or never chosen; None: the pins and bans that hold. Raises ExportError, VideoError,
         ScorerError.
         """
         record, config = job.record, self._config
         await require_unchanged(record.file, job.stall_seconds)
-        decoder = PyavReference(job, config.decode)
+        decoder = PyavReference(job, config.decode, FilmPackets(self._store, job, config.decode))
         exporter = Exporter(job, config.export, config.output, self._capabilities, decoder, self._conversions)
-        selector = FrameSelector(config, self._store, job, self._refiner)
+        selector = FrameSelector(config, self._store, job, self._refiner, wishes)
         first = await selector.select()
         exporter.preflight(len(first.picks))
         with work_folder.fresh(config.output.path, record.id) as place:

@@ -1,48 +1,138 @@
-"""The decoder that scored a video, as the export needs it."""
+"""The decoder that scored a video, as the export and the second metric need it: any of its frames, again."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 from daemon.config.score import DecodeConfig
 from daemon.decode.damage import DecodeReport
-from daemon.decode.frames import decode_frames
+from daemon.decode.packet_index import PacketIndex
+from daemon.decode.seek import Rung, frames_again, index_of, sought_frames
+from daemon.decode.seek_plan import cost
+from daemon.decode.stretches import STRETCHES_KEPT
 from daemon.errors import Kind, VideoError
 from daemon.export.image_format import ImageFormat
 from daemon.job import VideoJob
-from daemon.model import Frame
+from daemon.model import Frame, VideoInfo, WantedFrame
+from daemon.runtime.stall import run_in_abandonable_thread, with_stall_timeout
 from daemon.runtime.stream import ThreadStream
+from daemon.store.store import Store
+
+
+class Packets(Protocol):
+    """Where the index of a film's packets comes from."""
+
+    async def index(self) -> PacketIndex | None:
+        """The index; None where there is none, and all frames are found by the pass."""
+
+
+class FilmPackets:
+    """The index that was kept with a film; one that was scored before that is read once, and its index kept."""
+
+    def __init__(self, store: Store, job: VideoJob, config: DecodeConfig) -> None:
+        self._store = store
+        self._job = job
+        self._config = config
+        self._index: PacketIndex | None = None
+
+    async def index(self) -> PacketIndex | None:
+        """The index; None where it is not known of each frame how it was made into its picture.
+
+        Raises VideoError when the file has to be read and cannot be.
+        """
+        stretches = len(scored_info(self._job).stretches)
+        if stretches >= STRETCHES_KEPT or (self._job.record.mixed and not stretches):
+            return None
+        if self._index is None:
+            self._index = await self._stored() or await self._read()
+        return self._index
+
+    async def _stored(self) -> PacketIndex | None:
+        record = await self._store.frames.packet_index(self._job.record.id)
+        try:
+            return None if record is None else await asyncio.to_thread(PacketIndex.unpacked, record)
+        except ValueError:
+            # A damaged one, or of a version that is not known any more: it is made again.
+            return None
+
+    async def _read(self) -> PacketIndex:
+        job, info, report = self._job, scored_info(self._job), DecodeReport()
+        index = await with_stall_timeout(
+            run_in_abandonable_thread(lambda: index_of(info, self._config, report), "index"),
+            job.stall_seconds,
+            "reading the file",
+            lambda: report.packets,
+        )
+        await self._store.frames.keep_packet_index(job.record.id, len(index), report.index.packed())
+        job.on_progress()
+        return index
 
 
 class PyavReference:
     """A ``ReferenceDecoder`` (see ``daemon.export.source``): PyAV with one thread, on a thread of its own.
 
-    It tells the job's progress, and is given up when it hangs.
+    It tells the job's progress, and is given up when it hangs. Without ``packets`` every frame takes a pass.
     """
 
-    def __init__(self, job: VideoJob, config: DecodeConfig) -> None:
+    def __init__(self, job: VideoJob, config: DecodeConfig, packets: Packets | None = None) -> None:
         self._job = job
         self._config = config
+        self._packets = packets
+
+    async def seeking_pays(self, wanted: Sequence[WantedFrame]) -> bool:
+        """Whether these frames cost clearly less by seeking than by a pass over the film."""
+        index = await self._index()
+        return index is not None and cost(index, wanted).seeking_pays
 
     @asynccontextmanager
-    async def frames(self, ordinals: frozenset[int], image: ImageFormat) -> AsyncIterator[AsyncIterator[Frame]]:
-        """The frames of these decode ordinals in order, as pictures of the image's depth."""
-        record = self._job.record
-        if record.info is None:
-            raise VideoError(Kind.INTERNAL, "the video was never scored: queue it again with `stillwatch retry`")
+    async def sought(self, wanted: Sequence[WantedFrame], image: ImageFormat) -> AsyncIterator[AsyncIterator[Frame]]:
+        """Those of the frames that seeking finds, each with its stored hash, as pictures of the image's depth."""
+        index, report = await self._index(), DecodeReport()
+        if index is None:
+            raise VideoError(Kind.INTERNAL, "there is no index of packets to seek by")
+        frames = sought_frames(
+            scored_info(self._job), self._config, report, wanted, index, depth=image.depth, keep_hdr=image.keep_hdr
+        )
+        async with decoded_again(self._job, frames, report) as stream:
+            yield stream
+        found = {rung: report.rungs[rung] for rung in (Rung.KEY, Rung.KEY_BEFORE)}
+        self._job.log.info(
+            "export.sought",
+            key=found[Rung.KEY],
+            key_before=found[Rung.KEY_BEFORE],
+            missed=len(wanted) - sum(found.values()),
+        )
+
+    @asynccontextmanager
+    async def frames(
+        self, wanted: Sequence[WantedFrame], image: ImageFormat, *, seek: bool = True
+    ) -> AsyncIterator[AsyncIterator[Frame]]:
+        """The frames as pictures of the image's depth: by seeking where that pays and ``seek`` allows it, or a pass."""
         report = DecodeReport()
-        frames = decode_frames(
-            record.info,
+        frames = frames_again(
+            scored_info(self._job),
             self._config,
             report,
-            single_thread=True,
-            wanted=ordinals,
+            wanted,
+            await self._index() if seek else None,
             depth=image.depth,
             keep_hdr=image.keep_hdr,
         )
         async with decoded_again(self._job, frames, report) as stream:
             yield stream
+
+    async def _index(self) -> PacketIndex | None:
+        return await self._packets.index() if self._packets is not None else None
+
+
+def scored_info(job: VideoJob) -> VideoInfo:
+    """What the probe found. Raises VideoError(INTERNAL) for a video that was never scored."""
+    if job.record.info is None:
+        raise VideoError(Kind.INTERNAL, "the video was never scored: queue it again with `stillwatch retry`")
+    return job.record.info
 
 
 def decoded_again(job: VideoJob, frames: Iterator[Frame], report: DecodeReport) -> ThreadStream[Frame]:
@@ -52,6 +142,6 @@ def decoded_again(job: VideoJob, frames: Iterator[Frame], report: DecodeReport) 
         name=f"decode-again-{job.record.id}",
         what="the decoder",
         stall_seconds=job.stall_seconds,
-        progress=lambda: report.frames,
+        progress=lambda: (report.frames, report.packets),
         on_progress=job.on_progress,
     )

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from daemon.config.schema import Config
 from daemon.decode.damage import DecodeReport
-from daemon.decode.frames import decode_frames
+from daemon.decode.seek import frames_again
 from daemon.errors import ScorerError
 from daemon.inbox.identity import require_unchanged
 from daemon.job import VideoJob
 from daemon.media.rules import FIRST_RULES, scored_by
-from daemon.model import Frame, Outcome, VideoRecord
-from daemon.pipeline.reference import decoded_again
+from daemon.model import Frame, Outcome, VideoRecord, WantedFrame
+from daemon.pipeline.reference import FilmPackets, decoded_again
 from daemon.scoring import catalog
 from daemon.scoring.batcher import Batcher
 from daemon.scoring.open import open_scorer
@@ -76,7 +76,9 @@ class Refiner:
             return {}
         rows = await self._store.frames.rows(record.id, sorted(missing))
         report = DecodeReport()
-        frames = decode_frames(record.info, self._config.decode, report, single_thread=record.damaged, wanted=missing)
+        index = await FilmPackets(self._store, job, self._config.decode).index()
+        wanted = [WantedFrame(row.frame, row.pts, row.time_s, row.hash) for row in rows.values()]
+        frames = frames_again(record.info, self._config.decode, report, wanted, index, single_thread=record.damaged)
         scored: dict[int, Outcome] = {}
         batch: list[Frame] = []
 
@@ -103,5 +105,6 @@ class Refiner:
 
 
 def _identity(batcher: Batcher, record: VideoRecord) -> str:
-    rules = FIRST_RULES if record.info is None else record.info.rules
-    return scored_by(batcher.scorer.identity, rules)
+    if record.info is None:
+        return scored_by(batcher.scorer.identity, FIRST_RULES, deinterlace=False)
+    return scored_by(batcher.scorer.identity, record.info.rules, deinterlace=record.info.deinterlace)

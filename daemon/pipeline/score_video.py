@@ -19,9 +19,10 @@ from daemon.errors import Kind, ScorerError, VideoError
 from daemon.events import FramesScored, Listener, Progress
 from daemon.inbox.identity import require_readable, require_unchanged
 from daemon.job import VideoJob
-from daemon.media import filters
+from daemon.media import alpha, filters
 from daemon.media.rules import scored_by
 from daemon.model import Frame, Outcome, Scored, VideoInfo
+from daemon.pipeline.strip import keep_pictures
 from daemon.runtime.stall import run_in_abandonable_thread, with_stall_timeout
 from daemon.runtime.stream import ThreadStream
 from daemon.scoring.batcher import Batcher
@@ -80,7 +81,7 @@ class VideoScorer:
         record, scorer = job.record, batcher.scorer
         await require_unchanged(record.file, job.stall_seconds)
         info = await self._probe(job)
-        identity = scored_by(scorer.identity, info.rules)
+        identity = scored_by(scorer.identity, info.rules, deinterlace=info.deinterlace)
         known = await self._store.frames.begin_scoring(record.id, info, scorer.metric, scorer.lower_better, identity)
         job.log.info(
             "video.started",
@@ -125,6 +126,8 @@ class VideoScorer:
                 *((first, last, "damaged") for first, last in report.damaged_spans),
             ],
             info=seen if seen.stretches else None,
+            packets=report.index.packets,
+            packet_index=report.index.packed(),
         )
         job.log.info(
             "video.scored",
@@ -192,7 +195,7 @@ class VideoScorer:
             size = batcher.scorer.batch_size(height, width, itemsize)
             # A slow decoder fills its batch in its own time; it hangs when not a single frame comes.
             while batch := await stream.take(size):
-                outstanding.append(asyncio.create_task(self._score_batch(job, batch, batcher, scorer)))
+                outstanding.append(asyncio.create_task(self._score_batch(job, info.ground, batch, batcher, scorer)))
                 for picture in (frame.picture for frame in batch if frame.picture is not None):
                     if picture.nbytes > height * width * 3 * itemsize:
                         # The film's pictures have grown: fewer fit.
@@ -221,7 +224,9 @@ class VideoScorer:
             # Their errors follow from the one that is being raised.
             await asyncio.gather(*outstanding, return_exceptions=True)
 
-    async def _score_batch(self, job: VideoJob, batch: Sequence[Frame], batcher: Batcher, scorer: Scorer) -> None:
+    async def _score_batch(
+        self, job: VideoJob, ground: str, batch: Sequence[Frame], batcher: Batcher, scorer: Scorer
+    ) -> None:
         """Score the frames that need it and write their rows."""
         if batcher.scorer is not scorer:
             # Its rows must not be mixed with those of another scorer.
@@ -230,8 +235,9 @@ class VideoScorer:
         fresh = [frame for frame in batch if frame.picture is not None]
         pictures = [frame.picture for frame in fresh if frame.picture is not None]
         outcomes = await batcher.score(pictures, job.stall_seconds)
-        rows = [_row(frame, outcome) for frame, outcome in zip(fresh, outcomes, strict=True)]
+        rows = [_row(frame, outcome, ground) for frame, outcome in zip(fresh, outcomes, strict=True)]
         await self._store.frames.add(video_id, rows)
+        await keep_pictures(self._store, video_id, fresh)
         if fresh and video_id in self._suspects:
             # Progress since the last attempt: what ended that was not this video.
             self._suspects.discard(video_id)
@@ -259,8 +265,10 @@ def _measured(frames: Generator[Frame, None, None]) -> Generator[Frame, None, No
             yield frame if frame.picture is None else replace(frame, features=measure(frame.picture))
 
 
-def _row(frame: Frame, outcome: Outcome) -> Scored:
+def _row(frame: Frame, outcome: Outcome, ground: str) -> Scored:
     note = "corrupt" if frame.corrupt and outcome.note is None else outcome.note
+    if ground and frame.picture is not None and alpha.nothing_seen(frame.picture, ground):
+        note = alpha.NOTE
     return Scored(
         frame.index, frame.pts, frame.time_s, outcome.score, note, frame.hash, frame.features, frame.duration_s
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -11,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.analysis import features
+from daemon.config.choice import SelectConfig
 from daemon.config.schema import Config
 from daemon.job import VideoJob
 from daemon.model import Pick, Reason, Scored, Selection, Shot, ShotKind
 from daemon.pipeline.analyse_video import judge, settings
 from daemon.pipeline.refine import Refiner, lower_better
+from daemon.pipeline.wishes import Wishes, holds
 from daemon.selection.best import Choice, choose
 from daemon.selection.even import choose_evenly
 from daemon.selection.moments import moments, samples, shortlist
@@ -30,22 +33,28 @@ NEIGHBOURS_SECONDS = 0.5
 """Frames farther apart than this differ by what happens between them."""
 
 
-def selection_params(config: Config, scorer: str | None) -> dict[str, Any]:
+def selection_params(config: Config, scorer: str | None, wishes: Wishes = Wishes()) -> dict[str, Any]:  # noqa: B008
     """What decides a selection, as it is stored: the same parameters give the same picks."""
     judged = {} if config.select.strategy == "best" else {"judged": settings(config)}
     refined = {"refine": config.score.refine.model_dump(mode="json")} if config.score.refine.metric else {}
-    return {**config.select.model_dump(mode="json"), **judged, **refined, "scorer": scorer}
+    return {**config.select.model_dump(mode="json"), **judged, **refined, "scorer": scorer, **wishes.params()}
 
 
 class FrameSelector:
-    """Chooses from one scored film, as often as asked; what does not change is read once."""
+    """Chooses from one scored film, as often as asked; what does not change is read once.
 
-    def __init__(self, config: Config, store: Store, job: VideoJob, refiner: Refiner) -> None:
+    ``wishes`` are frames that are always or never chosen; None: those that hold for every choice.
+    """
+
+    def __init__(
+        self, config: Config, store: Store, job: VideoJob, refiner: Refiner, wishes: Wishes | None = None
+    ) -> None:
         self._config = config
         self._store = store
         self._job = job
         self._record = job.record
         self._refiner = refiner
+        self._wishes = wishes
         self._film: Film | None = None
         self._judged = False
         self._facts: dict[str, Any] = {}
@@ -57,24 +66,65 @@ class FrameSelector:
             await self._prepare()
         film = self._film
         assert film is not None
+        wishes = self._wishes or Wishes()
+        pinned = await self._pinned(film, [frame for frame in wishes.pinned if frame not in banned])
+        asked = _less(config, len(pinned), only=wishes.only)
+        banned = {*banned, *wishes.banned}
         end = np.inf if config.end is None else config.end
         inside = (film.time_s >= config.start) & (film.time_s < end)
         if banned:
             inside &= ~np.isin(film.frame, np.fromiter(banned, np.int64))
+        for pick in pinned:
+            inside &= np.abs(film.time_s - pick.time_s) >= max(config.min_gap_seconds - 1e-9, 1e-9)
         film, refined = await self._refined(film.where(inside))
-        if config.strategy == "even":
-            choice = await asyncio.to_thread(self._evenly, film)
+        if asked is None:
+            choice = Choice((), None)
+        elif config.strategy == "even":
+            choice = await asyncio.to_thread(self._evenly, film, asked)
         else:
-            choice = await self._represent(film) if self._judged else await asyncio.to_thread(self._best, film)
+            choice = (
+                await self._represent(film, asked) if self._judged else await asyncio.to_thread(self._best, film, asked)
+            )
         rows = await self._store.frames.rows(self._record.id, choice.frames)
         reasons = choice.reasons or (Reason(),) * len(choice.frames)
         picks = tuple(
             _pick(rank, rows[frame], replace(reason, refined=refined.get(frame)))
-            for rank, (frame, reason) in enumerate(zip(choice.frames, reasons, strict=True), start=1)
+            for rank, (frame, reason) in enumerate(zip(choice.frames, reasons, strict=True), start=len(pinned) + 1)
         )
-        params = selection_params(self._config, self._record.scorer)
+        picks = pinned + picks
+        params = selection_params(self._config, self._record.scorer, wishes)
         by_time = config.strategy == "even" and config.every_seconds is not None
-        return Selection(picks, 0 if by_time else config.limit or 0, choice.shortfall, params, self._facts)
+        return Selection(
+            picks, 0 if by_time else config.limit or 0, None if wishes.only else choice.shortfall, params, self._facts
+        )
+
+    def asked(self, config: Config, wishes: Wishes) -> FrameSelector:
+        """The same film, asked for with other settings of ``select`` and other wishes: what was read is kept."""
+        other = copy(self)
+        other._config, other._wishes, other._facts = config, wishes, {**self._facts}
+        if config.select.strategy != self._config.select.strategy:
+            other._film = None
+        return other
+
+    async def _pinned(self, film: Film, frames: Collection[int]) -> tuple[Pick, ...]:
+        """Frames that are in whatever else is chosen, in the order in which they were asked for."""
+        rows = await self._store.frames.rows(self._record.id, list(frames))
+        scored = [rows[frame] for frame in frames if frame in rows and rows[frame].score is not None]
+        known = self._wishes.reasons if self._wishes is not None else {}
+        if scored:
+            self._facts["pinned"] = [row.frame for row in scored]
+        return tuple(
+            _pick(rank, row, known.get(row.frame) or self._place(film, row)) for rank, row in enumerate(scored, start=1)
+        )
+
+    def _place(self, film: Film, row: Scored) -> Reason:
+        """Where a pinned frame stands in its shot."""
+        at = int(np.searchsorted(film.frame, row.frame))
+        if not self._judged or film.shot[at] < 0:
+            return Reason()
+        scores = film.score[(film.shot == film.shot[at]) & np.isfinite(film.score)]
+        no_better = scores >= film.score[at] if film.lower_better else scores <= film.score[at]
+        return Reason(shot=int(film.shot[at]), percentile=round(100 * float(no_better.mean()), 1))
 
     async def _refined(self, film: Film) -> tuple[Film, dict[int, float]]:
         """With a second metric: the shortlist alone, ordered by that metric's scores; and these by frame."""
@@ -92,6 +142,8 @@ class FrameSelector:
 
     async def _prepare(self) -> None:
         """Read the film, and judge it where that was not done yet."""
+        if self._wishes is None:
+            self._wishes = holds(await self._store.decisions.decided(self._record.id))
         strategy = self._config.select.strategy
         self._facts = {"strategy": strategy}
         missing = await judge(self._store, self._job, self._config)
@@ -119,10 +171,10 @@ class FrameSelector:
             shot=_shot_numbers(len(table.frame), shots) if self._judged else np.zeros(len(table.frame), np.int64),
             lower_better=bool(self._record.lower_better),
             spared=last if self._judged and last.any() else None,
+            last_s=table.last_s,
         )
 
-    def _best(self, film: Film) -> Choice:
-        config = self._config.select
+    def _best(self, film: Film, config: SelectConfig) -> Choice:
         return choose(
             frame=film.frame,
             time_s=film.time_s,
@@ -133,16 +185,14 @@ class FrameSelector:
             min_gap_seconds=config.min_gap_seconds,
         )
 
-    def _evenly(self, film: Film) -> Choice:
-        config = self._config.select
+    def _evenly(self, film: Film, config: SelectConfig) -> Choice:
         choice, bad = choose_evenly(film, count=config.limit or AUTO_MOST, every_seconds=config.every_seconds)
         if bad:
             told = f"{bad} of the {len(choice.frames)} stretches have no good frame: the best of each was taken"
             self._facts["because"] = told
         return choice
 
-    async def _represent(self, film: Film) -> Choice:
-        config = self._config.select
+    async def _represent(self, film: Film, config: SelectConfig) -> Choice:
         if not film.usable.any():
             return Choice((), self._nothing(len(film.frame)))
         found = await asyncio.to_thread(moments, film)
@@ -221,6 +271,13 @@ def median_difference(ones: NDArray[np.float32] | None, others: NDArray[np.float
     if ones is None or others is None:
         return 0.0
     return float(np.median(np.sqrt(((ones - others) ** 2).mean(axis=1))))
+
+
+def _less(config: SelectConfig, pinned: int, *, only: bool) -> SelectConfig | None:
+    """What is asked for beside the pinned frames; None where they are all."""
+    if only or (config.limit is not None and config.limit <= pinned):
+        return None
+    return config if config.limit is None else config.model_copy(update={"count": config.limit - pinned})
 
 
 def _shot_numbers(count: int, shots: list[Shot]) -> NDArray[np.int64]:

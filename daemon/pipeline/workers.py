@@ -85,7 +85,9 @@ class Workers:
     @property
     def scorer_identity(self) -> str:
         """The scorer by which videos are scored now."""
-        return scored_by(self._batcher.scorer.identity, PICTURE_RULES)
+        return scored_by(
+            self._batcher.scorer.identity, PICTURE_RULES, deinterlace=self._config.decode.deinterlace == "auto"
+        )
 
     def wake(self) -> None:
         """Something was queued."""

@@ -12,8 +12,6 @@ OWN_SHOT = 0.75
 
 SPARED = 0.01
 """The most that a spared frame's quality is of what it would be."""
-LONGEST_SECONDS = 120.0
-"""A frame that seems to be shown for longer has a neighbour whose time is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +20,8 @@ class Film:
 
     ``frame`` int64; ``time_s`` float64, seconds; ``score`` float64, NaN where there is none; ``good`` bool: no
     gate refuses the frame; ``shot`` int64: its number, -1 in a transition; ``lower_better``: the metric's
-    direction; ``spared`` bool: frames that are good, but come after all others (None: there are none).
+    direction; ``spared`` bool: frames that are good, but come after all others (None: there are none); ``last_s`` how
+    long the last frame is shown (None: not known).
     """
 
     frame: NDArray[np.int64]
@@ -32,6 +31,7 @@ class Film:
     shot: NDArray[np.int64]
     lower_better: bool
     spared: NDArray[np.bool_] | None = None
+    last_s: float | None = None
 
     def where(self, mask: NDArray[np.bool_]) -> Film:
         """Some of the frames."""
@@ -43,6 +43,7 @@ class Film:
             shot=self.shot[mask],
             lower_better=self.lower_better,
             spared=None if self.spared is None else self.spared[mask],
+            last_s=self.last_s if len(mask) and mask[-1] else None,
         )
 
     @property
@@ -52,11 +53,11 @@ class Film:
 
     @property
     def seconds(self) -> NDArray[np.float64]:
-        """How long each frame is shown: to the next one, but at most ``LONGEST_SECONDS``."""
+        """How long each frame is shown: to the next one; the last as long as the file says or others are usually."""
         if len(self.time_s) < 2:
-            return np.ones(len(self.time_s))
-        gaps = np.clip(np.diff(self.time_s), 0.0, LONGEST_SECONDS)
-        return np.append(gaps, np.median(gaps))
+            return np.full(len(self.time_s), self.last_s or 1.0)
+        gaps = np.maximum(np.diff(self.time_s), 0.0)
+        return np.append(gaps, np.median(gaps) if self.last_s is None else self.last_s)
 
 
 def percentiles(score: NDArray[np.float64], group: NDArray[np.int64], *, lower_better: bool) -> NDArray[np.float64]:

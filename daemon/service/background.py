@@ -9,18 +9,21 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from daemon.config.schema import Config
 from daemon.events import Listener, to_all
 from daemon.inbox import disposal
 from daemon.logs.setup import get
-from daemon.observe import http_server, prometheus
+from daemon.observe import prometheus
 from daemon.observe.progress_file import ProgressFile
 from daemon.observe.prometheus import Metrics
 from daemon.observe.reports import current
 from daemon.observe.webhooks import Webhooks
 from daemon.store.store import Store
+
+if TYPE_CHECKING:
+    from daemon.web.monitoring import Page
 
 log = get(__name__)
 
@@ -35,8 +38,8 @@ Unwell = Callable[[], str]
 async def background_tasks(config: Config, store: Store, unwell: Unwell) -> AsyncIterator[Listener]:
     """Run them as long as the context lasts, which gives their listener; at its end each gets a short time to finish.
 
-    ``/healthz`` asks ``unwell``. Raises StillwatchError(CONFIG) when ``service.http``, ``notify.command`` or
-    ``watch.after_path`` cannot be used.
+    ``/healthz`` asks ``unwell``. Raises StillwatchError(CONFIG) when ``service.http``, ``service.review``,
+    ``notify.command`` or ``watch.after_path`` cannot be used.
     """
     disposal.check(config.watch, config.output)
     progress_file = ProgressFile(config.database.path)
@@ -46,8 +49,17 @@ async def background_tasks(config: Config, store: Store, unwell: Unwell) -> Asyn
     async with AsyncExitStack() as stack:
         stack.callback(progress_file.remove)
         if config.service.http:
+            # Neither is loaded by a daemon that serves nothing.
+            from daemon.web import monitoring
+
             pages = _pages(store, config.database.path, metrics, unwell)
-            await stack.enter_async_context(http_server.serving(config.service.http, pages))
+            await stack.enter_async_context(monitoring.serving(config.service.http, pages))
+        if config.service.review:
+            from daemon.web.review import reviewing
+
+            addresses = await stack.enter_async_context(reviewing(config, config.service.review, "service.review"))
+            for address in addresses:
+                log.info("review.started", address=address)
         await stack.enter_async_context(_running(progress_file.run(), "board"))
         await stack.enter_async_context(_running(sources.run(), "after"))
         await stack.enter_async_context(_running(webhooks.run(), "hooks"))
@@ -55,17 +67,19 @@ async def background_tasks(config: Config, store: Store, unwell: Unwell) -> Asyn
         yield to_all(progress_file.tell, metrics.tell, webhooks.tell, sources.tell)
 
 
-def _pages(store: Store, database: Path, metrics: Metrics, unwell: Unwell) -> dict[str, http_server.Page]:
-    async def metrics_page() -> http_server.Answer:
-        return http_server.Answer(metrics.page(await store.videos.counts()), prometheus.CONTENT_TYPE)
+def _pages(store: Store, database: Path, metrics: Metrics, unwell: Unwell) -> dict[str, Page]:
+    from daemon.web.monitoring import JSON, Answer, plain
 
-    async def health_page() -> http_server.Answer:
+    async def metrics_page() -> Answer:
+        return Answer(metrics.page(await store.videos.counts()), prometheus.CONTENT_TYPE)
+
+    async def health_page() -> Answer:
         reason = unwell()
-        return http_server.plain(HTTPStatus.SERVICE_UNAVAILABLE if reason else HTTPStatus.OK, reason)
+        return plain(HTTPStatus.SERVICE_UNAVAILABLE if reason else HTTPStatus.OK, reason)
 
-    async def status_page() -> http_server.Answer:
+    async def status_page() -> Answer:
         state = await current(store, database)
-        return http_server.Answer((json.dumps(state, indent=2, default=str) + "\n").encode("ascii"), http_server.JSON)
+        return Answer((json.dumps(state, indent=2, default=str) + "\n").encode("ascii"), JSON)
 
     return {"/metrics": metrics_page, "/healthz": health_page, "/status.json": status_page}
 

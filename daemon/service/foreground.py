@@ -17,6 +17,7 @@ from daemon.inbox import identity
 from daemon.inbox.enqueue import enter, refuse
 from daemon.model import FileIdentity, Status, VideoRecord
 from daemon.pipeline.select_frames import selection_params
+from daemon.pipeline.wishes import holds
 from daemon.pipeline.workers import Workers, running_workers
 from daemon.runtime.lock import only_one
 from daemon.runtime.tasks import wind_down
@@ -93,9 +94,10 @@ async def _reopen(config: Config, store: Store, workers: Workers, record: VideoR
         await store.queue.set_status(record.id, Status.QUEUED)
         return
     latest = await store.selections.latest(record.id)
+    held = holds(await store.decisions.decided(record.id))
     if (
         latest is None
-        or latest.params != selection_params(config, workers.scorer_identity)
+        or latest.params != selection_params(config, workers.scorer_identity, held)
         or not await asyncio.to_thread(_as_wanted, config.output, record, latest)
     ):
         await store.queue.set_status(record.id, Status.SCORED)

@@ -22,8 +22,14 @@ from daemon.errors import Kind, StillwatchError, StoreError
 from daemon.runtime.clock import utc_now
 from daemon.runtime.durable import sync
 
-SCHEMA_VERSION = 3
-SCRIPTS = {0: "001_initial.sql", 1: "002_selection.sql", 2: "003_times.sql"}
+SCHEMA_VERSION = 5
+SCRIPTS = {
+    0: "001_initial.sql",
+    1: "002_selection.sql",
+    2: "003_times.sql",
+    3: "004_review.sql",
+    4: "005_packet_index.sql",
+}
 """The file of SQL that lifts a database from the key's version to the next."""
 
 T = TypeVar("T")

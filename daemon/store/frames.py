@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import aiosqlite
+
 from daemon.model import Scored, VideoInfo
 from daemon.store.connection import Connection
 from daemon.store.mapping import info_json
@@ -115,11 +117,14 @@ class Frames:
         damage: str | None,
         reserve: Sequence[tuple[int, int, str]] = (),
         info: VideoInfo | None = None,
+        packets: int = 0,
+        packet_index: bytes | None = None,
     ) -> int:
         """Every frame is in: drop rows beyond the last, count, and go on to ``scored``.
 
         ``reserve`` are runs of frames, first and last, that are chosen only where nothing better is, and why. ``info``
-        is what all of the film has shown of it, where that is more than the probe had found.
+        is what all of the film has shown of it, where that is more than the probe had found. ``packet_index`` is where
+        its packets lie, in the stored form, and ``packets`` how many they are.
         """
         async with self._connection.writing() as db:
             self._connection.require_kept(video_id)
@@ -138,6 +143,7 @@ class Frames:
                     "UPDATE videos SET info = ?, width = ?, height = ?, pix_fmt = ?, bit_depth = ? WHERE id = ?",
                     (info_json(info), seen.width, seen.height, seen.pix_fmt, seen.bit_depth, video_id),
                 )
+            await _put_packet_index(db, video_id, packets, packet_index)
             cursor = await db.execute(
                 "UPDATE videos SET status = 'scored', attempts = 0, retries = 0, retry_at = NULL,"
                 " error_kind = NULL, error = NULL, scored_at = ?, frames_decoded = ?,"
@@ -147,6 +153,19 @@ class Frames:
             )
             rows = list(await cursor.fetchall())
         return int(rows[0][0]) if rows else 0
+
+    async def packet_index(self, video_id: int) -> bytes | None:
+        """Where a film's packets lie, in its stored form; None for one that was scored before that was kept."""
+        async with self._connection.db.execute(
+            "SELECT record FROM packet_index WHERE video_id = ?", (video_id,)
+        ) as cursor:
+            row = await cursor.fetchone()
+        return None if row is None else bytes(row[0])
+
+    async def keep_packet_index(self, video_id: int, packets: int, record: bytes) -> None:
+        """Keep an index that was made after the scoring."""
+        async with self._connection.writing() as db:
+            await _put_packet_index(db, video_id, packets, record)
 
     async def table(self, video_id: int) -> ScoreTable:
         """All rows of a video as columns."""
@@ -171,6 +190,13 @@ class Frames:
         whole = (np.concatenate(column) for column in zip(*parts, strict=True))
         frame, time_s, score, noted, good, spared, reserve = whole
         return ScoreTable(frame, time_s, score, noted, good, spared, reserve, None if last is None else last[0])
+
+    async def with_note(self, video_id: int, note: str) -> list[int]:
+        """The frames that carry this note."""
+        async with self._connection.db.execute(
+            "SELECT frame FROM frames WHERE video_id = ? AND note = ?", (video_id, note)
+        ) as cursor:
+            return [row[0] for row in await cursor.fetchall()]
 
     async def rows(self, video_id: int, frames: Sequence[int]) -> dict[int, Scored]:
         """The stored rows of some frames."""
@@ -211,3 +237,9 @@ class Frames:
             ) as cursor:
                 features.update({row[0]: row[1] for row in await cursor.fetchall()})
         return [features.get(frame) for frame in frames]
+
+
+async def _put_packet_index(db: aiosqlite.Connection, video_id: int, packets: int, record: bytes | None) -> None:
+    await db.execute("DELETE FROM packet_index WHERE video_id = ?", (video_id,))
+    if record is not None:
+        await db.execute("INSERT INTO packet_index VALUES (?, ?, ?)", (video_id, packets, record))

@@ -13,11 +13,14 @@ import aiosqlite
 from daemon.runtime.clock import utc_now
 from daemon.store.analysis import Analysis
 from daemon.store.connection import SCHEMA_VERSION, Connection
+from daemon.store.decisions import Decisions
 from daemon.store.frames import Frames, ScoreTable
 from daemon.store.queries import Queries
 from daemon.store.queue import LONGEST_RETRY_SECONDS, Queue
+from daemon.store.review import Review
 from daemon.store.selections import PastSelection, Selections
 from daemon.store.sources import Sources
+from daemon.store.strips import Strips
 from daemon.store.videos import Videos
 
 __all__ = ["LONGEST_RETRY_SECONDS", "SCHEMA_VERSION", "PastSelection", "ScoreTable", "Store"]
@@ -37,3 +40,6 @@ class Store(Connection):
         self.selections = Selections(self)
         self.sources = Sources(self)
         self.queries = Queries(self)
+        self.review = Review(self)
+        self.strips = Strips(self)
+        self.decisions = Decisions(self)

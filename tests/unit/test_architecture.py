@@ -68,6 +68,9 @@ OWNED = {
     "numba": {"runtime", "analysis", "scoring/niqe"},
     "pydantic": {"config"},
     "pydantic_settings": {"config"},
+    "starlette": {"web"},
+    "uvicorn": {"web"},
+    "jinja2": {"web"},
 }
 # Parts of the standard library that are not a wing's business.
 BARRED_PACKAGES = {

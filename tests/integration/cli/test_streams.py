@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,22 @@ async def test_show_lists_every_stream_and_says_why_this_one(
     assert "deu" in said
     (manifest,) = (tmp_path / "out").rglob("manifest.json")
     assert json.loads(manifest.read_text())["stream"]["reason"].startswith("it has the most frames")
+
+
+async def test_manifest_and_show_say_where_a_film_comes_from_and_when_each_still_was_captured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = films.make(tmp_path / "plain.mp4", frames=30)
+    tags = ["-c", "copy", "-metadata", "creation_time=2024-05-01T10:00:00Z", "-metadata", "title=A walk"]
+    film = films.remux(plain, tmp_path / "both.mkv", *tags)
+    config = configured(tmp_path)
+    await once(config, [film])
+    (path,) = (tmp_path / "out").rglob("manifest.json")
+    manifest = json.loads(path.read_text())
+    assert manifest["source"]["origin"]["captured_at"] == "2024-05-01T10:00:00+00:00"
+    start = datetime.fromisoformat("2024-05-01T10:00:00+00:00")
+    for still in manifest["stills"]:
+        after = datetime.fromisoformat(still["captured_at"]) - start
+        assert after.total_seconds() == pytest.approx(still["time_s"], abs=0.001)
+    print_detail(await shown(config))
+    assert "captured at 2024-05-01T10:00:00+00:00, title A walk" in capsys.readouterr().out

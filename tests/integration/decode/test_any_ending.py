@@ -77,6 +77,31 @@ def test_its_first_4_kib_tell_that_it_may_be_a_video(tmp_path: Path, name: str) 
     assert content.look(made(tmp_path / name, *FORMS[name])).video
 
 
+@pytest.mark.usefixtures("stub_scorer")
+@pytest.mark.parametrize(("name", "form"), [("PXL_1.MP.jpg", "mp4"), ("MVIMG_2, a.jpg", "mov"), ("IMG.jpg", "3gp")])
+async def test_the_film_of_a_motion_photo_is_read_and_proven(tmp_path: Path, name: str, form: str) -> None:
+    photo = made(tmp_path / "photo.jpg", *MJPEG, "-f", "mjpeg", frames=1).read_bytes()
+    sign = b'<x:xmpmeta GCamera:MotionPhoto="1"/>'
+    app1 = b"\xff\xe1" + (len(sign) + 2).to_bytes(2, "big") + sign
+    film = made(tmp_path / f"film.{form}", *X264, "-f", form).read_bytes()
+    path = tmp_path / name
+    path.write_bytes(photo[:2] + app1 + photo[2:] + film)
+    assert content.look(path).video
+    config = Config.model_validate(
+        {
+            "output": {"path": tmp_path / "out"},
+            "database": {"path": tmp_path / "db.sqlite"},
+            "select": {"strategy": "best", "count": 2, "min_gap_seconds": 0},
+        }
+    )
+    (record,), _ = await once(config, [path])
+    assert (record.status.value, record.error, record.frames_decoded) == ("done", None, 12)
+    assert record.info is not None
+    assert record.info.offset_bytes == path.stat().st_size - len(film)
+    verdicts = list(verify.verify(verify.find_stills([tmp_path / "out"]), config.decode))
+    assert [verdict.reason for verdict in verdicts] == ["", ""]
+
+
 def test_a_photo_with_another_picture_behind_it_is_no_film(tmp_path: Path) -> None:
     """Phones append a gain map or a preview."""
     photo = made(tmp_path / "photo.jpg", *MJPEG, "-f", "mjpeg", frames=1)

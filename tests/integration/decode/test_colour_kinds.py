@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import imageio_ffmpeg
@@ -12,11 +14,12 @@ import pytest
 from numpy.typing import NDArray
 
 from daemon.config.score import DecodeConfig
+from daemon.decode.colour import colours_lost
 from daemon.decode.damage import DecodeReport
 from daemon.decode.frames import decode_frames
 from daemon.decode.probe import probe
 from daemon.media.rules import FIRST_RULES
-from daemon.model import Crop, Picture, VideoInfo
+from daemon.model import Colour, Crop, Picture, VideoInfo
 from tests import headers
 from tests.films import remux
 from tests.integration.decode.test_colour import through
@@ -131,6 +134,24 @@ def test_what_a_stream_does_not_say_the_container_says(encoder: list[str], suffi
     assert probe(path, DECODE, FIRST_RULES).colour.primaries == "unknown"
 
 
+def test_colours_that_change_in_the_middle_are_those_of_each_frame(tmp_path: Path) -> None:
+    deep = "yuv420p10le"
+    hdr = "transfer=smpte2084:primaries=2020:matrix=2020_ncl:npl=203"
+    encoder = [*X265[:3], "qp=4:log-level=none:repeat-headers=1"]
+    parts = [
+        made(tmp_path / "sdr.ts", to_kind("transfer=709"), deep, encoder),
+        made(tmp_path / "hdr.ts", to_kind(hdr), deep, encoder),
+        made(tmp_path / "p3.ts", to_kind("primaries=smpte432"), deep, encoder),
+    ]
+    path = tmp_path / "film.ts"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    for number, part in enumerate(parts):
+        expected, expected_hash, _ = picture_of(part, 2)
+        picture, frame_hash, _ = picture_of(path, 5 * number + 2)
+        assert frame_hash == expected_hash
+        assert np.array_equal(picture, expected)
+
+
 # Crop
 
 
@@ -230,3 +251,22 @@ def with_record(folder: Path, profile: int, compatibility: int, container: str) 
     kind = headers.number(0x41E7, int.from_bytes(b"dvcC", "big"))
     mapping = headers.element(0x41E4, kind + headers.element(0x41ED, record))
     return headers.add_to_matroska(streamed(path, folder / "streamed.mkv"), track=mapping)
+
+
+@pytest.mark.parametrize(("profile", "full_range", "lost"), [(0, 1, True), (0, 0, False), (1, 0, False)])
+def test_without_a_record_the_frames_own_metadata_tells_profile_5(profile: int, full_range: int, lost: bool) -> None:
+    """As libavutil lays it out: offsets, then the header with its profile and the range of the base layer."""
+    offset = 48
+    header = bytearray(32)
+    header[4], header[10] = profile, full_range
+    data = struct.pack("N", offset).ljust(offset, b"\0") + bytes(header)
+    frame: Any = SimpleNamespace(side_data={"DOVI_METADATA": data})
+    assert bool(colours_lost(frame, None)) is lost
+
+
+def test_deep_frames_with_a_mastering_display_and_no_curve_are_pq(tmp_path: Path) -> None:
+    silent = ",setparams=color_primaries=unknown:color_trc=unknown:colorspace=unknown"
+    display = "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"
+    path = made(tmp_path / "film.mkv", silent, "yuv420p10le", [*X265[:3], f"qp=20:log-level=none:{display}"])
+    assert probe(path, DECODE).colour == Colour("bt2020nc", "limited", "smpte2084", "bt2020")
+    assert probe(path, DECODE, FIRST_RULES).colour.transfer == "unknown"

@@ -64,9 +64,10 @@ def film(name: str, *arguments: str, numbers: range = range(40)) -> Callable[[Pa
         film("a.webm", "-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8"),
         film("a.gif"),
         film("a.nut", "-c:v", "ffv1"),
+        film("a.avi", "-c:v", "mpeg4", "-bf", "2"),
         film("late.mp4", *X264, "-output_ts_offset", "5"),
     ],
-    ids=["mp4", "mov", "mkv", "ts", "flv", "mpg", "webm", "gif", "nut", "late"],
+    ids=["mp4", "mov", "mkv", "ts", "flv", "mpg", "webm", "gif", "nut", "avi", "late"],
 )
 def test_pts_are_the_file_s_own_in_its_time_base(tmp_path: Path, make: Callable[[Path], Path]) -> None:
     path = make(tmp_path)

@@ -7,7 +7,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +28,7 @@ from daemon.export.exporter import Exporter
 from daemon.export.image_format import ImageFormat
 from daemon.export.proof import Proven
 from daemon.job import VideoJob
-from daemon.model import FileIdentity, Frame, Method, Pick, Selection, Still
+from daemon.model import FileIdentity, Frame, Method, Pick, Selection, Still, WantedFrame
 from daemon.pipeline.reference import PyavReference
 from tests import films
 from tests.jobs import scored_job
@@ -43,9 +43,11 @@ class Redecoded(PyavReference):
         super().__init__(job, DECODE)
         self._asked = asked
 
-    def frames(self, ordinals: frozenset[int], image: ImageFormat) -> AbstractAsyncContextManager[AsyncIterator[Frame]]:
-        self._asked.append(ordinals)
-        return super().frames(ordinals, image)
+    def frames(
+        self, wanted: Sequence[WantedFrame], image: ImageFormat, *, seek: bool = True
+    ) -> AbstractAsyncContextManager[AsyncIterator[Frame]]:
+        self._asked.append(frozenset(one.frame for one in wanted))
+        return super().frames(wanted, image, seek=seek)
 
 
 class Bench:
@@ -246,7 +248,7 @@ async def test_a_reference_decoder_that_hangs_is_given_up(
         release.wait(30)
         yield from ()
 
-    monkeypatch.setattr("daemon.pipeline.reference.decode_frames", hang)
+    monkeypatch.setattr("daemon.pipeline.reference.frames_again", hang)
     bench.stall_seconds = 0.2
     exporter = await bench.exporter()
     (tmp_path / "work").mkdir()

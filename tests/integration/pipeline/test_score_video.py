@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from daemon.analysis import measure
 from daemon.config.schema import Config
 from daemon.config.service import DatabaseConfig
 from daemon.inbox import identity
@@ -18,6 +19,7 @@ from tests.stub import StubScorer
 
 
 async def test_a_video_that_was_just_being_opened_is_given_back(tmp_path: Path) -> None:
+    measure.warm_up()  # as the workers do: code that is being compiled cannot be stopped
     film = films.make(tmp_path / "film.mp4", frames=50)
     store = await Store.open(DatabaseConfig(path=tmp_path / "stillwatch.db"))
     try:

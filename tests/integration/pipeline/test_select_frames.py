@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 
 from daemon.analysis.features import RECORD, VERSION
-from daemon.cli.reselect import reselect
 from daemon.config.choice import SelectConfig
 from daemon.config.output import ExportConfig, OutputConfig
 from daemon.config.schema import Config
@@ -32,6 +31,7 @@ from daemon.model import FileIdentity, Selection, Status, Still, VideoRecord
 from daemon.pipeline import refine, select_frames
 from daemon.pipeline.export_video import Exported, VideoExporter
 from daemon.pipeline.failures import Retry, decide
+from daemon.pipeline.reselect import reselect
 from daemon.pipeline.score_video import VideoScorer
 from daemon.pipeline.select_frames import FrameSelector
 from daemon.scoring.batcher import Batcher
@@ -198,8 +198,8 @@ async def test_choosing_again_exports_only_what_is_missing(
         exported.append(1)
         return await run(capabilities, arguments, *rest)
 
-    for stage in ("score_video", "refine", "reference"):
-        monkeypatch.setattr(f"daemon.pipeline.{stage}.decode_frames", counted)
+    for module in ("daemon.pipeline.score_video", "daemon.decode.seek"):
+        monkeypatch.setattr(f"{module}.decode_frames", counted)
     monkeypatch.setattr(ffmpeg_process, "run", watched)
     rows = await store.frames.rows(record.id, range(200))
     await reselect(config_in(tmp_path, count=3, min_gap_seconds=0.5), store, str(record.id))

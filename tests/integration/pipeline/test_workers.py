@@ -23,6 +23,7 @@ from daemon.config.schema import Config
 from daemon.config.score import ScoreConfig
 from daemon.decode.frames import decode_frames
 from daemon.decode.probe import probe
+from daemon.decode.seek import frames_again
 from daemon.errors import ExportError, Kind, ScorerError, StillwatchError, StoreError, VideoError
 from daemon.events import ignore
 from daemon.export import disk_space
@@ -577,15 +578,14 @@ async def test_a_stop_in_the_middle_of_a_slow_decode_gives_the_video_back(
 ) -> None:
     """The cancelled step still runs on its thread when the generator is to be closed."""
     held, going = threading.Event(), threading.Event()
-    real = decode_frames
+    real = frames_again
 
     def frames(*arguments: Any, **options: Any) -> Iterator[Any]:
-        if options.get("wanted") is not None:
-            going.set()
-            held.wait(PATIENCE_SECONDS)
+        going.set()
+        held.wait(PATIENCE_SECONDS)
         yield from real(*arguments, **options)
 
-    monkeypatch.setattr("daemon.pipeline.reference.decode_frames", frames)
+    monkeypatch.setattr("daemon.pipeline.reference.frames_again", frames)
     one = await film(store, tmp_path)
     try:
         async with running_workers(config, store, ignore) as workers:

@@ -8,6 +8,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import unicodedata
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -102,7 +103,9 @@ def look(other: sqlite3.Connection) -> Look:
 
 async def test_a_new_database_has_the_schema_its_version_and_wal(store: Store, look: Look, config: Any) -> None:
     tables = {row[0] for row in look("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    assert tables == {"videos", "frames", "features", "shots", "refined", "selections", "stills", "sources"}
+    looked_at = {"strip_pictures", "decisions"}
+    stored = {"videos", "frames", "features", "shots", "refined", "selections", "stills", "sources", "packet_index"}
+    assert tables == stored | looked_at
     assert look("PRAGMA user_version") == [(SCHEMA_VERSION,)]
     assert look("PRAGMA journal_mode") == [("wal",)]
     assert config.path.parent.is_dir()
@@ -202,6 +205,39 @@ async def test_pts_of_older_versions_were_milliseconds_and_become_the_file_s_own
         pts = db.execute("SELECT video_id, pts FROM frames ORDER BY video_id, frame").fetchall()
     db.close()
     assert pts == [(1, 0), (1, 512), (1, 1024), (1, None), (2, 126_000), (2, 129_600), (3, 7), (4, None)]
+
+
+async def test_stills_of_version_4_are_kept_and_may_be_sought_from_then_on(config: DatabaseConfig) -> None:
+    config.path.parent.mkdir()
+    with sqlite3.connect(config.path) as db:
+        for script in ("001_initial", "002_selection", "003_times", "004_review"):
+            db.executescript((ROOT / f"daemon/store/migrations/{script}.sql").read_text(encoding="utf-8"))
+        db.execute("PRAGMA user_version = 4")
+        db.execute(
+            "INSERT INTO videos (id, path, fingerprint, size_bytes, mtime_ns, status, queued_at)"
+            " VALUES (1, '/a.mp4', 'f', 1, 1, 'done', 'now')"
+        )
+        db.execute("INSERT INTO selections VALUES (1, 1, '{}', 2, 2, NULL, 'now', NULL)")
+        row = (1, 1, 1, 7, 0.28, 3.5, "/out/a.png", 8, 8, 100, "e" * 64, "batch", "now", '{"shot": 1}', "png8")
+        db.execute(f"INSERT INTO stills VALUES ({','.join('?' * len(row))})", row)
+    db.close()
+    opened = await Store.open(config)
+    try:
+        assert [(one.frame, one.method, one.image) for one in await opened.selections.published(1)] == [
+            (7, Method.BATCH, "png8")
+        ]
+        assert await opened.frames.packet_index(1) is None
+        await opened.selections.finish(1, chosen(9), [replace(still(1, 9), method=Method.SEEK)])
+        assert (await opened.selections.published(1))[-1].method is Method.SEEK
+    finally:
+        await opened.close()
+    with sqlite3.connect(config.path) as db:
+        columns = db.execute("SELECT name FROM pragma_table_info('stills')").fetchall()
+        (kept,) = db.execute("SELECT * FROM stills WHERE frame = 7").fetchall()
+        assert dict(zip([name for (name,) in columns], kept, strict=True))["reason"] == '{"shot": 1}'
+        assert kept == row
+        assert db.execute("PRAGMA foreign_key_check").fetchall() == []
+    db.close()
 
 
 async def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
@@ -821,7 +857,6 @@ async def library(store: Store) -> Store:
         ("1", 1),
         ("/in/clip.mp4", 1),
         ("/in/../in/clip.mp4", 1),
-        ("clip.mp4", 2),
         ("sub/clip.mp4", 2),
         ("aa11aa", 1),
         ("bb22" * 16, 2),
@@ -830,6 +865,23 @@ async def library(store: Store) -> Store:
 )
 async def test_a_video_is_found_by_id_path_name_or_fingerprint(library: Store, key: str, video_id: int) -> None:
     assert (await library.videos.find(key)).id == video_id
+
+
+async def test_a_name_in_two_folders_is_asked_back_with_paths_and_numbers(library: Store) -> None:
+    with pytest.raises(StoreError) as caught:
+        await library.videos.find("clip.mp4")
+    assert caught.value.sentence == (
+        "2 videos are named 'clip.mp4': say which by its path or number:"
+        " /in/clip.mp4 (video 1); /in/sub/clip.mp4 (video 2)"
+    )
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+async def test_a_name_is_found_in_either_unicode_form(store: Store, form: str) -> None:
+    other = {"NFC": "NFD", "NFD": "NFC"}[form]
+    stored = await store.queue.enqueue(identity(unicodedata.normalize(form, "Grüße é.mp4")))  # type: ignore[arg-type]
+    await store.queue.enqueue(identity("Gruße e.mp4"))
+    assert (await store.videos.find(unicodedata.normalize(other, "Grüße é.mp4"))).id == stored  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,7 @@ def test_a_shot_that_comes_back_is_the_same_scene() -> None:
 
 
 def test_opencv_is_not_loaded_before_shots_are_looked_for() -> None:
-    code = "import sys, daemon.cli.reselect, daemon.cli.render, daemon.cli.main; print({'cv2', 'scenedetect'} & set(sys.modules))"
+    code = "import sys, daemon.pipeline.reselect, daemon.cli.render, daemon.cli.main; print({'cv2', 'scenedetect'} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert found.stdout.strip() == "set()"
 

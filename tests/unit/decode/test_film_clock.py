@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.decode.film_clock import WRAP_TICKS, FilmClock
+from daemon.decode.film_clock import WRAP_TICKS, BestEffort, FilmClock
 from daemon.model import VideoInfo
 
 TS = Fraction(1, 90_000)
@@ -73,8 +73,27 @@ def test_frames_out_of_order_do_not_set_the_clock() -> None:
     assert got[-2:] == pytest.approx([307_200 / 90_000, 310_800 / 90_000], abs=1e-6)
 
 
+def test_a_small_step_back_is_a_frame_out_of_order() -> None:
+    got = times(clock(), [0, 3600, 7200, 10_800, 14_400, 10_800, 18_000, 21_600])
+    assert got == [0.0, 0.04, 0.08, 0.12, 0.16, 0.16, 0.2, 0.24]
+
+
+@pytest.mark.parametrize("container", ["mpegts", "matroska,webm"])
+def test_a_single_time_that_is_wrong_moves_nothing(container: str) -> None:
+    one = clock(container)
+    pts = [0, 3600, 5 * 3600 * 90_000, 10_800, 14_400]
+    got = [one.seconds(own, TS, 3600, next_pts=after) for own, after in zip(pts, [*pts[1:], None], strict=True)]
+    assert got == pytest.approx([0.0, 0.04, 0.08, 0.12, 0.16])
+
+
 def test_a_frame_without_a_time_follows_the_one_before() -> None:
     assert times(clock(), [None, None, 7200, None, 14_400]) == [0.0, 0.04, 0.08, 0.12, 0.16]
+
+
+def test_where_pts_are_wrong_more_often_than_dts_these_are_taken() -> None:
+    best = BestEffort()
+    assert [best.pts(pts, dts) for pts, dts in [(1, 2), (3, 3), (4, 4), (2, 5), (6, 6), (5, 7)]] == [1, 3, 4, 5, 6, 7]
+    assert [BestEffort().pts(pts, dts) for pts, dts in [(None, 3), (3, None), (None, None)]] == [3, 3, None]
 
 
 def test_what_lies_between_two_frames_beyond_the_duration_is_missing() -> None:

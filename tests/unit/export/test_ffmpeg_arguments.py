@@ -193,10 +193,10 @@ def test_a_graph_too_long_for_an_argument_goes_into_a_file(count: int, in_file: 
 
 
 @pytest.mark.parametrize(
-    ("image", "pixels", "name"), [(PNG, "rgb24", "7.png"), (DEEP_PNG, "rgb48le", "7.png"), (JPEG, "rgb24", "7.jpg")]
+    ("image", "pixels", "name"), [(PNG, "rgb24", "%d.png"), (DEEP_PNG, "rgb48le", "%d.png"), (JPEG, "rgb24", "%d.jpg")]
 )
-def test_a_decoded_frame_is_encoded_from_standard_input(image: ImageFormat, pixels: str, name: str) -> None:
-    found = encode_arguments(image, 640, 480, name)
+def test_decoded_frames_are_encoded_from_standard_input(image: ImageFormat, pixels: str, name: str) -> None:
+    found = encode_arguments(image, 640, 480)
     assert found[: found.index("-i")][-2:] == ["-video_size", "640x480"]
     assert found[found.index("-pix_fmt") + 1] == pixels
     assert value(found, "-i") == "pipe:0"
@@ -210,4 +210,4 @@ def test_both_ways_of_making_a_still_use_the_same_encoder_settings(image: ImageF
         assert matched
         return matched[0]
 
-    assert settings(arguments(image=image)) == settings(encode_arguments(image, 640, 480, "7"))
+    assert settings(arguments(image=image)) == settings(encode_arguments(image, 640, 480))

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from daemon.observe import http_server, progress_reader
+from daemon.observe import progress_reader
 from daemon.observe.liveness import why_unwell
 from daemon.service.daemon import only_one
+from daemon.web import monitoring
 
 
 @pytest.fixture
@@ -53,11 +54,11 @@ def test_a_daemon_at_work_is_well(database: Path) -> None:
 async def test_it_says_what_the_daemon_says_where_it_can_be_asked(
     database: Path, unused_tcp_port: int, status: int, text: str, reason: str
 ) -> None:
-    async def page() -> http_server.Answer:
-        return http_server.plain(HTTPStatus(status), text)
+    async def page() -> monitoring.Answer:
+        return monitoring.plain(HTTPStatus(status), text)
 
     setting = f"127.0.0.1:{unused_tcp_port}"
-    async with http_server.serving(setting, {"/healthz": page}):
+    async with monitoring.serving(setting, {"/healthz": page}):
         assert await asyncio.to_thread(why_unwell, database, setting) == reason
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from daemon.config.schema import Config
 from daemon.errors import Kind, VideoError
@@ -10,13 +11,17 @@ from daemon.export import ffmpeg_process
 from daemon.job import VideoJob
 from daemon.model import Status, VideoRecord
 from daemon.pipeline.export_video import ScoreAgain, VideoExporter
+from daemon.pipeline.wishes import wishes_now
 from daemon.store.store import Store
 
 
-async def reselect(config: Config, store: Store, key: str) -> VideoRecord:
+async def reselect(
+    config: Config, store: Store, key: str, *, anew: bool = True, on_progress: Callable[[], None] = lambda: None
+) -> VideoRecord:
     """Select and export a finished video with ``config.select``; older selections and stills stay.
 
-    Raises StillwatchError; the video is then as it was before.
+    Without ``anew``, a newest selection that was marked is taken as it is, with its marks applied. Raises
+    StillwatchError; the video is then as it was before.
     """
     record = await store.videos.find(key)
     if record.status is not Status.DONE:
@@ -33,7 +38,14 @@ async def reselect(config: Config, store: Store, key: str) -> VideoRecord:
     capabilities = await ffmpeg_process.probe_binary(ffmpeg_process.find_binary(config.export.ffmpeg))
     exporter = VideoExporter(config, store, capabilities)
     try:
-        result = await exporter.export(VideoJob.of(record, config.service.stuck_seconds))
+        wishes = await wishes_now(
+            store,
+            record.id,
+            anew=anew,
+            min_gap_seconds=config.select.min_gap_seconds,
+            lower_better=bool(record.lower_better),
+        )
+        result = await exporter.export(VideoJob.of(record, config.service.stuck_seconds, on_progress), wishes=wishes)
     finally:
         await exporter.close()
     if isinstance(result, ScoreAgain):

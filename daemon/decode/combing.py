@@ -1,0 +1,99 @@
+"""Whether a frame is woven of two fields that show different moments: its lines alternate, like a comb.
+
+A pixel is combed when it stands out from the lines above and below in the same way as these do from the ones beyond:
+``|a - 3 b + 4 c - 3 d + e|`` over five lines, the measure of Donald Graft's and Kevin Stone's filters (TFM,
+``cthresh`` and ``MI``; https://github.com/HolyWu/tivtc). A picture of one moment has few such pixels together.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+from daemon.media.filters import is_gray, is_rgb
+from daemon.runtime.jit import Compiled
+
+BLOCK = 16
+CODES = 10
+"""Pixels that stand out by so many codes of 255 are combed."""
+LEAST_PIXELS = 80
+"""Combed pixels of a block's 256 that make it a combed block."""
+STEEPER = 1.4
+"""The lines of such a block differ so much more from their neighbours than from the next ones of their own field."""
+MARKED_SHARE = 0.0
+"""Frames that are marked as interlaced: one block is enough."""
+UNMARKED_SHARE = 0.01
+"""Others have more than this share of combed blocks: a grille or a test pattern is no film of two fields."""
+_PACKED = ("uyvy", "yuyv", "yvyu", "y210", "y212", "y216", "xv30", "xv36", "xv48", "ayuv", "vuy", "vyu", "xyz", "bayer")
+
+
+def is_combed(frame: VideoFrame) -> bool:
+    """Whether a frame must be made of one of its fields.
+
+    Frames marked as interlaced that are clean, as most of a telecined film is, stay as they are.
+    """
+    luma = _luma(frame)
+    if luma is None:
+        return False
+    blocks, combed = combed_blocks(luma, _depth(frame))
+    return combed > blocks * (MARKED_SHARE if frame.interlaced_frame else UNMARKED_SHARE)
+
+
+def combed_blocks(luma: NDArray[Any], depth: int) -> tuple[int, int]:
+    """How many blocks a plane has, and how many of them are combed. ``depth`` is its bits a sample."""
+    height, width = luma.shape
+    found = int(_count(luma, CODES * 6 << max(depth - 8, 0), LEAST_PIXELS, STEEPER))
+    return max((height // BLOCK) * (width // BLOCK), 1), found
+
+
+def _depth(frame: VideoFrame) -> int:
+    """Bits a sample of luma; some layouts keep their bits at the upper end of 16."""
+    bits = int(frame.format.components[0].bits)
+    return 16 if bits > 8 and frame.format.name.startswith(("p0", "p2", "p4")) else bits
+
+
+def _luma(frame: VideoFrame) -> NDArray[Any] | None:
+    """The plane of luma as it lies in memory; None for layouts without one, and for pictures too small to tell."""
+    name = frame.format.name
+    if is_rgb(name) or is_gray(name) or name.startswith(_PACKED) or name.endswith("be") or not frame.planes:
+        return None
+    kind = np.dtype(np.uint8 if frame.format.components[0].bits <= 8 else np.uint16)
+    if frame.height < 2 * BLOCK or frame.width < 2 * BLOCK:
+        return None
+    plane = frame.planes[0]
+    rows: NDArray[Any] = np.frombuffer(memoryview(plane), kind).reshape(-1, plane.line_size // kind.itemsize)
+    return rows[: frame.height, : frame.width]
+
+
+def _count_combed(luma: Any, threshold: int, least: int, steeper: float) -> int:
+    height, width = luma.shape
+    blocks = 0
+    columns = width // 16
+    counts = np.zeros(columns, np.int32)
+    between = np.zeros(columns, np.int64)
+    within = np.zeros(columns, np.int64)
+    for top in range(0, height // 16 * 16, 16):
+        counts[:] = 0
+        between[:] = 0
+        within[:] = 0
+        for y in range(max(top, 2), min(top + 16, height - 2)):
+            for column in range(columns):
+                found = steps = fields = np.int32(0)
+                for x in range(column * 16, column * 16 + 16):
+                    b, c, d = np.int32(luma[y - 1, x]), np.int32(luma[y, x]), np.int32(luma[y + 1, x])
+                    a, e = np.int32(luma[y - 2, x]), np.int32(luma[y + 2, x])
+                    found += abs(a + 4 * c + e - 3 * (b + d)) > threshold
+                    steps += abs(c - b) + abs(c - d)
+                    fields += abs(c - a) + abs(c - e)
+                counts[column] += found
+                between[column] += steps
+                within[column] += fields
+        for column in range(columns):
+            blocks += counts[column] > least and between[column] > steeper * within[column]
+    return blocks
+
+
+_count = Compiled(_count_combed)

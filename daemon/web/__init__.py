@@ -1,0 +1,1 @@
+"""What the daemon and `stillwatch review` serve over HTTP."""

@@ -1,0 +1,125 @@
+"""What the pages' scripts ask for: the curve and frames as JSON, pictures as files."""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from daemon.analysis import features
+from daemon.export.jpeg import enlarged, reduced
+from daemon.media import filters
+from daemon.model import VideoRecord
+from daemon.web import context, shown
+from daemon.web.context import film_of, number
+from daemon.web.curve import curve
+from daemon.web.frame_facts import frame_facts, stills_of
+from daemon.web.pictures import PictureError
+
+FOR_A_DAY = {"Cache-Control": "private, max-age=86400"}
+STRIP_PIXELS = 160
+PREVIEW_PIXELS = 640
+STILL_TYPES = {".png": "image/png", ".jpg": "image/jpeg"}
+
+
+async def curve_data(request: Request) -> Response:
+    """The columns of a part of the curve."""
+    record = await film_of(request)
+    film = await context.of(request).films.film(record.id)
+    first, last = number(request, "first", 0), number(request, "last", film.frames - 1)
+    return JSONResponse(curve(film, first, last, number(request, "columns", 1200)))
+
+
+async def frame_data(request: Request) -> Response:
+    """What is known of a frame."""
+    record = await film_of(request)
+    facts = await frame_facts(context.of(request), record, number(request, "frame"))
+    return JSONResponse(facts)
+
+
+async def scores_data(request: Request) -> Response:
+    """The scores and times of some frames: what stands below the pictures of the strip."""
+    record = await film_of(request)
+    table = (await context.of(request).films.film(record.id)).columns
+    asked = [int(text) for text in request.query_params.get("frames", "").split(",")[:100] if text.isdecimal()]
+    rows: dict[str, Any] = {}
+    for frame in asked:
+        if frame <= context.MOST:
+            at = int(np.searchsorted(table.frame, frame))
+            if at < len(table.frame) and table.frame[at] == frame:
+                score = float(table.score[at])
+                rows[str(frame)] = {
+                    "time": shown.clock(float(table.time_s[at])),
+                    "score": None if score != score else round(score, 2),
+                    "verdict": table.words[table.verdict[at]],
+                }
+    return JSONResponse(rows)
+
+
+async def strip_picture(request: Request) -> Response:
+    """The picture of the strip that is nearest to a frame; where there is no strip, the frame's tiny thumbnail."""
+    here = context.of(request)
+    record = await film_of(request)
+    frame = number(request, "frame")
+    found = await here.store.strips.nearest(record.id, frame)
+    if found is not None:
+        return Response(found[1], media_type="image/jpeg", headers=FOR_A_DAY)
+    (blob,) = await here.store.frames.features_of(record.id, [frame])
+    records = features.unpack([blob])
+    if records["version"][0] == 0:
+        raise HTTPException(HTTPStatus.NOT_FOUND, "there is no small picture of this frame")
+    width, height = _strip_size(record)
+    picture = await asyncio.to_thread(enlarged, records["thumbnail"][0], width, height)
+    return Response(picture, media_type="image/jpeg")
+
+
+def _strip_size(record: VideoRecord) -> tuple[int, int]:
+    if record.info is None:
+        return STRIP_PIXELS, STRIP_PIXELS * 9 // 16
+    width, height = filters.picture_size(record.info)
+    scale = STRIP_PIXELS / max(width, height)
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+async def full_picture(request: Request) -> Response:
+    """A frame in full, decoded there and then."""
+    here = context.of(request)
+    record = await film_of(request)
+    frame = number(request, "frame")
+    film = await here.films.film(record.id)
+    if not 0 <= frame < film.frames:
+        raise HTTPException(HTTPStatus.NOT_FOUND, f"the film has no frame {frame}")
+    try:
+        picture = await here.pictures.get(record, frame, film.frames)
+    except PictureError as error:
+        raise HTTPException(error.status, error.reason) from error
+    return Response(picture.jpeg, media_type="image/jpeg", headers=FOR_A_DAY)
+
+
+async def still_file(request: Request) -> Response:
+    """A published still of the newest selection, by its rank."""
+    path = await _still_path(request)
+    return Response(await asyncio.to_thread(path.read_bytes), media_type=STILL_TYPES[path.suffix])
+
+
+async def still_preview(request: Request) -> Response:
+    """The same, reduced for a card."""
+    path = await _still_path(request)
+    picture = await asyncio.to_thread(reduced, path, PREVIEW_PIXELS)
+    return Response(picture, media_type="image/jpeg")
+
+
+async def _still_path(request: Request) -> Path:
+    record = await film_of(request)
+    rank = number(request, "rank")
+    stills, _ = await stills_of(context.of(request), record)
+    path = next((Path(one["path"]) for one in stills if one["rank"] == rank), None)
+    if path is None or path.suffix not in STILL_TYPES or not await asyncio.to_thread(path.is_file):
+        raise HTTPException(HTTPStatus.NOT_FOUND, "the still is not there any more")
+    return path

@@ -1,0 +1,124 @@
+"""The export panel: what would be chosen, the export itself with progress and stop, and the stills to take away."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+import zipfile
+from collections.abc import AsyncIterator, Callable
+from http import HTTPStatus
+from pathlib import Path
+from typing import IO
+from urllib.parse import quote
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from daemon.config.load import changed
+from daemon.config.schema import Config
+from daemon.errors import ConfigError
+from daemon.export import file_names
+from daemon.export.manifest import NAME as MANIFEST
+from daemon.model import Status, VideoRecord
+from daemon.web import context
+from daemon.web.body import json_body
+from daemon.web.context import Context, film_of
+from daemon.web.frame_facts import stills_of
+
+FIELDS = ("count", "strategy", "start", "end", "min_gap_seconds", "min_difference")
+MOST_STILLS = 1000
+CHUNK_BYTES = 256 * 1024
+
+
+async def preview(request: Request) -> Response:
+    """What would be chosen with the panel's settings; nothing is written."""
+    here, record = context.of(request), await film_of(request)
+    config, anew = await _asked(request, here)
+    _require_done(record)
+    return JSONResponse(await here.previews.choose(here.store, config, record, anew=anew))
+
+
+async def export(request: Request) -> Response:
+    """Begin the export with the panel's settings; it becomes the current selection when all of it is proven."""
+    here, record = context.of(request), await film_of(request)
+    config, anew = await _asked(request, here)
+    _require_done(record)
+    if not here.exports.start(config, record.id, anew=anew):
+        raise HTTPException(HTTPStatus.CONFLICT, "this film is being exported")
+    return await export_state(request)
+
+
+async def export_state(request: Request) -> Response:
+    """How the export stands."""
+    state = context.of(request).exports.state((await film_of(request)).id)
+    return JSONResponse({"state": "none"} if state is None else state.as_json())
+
+
+async def stop(request: Request) -> Response:
+    """End the export."""
+    await context.of(request).exports.stop((await film_of(request)).id)
+    return await export_state(request)
+
+
+def _require_done(record: VideoRecord) -> None:
+    if record.status is not Status.DONE:
+        raise HTTPException(HTTPStatus.CONFLICT, f"the film is {record.status}: it can be exported once it is done")
+
+
+async def _asked(request: Request, here: Context) -> tuple[Config, bool]:
+    """The configuration with the panel's settings, and whether there are any."""
+    body = await json_body(request)
+    settings = {key: body[key] for key in FIELDS if body.get(key) not in (None, "")}
+    count = settings.get("count")
+    if isinstance(count, int) and count > MOST_STILLS:
+        raise HTTPException(HTTPStatus.BAD_REQUEST, f"at most {MOST_STILLS} stills")
+    try:
+        config = changed(here.config, "select", settings)
+        if body.get("format"):
+            config = changed(config, "output", {"format": body["format"]})
+    except ConfigError as error:
+        raise HTTPException(HTTPStatus.BAD_REQUEST, error.sentence) from error
+    return config, bool(settings)
+
+
+async def stills_zip(request: Request) -> Response:
+    """The stills of the newest selection and their manifest in one file."""
+    here, record = context.of(request), await film_of(request)
+    stills, _ = await stills_of(here, record)
+    paths = [Path(one["path"]) for one in stills]
+    if not paths:
+        raise HTTPException(HTTPStatus.NOT_FOUND, "there are no stills")
+    manifest = paths[0].parent / MANIFEST
+    file = await asyncio.to_thread(_zipped, [*paths, manifest])
+    name = f"{file_names.safe_stem(record.file.path.stem)}-stills.zip"
+    headers = {
+        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}",
+        "Content-Length": str(os.fstat(file.fileno()).st_size),
+    }
+    return StreamingResponse(_chunks(file), media_type="application/zip", headers=headers)
+
+
+def _zipped(paths: list[Path]) -> IO[bytes]:
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by who sends it
+    try:
+        # Pictures do not get smaller.
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as packed:
+            for path in paths:
+                if path.is_file():
+                    packed.write(path, path.name)
+    except BaseException:
+        file.close()
+        raise
+    file.seek(0)
+    return file
+
+
+async def _chunks(file: IO[bytes]) -> AsyncIterator[bytes]:
+    read: Callable[[int], bytes] = file.read
+    try:
+        while part := await asyncio.to_thread(read, CHUNK_BYTES):
+            yield part
+    finally:
+        file.close()

@@ -1,0 +1,38 @@
+"""The films that are being looked at: their columns, kept for a few of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from typing import Any
+
+from daemon.store.store import Store
+from daemon.web.curve import Film, rolling_median
+
+KEPT_FILMS = 4
+
+
+class Films:
+    """Reads a film's columns once, for as long as they stay the same."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._kept: OrderedDict[int, tuple[tuple[Any, ...], Film]] = OrderedDict()
+        self._reading = asyncio.Lock()
+
+    async def film(self, video_id: int) -> Film:
+        """A film's columns and rolling median."""
+        # One at a time: what costs most is the lock of the interpreter, which scoring needs as well.
+        async with self._reading:
+            version = await self._store.review.version(video_id)
+            kept = self._kept.get(video_id)
+            if kept is not None and kept[0] == version:
+                self._kept.move_to_end(video_id)
+                return kept[1]
+            columns = await self._store.review.columns(video_id)
+            film = Film(columns, await asyncio.to_thread(rolling_median, columns.score))
+            self._kept[video_id] = (version, film)
+            self._kept.move_to_end(video_id)
+            while len(self._kept) > KEPT_FILMS:
+                self._kept.popitem(last=False)
+            return film

@@ -1,0 +1,148 @@
+"""The pages for people: the list of films, a film, a frame. They show everything without JavaScript."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response, StreamingResponse
+
+from daemon.media import filters
+from daemon.model import Status, VideoRecord
+from daemon.observe import reports
+from daemon.web import context, decide, shown
+from daemon.web.context import film_of, number
+from daemon.web.frame_facts import frame_facts, stills_of
+
+LISTED = 60
+MAX_SEARCH = 200
+
+
+async def list_page(request: Request) -> Response:
+    """The films, newest first; ``q`` searches their paths, ``before`` goes on with older ones."""
+    films = await _listed(request)
+    return _page(request, "list.html", **films)
+
+
+async def list_rows(request: Request) -> Response:
+    """The same lines alone, for a list that is open."""
+    return _page(request, "list_rows.html", **await _listed(request))
+
+
+async def changes(request: Request) -> Response:
+    """Server-sent events: something has changed."""
+    live = context.of(request).live
+    if live.full:
+        raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "too many pages are open")
+    return StreamingResponse(live.changes(), media_type="text/event-stream")
+
+
+async def _listed(request: Request) -> dict[str, Any]:
+    here = context.of(request)
+    search = request.query_params.get("q", "")[:MAX_SEARCH]
+    before = number(request, "before", 0) or None
+    rows = await here.store.review.films(LISTED + 1, search, before)
+    state = await reports.current(here.store, here.config.database.path)
+    working = {one["id"]: one for one in state["working"]}
+    return {
+        "films": [_line(row, working.get(row["id"])) for row in rows[:LISTED]],
+        "older": rows[LISTED - 1]["id"] if len(rows) > LISTED else None,
+        "counts": {status: count for status, count in state["videos"].items() if count},
+        "running": state["running"],
+        "search": search,
+    }
+
+
+def _line(row: Mapping[str, Any], working: Mapping[str, Any] | None) -> dict[str, Any]:
+    info = json.loads(row["info"] or "{}")
+    return {
+        **row,
+        "name": shown.shown_name(Path(row["path"]).name),
+        "folder": shown.shown_name(str(Path(row["path"]).parent)),
+        "duration": None if info.get("duration_s") is None else shown.clock(info["duration_s"]),
+        "size": f"{info['width']} × {info['height']}" if info.get("width") else None,
+        "error": None if row["error"] is None else shown.shown_name(row["error"]),
+        "progress": _progress(working),
+    }
+
+
+def _progress(working: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if working is None:
+        return None
+    said = working["progress"] or {}
+    frames = max(said.get("frame") or 0, working["frames"] or 0)
+    total = working["frames_total"]
+    return {
+        "frames": frames,
+        "total": total,
+        "percent": None if not total else min(100, 100 * frames // total),
+        "fps": said.get("fps"),
+        "left": None if said.get("eta_s") is None else shown.clock(round(said["eta_s"])).partition(".")[0],
+    }
+
+
+async def film_page(request: Request) -> Response:
+    """A film: its stills with their reasons, filmstrip and curve."""
+    record = await film_of(request)
+    return _page(request, "film.html", **await _film(request, record))
+
+
+async def _film(request: Request, record: VideoRecord) -> dict[str, Any]:
+    here = context.of(request)
+    film = await here.films.film(record.id)
+    stills, selection = await stills_of(here, record)
+    strip = await here.store.strips.size(record.id)
+    words = film.columns.words
+    info = record.info
+    data = {
+        "id": record.id,
+        "frames": film.frames,
+        "words": list(words),
+        "labels": [shown.VERDICTS.get(word, word) for word in words],
+        "metric": record.metric,
+        "lowerBetter": bool(record.lower_better),
+        "shots": [[one.kind.value, one.first, one.last] for one in await here.store.analysis.shots(record.id)],
+        "stills": [{"frame": one["frame"], "rank": one["rank"], "score": one["score"]} for one in stills],
+        "rate": float(info.frame_rate) if info is not None and info.frame_rate else None,
+        "status": record.status.value,
+        "decisions": await decide.state(here, record),
+        "size": None if info is None else filters.picture_size(info),
+    }
+    return {
+        "record": record,
+        "name": shown.shown_name(record.file.path.name),
+        "folder": shown.shown_name(str(record.file.path.parent)),
+        "error": None if record.error is None else shown.shown_name(record.error),
+        "info": info,
+        "film": film,
+        "duration": None if info is None or info.duration_s is None else shown.clock(info.duration_s),
+        "stills": stills,
+        "selection": selection,
+        "strip": strip,
+        "verdicts": await here.store.analysis.verdicts(record.id),
+        "data": data,
+        "done": record.status is Status.DONE,
+        "asked": {**here.config.select.model_dump(mode="json"), **(selection["params"] if selection else {})},
+        "format": here.config.output.format,
+        "still_folder": shown.shown_name(str(Path(stills[0]["path"]).parent)) if stills else None,
+    }
+
+
+async def frame_page(request: Request) -> Response:
+    """One frame: the picture in full, what is known of it, and its neighbours."""
+    record = await film_of(request)
+    frame = number(request, "frame")
+    facts = await frame_facts(context.of(request), record, frame)
+    name = shown.shown_name(record.file.path.name)
+    return _page(request, "frame.html", record=record, name=name, facts=facts)
+
+
+def _page(request: Request, template: str, **values: Any) -> HTMLResponse:
+    here = context.of(request)
+    text = here.templates.get_template(template).render(csrf=here.secrets.csrf, **values)
+    return HTMLResponse(text.encode("utf-8", "backslashreplace"))

@@ -1,0 +1,86 @@
+"""What would be chosen of a film, at once and without exporting anything."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+from daemon.config.schema import Config
+from daemon.export import disk_space
+from daemon.export.image_format import image_format
+from daemon.job import VideoJob
+from daemon.media import filters
+from daemon.model import VideoRecord
+from daemon.pipeline.refine import Refiner
+from daemon.pipeline.select_frames import FrameSelector
+from daemon.pipeline.wishes import wishes_now
+from daemon.store.store import Store
+from daemon.web import shown
+
+KEPT_SELECTORS = 2
+
+
+class Previews:
+    """What would be chosen: films that were asked about last stay read."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[Any, ...], FrameSelector] = OrderedDict()
+        self._lock = asyncio.Lock()
+
+    async def choose(self, store: Store, config: Config, record: VideoRecord, *, anew: bool) -> dict[str, Any]:
+        """Frames and reasons, why there are fewer than asked for, and the bytes that an export needs and has."""
+        # The second metric would have to score: the preview goes without it.
+        refined = bool(config.score.refine.metric)
+        score = config.score.model_copy(update={"refine": config.score.refine.model_copy(update={"metric": ""})})
+        config = config.model_copy(update={"score": score})
+        wishes = await wishes_now(
+            store,
+            record.id,
+            anew=anew,
+            min_gap_seconds=config.select.min_gap_seconds,
+            lower_better=bool(record.lower_better),
+        )
+        async with self._lock:
+            version = await store.review.version(record.id)
+            key = (record.id, config.select.strategy, *version)
+            base = self._kept.get(key)
+            if base is None:
+                job = VideoJob.of(record, config.service.stuck_seconds)
+                base = FrameSelector(config, store, job, Refiner(config, store), wishes)
+            selector = base.asked(config, wishes)
+            selection = await selector.select()
+            self._kept[key] = selector
+            self._kept.move_to_end(key)
+            while len(self._kept) > KEPT_SELECTORS:
+                self._kept.popitem(last=False)
+        picks = [
+            {"frame": one.frame, "time": shown.clock(one.time_s), "score": round(one.score, 4), "rank": one.rank}
+            for one in selection.picks
+        ]
+        return {
+            "picks": picks,
+            "shortfall": selection.shortfall,
+            "refined": refined,
+            **await asyncio.to_thread(_room, config, record, len(picks)),
+        }
+
+
+def _room(config: Config, record: VideoRecord, stills: int) -> dict[str, Any]:
+    if record.info is None:
+        return {}
+    width, height = filters.picture_size(record.info)
+    image = image_format(config.output, record.info)
+    need = disk_space.estimate(
+        stills=stills,
+        select_batch=config.export.select_batch,
+        width=width,
+        height=height,
+        depth=image.depth,
+        jpeg=image.suffix == "jpg",
+    )
+    folder = next((one for one in (config.output.path, *config.output.path.parents) if one.exists()), Path("/"))
+    free = shutil.disk_usage(folder).free
+    return {"need": shown.size(need.final_bytes), "free": shown.size(free), "fits": need.final_bytes < free}

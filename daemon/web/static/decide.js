@@ -1,0 +1,113 @@
+// Accept, reject, pin, ban and notes: what is decided about the frame that is looked at, and what the stills then are.
+import { change, film, make, stripPicture } from "./api.js";
+
+const picks = document.getElementById("picks");
+const status = document.getElementById("said");
+const changed = new Set();
+let frame = null;
+let busy = Promise.resolve();
+export let held = film.decisions;
+export const onDecided = (listener) => changed.add(listener);
+
+const WORDS = { accept: "accepted", reject: "rejected", pin: "pinned", ban: "banned" };
+const buttons = {};
+
+function button(name, work, key) {
+  const made = make("button", { type: "button", textContent: name });
+  if (key) made.setAttribute("aria-keyshortcuts", key);
+  made.addEventListener("click", work);
+  buttons[name] = made;
+  return made;
+}
+
+export const tools = [
+  button("Accept", () => decide("accept"), "a"),
+  button("Reject", () => decide("reject"), "x"),
+  button("Pin", () => decide("pin"), "p"),
+  button("Ban", () => decide("ban"), "b"),
+  button("Undo", () => turn("undo"), "u"),
+  button("Redo", () => turn("redo"), "Shift+u"),
+  button("Note", () => note()),
+];
+
+/** What was decided about a frame, in words. */
+export const wordsOf = (at) => Object.values(WORDS).filter((word) => held[word].includes(at));
+export const noteOf = (at) => held.notes.find((one) => one.frame === at)?.note ?? "";
+
+/** A second press takes it back. */
+export function decide(kind) {
+  const again = held[WORDS[kind]].includes(frame);
+  return send("/decisions", { kind: again ? "reset" : kind, frame }, `frame ${frame} ${again ? "is undecided" : WORDS[kind]}`);
+}
+
+export const turn = (which) => send(`/${which}`, {}, which === "undo" ? "taken back" : "decided again");
+
+function send(path, body, words) {
+  busy = busy.then(async () => {
+    try {
+      held = await change(path, body);
+      show();
+      say(words);
+    } catch (error) { say(error.message, true); }
+  });
+  return busy;
+}
+
+export function say(words, bad = false) {
+  status.textContent = words;
+  status.classList.toggle("error", bad);
+}
+
+function note() {
+  const dialog = document.getElementById("note");
+  const text = dialog.querySelector("textarea");
+  text.value = noteOf(frame);
+  dialog.returnValue = "";
+  dialog.showModal();
+  dialog.addEventListener("close", () => {
+    if (dialog.returnValue === "save") send("/decisions", { kind: "note", frame, note: text.value.trim() }, "noted");
+  }, { once: true });
+}
+
+export function mark(at) { frame = at; press(); }
+
+function press() {
+  for (const [kind, word] of Object.entries(WORDS)) {
+    const name = kind[0].toUpperCase() + kind.slice(1);
+    buttons[name].setAttribute("aria-pressed", String(held[word].includes(frame)));
+  }
+  buttons.Undo.disabled = !held.can_undo;
+  buttons.Redo.disabled = !held.can_redo;
+}
+
+/** The stills as they were published, with their marks, and beside them what would be new. */
+function show() {
+  press();
+  for (const card of picks.querySelectorAll("li.new")) card.remove();
+  const published = [...picks.querySelectorAll("li[data-frame]")];
+  const have = new Set(published.map((card) => Number(card.dataset.frame)));
+  for (const card of published) {
+    const at = Number(card.dataset.frame);
+    const out = !held.draft.includes(at);
+    card.classList.toggle("out", out);
+    let label = card.querySelector(".mark");
+    if (!label) { label = make("p", { className: "mark" }); card.append(label); }
+    const other = held.instead[at];
+    label.textContent = [...wordsOf(at), out && other ? `frame ${other} instead` : "", noteOf(at)].filter(Boolean).join(", ");
+    label.hidden = !label.textContent;
+    if (out && other && !have.has(other)) card.after(fresh(other, `in place of frame ${at}`));
+  }
+  const replacing = new Set(Object.values(held.instead));
+  for (const at of held.draft) if (!have.has(at) && !replacing.has(at)) picks.append(fresh(at, wordsOf(at).join(", ")));
+  for (const listener of changed) listener();
+}
+
+function fresh(at, words) {
+  const card = make("li", { className: "new" });
+  card.dataset.frame = at;
+  const link = make("a", { href: `/films/${film.id}/frames/${at}` }, make("img", { src: stripPicture(at), alt: `Frame ${at}` }));
+  card.append(link, make("p", {}, make("b", { textContent: "new" }), make("span", { textContent: `frame ${at}` })), make("p", { className: "mark", textContent: words }));
+  return card;
+}
+
+export const start = show;

@@ -1,0 +1,118 @@
+// The export panel: a preview that follows the settings, the export with progress and stop, and paths to take away.
+import { change, film, json, make, stripPicture } from "./api.js";
+import { settled } from "./api.js";
+import * as curve from "./curve.js";
+
+const form = document.getElementById("export");
+const said = document.getElementById("export-said");
+const progress = document.getElementById("export-progress");
+const previewed = document.getElementById("previewed");
+const begin = document.getElementById("go-export");
+const halt = document.getElementById("stop-export");
+const initial = values();
+let asked = 0;
+const handlers = { pick: () => {} };
+export const onPreview = (handler) => { handlers.pick = handler; };
+
+function values() {
+  const found = {};
+  for (const [name, text] of new FormData(form)) {
+    const value = text.trim();
+    if (value === "") continue;
+    found[name] = /^-?[0-9.]+$/.test(value) ? Number(value) : value;
+  }
+  return found;
+}
+
+/** What was changed in the panel; with nothing changed, the stills are taken as they are marked. */
+function settings() {
+  const now = values();
+  const same = Object.keys({ ...now, ...initial }).every((name) => name === "format" || now[name] === initial[name]);
+  return same ? { format: now.format } : now;
+}
+
+function say(words, bad = false) {
+  said.textContent = words;
+  said.classList.toggle("error", bad);
+}
+
+async function preview() {
+  asked += 1;
+  const mine = asked;
+  try {
+    const found = await change("/preview", settings());
+    if (mine !== asked) return;
+    curve.preview(found.picks.map((pick) => pick.frame));
+    previewed.hidden = false;
+    previewed.replaceChildren(...found.picks.map((pick) => {
+      const button = make("button", { type: "button" }, make("img", { src: stripPicture(pick.frame), alt: "" }), make("span", { textContent: `${pick.rank}  ${pick.time}  ${pick.score.toFixed(2)}` }));
+      button.setAttribute("aria-label", `Preview ${pick.rank}, frame ${pick.frame}, ${pick.time}`);
+      button.addEventListener("click", () => handlers.pick(pick.frame));
+      return button;
+    }));
+    const room = found.need ? `, at most ${found.need}, ${found.free} free` : "";
+    say([`${found.picks.length} would be chosen${room}`, found.shortfall, found.refined ? "the second metric decides at the export" : ""].filter(Boolean).join("; "), found.fits === false);
+  } catch (error) { if (mine === asked) say(error.message, true); }
+}
+
+const follow = settled(preview, 150);
+
+async function watch() {
+  for (;;) {
+    const state = await json("/export").catch((error) => ({ state: "failed", sentence: error.message }));
+    const running = state.state === "running";
+    progress.hidden = halt.hidden = !running;
+    begin.disabled = running;
+    if (state.state === "none") return;
+    if (!running) {
+      if (state.state === "done") {
+        sessionStorage.setItem(`exported-${film.id}`, String(state.stills));
+        location.reload();
+      } else say(state.sentence, state.state === "failed");
+      return;
+    }
+    say(`exporting and proving, step ${state.steps}`);
+    await new Promise((resolve) => { setTimeout(resolve, 300); });
+  }
+}
+
+form.addEventListener("input", follow);
+document.getElementById("preview").addEventListener("click", preview);
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  begin.disabled = true;
+  try {
+    await change("/export", settings());
+    await watch();
+  } catch (error) {
+    begin.disabled = false;
+    say(error.message, true);
+  }
+});
+halt.addEventListener("click", () => change("/stop").catch((error) => say(error.message, true)));
+document.getElementById("copy-paths")?.addEventListener("click", async () => {
+  const paths = document.getElementById("paths");
+  try {
+    await navigator.clipboard.writeText(paths.value.trim());
+    say("the paths are in the clipboard");
+  } catch {
+    paths.hidden = false;
+    paths.focus();
+    paths.select();
+    say("copy the marked paths");
+  }
+});
+
+curve.onCurve("span", (first, last) => {
+  form.elements.start.value = curve.timeAt(first).toFixed(3);
+  form.elements.end.value = curve.timeAt(last + 1).toFixed(3);
+  follow();
+});
+
+export async function start() {
+  const exported = sessionStorage.getItem(`exported-${film.id}`);
+  sessionStorage.removeItem(`exported-${film.id}`);
+  if (exported !== null) say(`${exported} stills exported and proven`);
+  const state = await json("/export").catch(() => ({ state: "none" }));
+  if (state.state === "running") watch();
+}

@@ -1,0 +1,198 @@
+// A film: the frame that is looked at, its reasons, filmstrip and curve, and the keys.
+import { film, json, make, rankOf, settled, stripPicture } from "./api.js";
+import * as decisions from "./decide.js";
+import * as curve from "./curve.js";
+import * as exporting from "./export.js";
+import * as panes from "./panes.js";
+import * as strip from "./strip.js";
+import { reveal, whole, zoom } from "./view.js";
+
+document.documentElement.classList.add("js");
+const element = (id) => document.getElementById(id);
+const why = element("why");
+const tools = element("tools");
+const hover = element("hover");
+let frame = null;
+let facts = null;
+let compared = [];
+
+const button = (name, work, properties = {}) => {
+  const made = make("button", { type: "button", textContent: name, ...properties });
+  made.addEventListener("click", work);
+  return made;
+};
+const previous = button("Previous frame", () => go(frame - 1));
+const next = button("Next frame", () => go(frame + 1));
+const full = button("100 %", () => full.setAttribute("aria-pressed", String(panes.toggle())));
+const compare = button("Compare", () => comparing(compared.length ? 0 : 2));
+const four = button("Compare four", () => comparing(4), { hidden: true });
+const alternatives = button("Alternatives", () => { others.hidden = !others.hidden; alternatives.setAttribute("aria-expanded", String(!others.hidden)); });
+const others = make("div", { className: "others", hidden: true });
+others.setAttribute("role", "group");
+others.setAttribute("aria-label", "Other good frames of this moment");
+compare.setAttribute("aria-pressed", "false");
+full.setAttribute("aria-pressed", "false");
+alternatives.setAttribute("aria-expanded", "false");
+tools.append(...decisions.tools, make("span", { className: "gap" }), previous, next, full, compare, four, alternatives, others);
+
+function go(wanted) {
+  if (!film.frames) return;
+  frame = Math.min(Math.max(wanted, 0), film.frames - 1);
+  history.replaceState(null, "", `#${frame}`);
+  previous.disabled = frame === 0;
+  next.disabled = frame === film.frames - 1;
+  const canvas = element("curve");
+  canvas.setAttribute("aria-valuenow", frame);
+  reveal(frame);
+  curve.mark(frame);
+  strip.mark(frame);
+  decisions.mark(frame);
+  for (const card of document.querySelectorAll("#picks li")) card.classList.toggle("current", Number(card.dataset.frame) === frame);
+  picture();
+  explain();
+}
+
+const picture = () => panes.showFrames(compared.length ? [compared[0], frame, ...compared.slice(2)] : [frame], curve.timeAt, histogram);
+
+/** The best still stays at the left, the others walk by beside it. */
+function comparing(count) {
+  const best = film.stills.find((still) => still.frame !== frame)?.frame ?? frame;
+  if (!count) compared = [];
+  else if (count === 2) compared = [best, frame];
+  else compared = [best, frame, ...[...(facts?.alternatives ?? []).map((one) => one.frame), ...film.stills.map((one) => one.frame), frame, frame].filter((one) => one !== best).slice(0, 2)];
+  compare.setAttribute("aria-pressed", String(compared.length > 0));
+  four.hidden = compared.length === 0;
+  picture();
+}
+
+const place = (percent) => (percent === null ? null : percent >= 100 ? "the best" : `better than ${percent} %`);
+
+const explain = settled(async () => {
+  const asked = frame;
+  let found;
+  try { found = await json(`/frames/${asked}.json`); } catch (error) {
+    why.replaceChildren(make("p", { className: "error", textContent: error.message }));
+    return;
+  }
+  if (asked !== frame) return;
+  facts = found;
+  element("curve").setAttribute("aria-valuetext", `frame ${frame}, ${facts.time}, score ${facts.score ?? "none"}`);
+  const rows = [
+    ["Time", facts.time],
+    [facts.metric ?? "Score", facts.score ?? "none"],
+    ["Of the film", place(facts.percentile_film)],
+    [`Of shot ${facts.shot}`, facts.shot === null ? null : place(facts.percentile_shot)],
+    ["Verdict", facts.verdict_text],
+    ["Captured", facts.captured],
+    ["Decided", decisions.wordsOf(frame).join(", ") || null],
+    ["Note", decisions.noteOf(frame) || facts.note],
+  ].filter(([, value]) => value !== null && value !== undefined);
+  const list = make("dl");
+  for (const [name, value] of rows) list.append(make("dt", { textContent: name }), make("dd", { textContent: value }));
+  const light = make("canvas", { id: "light", width: 256, height: 56 });
+  light.setAttribute("role", "img");
+  light.setAttribute("aria-label", "Histogram");
+  why.replaceChildren(make("h2", { textContent: `Frame ${facts.frame}` }), make("p", { textContent: facts.why }), list, light);
+  histogram();
+  others.replaceChildren(...facts.alternatives.map((one) => {
+    const taken = button("", () => go(one.frame));
+    taken.append(make("img", { src: stripPicture(one.frame), alt: "" }), make("span", { textContent: `${one.time}  ${one.score.toFixed(2)}` }));
+    taken.setAttribute("aria-label", `Frame ${one.frame}, ${one.time}, score ${one.score.toFixed(2)}`);
+    return taken;
+  }));
+  alternatives.disabled = facts.alternatives.length === 0;
+}, 60);
+
+/** How the picture's light is spread, from dark to bright. */
+function histogram() {
+  const canvas = element("light");
+  const image = panes.mainImage();
+  if (!canvas || !image?.naturalWidth) return;
+  const small = make("canvas", { width: 256, height: Math.max(1, Math.round((256 * image.naturalHeight) / image.naturalWidth)) });
+  const copy = small.getContext("2d", { willReadFrequently: true });
+  copy.drawImage(image, 0, 0, small.width, small.height);
+  const { data } = copy.getImageData(0, 0, small.width, small.height);
+  const bins = new Float64Array(64);
+  for (let at = 0; at < data.length; at += 4) bins[(data[at] * 0.299 + data[at + 1] * 0.587 + data[at + 2] * 0.114) >> 2] += 1;
+  const most = Math.max(...bins.slice(1, 63), 1);
+  const pen = canvas.getContext("2d");
+  pen.clearRect(0, 0, 256, 56);
+  pen.fillStyle = getComputedStyle(document.documentElement).getPropertyValue("--quiet");
+  bins.forEach((count, at) => { const tall = Math.min(count / most, 1) * 54; pen.fillRect(at * 4, 56 - tall, 3, tall); });
+}
+
+function pointed(at, event) {
+  curve.point(at);
+  hover.hidden = at === null;
+  if (at === null) return;
+  const [image, text] = hover.children;
+  if (hover.dataset.frame !== String(at)) { hover.dataset.frame = at; preview(at, image); }
+  text.textContent = `frame ${at}  ${(Math.round(curve.timeAt(at) * 100) / 100).toFixed(2)} s${rankOf(at) ? `  still ${rankOf(at)}` : ""}`;
+  const box = event.currentTarget.getBoundingClientRect();
+  const left = Math.min(Math.max(event.clientX - 120, 4), innerWidth - 248);
+  hover.style.transform = `translate(${left}px, ${Math.max(box.top - hover.offsetHeight - 8, 4)}px)`;
+}
+const preview = settled((at, image) => { image.src = stripPicture(at); }, 15);
+
+const keys = {
+  a: () => decisions.decide("accept"),
+  x: () => decisions.decide("reject"),
+  p: () => decisions.decide("pin"),
+  b: () => decisions.decide("ban"),
+  u: () => decisions.turn("undo"),
+  U: () => decisions.turn("redo"),
+  ArrowLeft: () => go(frame - 1),
+  ArrowRight: () => go(frame + 1),
+  z: () => full.click(),
+  c: () => compare.click(),
+  "+": () => zoom(0.6),
+  "-": () => zoom(1 / 0.6),
+  0: whole,
+  "?": () => element("help").showModal(),
+};
+
+function pickToPick(direction) {
+  const frames = film.stills.map((still) => still.frame).sort((one, other) => one - other);
+  const found = direction < 0 ? frames.filter((one) => one < frame).pop() : frames.find((one) => one > frame);
+  if (found !== undefined) go(found);
+}
+
+addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  if (event.target.matches("input, select, textarea")) return;
+  if (event.shiftKey && (event.key === "ArrowLeft" || event.key === "ArrowRight")) {
+    pickToPick(event.key === "ArrowLeft" ? -1 : 1);
+    event.preventDefault();
+    return;
+  }
+  const work = keys[event.key];
+  if (work) { work(); event.preventDefault(); }
+});
+
+element("help-button").addEventListener("click", keys["?"]);
+element("zoom-in").addEventListener("click", keys["+"]);
+element("zoom-out").addEventListener("click", keys["-"]);
+element("zoom-all").addEventListener("click", whole);
+element("picks").addEventListener("click", (event) => {
+  const card = event.target.closest("a")?.closest("li[data-frame]");
+  if (!card || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  go(Number(card.dataset.frame));
+  element("panes").scrollIntoView({ block: "nearest" });
+});
+for (const entry of document.querySelectorAll("#legend li")) {
+  const colour = curve.COLOURS[entry.dataset.verdict];
+  if (colour) entry.firstElementChild.style.background = colour;
+}
+curve.onCurve("pick", go);
+curve.onCurve("hover", pointed);
+strip.onStrip("pick", go);
+strip.onStrip("hover", pointed);
+decisions.onDecided(() => { if (frame !== null) explain(); });
+decisions.start();
+strip.start();
+exporting.onPreview(go);
+await curve.start();
+exporting.start();
+const asked = Number.parseInt(location.hash.slice(1), 10);
+go(Number.isInteger(asked) ? asked : film.stills[0]?.frame ?? 0);

@@ -1,0 +1,108 @@
+"""The review pages of a finished film: what they show, and what odd names and numbers do."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from daemon.config.schema import Config
+from daemon.store.store import Store
+from tests.films import read_code
+from tests.integration.web.client import Client
+from tests.integration.web.conftest import finished_film
+
+ODD_NAMES = [
+    "<script>alert(1)<script>.mp4", "\"><img src=x onerror=alert(1)>.mp4", "two\nlines.mp4", "\u202egnp.mp4", "it's 'quoted' & more.mp4",
+    "{{ 7 * 7 }}.mp4", "\u2028.mp4", "</script><script>.mp4".replace("/", "\u2044"),
+]  # fmt: skip
+
+
+async def test_the_list_links_to_each_film_by_its_name(client: Client, film: int) -> None:
+    answer = await client.get("/")
+    assert answer.status == 200
+    assert f'<a href="/films/{film}"><bdi>film.mp4</bdi></a>' in answer.text
+    assert "3 stills" in answer.text
+    assert (await client.get("/?q=FILM.MP4")).text.count("data-film=") == 1
+    assert (await client.get("/?q=other")).text.count("data-film=") == 0
+
+
+async def test_a_film_shows_its_stills_and_reasons_without_a_script(client: Client, film: int, store: Store) -> None:
+    answer = await client.get(f"/films/{film}")
+    stills = await store.queries.stills((await store.queries.selections(film))[-1]["id"])
+    assert len(stills) == 3
+    for still in stills:
+        assert f'href="/films/{film}/frames/{still["frame"]}"' in answer.text
+        preview = await client.get(f"/films/{film}/previews/{still['rank']}.jpg")
+        assert read_code(np.asarray(Image.open(io.BytesIO(preview.body)))) == still["frame"]
+        assert (await client.get(f"/films/{film}/stills/{still['rank']}")).body == Path(still["path"]).read_bytes()
+    assert 'aria-label="Filmstrip"' in answer.text
+    assert 'aria-label="Score curve"' in answer.text
+
+
+async def test_a_frame_in_full_is_that_very_frame(client: Client, film: int) -> None:
+    for frame in (0, 17, 59):
+        answer = await client.get(f"/films/{film}/frames/{frame}.jpg")
+        assert answer.headers["content-type"] == "image/jpeg"
+        picture = Image.open(io.BytesIO(answer.body))
+        assert (picture.size, read_code(np.asarray(picture))) == ((192, 108), frame)
+    assert (await client.get(f"/films/{film}/frames/60.jpg")).status == 404
+
+
+async def test_what_is_known_of_a_frame(client: Client, film: int, store: Store) -> None:
+    facts = (await client.get(f"/films/{film}/frames/20.json")).json
+    row = (await store.frames.rows(film, [20]))[20]
+    assert facts["score"] == pytest.approx(row.score, abs=1e-4)
+    assert facts["time"] == "0:00.800"
+    assert 0 < facts["percentile_film"] <= 100
+    scores = [one["score"] for one in facts["alternatives"]]
+    assert scores == sorted(scores)
+    assert all(one["frame"] != 20 for one in facts["alternatives"])
+    assert (await client.get(f"/films/{film}/frames/20")).status == 200
+
+
+async def test_the_strip_has_a_picture_for_every_frame(client: Client, film: int) -> None:
+    answer = await client.get(f"/films/{film}/strip/31.jpg")
+    picture = Image.open(io.BytesIO(answer.body))
+    assert (picture.size, read_code(np.asarray(picture))) == ((160, 90), 31)
+
+
+async def test_with_the_source_gone_all_but_frames_in_full_is_there(client: Client, film: int, tmp_path: Path) -> None:
+    (tmp_path / "film.mp4").unlink()
+    for path in ("", "/curve", "/strip/3.jpg", "/previews/1.jpg", "/frames/3.json", "/frames/3"):
+        assert (await client.get(f"/films/{film}{path}")).status == 200
+    answer = await client.get(f"/films/{film}/frames/3.jpg")
+    assert (answer.status, answer.json["error"]) == (404, "the file is not there any more: drop it again")
+
+
+@pytest.mark.parametrize(
+    "query", ["columns=999999999999999", "first=-5&last=-9", "first=99999999999999999999", "columns=0"]
+)
+async def test_huge_and_senseless_parts_of_the_curve_are_harmless(client: Client, film: int, query: str) -> None:
+    answer = await client.get(f"/films/{film}/curve?{query}")
+    assert answer.status == 200
+    assert 1 <= len(answer.json["starts"]) <= 60
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+async def test_a_name_is_never_more_than_text(
+    config: Config, store: Store, client: Client, tmp_path: Path, name: str
+) -> None:
+    film = await finished_film(config, store, tmp_path / name, frames=12)
+    for path in ("/", f"/films/{film}", f"/films/{film}/frames/3", "/list"):
+        answer = await client.get(path)
+        assert answer.status == 200
+        page = answer.text.replace('<script type="module" src="/static/', "").replace(
+            '<script type="application/json"', ""
+        )
+        assert "<script" not in page
+        assert "<img src=x" not in page
+        assert "\u202e" not in page
+        assert "\u2028" not in page
+        assert "49.mp4" not in page
+    embedded = (await client.get(f"/films/{film}")).text.partition('id="film">')[2].partition("</script>")[0]
+    assert json.loads(embedded)["frames"] == 12
