@@ -17,8 +17,6 @@ import argparse
 import asyncio
 import importlib.util
 import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -107,16 +105,6 @@ def scene_middles(film: Path, frames: int, asked: int) -> list[int]:
     return [(first + after) // 2 for first, after in spans[:asked]]
 
 
-def wallpapers(film: Path, frames: int, asked: int) -> list[int]:
-    """What wallpaper-frame-picker takes, by the frame numbers in the names of its files."""
-    with tempfile.TemporaryDirectory(prefix="stillwatch-wallpapers-") as folder:
-        command = [sys.executable, "-m", "wallpaper_frame_picker", str(film), "--output", folder, "--top", str(asked)]
-        subprocess.run(command, check=True, capture_output=True)
-        names = sorted(Path(folder).rglob("*.*"))
-        numbers = ["".join(c if c.isdigit() else " " for c in name.stem).split() for name in names]
-    return [min(int(found[-1]), frames - 1) for found in numbers if found][:asked]
-
-
 def systems(cache: Path) -> dict[str, System]:
     """Every system that is here, by name."""
 
@@ -132,8 +120,6 @@ def systems(cache: Path) -> dict[str, System]:
     found["ffmpeg thumbnail"] = thumbnails
     if importlib.util.find_spec("scenedetect"):
         found["PySceneDetect"] = scene_middles
-    if importlib.util.find_spec("wallpaper_frame_picker"):
-        found["wallpaper-frame-picker"] = wallpapers
     return found
 
 

@@ -69,6 +69,8 @@ EDGE_SECONDS = 0.2
 """Frames farther apart are no blend of what is on either side of a cut."""
 SNOW_SHARP = 1.0
 """The mean squared step between neighbours over the variance; 2 where they are independent."""
+LIKE_FOCUS = 0.4
+"""Frames with this share of another's sharpness are in like focus."""
 IN_PART = 1.15
 """What is lost in the sharpest part of a picture may be so much less than what is lost in all of it."""
 TOLD, LEAST_TOLD = 40, 8
@@ -188,11 +190,19 @@ class Peers:
         self._like[:, empty[self._columns]] = True
         self._like[:, len(inside) :] &= ~empty[:, None] & ~empty[self._columns[len(inside) :]]
 
-    def typical(self, values: NDArray[np.floating], among: Mask, share: float) -> NDArray[np.float64]:
-        """Per frame, the value that ``share`` of its peers ``among`` do not exceed; NaN without any."""
+    def typical(
+        self, values: NDArray[np.floating], among: Mask, share: float, at_least: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64]:
+        """Per frame, the value that ``share`` of its peers ``among`` do not exceed; NaN without any.
+
+        With ``at_least``, only peers count that have ``LIKE_FOCUS`` of what the frame has of it.
+        """
         own = values[self._columns]
         order = np.argsort(own, kind="stable")
-        table = np.cumsum(self._like[:, order] & among[self._columns[order]], axis=1, dtype=np.int32)
+        like = self._like[:, order] & among[self._columns[order]]
+        if at_least is not None:
+            like &= at_least[self._columns[order]] >= LIKE_FOCUS * at_least[:, None]
+        table = np.cumsum(like, axis=1, dtype=np.int32)
         total = table[:, -1]
         wanted = np.floor((total - 1) * share)
         found = own[order][np.argmax(table > wanted[:, None], axis=1)].astype(np.float64)
@@ -367,10 +377,13 @@ def combed(records: Records, like: Peers, among: Mask, config: GatesConfig) -> M
 
 
 def blocks(records: Records, like: Peers, among: Mask, config: GatesConfig) -> Mask:
-    """The coder's grid shows more than in the frames of the shot where it shows least; a drawing has none."""
-    return ~(drawing(records) & (records["plain"] >= config.title_plain)) & (
-        records["blocks"] > config.blocks * like.typical(records["blocks"], among, 0.2)
-    )
+    """The coder's grid shows more than in the frames of the shot where it shows least; a drawing has none.
+
+    Frames that are softer are no measure: blur hides the grid that the sharp ones have.
+    """
+    drawn = drawing(records) & (records["plain"] >= config.title_plain)
+    focus = (records["sharp_x"] + records["sharp_y"]).astype(np.float64)
+    return ~drawn & (records["blocks"] > config.blocks * like.typical(records["blocks"], among, 0.2, focus))
 
 
 def blur(records: Records, sharp: NDArray[np.float64], like: Peers, among: Mask, least: float) -> Mask:

@@ -114,6 +114,11 @@ def test_a_drawing_with_plain_grounds_is_no_title() -> None:
     assert set(judge(records((90, {}), (20, drawn)), shots, config={"edge_frames": 0})) == {"good"}
 
 
+def test_the_grid_of_sharp_frames_is_no_fault_beside_blurred_ones_that_hide_it() -> None:
+    blurred = {"sharp_x": 0.004, "sharp_y": 0.004, "edges": 40, "blocks": 1.0}
+    assert judge(records((40, {"blocks": 1.4}), (40, blurred))) == ["good"] * 40 + ["blur"] * 40
+
+
 def test_thin_lines_on_black_are_a_picture() -> None:
     figures = {"mean": 1, "contrast": 9, "low": 0, "floor": 0, "high": 3, "peak": 200, "dark": 0.99, "plain": 0.99,
                "still": 0.99, "sharp_x": 0.3, "sharp_y": 0.3}  # fmt: skip
