@@ -23,6 +23,7 @@ from daemon.observe.listen_address import is_socket_path
 from daemon.pipeline.frame_picture import frame_pictures
 from daemon.store.store import Store
 from daemon.web import data, decide, export_panel, pages, shown, static_files, take_away
+from daemon.web.budget import Budget, Budgeted
 from daemon.web.context import Context
 from daemon.web.exports import Exports
 from daemon.web.films import Films
@@ -72,19 +73,20 @@ def application(config: Config, store: Store, secrets: Secrets, exports: Exports
 
     handlers = {HTTPException: _refused, StillwatchError: _failed, Exception: _crashed}
     app = Starlette(routes=ROUTES, exception_handlers=handlers)  # type: ignore[arg-type]
+    live = Live(store, config.database.path)
     app.state.static = static_files.load()
     app.state.context = Context(
         config=config,
         store=store,
         films=Films(store),
         pictures=FullPictures(decode),
-        live=Live(store, config.database.path),
+        live=live,
         templates=environment(),
         secrets=secrets,
         exports=exports or Exports(store),
         previews=Previews(),
     )
-    return Guard(app, secrets)
+    return Guard(Budgeted(app, Budget(live.scoring)), secrets)
 
 
 @asynccontextmanager
