@@ -380,6 +380,32 @@ def _turn(path: Path | None, video: str, *, undo: bool) -> None:
 
 
 @app.command()
+def sheet(
+    video: VideoArgument,
+    out: Annotated[Path | None, typer.Option(help="file to write, .png or .jpg")] = None,
+    columns: Annotated[int, typer.Option(help="pictures side by side", min=1, max=40)] = 6,
+    rows: Annotated[int, typer.Option(help="rows of pictures at most", min=1, max=200)] = 8,
+    config: ConfigOption = None,
+) -> None:
+    """Draw a film's contact sheet: frames evenly through it with times and scores, its stills among them."""
+    from daemon.cli.sheet import write_sheet
+
+    print(_with_store(_load(config), lambda store: write_sheet(store, video, out, columns, rows)))
+
+
+@app.command()
+def report(
+    video: VideoArgument,
+    out: Annotated[Path | None, typer.Option(help="file to write")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Write a film's report: stills, reasons, strip and curve in one HTML file, for sending."""
+    from daemon.cli.report import write_report
+
+    print(_with_store(_load(config), lambda store: write_report(store, video, out)))
+
+
+@app.command()
 def review(
     video: Annotated[str | None, typer.Argument(help="id, path, file name or start of the fingerprint")] = None,
     port: Annotated[int, typer.Option(help="port on this machine; 0: any that is free", min=0, max=65535)] = 0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection
 from copy import copy
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from daemon.pipeline.refine import Refiner, lower_better
 from daemon.pipeline.wishes import Wishes, holds
 from daemon.selection.best import Choice, choose
 from daemon.selection.even import choose_evenly
-from daemon.selection.moments import moments, samples, shortlist
+from daemon.selection.moments import Moments, moments, samples, shortlist
 from daemon.selection.quality import Film
 from daemon.selection.representative import AUTO_MOST, Terms, represent
 from daemon.selection.scenes import scenes
@@ -40,6 +40,19 @@ def selection_params(config: Config, scorer: str | None, wishes: Wishes = Wishes
     return {**config.select.model_dump(mode="json"), **judged, **refined, "scorer": scorer, **wishes.params()}
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """The moments of a film, what their frames look like, the scene of each shot, and how much neighbours differ."""
+
+    moments: Moments
+    sketches: NDArray[np.float32]
+    details: NDArray[np.float32] | None
+    lettering: NDArray[np.float64] | None
+    scene: dict[int, int]
+    noise: tuple[float, float]
+    kept: dict[str, Any] = field(default_factory=dict)
+
+
 class FrameSelector:
     """Chooses from one scored film, as often as asked; what does not change is read once.
 
@@ -56,6 +69,7 @@ class FrameSelector:
         self._refiner = refiner
         self._wishes = wishes
         self._film: Film | None = None
+        self._kept: tuple[Any, _Seen] | None = None
         self._judged = False
         self._facts: dict[str, Any] = {}
 
@@ -195,11 +209,8 @@ class FrameSelector:
     async def _represent(self, film: Film, config: SelectConfig) -> Choice:
         if not film.usable.any():
             return Choice((), self._nothing(len(film.frame)))
-        found = await asyncio.to_thread(moments, film)
-        places = await asyncio.to_thread(samples, film, found.shot)
-        best, details, lettering = await self._looks(film.frame[found.position])
-        views, _, _ = await self._looks(film.frame[places], features.view)
-        noise, detail_noise = await self._noise()
+        seen = await self._seen(film, config)
+        noise, detail_noise = seen.noise
         terms = Terms(
             config.limit,
             config.min_gap_seconds,
@@ -210,14 +221,28 @@ class FrameSelector:
             config.strategy == "poster",
         )
 
-        def work() -> Choice:
-            scene = scenes(film.shot[places], views, alike=config.scene_alike, share=config.scene_share)
-            return represent(film, found, best, scene, terms, details, lettering)
-
-        choice = await asyncio.to_thread(work)
+        choice = await asyncio.to_thread(
+            represent, film, seen.moments, seen.sketches, seen.scene, terms, seen.details, seen.lettering, seen.kept
+        )
         if choice.difference is not None and choice.difference < config.min_difference:
             self._facts["min_difference"] = round(choice.difference, 2)
         return choice
+
+    async def _seen(self, film: Film, config: SelectConfig) -> _Seen:
+        """What is seen in the film; kept, as who asks again mostly asks of the same frames."""
+        key = (film.frame.tobytes(), film.score.tobytes(), config.scene_alike, config.scene_share)
+        if self._kept is not None and self._kept[0] == key:
+            return self._kept[1]
+        found = await asyncio.to_thread(moments, film)
+        places = await asyncio.to_thread(samples, film, found.shot)
+        best, details, lettering = await self._looks(film.frame[found.position])
+        views, _, _ = await self._looks(film.frame[places], features.view)
+        scene = await asyncio.to_thread(
+            scenes, film.shot[places], views, alike=config.scene_alike, share=config.scene_share
+        )
+        seen = _Seen(found, best, details, lettering, scene, await self._noise())
+        self._kept = (key, seen)
+        return seen
 
     async def _noise(self) -> tuple[float, float]:
         """How much the sketches and the details of a shot's neighbouring frames differ: the medians of some hundred."""

@@ -21,6 +21,7 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,14 +91,16 @@ def represent(
     terms: Terms,
     details: NDArray[np.float32] | None = None,
     lettering: NDArray[np.float64] | None = None,
+    kept: dict[str, Any] | None = None,
 ) -> Choice:
     """Choose among the best frames of the moments.
 
     ``sketches`` are ``features.sketch`` of these frames, ``details`` their ``features.detail`` (None: not known),
     ``lettering`` in how many cells they have some (None: not known), ``scene`` the scene of each shot. Returns frames
-    in the order of choice, so that a smaller count is the beginning of a larger one.
+    in the order of choice, so that a smaller count is the beginning of a larger one. ``kept`` is filled with what other
+    ``terms`` need again; it is given back with the same film.
     """
-    greedy = _Greedy(film, moments, sketches, scene, terms, details, lettering)
+    greedy = _Greedy(film, moments, sketches, scene, terms, details, lettering, kept)
     chosen = greedy.run()
     reasons = greedy.reasons(chosen)
     frames = tuple(int(film.frame[moments.position[at]]) for at in chosen)
@@ -162,7 +165,9 @@ class _Greedy:
         terms: Terms,
         details: NDArray[np.float32] | None,
         lettering: NDArray[np.float64] | None,
+        kept: dict[str, Any] | None = None,
     ) -> None:
+        self._kept: dict[str, Any] = {} if kept is None else kept
         self._moments = moments
         self._terms = terms
         self._time_s = film.time_s[moments.position]
@@ -180,7 +185,7 @@ class _Greedy:
         noise = np.inf if terms.noise is None else ABOVE_NOISE * amplified * terms.noise
         self._least_difference = max(LEAST_DIFFERENCE, noise)
         # Most moments are never looked at again: a long film must not need a table of all pairs.
-        self._likeness = lru_cache(ROWS)(self._likenesses_of)
+        self._likeness = self._kept.setdefault("likeness", lru_cache(ROWS)(self._likenesses_of))
         names = np.array([scene.get(int(shot), int(shot)) for shot in moments.shot], np.int64)
         self._scenes, self._scene = np.unique(names, return_inverse=True)
         self._scene_seconds = np.bincount(self._scene, weights=moments.seconds, minlength=len(self._scenes))
@@ -253,12 +258,16 @@ class _Greedy:
         return chosen
 
     def _first_gains(self) -> NDArray[np.float64]:
+        if "gains" in self._kept:
+            known: NDArray[np.float64] = self._kept["gains"].copy()
+            return known
         weight = self._weight.astype(np.float32)
         gains = np.zeros(len(weight))
         for start in range(0, len(gains), ROWS):
             rows = slice(start, start + ROWS)
             gains[rows] = likenesses(self._sketches[rows], self._sketches, self._place[rows], self._place) @ weight
         gains += self._bonus(np.arange(len(gains))) + self._value
+        self._kept["gains"] = gains.copy()
         return gains
 
     def _likenesses_of(self, at: int) -> NDArray[np.float32]:

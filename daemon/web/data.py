@@ -12,18 +12,16 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from daemon.analysis import features
-from daemon.export.jpeg import enlarged, reduced
-from daemon.media import filters
-from daemon.model import VideoRecord
+from daemon.export.jpeg import reduced
 from daemon.web import context, shown
 from daemon.web.context import film_of, number
 from daemon.web.curve import curve
-from daemon.web.frame_facts import frame_facts, stills_of
+from daemon.web.frame_facts import frame_facts
 from daemon.web.pictures import PictureError
+from daemon.web.sheet import small_picture
+from daemon.web.stills import stills_of
 
 FOR_A_DAY = {"Cache-Control": "private, max-age=86400"}
-STRIP_PIXELS = 160
 PREVIEW_PIXELS = 640
 STILL_TYPES = {".png": "image/png", ".jpg": "image/jpeg"}
 
@@ -67,24 +65,10 @@ async def strip_picture(request: Request) -> Response:
     here = context.of(request)
     record = await film_of(request)
     frame = number(request, "frame")
-    found = await here.store.strips.nearest(record.id, frame)
-    if found is not None:
-        return Response(found[1], media_type="image/jpeg", headers=FOR_A_DAY)
-    (blob,) = await here.store.frames.features_of(record.id, [frame])
-    records = features.unpack([blob])
-    if records["version"][0] == 0:
+    picture = await small_picture(here.store, record, frame)
+    if picture is None:
         raise HTTPException(HTTPStatus.NOT_FOUND, "there is no small picture of this frame")
-    width, height = _strip_size(record)
-    picture = await asyncio.to_thread(enlarged, records["thumbnail"][0], width, height)
-    return Response(picture, media_type="image/jpeg")
-
-
-def _strip_size(record: VideoRecord) -> tuple[int, int]:
-    if record.info is None:
-        return STRIP_PIXELS, STRIP_PIXELS * 9 // 16
-    width, height = filters.picture_size(record.info)
-    scale = STRIP_PIXELS / max(width, height)
-    return max(1, round(width * scale)), max(1, round(height * scale))
+    return Response(picture, media_type="image/jpeg", headers=FOR_A_DAY)
 
 
 async def full_picture(request: Request) -> Response:
@@ -118,7 +102,7 @@ async def still_preview(request: Request) -> Response:
 async def _still_path(request: Request) -> Path:
     record = await film_of(request)
     rank = number(request, "rank")
-    stills, _ = await stills_of(context.of(request), record)
+    stills, _ = await stills_of(context.of(request).store, record)
     path = next((Path(one["path"]) for one in stills if one["rank"] == rank), None)
     if path is None or path.suffix not in STILL_TYPES or not await asyncio.to_thread(path.is_file):
         raise HTTPException(HTTPStatus.NOT_FOUND, "the still is not there any more")

@@ -25,7 +25,7 @@ from daemon.model import Status, VideoRecord
 from daemon.web import context
 from daemon.web.body import json_body
 from daemon.web.context import Context, film_of
-from daemon.web.frame_facts import stills_of
+from daemon.web.stills import stills_of
 
 FIELDS = ("count", "strategy", "start", "end", "min_gap_seconds", "min_difference")
 MOST_STILLS = 1000
@@ -86,7 +86,7 @@ async def _asked(request: Request, here: Context) -> tuple[Config, bool]:
 async def stills_zip(request: Request) -> Response:
     """The stills of the newest selection and their manifest in one file."""
     here, record = context.of(request), await film_of(request)
-    stills, _ = await stills_of(here, record)
+    stills, _ = await stills_of(here.store, record)
     paths = [Path(one["path"]) for one in stills]
     if not paths:
         raise HTTPException(HTTPStatus.NOT_FOUND, "there are no stills")

@@ -30,10 +30,10 @@ class Export:
 
 
 class Exports:
-    """Runs one export at a time, with a store of its own for as long as it takes."""
+    """Runs one export at a time."""
 
-    def __init__(self, config: Config) -> None:
-        self._config = config
+    def __init__(self, store: Store) -> None:
+        self._store = store
         self._exports: dict[int, Export] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._slot = asyncio.Semaphore(1)
@@ -70,13 +70,9 @@ class Exports:
 
         try:
             async with self._slot:
-                store = await Store.open(self._config.database, create=False)
-                try:
-                    await reselect(config, store, str(video_id), anew=anew, on_progress=got_on)
-                    selections = await store.queries.selections(video_id)
-                    self._exports[video_id] = Export("done", stills=selections[-1]["chosen"])
-                finally:
-                    await store.close()
+                await reselect(config, self._store, str(video_id), anew=anew, on_progress=got_on)
+                selections = await self._store.queries.selections(video_id)
+                self._exports[video_id] = Export("done", stills=selections[-1]["chosen"])
         except asyncio.CancelledError:
             self._exports[video_id] = Export("stopped", sentence="stopped: nothing was changed")
         except StillwatchError as error:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,27 +14,9 @@ from daemon.selection.alternatives import alternatives
 from daemon.web import shown
 from daemon.web.context import Context
 from daemon.web.curve import Film, percentile
+from daemon.web.stills import stills_of
 
 MOST_ALTERNATIVES = 8
-
-
-async def stills_of(here: Context, record: VideoRecord) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
-    """The stills of a film's newest selection by rank, with their reasons as sentences; and that selection."""
-    selections = await here.store.queries.selections(record.id)
-    if not selections:
-        return [], None
-    newest = selections[-1]
-    stills = [
-        {
-            **still,
-            "time": shown.clock(still["time_s"]),
-            "file": shown.shown_name(Path(still["path"]).name),
-            "size": shown.size(still["bytes"]),
-            "why": shown.why_chosen(json.loads(still["reason"]) if still["reason"] else None),
-        }
-        for still in await here.store.queries.stills(newest["id"])
-    ]
-    return stills, {**newest, "params": json.loads(newest["params"])}
 
 
 async def frame_facts(here: Context, record: VideoRecord, frame: int) -> dict[str, Any]:
@@ -46,7 +26,7 @@ async def frame_facts(here: Context, record: VideoRecord, frame: int) -> dict[st
     table = film.columns
     row = (await here.store.frames.rows(record.id, [frame]))[frame]
     word = table.words[table.verdict[at]]
-    stills, _ = await stills_of(here, record)
+    stills, _ = await stills_of(here.store, record)
     still = next((one for one in stills if one["frame"] == frame), None)
     shots = await here.store.analysis.shots(record.id)
     shot = next((number for number, one in enumerate(shots) if one.first <= frame <= one.last), None)
@@ -74,7 +54,7 @@ async def frame_facts(here: Context, record: VideoRecord, frame: int) -> dict[st
         "transition": shot is not None and shots[shot].kind is not ShotKind.SHOT,
         "rank": None if still is None else still["rank"],
         "why": _why(still, word, row.note),
-        "alternatives": _others(film, at, inside, lower_better),
+        "alternatives": _others(film, at, inside, [one["frame"] for one in stills], lower_better),
     }
 
 
@@ -95,10 +75,10 @@ def _why(still: dict[str, Any] | None, word: str, note: str | None) -> str:
     return f"Not chosen: {shown.VERDICTS.get(word, word)}"
 
 
-def _others(film: Film, at: int, inside: slice, lower_better: bool) -> list[dict[str, Any]]:
-    """Other good frames of the same moment, the best first."""
+def _others(film: Film, at: int, inside: slice, chosen: list[int], lower_better: bool) -> list[dict[str, Any]]:
+    """Other good frames of the same moment that are not chosen, the best first."""
     table = film.columns
-    usable = _good(film)
+    usable = _good(film) & ~np.isin(table.frame, chosen)
     usable[: inside.start] = usable[inside.stop :] = False
     found = alternatives(table.time_s, table.score, usable, at, lower_better=lower_better, count=MOST_ALTERNATIVES)
     return [

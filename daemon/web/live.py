@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
 from daemon.errors import StoreError
-from daemon.observe.progress_reader import path_beside
+from daemon.observe.progress_reader import path_beside, read
+from daemon.runtime.lock import is_locked
 from daemon.store.store import Store
 
 LOOK_SECONDS = 1.0
@@ -23,7 +25,18 @@ class Live:
     def __init__(self, store: Store, database: Path) -> None:
         self._store = store
         self._progress = path_beside(database)
+        self._database = database
         self._streams = 0
+        self._scoring = False
+        self._looked_at = -LOOK_SECONDS
+
+    def scoring(self) -> bool:
+        """Whether a daemon works on a film now; looked up once a second at most."""
+        now = time.monotonic()
+        if now - self._looked_at >= LOOK_SECONDS:
+            self._looked_at = now
+            self._scoring = bool(read(self._database).get("working")) and is_locked(self._database)
+        return self._scoring
 
     @property
     def full(self) -> bool:

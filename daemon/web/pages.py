@@ -17,7 +17,8 @@ from daemon.model import Status, VideoRecord
 from daemon.observe import reports
 from daemon.web import context, decide, shown
 from daemon.web.context import film_of, number
-from daemon.web.frame_facts import frame_facts, stills_of
+from daemon.web.frame_facts import frame_facts
+from daemon.web.stills import stills_of
 
 LISTED = 60
 MAX_SEARCH = 200
@@ -95,7 +96,7 @@ async def film_page(request: Request) -> Response:
 async def _film(request: Request, record: VideoRecord) -> dict[str, Any]:
     here = context.of(request)
     film = await here.films.film(record.id)
-    stills, selection = await stills_of(here, record)
+    stills, selection = await stills_of(here.store, record)
     strip = await here.store.strips.size(record.id)
     words = film.columns.words
     info = record.info

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -22,7 +22,8 @@ from daemon.model import Frame, VideoRecord
 from daemon.observe.listen_address import is_socket_path
 from daemon.pipeline.frame_picture import frame_pictures
 from daemon.store.store import Store
-from daemon.web import data, decide, export_panel, pages, shown, static_files
+from daemon.web import data, decide, export_panel, pages, shown, static_files, take_away
+from daemon.web.budget import Budget, Budgeted
 from daemon.web.context import Context
 from daemon.web.exports import Exports
 from daemon.web.films import Films
@@ -31,6 +32,7 @@ from daemon.web.live import Live
 from daemon.web.pictures import FullPictures
 from daemon.web.previews import Previews
 from daemon.web.server import serving
+from daemon.web.templating import environment
 
 log = get(__name__)
 
@@ -49,6 +51,8 @@ ROUTES = [
     Route("/films/{film}/export", export_panel.export, methods=["POST"]),
     Route("/films/{film}/stop", export_panel.stop, methods=["POST"]),
     Route("/films/{film}/stills.zip", export_panel.stills_zip),
+    Route("/films/{film}/sheet.png", take_away.sheet),
+    Route("/films/{film}/report.html", take_away.report_file),
     Route("/films/{film}/scores", data.scores_data),
     Route("/films/{film}/strip/{frame}.jpg", data.strip_picture),
     Route("/films/{film}/stills/{rank}", data.still_file),
@@ -69,19 +73,20 @@ def application(config: Config, store: Store, secrets: Secrets, exports: Exports
 
     handlers = {HTTPException: _refused, StillwatchError: _failed, Exception: _crashed}
     app = Starlette(routes=ROUTES, exception_handlers=handlers)  # type: ignore[arg-type]
+    live = Live(store, config.database.path)
     app.state.static = static_files.load()
     app.state.context = Context(
         config=config,
         store=store,
         films=Films(store),
         pictures=FullPictures(decode),
-        live=Live(store, config.database.path),
-        templates=_templates(),
+        live=live,
+        templates=environment(),
         secrets=secrets,
-        exports=exports or Exports(config),
+        exports=exports or Exports(store),
         previews=Previews(),
     )
-    return Guard(app, secrets)
+    return Guard(Budgeted(app, Budget(live.scoring)), secrets)
 
 
 @asynccontextmanager
@@ -92,7 +97,7 @@ async def reviewing(config: Config, setting: str, key: str) -> AsyncIterator[lis
     """
     secrets = Secrets(token=None) if is_socket_path(setting) else Secrets()
     store = await Store.open(config.database, create=False)
-    exports = Exports(config)
+    exports = Exports(store)
     try:
         async with serving(setting, key, application(config, store, secrets, exports)) as listening:
             if secrets.token is None:
@@ -102,17 +107,6 @@ async def reviewing(config: Config, setting: str, key: str) -> AsyncIterator[lis
     finally:
         await exports.close()
         await store.close()
-
-
-def _templates() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("daemon.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters["size"] = shown.size
-    environment.filters["clock"] = shown.clock
-    environment.globals["verdict_words"] = shown.VERDICTS
-    return environment
 
 
 async def _refused(request: Request, error: HTTPException) -> Response:

@@ -77,6 +77,7 @@ async function watch() {
 }
 
 form.addEventListener("input", follow);
+form.addEventListener("focusin", follow, { once: true });
 document.getElementById("preview").addEventListener("click", preview);
 form.addEventListener("submit", async (event) => {
   event.preventDefault();

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,8 +59,13 @@ class Client:
             "server": ("127.0.0.1", 8420), "client": ("127.0.0.1", 50000), "state": {},
         }  # fmt: skip
         answer = Answer()
+        asked = asyncio.Event()
 
         async def receive() -> dict[str, Any]:
+            if asked.is_set():
+                # A client that stays until it has its answer.
+                await asyncio.Event().wait()
+            asked.set()
             return {"type": "http.request", "body": body, "more_body": False}
 
         async def send(message: dict[str, Any]) -> None:

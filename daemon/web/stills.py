@@ -1,0 +1,30 @@
+"""The stills of a film as people are shown them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from daemon.model import VideoRecord
+from daemon.store.store import Store
+from daemon.web import shown
+
+
+async def stills_of(store: Store, record: VideoRecord) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+    """The stills of a film's newest selection by rank, with their reasons as sentences; and that selection."""
+    selections = await store.queries.selections(record.id)
+    if not selections:
+        return [], None
+    newest = selections[-1]
+    stills = [
+        {
+            **still,
+            "time": shown.clock(still["time_s"]),
+            "file": shown.shown_name(Path(still["path"]).name),
+            "size": shown.size(still["bytes"]),
+            "why": shown.why_chosen(json.loads(still["reason"]) if still["reason"] else None),
+        }
+        for still in await store.queries.stills(newest["id"])
+    ]
+    return stills, {**newest, "params": json.loads(newest["params"])}

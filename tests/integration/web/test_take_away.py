@@ -1,0 +1,111 @@
+"""What is taken away: zip, contact sheet and report; and what the panel previews and exports."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import re
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from daemon.cli.report import write_report
+from daemon.cli.sheet import write_sheet
+from daemon.errors import StillwatchError
+from daemon.export.contact_sheet import Cell, draw
+from daemon.export.jpeg import jpeg
+from daemon.store.store import Store
+from tests.films import read_code
+from tests.integration.web.client import Client
+
+
+async def test_the_preview_is_what_the_export_then_gives(client: Client, store: Store, film: int) -> None:
+    settings = {"count": 4, "strategy": "best", "start": 0.4, "end": 2.0, "min_gap_seconds": 0.3}
+    seen = (await client.post(f"/films/{film}/preview", settings)).json
+    frames = [one["frame"] for one in seen["picks"]]
+    assert len(frames) == 4
+    assert all(10 <= frame < 50 for frame in frames)
+    assert len(await store.queries.selections(film)) == 1
+    assert (await client.post(f"/films/{film}/export", settings)).json["state"] in ("running", "done")
+    async with asyncio.timeout(60):
+        while (await client.get(f"/films/{film}/export")).json["state"] == "running":
+            await asyncio.sleep(0.05)
+    assert (await client.get(f"/films/{film}/export")).json["state"] == "done"
+    selections = await store.queries.selections(film)
+    assert [row["frame"] for row in await store.queries.stills(selections[-1]["id"])] == frames
+
+
+async def test_a_stopped_export_changes_nothing(client: Client, store: Store, film: int) -> None:
+    await client.post(f"/films/{film}/export", {"count": 9, "strategy": "best", "min_gap_seconds": 0.1})
+    assert (await client.post(f"/films/{film}/stop")).json["state"] == "stopped"
+    assert len(await store.queries.selections(film)) == 1
+    assert (await store.videos.get(film)).status == "done"
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"count": 0}, "select.count"),
+        ({"count": 5000}, "at most 1000"),
+        ({"strategy": "nice"}, "select.strategy"),
+        ({"start": -1}, "select.start"),
+        ({"format": "../png"}, "output.format"),
+    ],
+)
+async def test_a_wrong_setting_is_said_by_its_name(client: Client, film: int, settings: object, told: str) -> None:
+    for path in ("preview", "export"):
+        answer = await client.post(f"/films/{film}/{path}", settings)
+        assert answer.status == 400
+        assert told in answer.json["error"]
+
+
+async def test_the_zip_has_the_published_files(client: Client, store: Store, film: int) -> None:
+    answer = await client.get(f"/films/{film}/stills.zip")
+    stills = await store.queries.stills((await store.queries.selections(film))[-1]["id"])
+    with zipfile.ZipFile(io.BytesIO(answer.body)) as packed:
+        assert set(packed.namelist()) == {Path(one["path"]).name for one in stills} | {"manifest.json"}
+        for one in stills:
+            assert hashlib.sha256(packed.read(Path(one["path"]).name)).hexdigest() == one["sha256"]
+
+
+async def test_the_report_needs_nothing_but_itself(store: Store, film: int, tmp_path: Path) -> None:
+    written = await write_report(store, str(film), tmp_path / "report.html")
+    text = written.read_text()
+    assert "<script" not in text
+    assert not re.search(r"(?:src|href)=[\"'](?!data:)", text)
+    assert not re.search(r"url\((?!#)", text)
+    for row in await store.queries.stills((await store.queries.selections(film))[-1]["id"]):
+        assert Path(row["path"]).name in text
+        assert f"{row['score']:.4f}" in text
+    assert text.count("data:image/jpeg") >= 3 + 20
+
+
+async def test_the_sheet_has_frames_evenly_through_the_film(store: Store, film: int, tmp_path: Path) -> None:
+    written = await write_sheet(store, str(film), tmp_path / "sheet.png", 4, 3)
+    image = np.asarray(Image.open(written).convert("RGB"))
+    high = 90 + 12 + 8 + 8
+    codes = []
+    for number in range(12):
+        x, y = 8 + (number % 4) * 168, 62 + (number // 4) * high
+        codes.append(read_code(image[y : y + 90, x : x + 160]))
+    assert codes == sorted(codes)
+    stills = await store.queries.stills((await store.queries.selections(film))[-1]["id"])
+    assert {row["frame"] for row in stills} <= set(codes)
+    assert (await write_sheet(store, str(film), tmp_path / "s.jpg", 40, 200)).read_bytes()[:2] == b"\xff\xd8"
+    with pytest.raises(StillwatchError, match=r"a \.png or a \.jpg"):
+        await write_sheet(store, str(film), tmp_path / "s.gif", 4, 3)
+    with pytest.raises(StillwatchError, match="cannot be written"):
+        await write_sheet(store, str(film), tmp_path / "none" / "s.png", 4, 3)
+
+
+@pytest.mark.parametrize("size", [(160, 90), (51, 90), (160, 12)])
+def test_a_sheet_of_any_shape_keeps_its_title(size: tuple[int, int]) -> None:
+    picture = jpeg(np.full((size[1], size[0], 3), 90, np.uint8))
+    cells = [Cell(picture, "1:02:05.5  4.21", False)] * 3
+    image = Image.open(io.BytesIO(draw("a name " * 40, "facts", cells, 2, "PNG")))
+    assert image.width >= 480
+    assert image.height > 2 * size[1]
