@@ -17,7 +17,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 SHARE = 0.05
-BURST_SECONDS = 4.0
+BURST_SECONDS = 2.0
 MOST_WAITING = 40
 LOOK_SECONDS = 1.0
 

@@ -145,7 +145,8 @@ def _decide(page: Page) -> None:
     page.button("Reject").click()
     page.until(lambda: page.text("#said") == f"frame {still} rejected")
     page.button("Alternatives").click()
-    page.until(lambda: page.all("#tools .others button"))[0].click()
+    page.until(lambda: page.all("#tools .others button"))
+    page.until(lambda: page.all("#tools .others button")[0].click() or True)
     page.until(lambda: page.frame != still and page.explained(page.frame))
     other = page.frame
     page.keys("a")

@@ -94,13 +94,17 @@ const explain = settled(async () => {
   light.setAttribute("aria-label", "Histogram");
   why.replaceChildren(make("h2", { textContent: `Frame ${facts.frame}` }), make("p", { textContent: facts.why }), list, light);
   histogram();
+  const fresh = facts.alternatives.map((one) => one.frame).join();
+  alternatives.disabled = facts.alternatives.length === 0;
+  // The same ones stay, with whoever is about to press one of them.
+  if (others.dataset.frames === fresh) return;
+  others.dataset.frames = fresh;
   others.replaceChildren(...facts.alternatives.map((one) => {
     const taken = button("", () => go(one.frame));
     taken.append(make("img", { src: stripPicture(one.frame), alt: "" }), make("span", { textContent: `${one.time}  ${one.score.toFixed(2)}` }));
     taken.setAttribute("aria-label", `Frame ${one.frame}, ${one.time}, score ${one.score.toFixed(2)}`);
     return taken;
   }));
-  alternatives.disabled = facts.alternatives.length === 0;
 }, 60);
 
 /** How the picture's light is spread, from dark to bright. */
