@@ -19,6 +19,7 @@ from daemon.web.guard import Secrets
 from daemon.web.live import Live
 from daemon.web.pictures import FullPictures
 from daemon.web.previews import Previews
+from daemon.web.strip_maker import StripMaker
 
 MOST = 2**31 - 1
 """No id and no frame is larger."""
@@ -37,6 +38,7 @@ class Context:
     secrets: Secrets
     exports: Exports
     previews: Previews
+    strips: StripMaker
 
 
 def of(request: Request) -> Context:

@@ -10,7 +10,7 @@ from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 
 from daemon.media import filters
 from daemon.model import Status, VideoRecord
@@ -128,10 +128,32 @@ async def _film(request: Request, record: VideoRecord) -> dict[str, Any]:
         "verdicts": await here.store.analysis.verdicts(record.id),
         "data": data,
         "done": record.status is Status.DONE,
+        "again": record.status in (Status.FAILED, Status.REJECTED, Status.MISSING),
         "asked": {**here.config.select.model_dump(mode="json"), **(selection["params"] if selection else {})},
         "format": here.config.output.format,
         "still_folder": shown.shown_name(str(Path(stills[0]["path"]).parent)) if stills else None,
     }
+
+
+async def make_strip(request: Request) -> Response:
+    """Begin to make the strip pictures of a film that has none."""
+    here, record = context.of(request), await film_of(request)
+    here.strips.start(record, (await here.films.film(record.id)).frames)
+    return await strip_state(request)
+
+
+async def strip_state(request: Request) -> Response:
+    """How the strip stands."""
+    here, record = context.of(request), await film_of(request)
+    size = await here.store.strips.size(record.id)
+    said = here.strips.said.get(record.id, "")
+    return JSONResponse({"running": here.strips.running(record.id), "pictures": size.pictures, "sentence": said})
+
+
+async def retry(request: Request) -> Response:
+    """Queue a film again that failed, was refused or is missing."""
+    queued = await context.of(request).store.queue.requeue([(await film_of(request)).id])
+    return JSONResponse({"queued": queued})
 
 
 async def frame_page(request: Request) -> Response:

@@ -32,6 +32,7 @@ from daemon.web.live import Live
 from daemon.web.pictures import FullPictures
 from daemon.web.previews import Previews
 from daemon.web.server import serving
+from daemon.web.strip_maker import StripMaker
 from daemon.web.templating import environment
 
 log = get(__name__)
@@ -53,6 +54,9 @@ ROUTES = [
     Route("/films/{film}/stills.zip", export_panel.stills_zip),
     Route("/films/{film}/sheet.png", take_away.sheet),
     Route("/films/{film}/report.html", take_away.report_file),
+    Route("/films/{film}/strip", pages.strip_state),
+    Route("/films/{film}/strip", pages.make_strip, methods=["POST"]),
+    Route("/films/{film}/retry", pages.retry, methods=["POST"]),
     Route("/films/{film}/scores", data.scores_data),
     Route("/films/{film}/strip/{frame}.jpg", data.strip_picture),
     Route("/films/{film}/stills/{rank}", data.still_file),
@@ -64,29 +68,34 @@ ROUTES = [
 ]
 
 
-def application(config: Config, store: Store, secrets: Secrets, exports: Exports | None = None) -> ASGIApp:
-    """All pages, behind their guard."""
+def new_context(config: Config, store: Store, secrets: Secrets) -> Context:
+    """What the pages of one server share."""
 
     async def decode(record: VideoRecord, frames: frozenset[int]) -> AsyncGenerator[Frame, None]:
         async for frame in frame_pictures(config, store, record, frames):
             yield frame
 
-    handlers = {HTTPException: _refused, StillwatchError: _failed, Exception: _crashed}
-    app = Starlette(routes=ROUTES, exception_handlers=handlers)  # type: ignore[arg-type]
-    live = Live(store, config.database.path)
-    app.state.static = static_files.load()
-    app.state.context = Context(
+    return Context(
         config=config,
         store=store,
         films=Films(store),
         pictures=FullPictures(decode),
-        live=live,
+        live=Live(store, config.database.path),
         templates=environment(),
         secrets=secrets,
-        exports=exports or Exports(store),
+        exports=Exports(store),
         previews=Previews(),
+        strips=StripMaker(store, decode),
     )
-    return Guard(Budgeted(app, Budget(live.scoring)), secrets)
+
+
+def application(shared: Context) -> ASGIApp:
+    """All pages, behind their guard."""
+    handlers = {HTTPException: _refused, StillwatchError: _failed, Exception: _crashed}
+    app = Starlette(routes=ROUTES, exception_handlers=handlers)  # type: ignore[arg-type]
+    app.state.static = static_files.load()
+    app.state.context = shared
+    return Guard(Budgeted(app, Budget(shared.live.scoring)), shared.secrets)
 
 
 @asynccontextmanager
@@ -97,15 +106,16 @@ async def reviewing(config: Config, setting: str, key: str) -> AsyncIterator[lis
     """
     secrets = Secrets(token=None) if is_socket_path(setting) else Secrets()
     store = await Store.open(config.database, create=False)
-    exports = Exports(store)
+    shared = new_context(config, store, secrets)
     try:
-        async with serving(setting, key, application(config, store, secrets, exports)) as listening:
+        async with serving(setting, key, application(shared)) as listening:
             if secrets.token is None:
                 yield listening
             else:
                 yield [f"http://{address}/?token={quote(secrets.token)}" for address in listening]
     finally:
-        await exports.close()
+        await shared.exports.close()
+        await shared.strips.close()
         await store.close()
 
 

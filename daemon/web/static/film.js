@@ -1,5 +1,5 @@
 // A film: the frame that is looked at, its reasons, filmstrip and curve, and the keys.
-import { film, json, make, rankOf, settled, stripPicture } from "./api.js";
+import { change, film, json, make, rankOf, settled, stripPicture } from "./api.js";
 import * as decisions from "./decide.js";
 import * as curve from "./curve.js";
 import * as exporting from "./export.js";
@@ -183,6 +183,17 @@ element("picks").addEventListener("click", (event) => {
   event.preventDefault();
   go(Number(card.dataset.frame));
   element("panes").scrollIntoView({ block: "nearest" });
+});
+element("retry")?.addEventListener("click", async () => { await change("/retry"); location.reload(); });
+element("make-strip")?.addEventListener("click", async (event) => {
+  event.target.disabled = true;
+  let state = await change("/strip");
+  while (state.running) {
+    element("strip-said").textContent = `${state.pictures} pictures so far`;
+    await new Promise((resolve) => { setTimeout(resolve, 500); });
+    state = await json("/strip");
+  }
+  if (state.sentence) element("strip-said").textContent = state.sentence; else location.reload();
 });
 for (const entry of document.querySelectorAll("#legend li")) {
   const colour = curve.COLOURS[entry.dataset.verdict];

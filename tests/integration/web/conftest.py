@@ -22,7 +22,7 @@ from daemon.pipeline.export_video import VideoExporter
 from daemon.pipeline.strip import keep_pictures
 from daemon.store.store import Store
 from daemon.web.guard import Secrets
-from daemon.web.review import application
+from daemon.web.review import application, new_context
 from tests import films
 from tests.integration.web.client import Client
 
@@ -86,4 +86,4 @@ async def film(config: Config, store: Store, tmp_path: Path) -> int:
 @pytest.fixture
 def client(config: Config, store: Store) -> Client:
     secrets = Secrets()
-    return Client(application(config, store, secrets), secrets)
+    return Client(application(new_context(config, store, secrets)), secrets)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 from PIL import Image
 
 from daemon.config.schema import Config
+from daemon.errors import Kind, StillwatchError
+from daemon.model import Status
 from daemon.store.store import Store
 from tests.films import read_code
 from tests.integration.web.client import Client
@@ -106,3 +109,27 @@ async def test_a_name_is_never_more_than_text(
         assert "49.mp4" not in page
     embedded = (await client.get(f"/films/{film}")).text.partition('id="film">')[2].partition("</script>")[0]
     assert json.loads(embedded)["frames"] == 12
+
+
+async def test_the_strip_of_an_older_film_is_made_on_demand(client: Client, film: int, store: Store) -> None:
+    async with store.writing() as db:
+        await db.execute("DELETE FROM strip_pictures")
+    assert "Make strip pictures" in (await client.get(f"/films/{film}")).text
+    # Until then there is the tiny thumbnail.
+    assert (await client.get(f"/films/{film}/strip/31.jpg")).status == 200
+    state = (await client.post(f"/films/{film}/strip")).json
+    async with asyncio.timeout(30):
+        while state["running"]:
+            await asyncio.sleep(0.05)
+            state = (await client.get(f"/films/{film}/strip")).json
+    assert (state["pictures"], state["sentence"]) == (60, "")
+    picture = Image.open(io.BytesIO((await client.get(f"/films/{film}/strip/31.jpg")).body))
+    assert read_code(np.asarray(picture)) == 31
+
+
+async def test_a_failed_film_can_be_tried_again(client: Client, film: int, store: Store) -> None:
+    assert (await client.post(f"/films/{film}/retry")).json == {"queued": 0}
+    await store.queue.fail(film, Status.FAILED, StillwatchError(Kind.DECODE, "it is broken"))
+    page = (await client.get(f"/films/{film}")).text
+    assert ("it is broken" in page, 'id="retry"' in page) == (True, True)
+    assert (await client.post(f"/films/{film}/retry")).json == {"queued": 1}
