@@ -58,6 +58,7 @@ config: $(STAMP)      ## write config.yaml anew from the models
 	mv config.yaml.new config.yaml
 
 $(STAMP): pyproject.toml constraints.txt
+	@echo "installing into $(VENV), which takes some minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable '.[test]' --constraint constraints.txt
 	@touch $@
