@@ -33,9 +33,9 @@ def film(folder: Path, name: str = "film.mkv", **options: Any) -> Path:
     return made.rename(folder / name)
 
 
-def long_film(folder: Path) -> Path:
+def long_film(folder: Path, seconds: int = 10) -> Path:
     """Enough to be interrupted, dropped whole."""
-    return films.noise(folder.parent / "film.mkv").rename(folder / "film.mkv")
+    return films.noise(folder.parent / "film.mkv", seconds=seconds).rename(folder / "film.mkv")
 
 
 def until(folder: Path, sql: str, wanted: list[tuple[Any, ...]]) -> None:
@@ -246,7 +246,8 @@ def test_a_share_that_is_away_for_longer_than_any_retry_costs_nothing(tmp_path: 
         command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
     inbox = tmp_path / "inbox"
     with Daemon(config, command).ready() as daemon:
-        long_film(inbox)
+        # Still at work when the next film has settled, however fast the machine is.
+        long_film(inbox, seconds=40)
         daemon.event("video.progress")
         film(inbox, "next.mkv")
         daemon.event("video.queued", "next.mkv")
