@@ -220,7 +220,7 @@ def install_python(machine: Machine) -> None:
     script = venv / "bin/stillwatch"
     script.write_text(
         f"#!{PREFIX}/.venv/bin/python\n"
-        f"import sys\nsys.path.insert(0, '{SOURCE}')\nfrom daemon.cli import main\nmain()\n"
+        f"import sys\nsys.path.insert(0, '{SOURCE}')\nfrom daemon.cli.main import main\nmain()\n"
     )
     script.chmod(0o755)
     if base is not None:
