@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 import unicodedata
 from pathlib import Path
 
 from tests import films
-from tests.acceptance.harness import Daemon, cli, query, write_config
+from tests.acceptance.harness import PATIENCE_SECONDS, Daemon, cli, query, write_config
 
 
 def test_other_endings_are_taken_and_what_is_not_is_seen_everywhere(tmp_path: Path) -> None:
@@ -25,8 +26,12 @@ def test_other_endings_are_taken_and_what_is_not_is_seen_everywhere(tmp_path: Pa
             "notes.txt": "watch.extensions",
             "GL010001.LRV": "watch.companions",
         }
-        listed = cli("list", "--config", str(config)).stdout
-        assert "notes.txt (not a video: text; watch.extensions)" in listed
+        # What the daemon has seen is in its progress file, which is written once a second.
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while "notes.txt (not a video: text; watch.extensions)" not in (
+            listed := cli("list", "--config", str(config)).stdout
+        ):
+            assert time.monotonic() < deadline, listed
         rows = json.loads(cli("list", "--json", "--config", str(config)).stdout)
         assert {Path(row["path"]).name for row in rows if row["status"] == "not_taken"} == {"notes.txt", "GL010001.LRV"}
         status = cli("status", "--config", str(config)).stdout
