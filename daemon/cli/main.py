@@ -46,6 +46,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 def main() -> None:
     """The console script. Prints a StillwatchError as one line; its cause is in the log."""
+    # Looking for plugins through every installed package is the longest part of importing pydantic.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     short = sys.argv[1:] != [] and sys.argv[1] in SHORT_COMMANDS
     if short:
         gc.disable()
