@@ -390,7 +390,14 @@ DAMAGE = [
     Case("flipped-av1", flipped(made("film.mkv", *AV1), 3, 9, 0.85), frames=None, loses=LOST, damaged=True),
     Case("flipped-vp9", flipped(made("film.webm", *VP9), 10, 10, 0.4), frames=None, loses=LOST),
     Case("flipped-ffv1", flipped(intra("yuv422p10le"), 10, 11), frames=None, loses=LOST, damaged=True),
-    Case("flipped-mjpeg", flipped(made("film.avi", *MJPEG), 10, 12, 0.4), frames=None, loses=LOST, damaged=True),
+    Case(
+        "flipped-mjpeg",
+        flipped(made("film.avi", *MJPEG), 10, 12, 0.4),
+        frames=None,
+        loses=LOST,
+        damaged=True,
+        leftovers=True,
+    ),
     Case(
         "flipped-prores",
         flipped(made("film.mov", "-c:v", "prores_ks", "-movflags", "+faststart"), 10, 13),
