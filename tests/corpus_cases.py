@@ -396,7 +396,7 @@ DAMAGE = [
         frames=None,
         loses=LOST,
         damaged=True,
-        leftovers=True,
+        unsteady=True,
     ),
     Case(
         "flipped-prores",

@@ -151,9 +151,9 @@ async def test_every_still_is_proven_and_shows_its_own_number(
     stills, reasons = await stills_of(film, tmp_path, asked[ffmpeg_binary])
 
     assert film.frames
-    # Nothing is published that is not the scored picture; where a decoder shows leftovers, that may cost a still.
+    # Nothing is published that is not the scored picture; where decoding is not steady, that may cost a still.
     another = "decoding again gave another picture than the scored one"
-    dropped = {frame for frame, reason in reasons.items() if case.leftovers and reason == another}
+    dropped = {frame for frame, reason in reasons.items() if case.unsteady and reason == another}
     assert set(reasons) == dropped
     step = max(1, len(film.frames) // 4) if film.report.damaged or film.report.mixed else 1
     assert [still.frame for still in stills] == [n for n in range(0, len(film.frames), step) if n not in dropped]
