@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.config.choice import GatesConfig
+from daemon.config.selection import GatesConfig
 from daemon.model import Shot, ShotKind
 
 Records = NDArray[np.void]

@@ -109,7 +109,7 @@ def _install() -> dict[str, Any]:
 
 
 def _scorer(config: Config) -> list[dict[str, Any]]:
-    from daemon.scoring.open import open_scorer
+    from daemon.scoring.open_scorer import open_scorer
 
     measure.warm_up()
     try:

@@ -7,9 +7,9 @@ from typing import Any, cast
 from pydantic import BaseModel
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from daemon.config.choice import GatesConfig, SelectConfig, ShotsConfig
 from daemon.config.output import ExportConfig, OutputConfig
 from daemon.config.score import DecodeConfig, ScoreConfig
+from daemon.config.selection import GatesConfig, SelectConfig, ShotsConfig
 from daemon.config.service import DatabaseConfig, LogConfig, NotifyConfig, ServiceConfig
 from daemon.config.watch import WatchConfig
 

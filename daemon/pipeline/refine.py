@@ -15,7 +15,7 @@ from daemon.model import Frame, Outcome, VideoRecord, WantedFrame
 from daemon.pipeline.reference import FilmPackets, decoded_again
 from daemon.scoring import catalog
 from daemon.scoring.batcher import Batcher
-from daemon.scoring.open import open_scorer
+from daemon.scoring.open_scorer import open_scorer
 from daemon.store.store import Store
 
 

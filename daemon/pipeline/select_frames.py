@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.analysis import features
-from daemon.config.choice import SelectConfig
 from daemon.config.schema import Config
+from daemon.config.selection import SelectConfig
 from daemon.job import VideoJob
 from daemon.model import Pick, Reason, Scored, Selection, Shot, ShotKind
 from daemon.pipeline.analyse_video import judge, settings

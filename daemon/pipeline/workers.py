@@ -35,7 +35,7 @@ from daemon.pipeline.score_video import VideoScorer
 from daemon.runtime.retry import StagePause
 from daemon.runtime.tasks import is_set_within
 from daemon.scoring.batcher import Batcher
-from daemon.scoring.open import check, open_scorer
+from daemon.scoring.open_scorer import check, open_scorer
 from daemon.scoring.protocol import Scorer
 from daemon.store.store import Store
 

@@ -1,4 +1,4 @@
-"""The connection: opening, migrations, transactions, group commits.
+"""The connection: opening, transactions, group commits.
 
 One connection, one lock: no transaction of one task can hold statements of another.
 """
@@ -11,7 +11,6 @@ import os
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from importlib.resources import files
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -21,16 +20,7 @@ from daemon.config.service import DatabaseConfig
 from daemon.errors import Kind, StillwatchError, StoreError
 from daemon.runtime.clock import utc_now
 from daemon.runtime.durable import sync
-
-SCHEMA_VERSION = 5
-SCRIPTS = {
-    0: "001_initial.sql",
-    1: "002_selection.sql",
-    2: "003_times.sql",
-    3: "004_review.sql",
-    4: "005_packet_index.sql",
-}
-"""The file of SQL that lifts a database from the key's version to the next."""
+from daemon.store.migrate import migrate
 
 T = TypeVar("T")
 
@@ -300,45 +290,3 @@ def _try_out(config: DatabaseConfig) -> None:
         db.execute("PRAGMA user_version").fetchone()
     finally:
         db.close()
-
-
-async def migrate(db: aiosqlite.Connection, path: Path) -> None:
-    """Bring the schema up to date, all steps or none, also when several processes open it at once.
-
-    Raises StoreError(DATABASE) for one that is newer than this code.
-    """
-    if await _version(db) == SCHEMA_VERSION:
-        return
-    await db.execute("BEGIN IMMEDIATE")
-    try:
-        version = await _version(db)
-        if version > SCHEMA_VERSION:
-            raise StoreError(
-                Kind.DATABASE,
-                f"{path} was written by a newer stillwatch (schema {version}, not {SCHEMA_VERSION}): update this one",
-            )
-        for step in range(version, SCHEMA_VERSION):
-            script = (files("daemon.store") / "migrations" / SCRIPTS[step]).read_text(encoding="utf-8")
-            for statement in _statements(script):
-                await db.execute(statement)
-        await db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    except BaseException:
-        await db.execute("ROLLBACK")
-        raise
-    await db.execute("COMMIT")
-
-
-async def _version(db: aiosqlite.Connection) -> int:
-    async with db.execute("PRAGMA user_version") as cursor:
-        row = await cursor.fetchone()
-    return int(row[0]) if row is not None else 0
-
-
-def _statements(script: str) -> Iterator[str]:
-    """The statements of a script one by one: ``executescript`` would commit in between."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""

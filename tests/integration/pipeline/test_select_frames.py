@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 
 from daemon.analysis.features import RECORD, VERSION
-from daemon.config.choice import SelectConfig
 from daemon.config.output import ExportConfig, OutputConfig
 from daemon.config.schema import Config
 from daemon.config.score import ScoreConfig
+from daemon.config.selection import SelectConfig
 from daemon.config.service import DatabaseConfig
 from daemon.decode.frames import decode_frames
 from daemon.errors import Kind, ScorerError
@@ -35,7 +35,7 @@ from daemon.pipeline.reselect import reselect
 from daemon.pipeline.score_video import VideoScorer
 from daemon.pipeline.select_frames import FrameSelector
 from daemon.scoring.batcher import Batcher
-from daemon.store.connection import SCHEMA_VERSION
+from daemon.store.migrate import SCHEMA_VERSION
 from daemon.store.store import Store
 from tests import edited, films
 from tests.stub import StubScorer

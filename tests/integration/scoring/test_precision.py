@@ -276,7 +276,7 @@ from pathlib import Path
 import numpy as np
 
 from daemon.config.score import ScoreConfig
-from daemon.scoring.open import open_scorer
+from daemon.scoring.open_scorer import open_scorer
 from daemon.scoring.pyiqa_backend.precision import samples, spearman
 
 settings = {"metric": "topiq_nr", "device": "cpu", "weights": Path(sys.argv[1])}

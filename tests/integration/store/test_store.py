@@ -21,7 +21,7 @@ import pytest
 from daemon.config.service import DatabaseConfig
 from daemon.errors import ExportError, Kind, StoreError, VideoError
 from daemon.model import Colour, FileIdentity, Method, Pick, Scored, Selection, Status, Still, VideoInfo
-from daemon.store.connection import SCHEMA_VERSION
+from daemon.store.migrate import SCHEMA_VERSION
 from daemon.store.queue import later
 from daemon.store.store import Store
 

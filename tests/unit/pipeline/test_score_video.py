@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from daemon.config.choice import GatesConfig, SelectConfig, ShotsConfig
 from daemon.config.schema import Config
+from daemon.config.selection import GatesConfig, SelectConfig, ShotsConfig
 from daemon.events import Progress
 from daemon.pipeline.score_video import _Meter
 from daemon.pipeline.select_frames import selection_params
