@@ -12,7 +12,7 @@ from daemon.analysis import measure
 from daemon.config.schema import Config
 from daemon.errors import StillwatchError
 from daemon.export import ffmpeg_process
-from daemon.inbox import watcher
+from daemon.inbox import watch_mode, watcher
 from daemon.scoring import catalog
 
 SPARE_WATCHES = 1024
@@ -61,7 +61,7 @@ def _disk(config: Config) -> dict[str, Any]:
 
 def _inotify(config: Config) -> list[dict[str, Any]]:
     """The kernel's limits, with what this watch folder takes of them; nothing to check where it is polled."""
-    mode, kind = watcher.way(config.watch)
+    mode, kind = watch_mode.mode_and_file_system(config.watch)
     if mode == "polling" or not _INOTIFY.exists():
         return [_result("inotify", True, f"not used: {config.watch.path} is polled ({kind or 'unknown file system'})")]
     watches, instances, events = (

@@ -18,7 +18,7 @@ MOST_FLAT_MODULES = 6
 MOST_INIT_LINES = 20
 MOST_LINES = 600
 LONG_LINES = 400
-MOST_LONG_FILES = 3
+MOST_LONG_FILES = 2
 
 STAGES = {"inbox", "decode", "scoring", "analysis", "selection", "export"}
 
