@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from daemon.model import Method, Selection, Still
+from daemon.store.columns import path_of, path_value
 from daemon.store.connection import Connection
-from daemon.store.mapping import path_of, path_value
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daemon.cli.command import ConfigOption, JsonOption, load, print_json, with_store
+from daemon.cli.command import ConfigOption, JsonOption, load, print_json, with_queries, with_store
 
 if TYPE_CHECKING:
     from daemon.store.store import Store
@@ -67,10 +67,10 @@ def list_videos(
 ) -> None:
     """The videos that are known."""
     from daemon.cli.render import print_list
-    from daemon.observe.reports import not_taken
+    from daemon.observe.progress_reader import not_taken
 
     loaded = load(config)
-    rows = with_store(loaded, lambda store: store.queries.videos(limit))
+    rows = with_queries(loaded, lambda queries: queries.videos(limit))
     left = not_taken(loaded.database.path)
     if not as_json:
         print_list(rows, left)
