@@ -17,6 +17,7 @@ from daemon.config.schema import Config
 from daemon.job import VideoJob
 from daemon.model import Pick, Reason, Scored, Selection, Shot, ShotKind
 from daemon.pipeline.analyse_video import judge, settings
+from daemon.pipeline.film import film_of
 from daemon.pipeline.refine import Refiner, lower_better
 from daemon.pipeline.wishes import Wishes, holds
 from daemon.selection.best import Choice, choose
@@ -175,18 +176,7 @@ class FrameSelector:
                 "shots": sum(1 for shot in shots if shot.kind is ShotKind.SHOT),
                 "verdicts": await self._store.analysis.verdicts(self._record.id),
             }
-        good = ~table.noted & (table.good | table.spared if self._judged else True)
-        last = table.spared | table.reserve
-        self._film = Film(
-            frame=table.frame,
-            time_s=table.time_s,
-            score=table.score,
-            good=good if self._judged else _without_reserve(good, table.reserve & np.isfinite(table.score)),
-            shot=_shot_numbers(len(table.frame), shots) if self._judged else np.zeros(len(table.frame), np.int64),
-            lower_better=bool(self._record.lower_better),
-            spared=last if self._judged and last.any() else None,
-            last_s=table.last_s,
-        )
+        self._film = film_of(table, shots if self._judged else None, lower_better=bool(self._record.lower_better))
 
     def _best(self, film: Film, config: SelectConfig) -> Choice:
         return choose(
@@ -303,21 +293,6 @@ def _less(config: SelectConfig, pinned: int, *, only: bool) -> SelectConfig | No
     if only or (config.limit is not None and config.limit <= pinned):
         return None
     return config if config.limit is None else config.model_copy(update={"count": config.limit - pinned})
-
-
-def _shot_numbers(count: int, shots: list[Shot]) -> NDArray[np.int64]:
-    """Per frame the number of its shot, -1 in a transition."""
-    number = np.full(count, -1, np.int64)
-    for place, one in enumerate(shots):
-        if one.kind is ShotKind.SHOT:
-            number[one.first : one.last + 1] = place
-    return number
-
-
-def _without_reserve(good: NDArray[np.bool_], reserve: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Frames in reserve are left out while there are others."""
-    better = good & ~reserve
-    return better if better.any() else good
 
 
 def _pick(rank: int, row: Scored, reason: Reason) -> Pick:
