@@ -18,13 +18,15 @@ from daemon.job import VideoJob
 from daemon.model import Pick, Reason, Scored, Selection, Shot, ShotKind
 from daemon.pipeline.analyse_video import judge, settings
 from daemon.pipeline.film import film_of
+from daemon.pipeline.given_pictures import GivenPictures, Repeats
 from daemon.pipeline.refine import Refiner, lower_better
 from daemon.pipeline.wishes import Wishes, holds
+from daemon.selection.across import nearest
 from daemon.selection.best import Choice, choose
 from daemon.selection.even import choose_evenly
 from daemon.selection.moments import Moments, moments, samples, shortlist
 from daemon.selection.quality import Film
-from daemon.selection.representative import AUTO_MOST, Terms, represent
+from daemon.selection.representative import AUTO_MOST, Terms, gain, least_detail_difference, represent
 from daemon.selection.scenes import scenes
 from daemon.store.store import Store
 
@@ -38,7 +40,15 @@ def selection_params(config: Config, scorer: str | None, wishes: Wishes = Wishes
     """What decides a selection, as it is stored: the same parameters give the same picks."""
     judged = {} if config.select.strategy == "best" else {"judged": settings(config)}
     refined = {"refine": config.score.refine.model_dump(mode="json")} if config.score.refine.metric else {}
-    return {**config.select.model_dump(mode="json"), **judged, **refined, "scorer": scorer, **wishes.params()}
+    # What is off is left out: choices that were made before it was there stay what is asked for.
+    off = set() if config.select.across else {"across"}
+    return {
+        **config.select.model_dump(mode="json", exclude=off),
+        **judged,
+        **refined,
+        "scorer": scorer,
+        **wishes.params(),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +67,18 @@ class _Seen:
 class FrameSelector:
     """Chooses from one scored film, as often as asked; what does not change is read once.
 
-    ``wishes`` are frames that are always or never chosen; None: those that hold for every choice.
+    ``wishes`` are frames that are always or never chosen; None: those that hold for every choice. ``given`` are the
+    stills of all films, as they are known from the choice before.
     """
 
     def __init__(
-        self, config: Config, store: Store, job: VideoJob, refiner: Refiner, wishes: Wishes | None = None
+        self,
+        config: Config,
+        store: Store,
+        job: VideoJob,
+        refiner: Refiner,
+        wishes: Wishes | None = None,
+        given: GivenPictures | None = None,
     ) -> None:
         self._config = config
         self._store = store
@@ -69,6 +86,7 @@ class FrameSelector:
         self._record = job.record
         self._refiner = refiner
         self._wishes = wishes
+        self._given = given if given is not None else GivenPictures(store)
         self._film: Film | None = None
         self._kept: tuple[Any, _Seen] | None = None
         self._judged = False
@@ -211,12 +229,34 @@ class FrameSelector:
             config.strategy == "poster",
         )
 
+        repeats = await self._repeats(seen, terms) if config.across else None
         choice = await asyncio.to_thread(
-            represent, film, seen.moments, seen.sketches, seen.scene, terms, seen.details, seen.lettering, seen.kept
+            represent,
+            film,
+            seen.moments,
+            seen.sketches,
+            seen.scene,
+            terms,
+            seen.details,
+            seen.lettering,
+            seen.kept,
+            None if repeats is None else repeats.distance,
         )
+        if repeats is not None:
+            out = repeats.left_out(gain(seen.sketches), choice.difference)
+            self._facts["across"] = await self._given.told(repeats, out, film.frame[seen.moments.position])
+            if len(out):
+                films = len(np.unique(repeats.given.video_id[repeats.place[out]]))
+                self._job.log.info("video.repeated", moments=len(out), films=films, stills=len(repeats.given))
         if choice.difference is not None and choice.difference < config.min_difference:
             self._facts["min_difference"] = round(choice.difference, 2)
         return choice
+
+    async def _repeats(self, seen: _Seen, terms: Terms) -> Repeats:
+        """How far the best frame of each moment is from what other films gave."""
+        given = await self._given.by_others(self._record.id)
+        least, limit = least_detail_difference(terms.detail_noise), terms.min_difference
+        return Repeats(given, *await asyncio.to_thread(nearest, seen.sketches, seen.details, given, least, limit))
 
     async def _seen(self, film: Film, config: SelectConfig) -> _Seen:
         """What is seen in the film; kept, as who asks again mostly asks of the same frames."""
