@@ -22,7 +22,9 @@ FACTS: dict[str, dict[str, Any]] = {
     ),
     **dict.fromkeys(("to", "version", "video", "stage"), TEXT),
     **dict.fromkeys(("attempts", "frame", "frames", "frames_stored", "frames_total", "leftovers_removed"), COUNT),
-    **dict.fromkeys(("queue_bytes", "requested", "chosen", "resumed", "scored", "set_aside", "stills"), COUNT),
+    **dict.fromkeys(
+        ("queue_bytes", "requested", "chosen", "films", "moments", "resumed", "scored", "set_aside", "stills"), COUNT
+    ),
     **dict.fromkeys(("batch", "height", "new", "old", "size_bytes", "video_id", "width"), COUNT),
     **dict.fromkeys(("key", "key_before", "missed"), COUNT),
     **dict.fromkeys(("fps", "seconds", "again_every_s", "again_in_s", "paused_s", "watchdog_seconds"), NUMBER),
@@ -76,6 +78,7 @@ EVENTS: dict[str, str] = {
     "video.scored": "video video_id frames scored damaged unread_bytes unread_s lost_packets frameless_packets"
     " corrupt_frames damaged_frames",
     "video.refined": "video video_id scorer frames scored",
+    "video.repeated": "video video_id moments films stills",
     "video.selected": "video video_id requested chosen shortfall",
     "video.done": "video video_id stills shortfall",
     "video.postponed": "video video_id error_kind error retry again_in_s",
@@ -141,6 +144,7 @@ MEANINGS: dict[str, str] = {
     "video.features_missing": "scored by an older version: chosen by score and gap alone",
     "video.scored": "every frame is stored; how many of them have a score, and what was lost or damaged",
     "video.refined": "the shortlist has scores of the second metric; how many of them are new",
+    "video.repeated": "with `select.across`: so many moments look like what other films gave, and are left out",
     "video.selected": "how many frames were chosen, and the shortfall",
     "video.done": "stills published and committed",
     "video.postponed": "the cause may pass by itself: the video is tried again",

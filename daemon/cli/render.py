@@ -163,7 +163,8 @@ def print_detail(video: dict[str, Any]) -> None:
 def _print_selection(console: Console, selection: dict[str, Any], metric: str | None) -> None:
     asked = selection["requested"] or "as many as are worth it"
     console.print(f"selection {selection['id']}: {selection['chosen']} of {asked} asked for")
-    for line in (selection["shortfall"], (selection["reasons"] or {}).get("because")):
+    reasons = selection["reasons"] or {}
+    for line in (selection["shortfall"], reasons.get("because"), reasons.get("across", {}).get("told")):
         if line:
             console.print(f"  {escape(line)}")
     console.print(_still_table(selection["stills"], metric))

@@ -84,12 +84,22 @@ def list_videos(
 
 def show(
     video: Annotated[str, typer.Argument(help="id, path, file name or start of the fingerprint")],
+    frame: Annotated[
+        int | None, typer.Option(help="why this frame has its verdict, instead", min=0, max=2**31 - 1)
+    ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """One video: what it is, how it was scored, what was chosen and why."""
+    """One video: what it is, how it was scored, what was chosen and why; or one of its frames."""
+    loaded = load(config)
+    if frame is not None:
+        from daemon.cli.frame import frame_facts, print_frame
+
+        facts = with_store(loaded, lambda store: frame_facts(loaded, store, video, frame))
+        print_json(facts) if as_json else print_frame(facts)
+        return
     from daemon.cli.render import print_detail
     from daemon.observe.reports import detail
 
-    found = with_store(load(config), lambda store: detail(store, video))
+    found = with_store(loaded, lambda store: detail(store, video))
     print_json(found) if as_json else print_detail(found)
