@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -20,10 +22,11 @@ from daemon.config.output import OutputConfig
 from daemon.config.watch import WatchConfig
 from daemon.errors import ConfigError, StoreError, VideoError
 from daemon.events import Ended, Event
-from daemon.inbox import source_file
+from daemon.inbox import source_file, wholeness, writers
 from daemon.inbox.source_file import KeepSource, NameTaken, NotYet
+from daemon.inbox.watcher import is_shared
 from daemon.logs.setup import get
-from daemon.model import FileIdentity, Status
+from daemon.model import FileIdentity, Status, VideoRecord
 from daemon.runtime.retry import is_global
 from daemon.runtime.tasks import is_set_within
 from daemon.store.sources import DueSource
@@ -35,6 +38,8 @@ T = TypeVar("T")
 
 RETRY_SECONDS = 60.0
 STOP_SECONDS = 2.0
+SHORTENED = 0.9
+"""A film that ends before this part of what its container announces is not whole."""
 
 
 def check(watch: WatchConfig, output: OutputConfig) -> None:
@@ -182,6 +187,31 @@ class SourceDisposal:
             raise KeepSource("it is not there any more")
         self._missed_at.pop(due.video_id, None)
         await asyncio.to_thread(source_file.check_source, due, self._config.path)
+        await self._check_finished(due)
+
+    async def _check_finished(self, due: DueSource) -> None:
+        """Raise KeepSource for what is not whole or is written to, NotYet where that cannot be known so soon."""
+        record = await self._store.videos.get(due.video_id)
+        if due.action == "delete" and (lost := what_is_lost(record, await self._last_s(record))):
+            raise KeepSource(lost)
+        container = await asyncio.to_thread(wholeness.look, due.file.path)
+        if due.action == "delete" and container.why:
+            raise KeepSource(container.why)
+        writer = await asyncio.to_thread(lambda: writers.writer(due.file.path, shared=is_shared(self._config)))
+        if writer.open:
+            raise KeepSource(f"{writer.by} has it open for writing")
+        # It is as it was admitted, so it has stood still since then.
+        still_s = (datetime.now(UTC) - datetime.fromisoformat(due.queued_at)).total_seconds()
+        if not writer.sure and still_s < self._config.unfinished_s:
+            raise NotYet(
+                f"who writes to it cannot be seen: it has to stand still for {self._config.unfinished_s:.0f} s"
+            )
+
+    async def _last_s(self, record: VideoRecord) -> float:
+        """The time of a film's last frame in seconds, infinite where it is not known."""
+        last = (record.frames_decoded or 0) - 1
+        rows = await self._store.frames.rows(record.id, [last])
+        return rows[last].time_s if last in rows else math.inf
 
     async def _uninterrupted(self, callback: Callable[[], T]) -> T:
         """Run ``callback`` in a thread. At a stop it is asked to end, and awaited for a short time."""
@@ -194,6 +224,21 @@ class SourceDisposal:
             for ended in done:
                 ended.exception()
             raise
+
+
+def what_is_lost(record: VideoRecord, last_s: float) -> str:
+    """Why a film must not be deleted: a part of it could not be decoded, or is not there. Empty for a whole one.
+
+    ``last_s`` is the time of its last frame in seconds. Frames and duration are estimates: both must fall short.
+    """
+    if record.damaged:
+        return f"it is damaged ({record.damage})" if record.damage else "it is damaged"
+    if record.info is None or record.frames_decoded is None:
+        return ""
+    expected, duration_s = record.info.frames_estimate, record.info.duration_s or 0.0
+    if record.frames_decoded < SHORTENED * expected and last_s < SHORTENED * duration_s:
+        return f"it is shortened: {record.frames_decoded} of about {expected} frames are there"
+    return ""
 
 
 def _candidates(wanted: Path) -> Iterator[Path]:

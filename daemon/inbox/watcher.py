@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import fnmatch
+import glob
 import os
 import re
 import stat
@@ -51,6 +52,7 @@ _EVENTS += [events.FileMovedEvent, events.DirMovedEvent]
 _NATIVE_EVENTS = [*_EVENTS, events.FileClosedEvent]
 _POLLING_EVENTS = [*_EVENTS, events.FileModifiedEvent]
 _ABORT_SECONDS = 5.0
+_ENDING = re.compile(r"\*[^*?\[\]]+")
 
 log = setup.get("watch")
 
@@ -62,14 +64,17 @@ class PathFilter:
         self._folder = config.path
         self._recursive = config.recursive
         self._endings = listed_endings(config)
-        patterns = (fnmatch.translate(unicodedata.normalize("NFC", name)) for name in config.exclude)
-        self._excluded = re.compile("|".join(patterns) or r"\Z.")
+        names = [unicodedata.normalize("NFC", name) for name in (*config.exclude, *_marker_names(config))]
+        # Most patterns are an ending, which is much quicker to compare.
+        self._excluded_endings = tuple(name[1:] for name in names if _ENDING.fullmatch(name))
+        others = (fnmatch.translate(name) for name in names if not _ENDING.fullmatch(name))
+        self._excluded = re.compile("|".join(others) or r"\Z.")
 
     def excludes_name(self, name: str) -> bool:
         """Whether a file or folder of that name is left alone."""
         # Accents come as one character or as two, by the system that wrote the name.
         name = name if name.isascii() else unicodedata.normalize("NFC", name)
-        return self._excluded.match(name) is not None
+        return name.endswith(self._excluded_endings) or self._excluded.match(name) is not None
 
     def lists_ending(self, name: str) -> bool:
         """Whether a name ends like a video's by ``watch.extensions``."""
@@ -99,6 +104,13 @@ class PathFilter:
             return None
         parts = path.relative_to(self._folder).parts
         return None if ".." in parts else parts
+
+
+def _marker_names(config: WatchConfig) -> list[str]:
+    """The pattern of the markers that say that a video is finished: they are no videos themselves."""
+    if config.ready != "marker":
+        return []
+    return [glob.escape(config.marker).replace("{name}", "*").replace("{stem}", "*")]
 
 
 def accepts(path: Path, config: WatchConfig) -> bool:
@@ -132,6 +144,11 @@ def way(config: WatchConfig) -> tuple[Mode, str]:
     """How the watch folder is to be watched, and the type of the file system that it is on."""
     kind = file_system(Path(os.path.realpath(config.path)), _mounts())
     return (mode_for(kind) if config.mode == "auto" else config.mode), kind
+
+
+def is_shared(config: WatchConfig) -> bool:
+    """Whether other machines may write to the watch folder without this kernel's knowledge, by its file system."""
+    return mode_for(way(config)[1]) == "polling"
 
 
 def count_folders(config: WatchConfig) -> int:

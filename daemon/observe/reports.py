@@ -84,6 +84,7 @@ async def current(store: Store, database: Path) -> dict[str, Any]:
         "videos": await store.videos.counts(),
         "working": working,
         "not_taken": said.get("not_taken", NOTHING_LEFT_ALONE),
+        "waiting": said.get("waiting", NOTHING_LEFT_ALONE),
         "errors": await store.queries.errors(ERRORS_SHOWN),
     }
 
@@ -100,6 +101,13 @@ def not_taken(database: Path) -> dict[str, Any]:
     said = progress_reader.read(database) if is_locked(database) else {}
     found: dict[str, Any] = said.get("not_taken", NOTHING_LEFT_ALONE)
     return found
+
+
+def writers_seen(database: Path) -> bool | None:
+    """Whether the running daemon sees who has a file open for writing; None where none runs."""
+    said = progress_reader.read(database) if is_locked(database) else {}
+    seen: bool | None = said.get("waiting", {}).get("writers_seen")
+    return seen
 
 
 async def detail(store: Store, key: str) -> dict[str, Any]:
