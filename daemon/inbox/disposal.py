@@ -22,7 +22,7 @@ from daemon.config.output import OutputConfig
 from daemon.config.watch import WatchConfig
 from daemon.errors import ConfigError, StoreError, VideoError
 from daemon.events import Ended, Event
-from daemon.inbox import source_file, wholeness, writers
+from daemon.inbox import source_file, wholeness
 from daemon.inbox.source_file import KeepSource, NameTaken, NotYet
 from daemon.inbox.watcher import is_shared
 from daemon.logs.setup import get
@@ -197,12 +197,12 @@ class SourceDisposal:
         container = await asyncio.to_thread(wholeness.look, due.file.path)
         if due.action == "delete" and container.why:
             raise KeepSource(container.why)
-        writer = await asyncio.to_thread(lambda: writers.writer(due.file.path, shared=is_shared(self._config)))
-        if writer.open:
-            raise KeepSource(f"{writer.by} has it open for writing")
+        sure = await asyncio.to_thread(
+            lambda: source_file.keep_if_written_to(due.file.path, shared=is_shared(self._config))
+        )
         # It is as it was admitted, so it has stood still since then.
         still_s = (datetime.now(UTC) - datetime.fromisoformat(due.queued_at)).total_seconds()
-        if not writer.sure and still_s < self._config.unfinished_s:
+        if not sure and still_s < self._config.unfinished_s:
             raise NotYet(
                 f"who writes to it cannot be seen: it has to stand still for {self._config.unfinished_s:.0f} s"
             )

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from daemon.errors import Kind, VideoError
+from daemon.inbox import writers
 from daemon.inbox.identity import fingerprint, mtime_ns, same_file
 from daemon.model import FileIdentity
 from daemon.runtime.durable import sync
@@ -75,6 +76,14 @@ def _keep_if_changed(file: FileIdentity, look: os.stat_result) -> None:
         raise KeepSource("it was changed after it was scored")
 
 
+def keep_if_written_to(path: Path, *, shared: bool = False) -> bool:
+    """Raise KeepSource for a source that somebody has open for writing; whether it is sure that nobody has."""
+    writer = writers.writer(path, shared=shared)
+    if writer.open:
+        raise KeepSource(f"{writer.by} has it open for writing")
+    return writer.sure
+
+
 def _keep_unless_same_content(path: Path, file: FileIdentity) -> None:
     try:
         same = fingerprint(path).fingerprint == file.fingerprint
@@ -90,6 +99,7 @@ def delete(file: FileIdentity) -> None:
     """Delete a source once its content is proven to be what was scored. Raises KeepSource, OSError."""
     _keep_unless_same_content(file.path, file)
     _keep_if_changed(file, file.path.lstat())
+    keep_if_written_to(file.path)
     file.path.unlink()
     sync(file.path.parent)
 
@@ -192,6 +202,7 @@ def _copy_file(due: DueSource, target: Path, stopping: threading.Event) -> None:
             os.fsync(writer.fileno())
         _keep_unless_same_content(part, due.file)
         _keep_if_changed(due.file, source.lstat())
+        keep_if_written_to(source)
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
