@@ -108,7 +108,7 @@ EVENTS: dict[str, str] = {
     "source.deleted": "video video_id",
     "source.kept": "video video_id reason",
     "source.failed": "video video_id reason",
-    "source.waiting": "reason",
+    "source.waiting": "reason video? video_id?",
     "progress.unwritable": "path reason",
 }
 
@@ -174,7 +174,7 @@ MEANINGS: dict[str, str] = {
     "source.deleted": "`watch.after: delete` deleted the source",
     "source.kept": "`watch.after` left a source where it is, and why",
     "source.failed": "`watch.after` could not act and tries again; with a traceback if the cause was not foreseen",
-    "source.waiting": "`watch.after` waits for the database",
+    "source.waiting": "`watch.after` waits for the database, or until a source has stood still for long enough",
     "progress.unwritable": "`stillwatch status` cannot show progress, and why",
 }
 """What each event says; ``docs/events.md`` is written from it."""

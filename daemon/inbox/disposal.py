@@ -23,7 +23,7 @@ from daemon.config.watch import WatchConfig
 from daemon.errors import ConfigError, StoreError, VideoError
 from daemon.events import Ended, Event
 from daemon.inbox import source_file, wholeness
-from daemon.inbox.source_file import KeepSource, NameTaken, NotYet
+from daemon.inbox.source_file import KeepSource, NameTaken, NotStillYet, NotYet
 from daemon.inbox.watcher import is_shared
 from daemon.logs.setup import get
 from daemon.model import FileIdentity, Status, VideoRecord
@@ -72,6 +72,7 @@ class SourceDisposal:
         self._wake = asyncio.Event()
         self._stopping = threading.Event()
         self._reported: dict[int, str] = {}
+        self._again_s = RETRY_SECONDS
         self._missed_at: dict[int, float] = {}
 
     def tell(self, event: Event) -> None:
@@ -84,11 +85,12 @@ class SourceDisposal:
         while True:
             self._wake.clear()
             waiting = await self._round()
-            await is_set_within(self._wake, RETRY_SECONDS if waiting else None)
+            await is_set_within(self._wake, self._again_s if waiting else None)
 
     async def _round(self) -> bool:
         """Dispose of all that is due now; whether something has to be tried again."""
         waiting = False
+        self._again_s = RETRY_SECONDS
         try:
             for due in await self._store.sources.due():
                 waiting |= not await self._try(due)
@@ -105,6 +107,9 @@ class SourceDisposal:
         """Dispose of one source; False when it has to be tried again. Raises StoreError that concerns every source."""
         try:
             await self._dispose(due)
+        except NotStillYet as wait:
+            self._again_s = max(0.1, min(self._again_s, wait.left_s))
+            return self._report_failure(due, str(wait), event="source.waiting")
         except (OSError, VideoError, NotYet) as error:
             return self._report_failure(due, str(error))
         except Exception as error:
@@ -130,12 +135,14 @@ class SourceDisposal:
             await self._store.sources.kept(due.video_id, str(decision))
             bound.warning("source.kept", reason=str(decision))
 
-    def _report_failure(self, due: DueSource, reason: str, unforeseen: Exception | None = None) -> bool:
+    def _report_failure(
+        self, due: DueSource, reason: str, unforeseen: Exception | None = None, event: str = "source.failed"
+    ) -> bool:
         """Log once why a source has to wait; always False."""
         if self._reported.get(due.video_id) != reason:
             bound = log.bind(video=str(due.file.path), video_id=due.video_id)
             if unforeseen is None:
-                bound.warning("source.failed", reason=reason)
+                bound.warning(event, reason=reason)
             else:
                 bound.error("source.failed", reason=reason, exc_info=unforeseen)
         self._reported[due.video_id] = reason
@@ -203,9 +210,8 @@ class SourceDisposal:
         # It is as it was admitted, so it has stood still since then.
         still_s = (datetime.now(UTC) - datetime.fromisoformat(due.queued_at)).total_seconds()
         if not sure and still_s < self._config.unfinished_s:
-            raise NotYet(
-                f"who writes to it cannot be seen: it has to stand still for {self._config.unfinished_s:.0f} s"
-            )
+            needed = f"it has to stand still for {self._config.unfinished_s:.0f} s"
+            raise NotStillYet(f"who writes to it cannot be seen: {needed}", self._config.unfinished_s - still_s)
 
     async def _last_s(self, record: VideoRecord) -> float:
         """The time of a film's last frame in seconds, infinite where it is not known."""

@@ -32,6 +32,14 @@ class NotYet(Exception):  # noqa: N818 - a decision, not a failure
     """Nothing can be done now, it is tried again; the message says why."""
 
 
+class NotStillYet(NotYet):
+    """It has to stand still for ``left_s`` more seconds."""
+
+    def __init__(self, reason: str, left_s: float) -> None:
+        super().__init__(reason)
+        self.left_s = left_s
+
+
 class NameTaken(Exception):  # noqa: N818 - another name is tried
     """The name belongs to another file."""
 
