@@ -97,6 +97,7 @@ EVENTS: dict[str, str] = {
     "watch.overflow": "path reason fix",
     "watch.unreadable": "path reason",
     "watch.not_taken": "path files names reason key",
+    "watch.waiting": "path files names reason",
     "watch.unavailable": "path reason",
     "watch.event_lost": "path reason",
     "watch.stuck": "path",
@@ -110,7 +111,7 @@ EVENTS: dict[str, str] = {
     "source.deleted": "video video_id",
     "source.kept": "video video_id reason",
     "source.failed": "video video_id reason",
-    "source.waiting": "reason",
+    "source.waiting": "reason video? video_id?",
     "progress.unwritable": "path reason",
 }
 
@@ -163,6 +164,7 @@ MEANINGS: dict[str, str] = {
     "watch.overflow": "the kernel dropped events; the folder is listed anew",
     "watch.unreadable": "a subfolder that is skipped",
     "watch.not_taken": "files that are not taken, 20 of their names at most, why, and the key that decides; said once",
+    "watch.waiting": "files that have settled but may be unfinished, 20 of their names at most, and why; said once",
     "watch.unavailable": "the watch folder is away; it is tried again",
     "watch.event_lost": "an event that could not be understood; the rescan finds the file",
     "watch.stuck": "a watching thread did not end in time",
@@ -176,7 +178,7 @@ MEANINGS: dict[str, str] = {
     "source.deleted": "`watch.after: delete` deleted the source",
     "source.kept": "`watch.after` left a source where it is, and why",
     "source.failed": "`watch.after` could not act and tries again; with a traceback if the cause was not foreseen",
-    "source.waiting": "`watch.after` waits for the database",
+    "source.waiting": "`watch.after` waits for the database, or until a source has stood still for long enough",
     "progress.unwritable": "`stillwatch status` cannot show progress, and why",
 }
 """What each event says; ``docs/events.md`` is written from it."""

@@ -30,3 +30,10 @@ def not_taken(database: Path) -> dict[str, Any]:
     said = read(database) if is_locked(database) else {}
     found: dict[str, Any] = said.get("not_taken", NOTHING_LEFT_ALONE)
     return found
+
+
+def writers_seen(database: Path) -> bool | None:
+    """Whether the running daemon sees who has a file open for writing; None where none runs."""
+    said = read(database) if is_locked(database) else {}
+    seen: bool | None = said.get("waiting", {}).get("writers_seen")
+    return seen

@@ -83,6 +83,7 @@ async def current(store: Store, database: Path) -> dict[str, Any]:
         "videos": await store.videos.counts(),
         "working": working,
         "not_taken": said.get("not_taken", progress_reader.NOTHING_LEFT_ALONE),
+        "waiting": said.get("waiting", progress_reader.NOTHING_LEFT_ALONE),
         "errors": await store.queries.errors(ERRORS_SHOWN),
     }
 
