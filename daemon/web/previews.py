@@ -45,7 +45,7 @@ class Previews:
         )
         async with self._lock:
             version = await store.review.version(record.id)
-            key = (record.id, config.select.strategy, *version)
+            key = (record.id, config.select.strategy == "best", *version)
             base = self._kept.get(key)
             if base is None:
                 job = VideoJob.of(record, config.service.stuck_seconds)
