@@ -11,6 +11,7 @@ from typing import Any
 from daemon.config.schema import Config
 from daemon.export import disk_space
 from daemon.export.image_format import image_format
+from daemon.export.scaling import target_size
 from daemon.job import VideoJob
 from daemon.media import filters
 from daemon.model import VideoRecord
@@ -71,7 +72,7 @@ class Previews:
 def _room(config: Config, record: VideoRecord, stills: int) -> dict[str, Any]:
     if record.info is None:
         return {}
-    width, height = filters.picture_size(record.info)
+    width, height = target_size(*filters.picture_size(record.info), config.output.size)
     image = image_format(config.output, record.info)
     need = disk_space.estimate(
         stills=stills,
