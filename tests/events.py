@@ -22,7 +22,9 @@ FACTS: dict[str, dict[str, Any]] = {
     ),
     **dict.fromkeys(("to", "version", "video", "stage"), TEXT),
     **dict.fromkeys(("attempts", "frame", "frames", "frames_stored", "frames_total", "leftovers_removed"), COUNT),
-    **dict.fromkeys(("queue_bytes", "requested", "chosen", "resumed", "scored", "set_aside", "stills"), COUNT),
+    **dict.fromkeys(
+        ("queue_bytes", "requested", "chosen", "films", "moments", "resumed", "scored", "set_aside", "stills"), COUNT
+    ),
     **dict.fromkeys(("batch", "height", "new", "old", "size_bytes", "video_id", "width"), COUNT),
     **dict.fromkeys(("key", "key_before", "missed"), COUNT),
     **dict.fromkeys(("fps", "seconds", "again_every_s", "again_in_s", "paused_s", "watchdog_seconds"), NUMBER),
@@ -76,6 +78,7 @@ EVENTS: dict[str, str] = {
     "video.scored": "video video_id frames scored damaged unread_bytes unread_s lost_packets frameless_packets"
     " corrupt_frames damaged_frames",
     "video.refined": "video video_id scorer frames scored",
+    "video.repeated": "video video_id moments films stills",
     "video.selected": "video video_id requested chosen shortfall",
     "video.done": "video video_id stills shortfall",
     "video.postponed": "video video_id error_kind error retry again_in_s",
@@ -94,6 +97,7 @@ EVENTS: dict[str, str] = {
     "watch.overflow": "path reason fix",
     "watch.unreadable": "path reason",
     "watch.not_taken": "path files names reason key",
+    "watch.waiting": "path files names reason",
     "watch.unavailable": "path reason",
     "watch.event_lost": "path reason",
     "watch.stuck": "path",
@@ -107,7 +111,7 @@ EVENTS: dict[str, str] = {
     "source.deleted": "video video_id",
     "source.kept": "video video_id reason",
     "source.failed": "video video_id reason",
-    "source.waiting": "reason",
+    "source.waiting": "reason video? video_id?",
     "progress.unwritable": "path reason",
 }
 
@@ -141,6 +145,7 @@ MEANINGS: dict[str, str] = {
     "video.features_missing": "scored by an older version: chosen by score and gap alone",
     "video.scored": "every frame is stored; how many of them have a score, and what was lost or damaged",
     "video.refined": "the shortlist has scores of the second metric; how many of them are new",
+    "video.repeated": "with `select.across`: so many moments look like what other films gave, and are left out",
     "video.selected": "how many frames were chosen, and the shortfall",
     "video.done": "stills published and committed",
     "video.postponed": "the cause may pass by itself: the video is tried again",
@@ -159,6 +164,7 @@ MEANINGS: dict[str, str] = {
     "watch.overflow": "the kernel dropped events; the folder is listed anew",
     "watch.unreadable": "a subfolder that is skipped",
     "watch.not_taken": "files that are not taken, 20 of their names at most, why, and the key that decides; said once",
+    "watch.waiting": "files that have settled but may be unfinished, 20 of their names at most, and why; said once",
     "watch.unavailable": "the watch folder is away; it is tried again",
     "watch.event_lost": "an event that could not be understood; the rescan finds the file",
     "watch.stuck": "a watching thread did not end in time",
@@ -172,7 +178,7 @@ MEANINGS: dict[str, str] = {
     "source.deleted": "`watch.after: delete` deleted the source",
     "source.kept": "`watch.after` left a source where it is, and why",
     "source.failed": "`watch.after` could not act and tries again; with a traceback if the cause was not foreseen",
-    "source.waiting": "`watch.after` waits for the database",
+    "source.waiting": "`watch.after` waits for the database, or until a source has stood still for long enough",
     "progress.unwritable": "`stillwatch status` cannot show progress, and why",
 }
 """What each event says; ``docs/events.md`` is written from it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated
 
 import typer
@@ -18,14 +18,6 @@ from daemon import __version__
 from daemon.cli.command import exit_code
 from daemon.cli.commands import choose, look, run, share, upkeep
 from daemon.errors import StillwatchError
-
-app = typer.Typer(
-    no_args_is_help=True,
-    # Help as plain text: drawing it with rich takes twice the time of all the rest.
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    help="Watch a folder, score every frame of every video, keep the best as proven stills.",
-)
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "init": run.init,
@@ -60,23 +52,33 @@ SHORT_COMMANDS = {"list", "show", "status", "--help"}
 """They end before there is garbage; looking for it, and taking the interpreter down, would be a third of their time."""
 
 
+def typer_app(names: Iterable[str] = COMMANDS) -> typer.Typer:
+    """The command line with the commands of these names; each one costs time to set up."""
+    app = typer.Typer(
+        no_args_is_help=True,
+        # Help as plain text: drawing it with rich takes twice the time of all the rest.
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        help="Watch a folder, score every frame of every video, keep the best as proven stills.",
+    )
+    app.callback()(_root)
+    for name in names:
+        app.command(name)(COMMANDS[name])
+    return app
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         print(f"stillwatch {__version__}")
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
     ] = False,
 ) -> None:
     """Shared by every command."""
-
-
-for name, command in COMMANDS.items():
-    app.command(name)(command)
 
 
 def main() -> None:
@@ -96,8 +98,9 @@ def main() -> None:
 
 def _exit_code() -> int:
     """Run the command of the arguments to its end."""
+    asked = sys.argv[1:2]
     try:
-        app()
+        typer_app(asked if asked and asked[0] in COMMANDS else COMMANDS)()
     except StillwatchError as error:
         print(f"stillwatch: {error.sentence}", file=sys.stderr)
         return exit_code(error)

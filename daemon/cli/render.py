@@ -79,7 +79,16 @@ def status_lines(state: dict[str, Any], now: datetime) -> list[str]:
     lines += [
         f"  {_status(row['status'])} {escape(_short(row['path']))}{_because(row['error'])}" for row in state["errors"]
     ]
-    return lines + not_taken_lines(state.get("not_taken"))
+    return lines + _waiting_lines(state.get("waiting")) + not_taken_lines(state.get("not_taken"))
+
+
+def _waiting_lines(waiting: dict[str, Any] | None) -> list[str]:
+    """What waits until it is finished, as rich markup: the newest, and how many there are."""
+    if waiting is None:
+        return []
+    lines = [f"  waiting {escape(_short(one['path']))} ({escape(one['reason'])})" for one in waiting["newest"]]
+    more = waiting["files"] - len(waiting["newest"])
+    return [*lines, f"  and {more} more files waiting"] if more else lines
 
 
 def not_taken_lines(left: dict[str, Any] | None) -> list[str]:
@@ -163,7 +172,8 @@ def print_detail(video: dict[str, Any]) -> None:
 def _print_selection(console: Console, selection: dict[str, Any], metric: str | None) -> None:
     asked = selection["requested"] or "as many as are worth it"
     console.print(f"selection {selection['id']}: {selection['chosen']} of {asked} asked for")
-    for line in (selection["shortfall"], (selection["reasons"] or {}).get("because")):
+    reasons = selection["reasons"] or {}
+    for line in (selection["shortfall"], reasons.get("because"), reasons.get("across", {}).get("told")):
         if line:
             console.print(f"  {escape(line)}")
     console.print(_still_table(selection["stills"], metric))

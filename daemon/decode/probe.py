@@ -6,7 +6,6 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
@@ -23,6 +22,7 @@ from daemon.decode.headers import counted, is_encrypted, streams_of
 from daemon.decode.origin import origin_of
 from daemon.decode.packets import decoded_frames
 from daemon.decode.picture import bit_depth, refuse_large_pictures
+from daemon.decode.side_data import side_data
 from daemon.decode.streams import choose, protected, rivals
 from daemon.decode.track_header import TrackHeader, track_header
 from daemon.errors import Kind, VideoError
@@ -151,7 +151,7 @@ def orientation(frame: VideoFrame) -> tuple[int, bool]:
     The matrix maps (x, y) to (a x + c y, b x + d y) in 16.16 fixed point (libavutil/display.h).
     """
     try:
-        matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+        matrix = side_data(frame, "DISPLAYMATRIX")
     except ValueError:
         # PyAV does not know every kind of side data, EXIF for one, and then gives none of it.
         return -round(frame.rotation / 90) * 90 % 360, False

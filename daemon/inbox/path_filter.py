@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import fnmatch
+import glob
 import re
 import unicodedata
 from pathlib import Path
 
 from daemon.config.watch import WatchConfig
 from daemon.inbox.left_alone import listed_endings
+
+_ENDING = re.compile(r"\*[^*?\[\]]+")
 
 
 class PathFilter:
@@ -18,14 +21,17 @@ class PathFilter:
         self._folder = config.path
         self._recursive = config.recursive
         self._endings = listed_endings(config)
-        patterns = (fnmatch.translate(unicodedata.normalize("NFC", name)) for name in config.exclude)
-        self._excluded = re.compile("|".join(patterns) or r"\Z.")
+        names = [unicodedata.normalize("NFC", name) for name in (*config.exclude, *_marker_names(config))]
+        # Most patterns are an ending, which is much quicker to compare.
+        self._excluded_endings = tuple(name[1:] for name in names if _ENDING.fullmatch(name))
+        others = (fnmatch.translate(name) for name in names if not _ENDING.fullmatch(name))
+        self._excluded = re.compile("|".join(others) or r"\Z.")
 
     def excludes_name(self, name: str) -> bool:
         """Whether a file or folder of that name is left alone."""
         # Accents come as one character or as two, by the system that wrote the name.
         name = name if name.isascii() else unicodedata.normalize("NFC", name)
-        return self._excluded.match(name) is not None
+        return name.endswith(self._excluded_endings) or self._excluded.match(name) is not None
 
     def lists_ending(self, name: str) -> bool:
         """Whether a name ends like a video's by ``watch.extensions``."""
@@ -51,3 +57,10 @@ class PathFilter:
             return None
         parts = path.relative_to(self._folder).parts
         return None if ".." in parts else parts
+
+
+def _marker_names(config: WatchConfig) -> list[str]:
+    """The pattern of the markers that say that a video is finished: they are no videos themselves."""
+    if config.ready != "marker":
+        return []
+    return [glob.escape(config.marker).replace("{name}", "*").replace("{stem}", "*")]

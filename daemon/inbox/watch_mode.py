@@ -52,6 +52,11 @@ def mode_and_file_system(config: WatchConfig) -> tuple[Mode, str]:
     return (mode_for(kind) if config.mode == "auto" else config.mode), kind
 
 
+def is_shared(config: WatchConfig) -> bool:
+    """Whether other machines may write to the watch folder without this kernel's knowledge, by its file system."""
+    return mode_for(mode_and_file_system(config)[1]) == "polling"
+
+
 def _mounts() -> list[tuple[str, str]]:
     try:
         return [(mount.mountpoint, mount.fstype) for mount in psutil.disk_partitions(all=True)]

@@ -16,7 +16,6 @@ from daemon.store.queries import WorkingVideo
 from daemon.store.store import Store
 
 ERRORS_SHOWN = 5
-NOTHING_LEFT_ALONE: dict[str, Any] = {"files": 0, "newest": []}
 
 
 async def summary(store: Store, records: Sequence[VideoRecord]) -> list[dict[str, Any]]:
@@ -83,7 +82,8 @@ async def current(store: Store, database: Path) -> dict[str, Any]:
         "version": said.get("version"),
         "videos": await store.videos.counts(),
         "working": working,
-        "not_taken": said.get("not_taken", NOTHING_LEFT_ALONE),
+        "not_taken": said.get("not_taken", progress_reader.NOTHING_LEFT_ALONE),
+        "waiting": said.get("waiting", progress_reader.NOTHING_LEFT_ALONE),
         "errors": await store.queries.errors(ERRORS_SHOWN),
     }
 
@@ -93,13 +93,6 @@ def _working(row: WorkingVideo, progress: Mapping[tuple[int, str], dict[str, Any
     shown["frames_total"] = json.loads(row["info"] or "{}").get("frames_estimate") or None
     shown["progress"] = progress.get((row["id"], row["status"]))
     return shown
-
-
-def not_taken(database: Path) -> dict[str, Any]:
-    """What the running daemon leaves alone in its folder: how many ``files``; the ``newest`` with path, reason, key."""
-    said = progress_reader.read(database) if is_locked(database) else {}
-    found: dict[str, Any] = said.get("not_taken", NOTHING_LEFT_ALONE)
-    return found
 
 
 async def detail(store: Store, key: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from daemon.export.reuse import Published
 from daemon.inbox.identity import require_unchanged
 from daemon.job import VideoJob
 from daemon.model import Selection, Still
+from daemon.pipeline.given_pictures import GivenPictures
 from daemon.pipeline.reference import FilmPackets, PyavReference
 from daemon.pipeline.refine import Refiner
 from daemon.pipeline.select_frames import FrameSelector
@@ -45,6 +46,7 @@ class VideoExporter:
         self._store = store
         self._capabilities = capabilities
         self._refiner = Refiner(config, store)
+        self._given = GivenPictures(store)
         self._conversions: ProvenConversions = set()
 
     async def close(self) -> None:
@@ -68,7 +70,7 @@ class VideoExporter:
         await require_unchanged(record.file, job.stall_seconds)
         decoder = PyavReference(job, config.decode, FilmPackets(self._store, job, config.decode))
         exporter = Exporter(job, config.export, config.output, self._capabilities, decoder, self._conversions)
-        selector = FrameSelector(config, self._store, job, self._refiner, wishes)
+        selector = FrameSelector(config, self._store, job, self._refiner, wishes, self._given)
         first = await selector.select()
         exporter.preflight(len(first.picks))
         with work_folder.fresh(config.output.path, record.id) as place:

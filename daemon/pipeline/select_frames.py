@@ -17,13 +17,16 @@ from daemon.config.selection import SelectConfig
 from daemon.job import VideoJob
 from daemon.model import Pick, Reason, Scored, Selection, Shot, ShotKind
 from daemon.pipeline.analyse_video import judge, settings
+from daemon.pipeline.film import film_of
+from daemon.pipeline.given_pictures import GivenPictures, Repeats
 from daemon.pipeline.refine import Refiner, lower_better
 from daemon.pipeline.wishes import Wishes, holds
+from daemon.selection.across import nearest
 from daemon.selection.best import Choice, choose
 from daemon.selection.even import choose_evenly
 from daemon.selection.moments import Moments, moments, samples, shortlist
 from daemon.selection.quality import Film
-from daemon.selection.representative import AUTO_MOST, Terms, represent
+from daemon.selection.representative import AUTO_MOST, Terms, gain, least_detail_difference, represent
 from daemon.selection.scenes import scenes
 from daemon.store.store import Store
 
@@ -37,7 +40,15 @@ def selection_params(config: Config, scorer: str | None, wishes: Wishes = Wishes
     """What decides a selection, as it is stored: the same parameters give the same picks."""
     judged = {} if config.select.strategy == "best" else {"judged": settings(config)}
     refined = {"refine": config.score.refine.model_dump(mode="json")} if config.score.refine.metric else {}
-    return {**config.select.model_dump(mode="json"), **judged, **refined, "scorer": scorer, **wishes.params()}
+    # What is off is left out: choices that were made before it was there stay what is asked for.
+    off = set() if config.select.across else {"across"}
+    return {
+        **config.select.model_dump(mode="json", exclude=off),
+        **judged,
+        **refined,
+        "scorer": scorer,
+        **wishes.params(),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +67,18 @@ class _Seen:
 class FrameSelector:
     """Chooses from one scored film, as often as asked; what does not change is read once.
 
-    ``wishes`` are frames that are always or never chosen; None: those that hold for every choice.
+    ``wishes`` are frames that are always or never chosen; None: those that hold for every choice. ``given`` are the
+    stills of all films, as they are known from the choice before.
     """
 
     def __init__(
-        self, config: Config, store: Store, job: VideoJob, refiner: Refiner, wishes: Wishes | None = None
+        self,
+        config: Config,
+        store: Store,
+        job: VideoJob,
+        refiner: Refiner,
+        wishes: Wishes | None = None,
+        given: GivenPictures | None = None,
     ) -> None:
         self._config = config
         self._store = store
@@ -68,6 +86,7 @@ class FrameSelector:
         self._record = job.record
         self._refiner = refiner
         self._wishes = wishes
+        self._given = given if given is not None else GivenPictures(store)
         self._film: Film | None = None
         self._kept: tuple[Any, _Seen] | None = None
         self._scene: dict[tuple[float, float], dict[int, int]] = {}
@@ -179,18 +198,7 @@ class FrameSelector:
                 "shots": sum(1 for shot in shots if shot.kind is ShotKind.SHOT),
                 "verdicts": await self._store.analysis.verdicts(self._record.id),
             }
-        good = ~table.noted & (table.good | table.spared if self._judged else True)
-        last = table.spared | table.reserve
-        self._film = Film(
-            frame=table.frame,
-            time_s=table.time_s,
-            score=table.score,
-            good=good if self._judged else _without_reserve(good, table.reserve & np.isfinite(table.score)),
-            shot=_shot_numbers(len(table.frame), shots) if self._judged else np.zeros(len(table.frame), np.int64),
-            lower_better=bool(self._record.lower_better),
-            spared=last if self._judged and last.any() else None,
-            last_s=table.last_s,
-        )
+        self._film = film_of(table, shots if self._judged else None, lower_better=bool(self._record.lower_better))
 
     def _best(self, film: Film, config: SelectConfig) -> Choice:
         return choose(
@@ -225,12 +233,34 @@ class FrameSelector:
             config.strategy == "poster",
         )
 
+        repeats = await self._repeats(seen, terms) if config.across else None
         choice = await asyncio.to_thread(
-            represent, film, seen.moments, seen.sketches, seen.scene, terms, seen.details, seen.lettering, seen.kept
+            represent,
+            film,
+            seen.moments,
+            seen.sketches,
+            seen.scene,
+            terms,
+            seen.details,
+            seen.lettering,
+            seen.kept,
+            None if repeats is None else repeats.distance,
         )
+        if repeats is not None:
+            out = repeats.left_out(gain(seen.sketches), choice.difference)
+            self._facts["across"] = await self._given.told(repeats, out, film.frame[seen.moments.position])
+            if len(out):
+                films = len(np.unique(repeats.given.video_id[repeats.place[out]]))
+                self._job.log.info("video.repeated", moments=len(out), films=films, stills=len(repeats.given))
         if choice.difference is not None and choice.difference < config.min_difference:
             self._facts["min_difference"] = round(choice.difference, 2)
         return choice
+
+    async def _repeats(self, seen: _Seen, terms: Terms) -> Repeats:
+        """How far the best frame of each moment is from what other films gave."""
+        given = await self._given.by_others(self._record.id)
+        least, limit = least_detail_difference(terms.detail_noise), terms.min_difference
+        return Repeats(given, *await asyncio.to_thread(nearest, seen.sketches, seen.details, given, least, limit))
 
     async def _seen(self, film: Film, config: SelectConfig) -> _Seen:
         """What is seen in the film; kept, as who asks again mostly asks of the same frames."""
@@ -318,21 +348,6 @@ def _less(config: SelectConfig, pinned: int, *, only: bool) -> SelectConfig | No
     if only or (config.limit is not None and config.limit <= pinned):
         return None
     return config if config.limit is None else config.model_copy(update={"count": config.limit - pinned})
-
-
-def _shot_numbers(count: int, shots: list[Shot]) -> NDArray[np.int64]:
-    """Per frame the number of its shot, -1 in a transition."""
-    number = np.full(count, -1, np.int64)
-    for place, one in enumerate(shots):
-        if one.kind is ShotKind.SHOT:
-            number[one.first : one.last + 1] = place
-    return number
-
-
-def _without_reserve(good: NDArray[np.bool_], reserve: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Frames in reserve are left out while there are others."""
-    better = good & ~reserve
-    return better if better.any() else good
 
 
 def _pick(rank: int, row: Scored, reason: Reason) -> Pick:

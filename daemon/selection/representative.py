@@ -94,15 +94,17 @@ def represent(
     details: NDArray[np.float32] | None = None,
     lettering: NDArray[np.float64] | None = None,
     kept: dict[str, Any] | None = None,
+    given: NDArray[np.float64] | None = None,
 ) -> Choice:
     """Choose among the best frames of the moments.
 
     ``sketches`` are ``features.sketch`` of these frames, ``details`` their ``features.detail`` (None: not known),
     ``lettering`` in how many cells they have some (None: not known), ``scene`` the scene of each shot. Returns frames
     in the order of choice, so that a smaller count is the beginning of a larger one. ``kept`` is filled with what other
-    ``terms`` need again; it is given back with the same film.
+    ``terms`` need again; it is given back with the same film. ``given`` is how far each of these frames is from the
+    nearest picture that another film gave, as ``across.nearest`` has it (None: that does not matter).
     """
-    greedy = _Greedy(film, moments, sketches, scene, terms, details, lettering, kept)
+    greedy = _Greedy(film, moments, sketches, scene, terms, details, lettering, kept, given)
     chosen = greedy.run()
     reasons = greedy.reasons(chosen)
     frames = tuple(int(film.frame[moments.position[at]]) for at in chosen)
@@ -149,6 +151,11 @@ def likenesses(
     return table
 
 
+def least_detail_difference(noise: float) -> float:
+    """From which difference on two pictures' details are not alike, where neighbouring frames differ by ``noise``."""
+    return max(DETAIL_DIFFERENCE, ABOVE_NOISE * noise)
+
+
 def uncovered(lettering: NDArray[np.float64]) -> NDArray[np.float64]:
     """From 1, no more lettering than the film usually has, to 0 where there is much more."""
     if len(lettering) == 0:
@@ -168,12 +175,14 @@ class _Greedy:
         details: NDArray[np.float32] | None,
         lettering: NDArray[np.float64] | None,
         kept: dict[str, Any] | None = None,
+        given: NDArray[np.float64] | None = None,
     ) -> None:
         self._kept: dict[str, Any] = {} if kept is None else kept
         self._moments = moments
         self._terms = terms
         self._time_s = film.time_s[moments.position]
         amplified = gain(sketches)
+        self._given = np.full(len(self._time_s), np.inf) if given is None else given * amplified
         self._sketches = sketches * np.float32(amplified)
         span = float(np.ptp(self._time_s)) if len(self._time_s) else 0.0
         self._place = (self._time_s / max(span, 1e-9)).astype(np.float32)
@@ -183,7 +192,7 @@ class _Greedy:
         self._seen = clear * moments.quality * seen
         self._value = clear * moments.quality * QUALITY + self._seen
         self._details = details
-        self._least_detail = max(DETAIL_DIFFERENCE, ABOVE_NOISE * terms.detail_noise)
+        self._least_detail = least_detail_difference(terms.detail_noise)
         noise = np.inf if terms.noise is None else ABOVE_NOISE * amplified * terms.noise
         self._least_difference = max(LEAST_DIFFERENCE, noise)
         names = np.array([scene.get(int(shot), int(shot)) for shot in moments.shot], np.int64)
@@ -193,7 +202,7 @@ class _Greedy:
         self._weight = moments.seconds / max(float(self._scene_seconds.mean()) if len(names) else 1.0, 1e-9)
         self._covered = np.zeros(len(names))
         self._scenes_shown: set[int] = set()
-        self._refused = {"gap": 0, "alike": 0, "scene": 0}
+        self._refused = {"gap": 0, "alike": 0, "scene": 0, "given": 0}
         self.difference = terms.min_difference
 
     def run(self) -> list[int]:
@@ -206,18 +215,18 @@ class _Greedy:
             chosen = self._add(self._first(gains), np.flatnonzero(~self._moments.spared), gains)
         chosen = self._add(chosen, np.flatnonzero(self._moments.spared), gains)
         # What was chosen with a larger difference stays, so that fewer are the beginning of more.
-        while len(chosen) < (self._terms.count or 0) and self._refused["alike"]:
+        while len(chosen) < (self._terms.count or 0) and (self._refused["alike"] or self._refused["given"]):
             lower = max(self.difference / 2, self._least_difference)
             if lower >= self.difference:
                 break
-            self.difference, self._refused = lower, {"gap": 0, "alike": 0, "scene": 0}
+            self.difference, self._refused = lower, {"gap": 0, "alike": 0, "scene": 0, "given": 0}
             rest = np.setdiff1d(np.arange(len(gains)), chosen)
             chosen = self._add(chosen, rest, gains)
         return chosen
 
     def _first(self, gains: NDArray[np.float64]) -> list[int]:
         """The one to use if there is only one: what is seen in it counts for more than in the others."""
-        good = np.flatnonzero(~self._moments.spared)
+        good = np.flatnonzero(~self._moments.spared & (self._given >= self.difference))
         if len(good) == 0 or self._terms.count == 0:
             return []
         worth = self._posters(gains)
@@ -300,6 +309,9 @@ class _Greedy:
 
     def _allowed(self, at: int, chosen: list[int]) -> bool:
         """Whether nothing chosen stands against it; what does is counted for the shortfall."""
+        if self._given[at] < self.difference:
+            self._refused["given"] += 1
+            return False
         if not chosen:
             return True
         if self._terms.one_per_scene and int(self._scene[at]) in self._scenes_shown:
@@ -380,6 +392,8 @@ class _Greedy:
             parts.append(f"looks like {one} (select.min_difference)")
         if self._refused["gap"]:
             parts.append(f"is less than {self._terms.min_gap_seconds:g} s away from {one} (select.min_gap_seconds)")
+        if self._refused["given"]:
+            parts.append("looks like a still of another film (select.across)")
         if not parts:
             return f"the film has only {chosen} good moment{'' if chosen == 1 else 's'}"
         return f"every other good frame {' or '.join(parts)}"

@@ -66,6 +66,14 @@ class Analysis:
         ) as cursor:
             return {row[0]: row[1] for row in await cursor.fetchall()}
 
+    async def verdict_of(self, video_id: int, frame: int) -> tuple[str | None, str | None]:
+        """A frame's verdict, and why it is held in reserve; None where it was not judged, and where it is not."""
+        async with self._connection.db.execute(
+            "SELECT verdict, reserve FROM frames WHERE video_id = ? AND frame = ?", (video_id, frame)
+        ) as cursor:
+            row = await cursor.fetchone()
+        return (row[0], row[1]) if row is not None else (None, None)
+
     async def shots(self, video_id: int) -> list[Shot]:
         """A video's shots and transitions, in order."""
         async with self._connection.db.execute(

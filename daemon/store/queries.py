@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any, TypedDict, TypeVar, cast
 
+from daemon.store.columns import plain
 from daemon.store.connection import Connection
-from daemon.store.mapping import plain
 
 Row = TypeVar("Row")
 

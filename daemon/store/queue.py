@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 
 from daemon.errors import Kind, StillwatchError
 from daemon.model import FileIdentity, Status, VideoRecord
+from daemon.store.columns import path_value
 from daemon.store.connection import Connection
-from daemon.store.mapping import path_value, record
+from daemon.store.mapping import record
 
 LONGEST_RETRY_SECONDS = 3600.0
 """No video waits longer for its next try."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
+from daemon.store.columns import plain
 from daemon.store.connection import Connection
-from daemon.store.mapping import plain
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.model import FileIdentity
+from daemon.store.columns import path_of, path_value
 from daemon.store.connection import Connection, as_store_error
-from daemon.store.mapping import path_of, path_value
 
 
 @dataclass(frozen=True, slots=True)

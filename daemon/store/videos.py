@@ -10,8 +10,9 @@ from typing import Any
 
 from daemon.errors import Kind, StoreError
 from daemon.model import FileIdentity, Status, VideoRecord
+from daemon.store.columns import path_of, path_value
 from daemon.store.connection import Connection
-from daemon.store.mapping import path_of, path_value, record
+from daemon.store.mapping import record
 
 
 class Videos:

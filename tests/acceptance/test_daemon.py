@@ -235,7 +235,7 @@ def one_film_done(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 HEAVY = {"torch", "torchvision", "pyiqa", "numba", "av", "cv2"}
-ONLY_FOR_WORK = {"numpy", "structlog", "rich.progress", "prometheus_client"}
+ONLY_FOR_WORK = {"numpy", "structlog", "rich.progress", "prometheus_client", "pydantic_settings"}
 
 
 @pytest.mark.parametrize(
@@ -252,8 +252,8 @@ ONLY_FOR_WORK = {"numpy", "structlog", "rich.progress", "prometheus_client"}
 def test_looking_is_quick_and_never_imports_torch(one_film_done: Path, command: list[str], left_out: set[str]) -> None:
     option = [] if command in (["metrics"], ["--help"]) else ["--config", str(one_film_done)]
     script = (
-        "import sys; sys.argv[0] = 'stillwatch'; from daemon.cli.main import app\n"
-        f"try: app(standalone_mode=False)\nfinally: assert not {left_out} & set(sys.modules)"
+        "import sys; sys.argv[0] = 'stillwatch'; from daemon.cli.main import typer_app\n"
+        f"try: typer_app()(standalone_mode=False)\nfinally: assert not {left_out} & set(sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", script, *command, *option], capture_output=True, text=True, check=False

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daemon.cli.command import ConfigOption, JsonOption, load, print_json, with_store
+from daemon.cli.command import ConfigOption, JsonOption, load, print_json, with_queries, with_store
 
 if TYPE_CHECKING:
     from daemon.store.store import Store
@@ -67,10 +67,10 @@ def list_videos(
 ) -> None:
     """The videos that are known."""
     from daemon.cli.render import print_list
-    from daemon.observe.reports import not_taken
+    from daemon.observe.progress_reader import not_taken
 
     loaded = load(config)
-    rows = with_store(loaded, lambda store: store.queries.videos(limit))
+    rows = with_queries(loaded, lambda queries: queries.videos(limit))
     left = not_taken(loaded.database.path)
     if not as_json:
         print_list(rows, left)
@@ -84,12 +84,22 @@ def list_videos(
 
 def show(
     video: Annotated[str, typer.Argument(help="id, path, file name or start of the fingerprint")],
+    frame: Annotated[
+        int | None, typer.Option(help="why this frame has its verdict, instead", min=0, max=2**31 - 1)
+    ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """One video: what it is, how it was scored, what was chosen and why."""
+    """One video: what it is, how it was scored, what was chosen and why; or one of its frames."""
+    loaded = load(config)
+    if frame is not None:
+        from daemon.cli.frame import frame_facts, print_frame
+
+        facts = with_store(loaded, lambda store: frame_facts(loaded, store, video, frame))
+        print_json(facts) if as_json else print_frame(facts)
+        return
     from daemon.cli.render import print_detail
     from daemon.observe.reports import detail
 
-    found = with_store(load(config), lambda store: detail(store, video))
+    found = with_store(loaded, lambda store: detail(store, video))
     print_json(found) if as_json else print_detail(found)

@@ -154,7 +154,7 @@ async def test_a_beginning_of_zeros_is_waited_for_without_events(
     with (inbox / "film.divx").open("wb") as file:
         file.write(b"\0" * len(film))
         file.flush()
-        async with arrivals(inbox, store):
+        async with arrivals(inbox, store, ready="settled"):
             await until(lambda: said(logged))
             file.seek(0)
             file.write(film)
