@@ -24,7 +24,9 @@ from daemon.decode.seek import index_of, sought_frames
 from daemon.decode.seek_plan import cost, shown_rank
 from daemon.errors import Kind, StillwatchError
 from daemon.export import manifest, metadata, proof
+from daemon.export.image_file import open_image
 from daemon.export.proof import ProofError
+from daemon.export.scaling import scaled
 from daemon.inbox import identity
 from daemon.media.rules import FIRST_RULES
 from daemon.model import Frame, VideoInfo, WantedFrame
@@ -57,6 +59,7 @@ class _Claim:
     stream: str
     rules: int
     deinterlace: Literal["auto", "off"]
+    scaled: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +160,7 @@ def _read(still: Path) -> _Claim:
             stream=facts["stream"],
             rules=int(facts.get("rules", FIRST_RULES)),
             deinterlace="auto" if facts.get("deinterlace") == "auto" else "off",
+            scaled="scaled_from" in facts,
         )
     except (KeyError, ValueError) as error:
         raise _Refuted("the image carries no facts of stillwatch") from error
@@ -242,5 +246,10 @@ def _compare(claim: _Claim, frame: Frame) -> str:
         return f"frame {frame.index} of the source has hash {frame.hash[:12]}, the still was made of {claim.hash[:12]}"
     if frame.picture is None:
         return "the frame could not be turned into a picture"
-    off = proof.difference(claim.still, frame.picture)
+    picture = frame.picture
+    if claim.scaled:
+        with open_image(claim.still) as still:
+            size = still.size
+        picture = scaled(picture, *size)
+    off = proof.difference(claim.still, picture)
     return f"the pixels are not those of its frame: {off}" if off else ""

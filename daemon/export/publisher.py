@@ -55,7 +55,7 @@ class Publisher:
             damaged=source.damaged,
             damage=source.damage,
             selection=selection,
-            stills=[(still, pick, proven[pick.frame].evidence) for still, pick in stills],
+            stills=[(still, pick, proven[pick.frame]) for still, pick in stills],
             dropped=dropped,
             image=self._image,
             capabilities=self._capabilities,
@@ -78,7 +78,9 @@ class Publisher:
             suffix=self._image.suffix,
         )
         target = ready / file_names.format_name(name)
-        facts = manifest.facts(source.file, source.info, pick, source.metric, source.scorer, self._image)
+        facts = manifest.facts(
+            source.file, source.info, pick, source.metric, source.scorer, self._image, image.scaled_from
+        )
         content = image.path.read_bytes()
         target.write_bytes(metadata.embed(content, facts, still_colour(source.info.at(pick.frame), self._image)))
         proof.check_embedded(content, target)

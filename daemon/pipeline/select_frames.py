@@ -89,6 +89,8 @@ class FrameSelector:
         self._given = given if given is not None else GivenPictures(store)
         self._film: Film | None = None
         self._kept: tuple[Any, _Seen] | None = None
+        self._scene: dict[tuple[float, float], dict[int, int]] = {}
+        self._noises: tuple[float, float] | None = None
         self._judged = False
         self._facts: dict[str, Any] = {}
 
@@ -135,7 +137,9 @@ class FrameSelector:
         """The same film, asked for with other settings of ``select`` and other wishes: what was read is kept."""
         other = copy(self)
         other._config, other._wishes, other._facts = config, wishes, {**self._facts}
-        if config.select.strategy != self._config.select.strategy:
+        if other._judged and config.select.strategy != "best":
+            other._facts["strategy"] = config.select.strategy
+        elif config.select.strategy != self._config.select.strategy:
             other._film = None
         return other
 
@@ -264,18 +268,28 @@ class FrameSelector:
         if self._kept is not None and self._kept[0] == key:
             return self._kept[1]
         found = await asyncio.to_thread(moments, film)
-        places = await asyncio.to_thread(samples, film, found.shot)
         best, details, lettering = await self._looks(film.frame[found.position])
-        views, _, _ = await self._looks(film.frame[places], features.view)
-        scene = await asyncio.to_thread(
-            scenes, film.shot[places], views, alike=config.scene_alike, share=config.scene_share
-        )
-        seen = _Seen(found, best, details, lettering, scene, await self._noise())
+        seen = _Seen(found, best, details, lettering, await self._scenes(config), await self._noise())
         self._kept = (key, seen)
         return seen
 
+    async def _scenes(self, config: SelectConfig) -> dict[int, int]:
+        """The scene of each shot: whichever part of the film is chosen from, it is the same."""
+        film = self._film
+        assert film is not None
+        key = (config.scene_alike, config.scene_share)
+        if key not in self._scene:
+            places = await asyncio.to_thread(samples, film, np.unique(film.shot[film.usable]))
+            views, _, _ = await self._looks(film.frame[places], features.view)
+            self._scene[key] = await asyncio.to_thread(
+                scenes, film.shot[places], views, alike=config.scene_alike, share=config.scene_share
+            )
+        return self._scene[key]
+
     async def _noise(self) -> tuple[float, float]:
         """How much the sketches and the details of a shot's neighbouring frames differ: the medians of some hundred."""
+        if self._noises is not None:
+            return self._noises
         film = self._film
         assert film is not None
         near = (film.shot[1:] == film.shot[:-1]) & (film.shot[1:] >= 0) & (film.seconds[:-1] <= NEIGHBOURS_SECONDS)
@@ -284,7 +298,8 @@ class FrameSelector:
             return 0.0, 0.0
         pairs = pairs[np.linspace(0, len(pairs) - 1, min(len(pairs), TOGETHER)).round().astype(np.int64)]
         ones, others = await self._looks(film.frame[pairs]), await self._looks(film.frame[pairs + 1])
-        return median_difference(ones[0], others[0]), median_difference(ones[1], others[1])
+        self._noises = median_difference(ones[0], others[0]), median_difference(ones[1], others[1])
+        return self._noises
 
     async def _looks(
         self,

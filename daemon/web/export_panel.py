@@ -28,6 +28,7 @@ from daemon.web.context import Context, film_of
 from daemon.web.stills import stills_of
 
 FIELDS = ("count", "strategy", "start", "end", "min_gap_seconds", "min_difference")
+FILES = ("format", "size")
 MOST_STILLS = 1000
 CHUNK_BYTES = 256 * 1024
 
@@ -76,8 +77,7 @@ async def _asked(request: Request, here: Context) -> tuple[Config, bool]:
         raise HTTPException(HTTPStatus.BAD_REQUEST, f"at most {MOST_STILLS} stills")
     try:
         config = changed(here.config, "select", settings)
-        if body.get("format"):
-            config = changed(config, "output", {"format": body["format"]})
+        config = changed(config, "output", {key: body[key] for key in FILES if body.get(key) not in (None, "")})
     except ConfigError as error:
         raise HTTPException(HTTPStatus.BAD_REQUEST, error.sentence) from error
     return config, bool(settings)

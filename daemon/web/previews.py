@@ -11,6 +11,7 @@ from typing import Any
 from daemon.config.schema import Config
 from daemon.export import disk_space
 from daemon.export.image_format import image_format
+from daemon.export.scaling import target_size
 from daemon.job import VideoJob
 from daemon.media import filters
 from daemon.model import VideoRecord
@@ -39,7 +40,7 @@ class Previews:
         wishes = await wishes_now(store, record, config.select.min_gap_seconds, anew=anew)
         async with self._lock:
             version = await store.review.version(record.id)
-            key = (record.id, config.select.strategy, *version)
+            key = (record.id, config.select.strategy == "best", *version)
             base = self._kept.get(key)
             if base is None:
                 job = VideoJob.of(record, config.service.stuck_seconds)
@@ -65,7 +66,7 @@ class Previews:
 def _room(config: Config, record: VideoRecord, stills: int) -> dict[str, Any]:
     if record.info is None:
         return {}
-    width, height = filters.picture_size(record.info)
+    width, height = target_size(*filters.picture_size(record.info), config.output.size)
     image = image_format(config.output, record.info)
     need = disk_space.estimate(
         stills=stills,

@@ -26,6 +26,8 @@ def select(
     strategy: Annotated[str | None, typer.Option(help="representative | best | per-shot | even | poster")] = None,
     start: Annotated[float | None, typer.Option(help="choose from this second on")] = None,
     end: Annotated[float | None, typer.Option(help="and before this one")] = None,
+    form: Annotated[str | None, typer.Option("--format", help="auto | png | png8 | jpeg")] = None,
+    size: Annotated[int | None, typer.Option(help="longest side in pixels, 0: as the frame is")] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -43,6 +45,8 @@ def select(
     setup.configure(loaded.log.format, "warning" if sys.stderr.isatty() else loaded.log.level)
     changes = {"count": count, "min_gap_seconds": min_gap_seconds, "strategy": strategy, "start": start, "end": end}
     chosen = changed(loaded, "select", {key: value for key, value in changes.items() if value is not None})
+    files = {"format": form, "size": size}
+    chosen = changed(chosen, "output", {key: value for key, value in files.items() if value is not None})
 
     async def work(store: Store) -> list[dict[str, Any]]:
         anew = any(value is not None for value in changes.values())
