@@ -146,7 +146,7 @@ MEANINGS: dict[str, str] = {
     "video.features_missing": "scored by an older version: chosen by score and gap alone",
     "video.scored": "every frame is stored; how many of them have a score, and what was lost or damaged",
     "video.refined": "the shortlist has scores of the second metric; how many of them are new",
-    "video.repeated": "with `select.across`: so many moments look like what other films gave, and are left out",
+    "video.repeated": "with `select.across`: how many moments look like what other films gave, and are left out",
     "video.selected": "how many frames were chosen, and the shortfall",
     "video.done": "stills published and committed",
     "video.postponed": "the cause may pass by itself: the video is tried again",
