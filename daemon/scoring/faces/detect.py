@@ -61,10 +61,13 @@ def boxes(
         if all(_overlap(centre[at], size[at], centre[other], size[other]) <= OVERLAP for other in kept):
             kept.append(at)
     origin = np.array(corner)
+    in_picture, sizes = (centre - origin) / scale, size / scale
     return [
         Box(
-            *((centre[at] - origin) / scale).tolist(),
-            *(size[at] / scale).tolist(),
+            x=float(in_picture[at, 0]),
+            y=float(in_picture[at, 1]),
+            width=float(sizes[at, 0]),
+            height=float(sizes[at, 1]),
             eyes=(points[at, :2] - origin) / scale,
             score=float(sure[places[at]]),
         )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,15 +35,9 @@ class FaceReader:
         """With the models that are on this host. Raises ScorerError where the extra or a model is missing."""
         return cls(require())
 
-    def __enter__(self) -> FaceReader:
-        return self
-
-    def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
-        return None
-
     def look(self, picture: Picture) -> tuple[Face, ...]:
         """The faces of a picture, the surest first."""
-        seen: NDArray[np.uint8] = (picture >> 8).astype(np.uint8) if picture.dtype == np.uint16 else picture
+        seen = (picture >> 8).astype(np.uint8) if picture.dtype == np.uint16 else picture.astype(np.uint8, copy=False)
         square, scale, corner = detect.network_input(seen)
         answer = self._detector(square)
         raw = next(one for one in answer if one.shape[-1] == 16)

@@ -41,14 +41,18 @@ def turned(
     right_share, lower_share = (x - left)[..., None], (y - top)[..., None]
     upper = _at(picture, top, left) * (1 - right_share) + _at(picture, top, left + 1) * right_share
     lower = _at(picture, top + 1, left) * (1 - right_share) + _at(picture, top + 1, left + 1) * right_share
-    return (upper * (1 - lower_share) + lower * lower_share).astype(np.float32)
+    found: NDArray[np.float32] = (upper * (1 - lower_share) + lower * lower_share).astype(np.float32)
+    return found
 
 
 def _at(picture: NDArray[np.uint8], rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.float32]:
     height, width = picture.shape[:2]
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-    found = picture[np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1)].astype(np.float32)
-    return found * inside[..., None]
+    found: NDArray[np.float32] = picture[np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1)].astype(
+        np.float32
+    )
+    found *= inside[..., None]
+    return found
 
 
 def _averaged(picture: NDArray[np.generic], length: int, axis: int) -> NDArray[np.float32]:
@@ -56,9 +60,10 @@ def _averaged(picture: NDArray[np.generic], length: int, axis: int) -> NDArray[n
     count = picture.shape[axis]
     edges = np.linspace(0, count, length + 1)
     if length >= count:
-        return np.take(picture, np.minimum(edges[:-1].astype(np.int64), count - 1), axis=axis).astype(np.float32)
+        nearest: NDArray[np.float32] = np.take(picture, edges[:-1].astype(np.int64), axis=axis).astype(np.float32)
+        return nearest
     starts = np.floor(edges[:-1]).astype(np.int64)
-    sums = np.add.reduceat(picture, starts, axis=axis, dtype=np.float32)
+    sums: NDArray[np.float32] = np.add.reduceat(picture, starts, axis=axis, dtype=np.float32)
     sizes = np.diff(np.append(starts, count)).astype(np.float32)
-    means: NDArray[np.float32] = sums / sizes.reshape((-1, 1, 1) if axis == 0 else (1, -1, 1))
-    return means
+    sums /= sizes.reshape((-1, 1, 1) if axis == 0 else (1, -1, 1))
+    return sums
