@@ -41,6 +41,15 @@ async def preview(request: Request) -> Response:
     return JSONResponse(await here.previews.choose(here.store, config, record, anew=anew))
 
 
+async def prepare(request: Request) -> Response:
+    """Read what previews of the film need, unless films are being scored: then that waits until it is asked for."""
+    here, record = context.of(request), await film_of(request)
+    wanted = record.status is Status.DONE and not here.live.scoring()
+    if wanted:
+        await here.previews.prepare(here.store, here.config, record)
+    return JSONResponse({"prepared": wanted})
+
+
 async def export(request: Request) -> Response:
     """Begin the export with the panel's settings; it becomes the current selection when all of it is proven."""
     here, record = context.of(request), await film_of(request)

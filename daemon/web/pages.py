@@ -131,6 +131,7 @@ async def _film(request: Request, record: VideoRecord) -> dict[str, Any]:
         "again": record.status in (Status.FAILED, Status.REJECTED, Status.MISSING),
         "asked": {**here.config.select.model_dump(mode="json"), **(selection["params"] if selection else {})},
         "format": here.config.output.format,
+        "size": here.config.output.size,
         "still_folder": shown.shown_name(str(Path(stills[0]["path"]).parent)) if stills else None,
     }
 

@@ -51,6 +51,17 @@ function column(table, frame) {
   return low;
 }
 
+/** The frame that is shown at a time, as well as the columns say. */
+export function frameAt(seconds) {
+  let low = 0;
+  let high = Math.max(film.frames - 1, 0);
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (timeAt(middle) <= seconds + 1e-6) low = middle; else high = middle - 1;
+  }
+  return low;
+}
+
 async function load(first, last, columns) {
   return json(`/curve?first=${Math.floor(first)}&last=${Math.ceil(last)}&columns=${columns}`);
 }
@@ -271,7 +282,7 @@ function drawTimes(x, width, height) {
 const pointers = new Map();
 let moved = 0;
 let spanFrom = null;
-const frameAt = (event) => {
+const frameUnder = (event) => {
   const box = canvas.getBoundingClientRect();
   const frame = Math.floor(view.first + ((event.clientX - box.left) / box.width) * span());
   return Math.min(Math.max(frame, 0), film.frames - 1);
@@ -281,13 +292,13 @@ canvas.addEventListener("pointerdown", (event) => {
   canvas.setPointerCapture(event.pointerId);
   pointers.set(event.pointerId, event);
   moved = 0;
-  spanFrom = event.shiftKey ? frameAt(event) : null;
+  spanFrom = event.shiftKey ? frameUnder(event) : null;
 });
 canvas.addEventListener("pointermove", (event) => {
   const before = pointers.get(event.pointerId);
-  if (!before) { handlers.hover(frameAt(event), event); return; }
+  if (!before) { handlers.hover(frameUnder(event), event); return; }
   moved += Math.abs(event.clientX - before.clientX);
-  if (spanFrom !== null) { select(spanFrom, frameAt(event)); pointers.set(event.pointerId, event); return; }
+  if (spanFrom !== null) { select(spanFrom, frameUnder(event)); pointers.set(event.pointerId, event); return; }
   if (pointers.size === 1) pan(((before.clientX - event.clientX) / canvas.clientWidth) * span());
   else if (pointers.size === 2) pinch(event, before);
   pointers.set(event.pointerId, event);
@@ -302,7 +313,7 @@ function pinch(event, before) {
 function released(event) {
   if (!pointers.delete(event.pointerId)) return;
   if (event.type === "pointerup" && spanFrom !== null && moved >= 4) handlers.span(...selected);
-  else if (event.type === "pointerup" && moved < 4) handlers.pick(frameAt(event));
+  else if (event.type === "pointerup" && moved < 4) handlers.pick(frameUnder(event));
   spanFrom = null;
 }
 canvas.addEventListener("pointerup", released);
