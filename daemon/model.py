@@ -20,6 +20,33 @@ Picture: TypeAlias = "NDArray[np.uint8] | NDArray[np.uint16]"
 (white 65535) from deeper ones. Upright, square pixels: what is scored and what is saved."""
 
 
+@dataclass(frozen=True, slots=True)
+class GrayPicture:
+    """What a metric of gray and those who choose need of a frame of which no RGB was made.
+
+    ``gray`` is the Y of YIQ, ``(height, width)`` uint8; ``rows`` are RGB rows that were asked for, ``(n, 3, width)``
+    uint8 or uint16; ``flat``: it is one colour; ``small`` is the picture reduced, ``(h, w, 3)`` uint8, if asked for.
+    """
+
+    gray: NDArray[np.uint8]
+    rows: NDArray[np.uint8] | NDArray[np.uint16]
+    flat: bool
+    small: NDArray[np.uint8] | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Height and width in pixels."""
+        return self.gray.shape
+
+    @property
+    def nbytes(self) -> int:
+        """All bytes that it holds."""
+        return self.gray.nbytes + self.rows.nbytes + (self.small.nbytes if self.small is not None else 0)
+
+
+Scorable: TypeAlias = "Picture | GrayPicture"
+
+
 class Status(StrEnum):
     """Where a video stands; the words in ``videos.status``."""
 
@@ -210,7 +237,8 @@ class Frame:
     """One decoded frame on its way to the scorer.
 
     ``index`` is the 0-based decode ordinal. ``hash`` is the hex SHA-1 of the unpadded planes in the
-    native pixel format. ``picture`` is None when the frame's stored score is to be kept.
+    native pixel format. ``picture`` is what is scored, None when the frame's stored score is to be kept; in its
+    place there is ``gray`` where that was asked for and is enough.
     ``corrupt`` is the decoder's own word that parts of the frame are made up. ``features`` is the record that
     was measured of the picture. ``pts`` is the file's own, ``time_s`` the film's time in seconds, which goes on where
     the file's clock starts anew; ``duration_s`` is how long the file says that the frame is shown.
@@ -224,11 +252,18 @@ class Frame:
     corrupt: bool = False
     features: bytes | None = None
     duration_s: float | None = None
+    gray: GrayPicture | None = None
+
+    @property
+    def scorable(self) -> Scorable | None:
+        """What is scored of the frame."""
+        return self.picture if self.picture is not None else self.gray
 
     @property
     def nbytes(self) -> int:
         """Bytes that the frame holds while it waits in a channel."""
-        return 256 + (self.picture.nbytes if self.picture is not None else 0)
+        scorable = self.scorable
+        return 256 + (scorable.nbytes if scorable is not None else 0)
 
 
 @dataclass(frozen=True, slots=True)

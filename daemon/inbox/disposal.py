@@ -109,7 +109,9 @@ class SourceDisposal:
             await self._dispose(due)
         except NotStillYet as wait:
             self._again_s = max(0.1, min(self._again_s, wait.left_s))
-            return self._report_failure(due, str(wait), event="source.waiting")
+            if self._is_new(due, str(wait)):
+                log.info("source.waiting", video=str(due.file.path), video_id=due.video_id, reason=str(wait))
+            return False
         except (OSError, VideoError, NotYet) as error:
             return self._report_failure(due, str(error))
         except Exception as error:
@@ -135,18 +137,20 @@ class SourceDisposal:
             await self._store.sources.kept(due.video_id, str(decision))
             bound.warning("source.kept", reason=str(decision))
 
-    def _report_failure(
-        self, due: DueSource, reason: str, unforeseen: Exception | None = None, event: str = "source.failed"
-    ) -> bool:
+    def _report_failure(self, due: DueSource, reason: str, unforeseen: Exception | None = None) -> bool:
         """Log once why a source has to wait; always False."""
-        if self._reported.get(due.video_id) != reason:
+        if self._is_new(due, reason):
             bound = log.bind(video=str(due.file.path), video_id=due.video_id)
             if unforeseen is None:
-                bound.warning(event, reason=reason)
+                bound.warning("source.failed", reason=reason)
             else:
                 bound.error("source.failed", reason=reason, exc_info=unforeseen)
-        self._reported[due.video_id] = reason
         return False
+
+    def _is_new(self, due: DueSource, reason: str) -> bool:
+        """Whether this reason is another one than the last that was said of the source; it is now."""
+        before, self._reported[due.video_id] = self._reported.get(due.video_id), reason
+        return before != reason
 
     async def _delete(self, due: DueSource) -> None:
         # A target that is the source itself says that the deletion had begun: what is gone then, we deleted.

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from daemon.errors import StillwatchError
+from daemon.errors import Kind, StillwatchError
 from daemon.inbox.companions import companions_of
 from daemon.model import Status, VideoRecord
 from daemon.observe import progress_reader
@@ -36,6 +36,7 @@ def refused(path: Path, error: StillwatchError) -> dict[str, Any]:
         "error": error.sentence,
         "shortfall": None,
         "stills": [],
+        "known_as": None,
     }
 
 
@@ -46,13 +47,30 @@ async def _summary_of(store: Store, record: VideoRecord) -> dict[str, Any]:
         "id": record.id,
         "video": str(record.file.path),
         "status": record.status.value,
-        "ok": record.status is Status.DONE or record.error_kind == "duplicate",
+        "ok": record.status is Status.DONE or record.error_kind == Kind.DUPLICATE,
         "metric": record.metric,
         "frames": record.frames_decoded,
         "error_kind": record.error_kind,
         "error": record.error,
         "shortfall": latest["shortfall"] if latest else None,
         "stills": await _stills(store, latest["id"]) if latest else [],
+        "known_as": await _known_as(store, record) if record.error_kind == Kind.DUPLICATE else None,
+    }
+
+
+async def _known_as(store: Store, copy: VideoRecord) -> dict[str, Any] | None:
+    """The video that a duplicate is a copy of, and the folder of its stills; None when it is not known any more."""
+    same = await store.videos.same_content(copy.file.fingerprint)
+    originals = [record for record in same if record.error_kind != Kind.DUPLICATE]
+    if not originals:
+        return None
+    original = originals[0]
+    latest = await store.selections.latest(original.id)
+    return {
+        "id": original.id,
+        "video": str(original.file.path),
+        "status": original.status.value,
+        "folder": str(latest.paths[0].parent) if latest is not None and latest.paths else None,
     }
 
 

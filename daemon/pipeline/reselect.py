@@ -38,13 +38,7 @@ async def reselect(
     capabilities = await ffmpeg_process.probe_binary(ffmpeg_process.find_binary(config.export.ffmpeg))
     exporter = VideoExporter(config, store, capabilities)
     try:
-        wishes = await wishes_now(
-            store,
-            record.id,
-            anew=anew,
-            min_gap_seconds=config.select.min_gap_seconds,
-            lower_better=bool(record.lower_better),
-        )
+        wishes = await wishes_now(store, record, config.select.min_gap_seconds, anew=anew)
         result = await exporter.export(VideoJob.of(record, config.service.stuck_seconds, on_progress), wishes=wishes)
     finally:
         await exporter.close()

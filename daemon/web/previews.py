@@ -41,13 +41,7 @@ class Previews:
         refined = bool(config.score.refine.metric)
         score = config.score.model_copy(update={"refine": config.score.refine.model_copy(update={"metric": ""})})
         config = config.model_copy(update={"score": score})
-        wishes = await wishes_now(
-            store,
-            record.id,
-            anew=anew,
-            min_gap_seconds=config.select.min_gap_seconds,
-            lower_better=bool(record.lower_better),
-        )
+        wishes = await wishes_now(store, record, config.select.min_gap_seconds, anew=anew)
         async with self._lock:
             version = await store.review.version(record.id)
             key = (record.id, config.select.strategy == "best", *version)

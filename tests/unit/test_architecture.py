@@ -65,7 +65,7 @@ OWNED = {
     "PIL": {"export"},
     "imageio_ffmpeg": {"export"},
     "prometheus_client": {"observe"},
-    "numba": {"runtime", "analysis", "scoring/niqe"},
+    "numba": {"runtime", "media", "decode", "analysis", "scoring/niqe"},
     "pydantic": {"config"},
     "pydantic_settings": {"config"},
     "starlette": {"web"},
