@@ -113,6 +113,8 @@ function draw() {
     pen.fillRect(x(selected[0]), 0, x(selected[1] + 1) - x(selected[0]), height);
     pen.globalAlpha = 1;
   }
+  pen.font = "12px system-ui, sans-serif";
+  drawScale(y, width);
   drawShots(x, width, height);
   drawBands(table, from, to, x, height);
   drawRaw(table, from, to, x, y);
@@ -136,6 +138,27 @@ function level(height) {
     const share = Math.min(Math.max((score - low) / (high - low || 1), -0.03), 1.03);
     return TICKS + 10 + room * (film.lowerBetter ? share : 1 - share);
   };
+}
+
+/** The scores at a few heights, at the right edge. */
+function drawScale(y, width) {
+  pen.fillStyle = colours.quiet;
+  pen.strokeStyle = colours.line;
+  pen.textAlign = "right";
+  pen.textBaseline = "middle";
+  pen.lineWidth = 1;
+  const [low, high] = range;
+  const step = [1, 2, 5, 10].map((times) => times * 10 ** Math.floor(Math.log10((high - low) / 4 || 1))).find((one) => (high - low) / one <= 4.5) ?? 1;
+  for (let score = Math.ceil(low / step) * step; score <= high; score += step) {
+    const at = Math.round(y(score)) + 0.5;
+    pen.globalAlpha = 0.6;
+    pen.beginPath();
+    pen.moveTo(0, at);
+    pen.lineTo(width - 44, at);
+    pen.stroke();
+    pen.globalAlpha = 1;
+    pen.fillText(score.toFixed(step < 1 ? Math.min(Math.ceil(-Math.log10(step)), 4) : 0), width - 6, at);
+  }
 }
 
 function line(at, height, colour, thickness) {

@@ -34,7 +34,8 @@ others.setAttribute("aria-label", "Other good frames of this moment");
 compare.setAttribute("aria-pressed", "false");
 full.setAttribute("aria-pressed", "false");
 alternatives.setAttribute("aria-expanded", "false");
-tools.append(...decisions.tools, make("span", { className: "gap" }), previous, next, full, compare, four, alternatives, others);
+const group = (...buttons) => make("div", { className: "group" }, ...buttons);
+tools.append(group(...decisions.tools), make("span", { className: "gap" }), group(previous, next), group(full, compare, four, alternatives), others);
 
 function go(wanted) {
   if (!film.frames) return;
@@ -84,7 +85,7 @@ const explain = settled(async () => {
     ["Of the film", place(facts.percentile_film)],
     [`Of shot ${facts.shot}`, facts.shot === null ? null : place(facts.percentile_shot)],
     ["Verdict", facts.verdict_text],
-    ["Captured", facts.captured],
+    ["Captured", facts.captured?.replace("T", " ").replace(/\.\d+/, "")],
     ["Decided", decisions.wordsOf(frame).join(", ") || null],
     ["Note", decisions.noteOf(frame) || facts.note],
   ].filter(([, value]) => value !== null && value !== undefined);
