@@ -133,6 +133,7 @@ async def _film(request: Request, record: VideoRecord) -> dict[str, Any]:
         "asked": {**here.config.select.model_dump(mode="json"), **(selection["params"] if selection else {})},
         "format": here.config.output.format,
         "size": here.config.output.size,
+        "output": shown.shown_name(str(here.config.output.path)),
         "still_folder": shown.shown_name(str(Path(stills[0]["path"]).parent)) if stills else None,
     }
 

@@ -10,7 +10,7 @@ const previewed = document.getElementById("previewed");
 const begin = document.getElementById("go-export");
 const halt = document.getElementById("stop-export");
 const initial = values();
-const FILES = ["format", "size"];
+const FILES = ["format", "size", "folder"];
 let asked = 0;
 const handlers = { pick: () => {} };
 export const onPreview = (handler) => { handlers.pick = handler; };
@@ -20,7 +20,7 @@ function values() {
   for (const [name, text] of new FormData(form)) {
     const value = text.trim();
     if (value === "") continue;
-    found[name] = /^-?[0-9.]+$/.test(value) ? Number(value) : value;
+    found[name] = name !== "folder" && /^-?[0-9.]+$/.test(value) ? Number(value) : value;
   }
   return found;
 }
@@ -66,7 +66,8 @@ async function watch() {
     begin.disabled = running;
     if (state.state === "none") return;
     if (!running) {
-      if (state.state === "done") {
+      if (state.state === "done" && state.sentence) say(`${state.stills} stills exported and proven, in ${state.sentence}`);
+      else if (state.state === "done") {
         sessionStorage.setItem(`exported-${film.id}`, String(state.stills));
         location.reload();
       } else say(state.sentence, state.state === "failed");
