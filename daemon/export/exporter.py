@@ -85,6 +85,7 @@ class Exporter:
         capabilities: Capabilities,
         decoder: ReferenceDecoder,
         conversions: ProvenConversions,
+        folder: str | None = None,
     ) -> None:
         self._log = job.log
         self._source = source = Source.of(job.record)
@@ -96,7 +97,7 @@ class Exporter:
         self._image = image = image_format(output, source.info)
         self._prover = Prover(job, source.info, image, config, output.path, capabilities)
         self._scaler = Scaler(self._prover, image, config, output.path, capabilities)
-        self._publisher = Publisher(job, source, image, output.path, capabilities)
+        self._publisher = Publisher(job, source, image, output.path, capabilities, folder)
 
     def preflight(self, stills: int) -> None:
         """Refuse before writing when the disk is too full. Raises ExportError(DISK_FULL)."""

@@ -18,9 +18,9 @@ from daemon.store.store import Store
 ERRORS_SHOWN = 5
 
 
-async def summary(store: Store, records: Sequence[VideoRecord]) -> list[dict[str, Any]]:
-    """Per video: status, error, shortfall, and the stills of its newest selection."""
-    return [await _summary_of(store, record) for record in records]
+async def summary(store: Store, records: Sequence[VideoRecord], *, newest: bool = False) -> list[dict[str, Any]]:
+    """Per video: status, error, shortfall, and the stills of its current selection, or of the ``newest`` of all."""
+    return [await _summary_of(store, record, newest=newest) for record in records]
 
 
 def refused(path: Path, error: StillwatchError) -> dict[str, Any]:
@@ -40,9 +40,10 @@ def refused(path: Path, error: StillwatchError) -> dict[str, Any]:
     }
 
 
-async def _summary_of(store: Store, record: VideoRecord) -> dict[str, Any]:
-    selections = await store.queries.selections(record.id)
-    latest = selections[-1] if selections and record.status is Status.DONE else None
+async def _summary_of(store: Store, record: VideoRecord, *, newest: bool) -> dict[str, Any]:
+    latest = await store.queries.current_selection(record.id) if record.status is Status.DONE else None
+    if latest is not None and newest:
+        latest = (await store.queries.selections(record.id))[-1]
     return {
         "id": record.id,
         "video": str(record.file.path),

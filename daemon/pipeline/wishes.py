@@ -67,8 +67,8 @@ def asked_anew(decided: Decided) -> Wishes:
 
 async def draft(store: Store, video_id: int, decided: Decided, min_gap_seconds: float, lower_better: bool) -> Draft:
     """The newest selection as its marks, pins and bans want it."""
-    selections = await store.queries.selections(video_id)
-    rows = await store.queries.stills(selections[-1]["id"]) if selections else []
+    current = await store.queries.current_selection(video_id)
+    rows = await store.queries.stills(current["id"]) if current else []
     stills = [row["frame"] for row in rows]
     reasons = {row["frame"]: Reason(**json.loads(row["reason"])) for row in rows if row["reason"]}
     out = {*decided.rejected, *decided.banned} - {*decided.pinned}

@@ -9,6 +9,7 @@ from typing import Any, TypedDict, TypeVar, cast
 
 from daemon.store.columns import plain
 from daemon.store.connection import Connection
+from daemon.store.selections import CURRENT
 
 Row = TypeVar("Row")
 
@@ -131,7 +132,7 @@ class Queries:
             ListedVideo,
             "SELECT v.id, v.path, v.status, v.metric, v.frames_decoded, v.frames_scored, v.damaged, v.error_kind,"
             " v.error, v.queued_at, v.finished_at, (SELECT COUNT(*) FROM stills s WHERE s.selection_id ="
-            " (SELECT MAX(id) FROM selections WHERE video_id = v.id)) AS stills"
+            f" ({CURRENT} v.id)) AS stills"
             " FROM videos v ORDER BY v.id DESC LIMIT ?",
             limit,
         )
@@ -173,6 +174,16 @@ class Queries:
             " WHERE video_id = ? ORDER BY id",
             video_id,
         )
+
+    async def current_selection(self, video_id: int) -> SelectionRow | None:
+        """A video's newest selection, those with a folder of their own aside."""
+        found = await self._rows(
+            SelectionRow,
+            "SELECT id, params, requested, chosen, shortfall, reasons, created_at FROM selections"
+            f" WHERE id = ({CURRENT} ?)",
+            video_id,
+        )
+        return found[0] if found else None
 
     async def stills(self, selection_id: int) -> list[StillRow]:
         """The stills of a selection by rank."""

@@ -12,6 +12,9 @@ from daemon.model import Method, Selection, Still
 from daemon.store.columns import path_of, path_value
 from daemon.store.connection import Connection
 
+CURRENT = "SELECT MAX(id) FROM selections WHERE json_extract(params, '$.folder') IS NULL AND video_id ="
+"""SQL for a video's current selection: the newest one that has no folder of its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class PastSelection:
@@ -84,9 +87,9 @@ class Selections:
         return selection_id
 
     async def latest(self, video_id: int) -> PastSelection | None:
-        """The newest selection of a video."""
+        """The current selection of a video."""
         async with self._connection.db.execute(
-            "SELECT id, params FROM selections WHERE video_id = ? ORDER BY id DESC LIMIT 1", (video_id,)
+            f"SELECT id, params FROM selections WHERE id = ({CURRENT} ?)", (video_id,)
         ) as cursor:
             row = await cursor.fetchone()
         if row is None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from daemon.model import FileIdentity
 from daemon.store.columns import path_of, path_value
 from daemon.store.connection import Connection, as_store_error
+from daemon.store.selections import CURRENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +98,7 @@ class Sources:
 
     async def _newest_stills(self, video_id: int) -> list[tuple[Path, int]]:
         async with self._connection.db.execute(
-            "SELECT path, bytes FROM stills WHERE selection_id ="
-            " (SELECT MAX(id) FROM selections WHERE video_id = ?) ORDER BY rank",
+            f"SELECT path, bytes FROM stills WHERE selection_id = ({CURRENT} ?) ORDER BY rank",
             (video_id,),
         ) as cursor:
             return [(path_of(row["path"]), row["bytes"]) for row in await cursor.fetchall()]

@@ -31,6 +31,10 @@ class Previews:
         self._kept: OrderedDict[tuple[Any, ...], FrameSelector] = OrderedDict()
         self._lock = asyncio.Lock()
 
+    async def prepare(self, store: Store, config: Config, record: VideoRecord) -> None:
+        """Read of a film what a preview needs, so that the first one is as quick as the next."""
+        await self.choose(store, config, record, anew=True)
+
     async def choose(self, store: Store, config: Config, record: VideoRecord, *, anew: bool) -> dict[str, Any]:
         """Frames and reasons, why there are fewer than asked for, and the bytes that an export needs and has."""
         # The second metric would have to score: the preview goes without it.

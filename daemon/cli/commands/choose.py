@@ -28,6 +28,9 @@ def select(
     end: Annotated[float | None, typer.Option(help="and before this one")] = None,
     form: Annotated[str | None, typer.Option("--format", help="auto | png | png8 | jpeg")] = None,
     size: Annotated[int | None, typer.Option(help="longest side in pixels, 0: as the frame is")] = None,
+    folder: Annotated[
+        str | None, typer.Option(help="below the output folder: the current selection stays as it is")
+    ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -50,8 +53,8 @@ def select(
 
     async def work(store: Store) -> list[dict[str, Any]]:
         anew = any(value is not None for value in changes.values())
-        record: VideoRecord = await reselect(chosen, store, video, anew=anew)
-        return await summary(store, [record])
+        record: VideoRecord = await reselect(chosen, store, video, anew=anew, folder=folder)
+        return await summary(store, [record], newest=True)
 
     with setup.captured_prints():
         shown = with_store(loaded, work)
