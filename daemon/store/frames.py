@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import aiosqlite
 
+from daemon.media.info_text import info_json
 from daemon.model import Outcome, Scored, VideoInfo
 from daemon.store import feature_blocks, features
 from daemon.store.columns import hash_of, hash_value
 from daemon.store.connection import Connection
-from daemon.store.mapping import info_json
 
 if TYPE_CHECKING:
     # Only one method needs numpy: who shows what is stored does without.
