@@ -14,6 +14,7 @@ from daemon.export.source import Source
 from daemon.export.still_colour import still_colour
 from daemon.job import VideoJob
 from daemon.model import Pick, Selection, Still
+from daemon.runtime.durable import make_synced_folder
 
 
 class Publisher:
@@ -69,7 +70,7 @@ class Publisher:
             capabilities=self._capabilities,
         )
         manifest.write(ready, content)
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        make_synced_folder(folder.parent)
         work_folder.publish(ready, folder, manifest.NAME)
         self._log.info("export.verified", stills=len(stills), folder=str(folder))
         return [replace(still, path=folder / still.path.name) for still, _ in stills]
