@@ -143,7 +143,7 @@ async def test_a_file_that_could_not_be_read_is_forgotten_once_its_name_is_gone(
         return read(path)
 
     monkeypatch.setattr(identity, "fingerprint", unreadable)
-    async with arrivals(inbox, store, rescan_seconds=0.1):
+    async with arrivals(inbox, store):
         await row(store, path)
         await row(store, other)
         path.rename(inbox / "b.mp4")
