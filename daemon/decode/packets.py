@@ -25,6 +25,8 @@ BYTES_PER_ANSWER = 4096
 """The least that a demuxer looks at before it says once more that it has found nothing."""
 HELD_PACKETS = 4
 """A demuxer may hold back so many packets of before a hole until it has found what follows."""
+CLOSING_BYTES = 128
+"""A multipart stream may end with the line that would begin another part; its demuxer takes that for damage."""
 _PASSING = (av.error.BlockingIOError, av.error.InvalidDataError)
 """Errors that say something of a place in the file and nothing of the disk under it."""
 
@@ -191,6 +193,9 @@ class PacketReader:
             except StopIteration:
                 break
             except (av.error.FFmpegError, OSError) as error:
+                if not errors and self._at_closing_line():
+                    yield None
+                    return
                 errors += 1
                 most = allowed if isinstance(error, _PASSING) else ASKED_AGAIN
                 if errors == 1 or errors == most:
@@ -229,6 +234,10 @@ class PacketReader:
             seconds = max(float(missing * (self._stream.time_base or 0)), self._hole_s)
             report.hole_s += seconds - self._hole_s
             self._hole_s = seconds
+
+    def _at_closing_line(self) -> bool:
+        multipart = self._container.format.name == "mpjpeg"
+        return multipart and self._end is not None and self._size - self._end <= CLOSING_BYTES
 
     def _count_end(self) -> None:
         if self._end is not None:
