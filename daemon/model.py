@@ -20,6 +20,33 @@ Picture: TypeAlias = "NDArray[np.uint8] | NDArray[np.uint16]"
 (white 65535) from deeper ones. Upright, square pixels: what is scored and what is saved."""
 
 
+@dataclass(frozen=True, slots=True)
+class GrayPicture:
+    """What a metric of gray and those who choose need of a frame of which no RGB was made.
+
+    ``gray`` is the Y of YIQ, ``(height, width)`` uint8; ``rows`` are RGB rows that were asked for, ``(n, 3, width)``
+    uint8 or uint16; ``flat``: it is one colour; ``small`` is the picture reduced, ``(h, w, 3)`` uint8, if asked for.
+    """
+
+    gray: NDArray[np.uint8]
+    rows: NDArray[np.uint8] | NDArray[np.uint16]
+    flat: bool
+    small: NDArray[np.uint8] | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Height and width in pixels."""
+        return self.gray.shape
+
+    @property
+    def nbytes(self) -> int:
+        """All bytes that it holds."""
+        return self.gray.nbytes + self.rows.nbytes + (self.small.nbytes if self.small is not None else 0)
+
+
+Scorable: TypeAlias = "Picture | GrayPicture"
+
+
 class Status(StrEnum):
     """Where a video stands; the words in ``videos.status``."""
 
@@ -31,11 +58,12 @@ class Status(StrEnum):
     FAILED = "failed"
     REJECTED = "rejected"
     MISSING = "missing"
+    REPLACED = "replaced"
 
     @property
     def final(self) -> bool:
         """Nothing more happens to the video by itself."""
-        return self in (Status.DONE, Status.FAILED, Status.REJECTED, Status.MISSING)
+        return self in (Status.DONE, Status.FAILED, Status.REJECTED, Status.MISSING, Status.REPLACED)
 
 
 class Method(StrEnum):
@@ -51,14 +79,18 @@ class Method(StrEnum):
 class FileIdentity:
     """What a file was when it was admitted.
 
-    ``fingerprint`` is the hex SHA-256 that ``inbox.identity.fingerprint`` defines; sizes in bytes, mtime in
-    nanoseconds since the epoch.
+    ``digest`` covers every byte and says what the content is; None: they were not all read yet. ``fingerprint`` covers
+    three blocks: it names the content for people, and files that differ in it need not be read to the end. Both are
+    hex SHA-256, as ``inbox.identity`` defines them. ``size_bytes``, ``mtime_ns`` (since the epoch) and ``inode`` only
+    say when to look again; an inode of None is not compared.
     """
 
     path: Path
     fingerprint: str
     size_bytes: int
     mtime_ns: int
+    digest: str | None = field(default=None, compare=False)
+    inode: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +242,8 @@ class Frame:
     """One decoded frame on its way to the scorer.
 
     ``index`` is the 0-based decode ordinal. ``hash`` is the hex SHA-1 of the unpadded planes in the
-    native pixel format. ``picture`` is None when the frame's stored score is to be kept.
+    native pixel format. ``picture`` is what is scored, None when the frame's stored score is to be kept; in its
+    place there is ``gray`` where that was asked for and is enough.
     ``corrupt`` is the decoder's own word that parts of the frame are made up. ``features`` is the record that
     was measured of the picture. ``pts`` is the file's own, ``time_s`` the film's time in seconds, which goes on where
     the file's clock starts anew; ``duration_s`` is how long the file says that the frame is shown.
@@ -224,11 +257,18 @@ class Frame:
     corrupt: bool = False
     features: bytes | None = None
     duration_s: float | None = None
+    gray: GrayPicture | None = None
+
+    @property
+    def scorable(self) -> Scorable | None:
+        """What is scored of the frame."""
+        return self.picture if self.picture is not None else self.gray
 
     @property
     def nbytes(self) -> int:
         """Bytes that the frame holds while it waits in a channel."""
-        return 256 + (self.picture.nbytes if self.picture is not None else 0)
+        scorable = self.scorable
+        return 256 + (scorable.nbytes if scorable is not None else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +301,22 @@ class Scored:
     hash: str
     features: bytes | None = None
     duration_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """What is known of one face in a picture; nothing by which it could be recognised.
+
+    ``size`` is its height as a share of the picture's. ``blink`` goes from 0, eyes open, to 1, closed. ``facing`` is 1
+    for a face that looks at the camera, 0 from the side. ``sharp`` is the mean squared step of luma around the eyes
+    over its variance. ``cut`` is the share of the head that is beyond the picture's edge.
+    """
+
+    size: float
+    blink: float
+    facing: float
+    sharp: float
+    cut: float
 
 
 class ShotKind(StrEnum):
@@ -363,3 +419,4 @@ class VideoRecord:
     attempts: int
     retries: int = 0
     damage: str | None = None
+    replaced_by: int | None = None

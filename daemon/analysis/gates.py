@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.config.choice import GatesConfig
+from daemon.analysis.witness import NOBODY, Witness, away
+from daemon.config.selection import GatesConfig
 from daemon.model import Shot, ShotKind
 
 Records = NDArray[np.void]
@@ -67,12 +68,15 @@ SPARED_SECONDS = 3.0
 """A stretch that is refused whole is spared from this length on."""
 EDGE_SECONDS = 0.2
 """Frames farther apart are no blend of what is on either side of a cut."""
+DARK_WORDS = {"mean": "mean of luma", "contrast": "contrast", "high": "highlights"}
+"""What a dark frame has less of, and what it is called."""
 SNOW_SHARP = 1.0
 """The mean squared step between neighbours over the variance; 2 where they are independent."""
 LIKE_FOCUS = 0.4
 """Frames with this share of another's sharpness are in like focus."""
 IN_PART = 1.15
 """What is lost in the sharpest part of a picture may be so much less than what is lost in all of it."""
+SHARP_WORDS = ("sharpness across", "sharpness down")
 TOLD, LEAST_TOLD = 40, 8
 """A cell's edges from which a loss of sharpness can be told, as ``features`` has them, and such cells, at least."""
 
@@ -85,11 +89,13 @@ def judge(
     views: NDArray[np.int64],
     config: GatesConfig,
     transparent: Mask | None = None,
+    witness: Witness = NOBODY,
 ) -> NDArray[np.uint8]:
     """Each frame's verdict, as its place in ``ORDER``. The first gate that says no gives the word.
 
     ``records``, ``time_s`` (seconds), ``scored`` (the metric has a usable score) and ``transparent`` (nothing can be
     seen) are by frame; ``shots`` cover the frames; ``views`` number the stretches in which one thing is seen.
+    A ``witness`` is told by which figures its frame is judged; of the windows, only that frame's is then looked at.
     """
     count = len(records)
     verdict = np.zeros(count, np.uint8)
@@ -97,25 +103,26 @@ def judge(
         return verdict
 
     def gate(word: Verdict, mask: Mask) -> None:
+        witness.gate(word, mask)
         verdict[mask & (verdict == 0)] = ORDER.index(word)
 
     if transparent is not None:
         gate(Verdict.TRANSPARENT, transparent)
     drawn = drawing(records)
-    gate(Verdict.BLACK, black(records, config) & ~drawn)
-    gate(Verdict.WHITE, white(records, config) & ~drawn)
-    gate(Verdict.FLAT, flat(records, config) & ~drawn)
+    gate(Verdict.BLACK, black(records, config, witness) & ~drawn)
+    gate(Verdict.WHITE, white(records, config, witness) & ~drawn)
+    gate(Verdict.FLAT, flat(records, config, witness) & ~drawn)
     gate(Verdict.UNSCORED, ~scored)
     gate(Verdict.BARS, bars(records))
-    gate(Verdict.SNOW, snow(records))
-    gate(Verdict.TRANSITION, transition(time_s, shots, config))
-    titles = title(records, config)
+    gate(Verdict.SNOW, snow(records, witness))
+    gate(Verdict.TRANSITION, transition(time_s, shots, config, witness))
+    titles = title(records, config, witness)
     # A film of slides or of drawings is made of such pictures, a lecture of many.
-    if (titles & (verdict == 0)).sum() <= config.title_most * (verdict == 0).sum():
-        gate(Verdict.TITLE, titles)
-    gate(Verdict.BURNT, washed_out(records))
+    many = (titles & (verdict == 0)).sum() > config.title_most * (verdict == 0).sum()
+    gate(Verdict.TITLE, np.zeros(count, np.bool_) if many else titles)
+    gate(Verdict.BURNT, washed_out(records, witness))
     window = windows(time_s, shots, config.window_seconds)
-    defects(records, time_s, window, views, verdict, config)
+    defects(records, time_s, window, views, verdict, config, witness)
     spare(time_s, shots, verdict)
     return verdict
 
@@ -127,6 +134,7 @@ def defects(
     views: NDArray[np.int64],
     verdict: NDArray[np.uint8],
     config: GatesConfig,
+    witness: Witness = NOBODY,
 ) -> None:
     """Judge exposure, blocks and sharpness, window by window, each frame against those it can be compared with."""
     sharp, usable = sharpness(records), verdict == 0
@@ -134,29 +142,41 @@ def defects(
     starts = np.flatnonzero(np.append(True, np.diff(window[order]) > 0))
     for places in np.split(order, starts[1:]):
         places = places[usable[places]]
-        if len(places) == 0:
+        if len(places) == 0 or (not witness.within(places) and witness is not NOBODY):
             continue
         own = len(places)
         places = np.concatenate([places, _beside(places, time_s, usable, config.window_seconds)])
         some, words = records[places], np.zeros(len(places), np.uint8)
 
-        def gate(word: Verdict, mask: Mask, words: NDArray[np.uint8] = words, own: int = own) -> None:
+        def gate(
+            word: Verdict,
+            mask: Mask,
+            peers: Peers | None = None,
+            words: NDArray[np.uint8] = words,
+            own: int = own,
+            places: NDArray[np.int64] = places,
+        ) -> None:
+            at = witness.at
+            witness.gate(word, mask, None if peers is None or at is None else places[peers.of(at, words == 0)])
             words[:own][mask[:own] & (words[:own] == 0)] = ORDER.index(word)
 
         lit, like = Peers(some, LIT_ALIKE, LIT_BESIDE, own), Peers(some, PEER_ALIKE, BESIDE_ALIKE, own)
         # Dark ones first: beside them, highlights that are clipped as they should be would look burnt.
-        gate(Verdict.DARK, dark(some, lit, words == 0, config))
-        gate(Verdict.BURNT, burnt(some, lit, words == 0, config))
-        gate(Verdict.TITLED, titled(some, like, words == 0, config))
-        gate(Verdict.COMBED, combed(some, like, words == 0, config))
-        gate(Verdict.BLOCKS, blocks(some, like, words == 0, config))
-        gate(Verdict.BLUR, blur(some, sharp[places], like, words == 0, config.blur))
+        gate(Verdict.DARK, dark(some, lit, words == 0, config, witness), lit)
+        gate(Verdict.BURNT, burnt(some, lit, words == 0, config, witness), lit)
+        gate(Verdict.TITLED, titled(some, like, words == 0, config, witness), like)
+        gate(Verdict.COMBED, combed(some, like, words == 0, config, witness), like)
+        gate(Verdict.BLOCKS, blocks(some, like, words == 0, config, witness), like)
+        gate(Verdict.BLUR, blur(some, sharp[places], like, words == 0, config.blur, witness), like)
         # Where the same is seen, sharpness differs by blur alone, and a small loss tells.
         inside = np.arange(len(places)) < own
         for view in np.unique(views[places[:own]]):
             same = inside & (words == 0) & (views[places] == view)
-            gate(Verdict.BLUR, blur_of_view(some, same, config.blur_same_view))
+            softer = blur_of_view(some, same, config.blur_same_view, witness)
+            witness.gate(Verdict.BLUR, softer, places[same])
+            words[softer & (words == 0)] = ORDER.index(Verdict.BLUR)
         verdict[places[:own]] = words[:own]
+    witness.within(None)
 
 
 def _beside(places: NDArray[np.int64], time_s: NDArray[np.float64], usable: Mask, seconds: float) -> NDArray[np.int64]:
@@ -189,6 +209,11 @@ class Peers:
         self._like[empty] = True
         self._like[:, empty[self._columns]] = True
         self._like[:, len(inside) :] &= ~empty[:, None] & ~empty[self._columns[len(inside) :]]
+
+    def of(self, place: int, among: Mask) -> NDArray[np.int64]:
+        """The places of those frames ``among`` the window's that one frame is compared with."""
+        found: NDArray[np.int64] = self._columns[self._like[place] & among[self._columns]]
+        return found
 
     def typical(
         self, values: NDArray[np.floating], among: Mask, share: float, at_least: NDArray[np.float64] | None = None
@@ -231,9 +256,11 @@ def drawing(records: Records) -> Mask:
     return mask
 
 
-def snow(records: Records) -> Mask:
+def snow(records: Records, witness: Witness = NOBODY) -> Mask:
     """A picture whose neighbouring pixels have nothing to do with each other."""
-    mask: Mask = np.minimum(records["sharp_x"], records["sharp_y"]) >= SNOW_SHARP
+    step = np.minimum(records["sharp_x"], records["sharp_y"])
+    witness.figure("step between neighbours over variance", step, SNOW_SHARP)
+    mask: Mask = step >= SNOW_SHARP
     return mask
 
 
@@ -259,29 +286,35 @@ def spare(time_s: NDArray[np.float64], shots: Sequence[Shot], verdict: NDArray[n
         verdict[np.isin(verdict, [ORDER.index(word) for word in JUNK])] = ORDER.index(Verdict.SPARED)
 
 
-def black(records: Records, config: GatesConfig) -> Mask:
+def black(records: Records, config: GatesConfig, witness: Witness = NOBODY) -> Mask:
     """Nothing brighter than ``black_codes``, nor than a third of the film's usual highlights."""
     high = records["high"].astype(np.float64)
     usual = float(np.median(high[high > config.flat_codes])) if (high > config.flat_codes).any() else 255.0
-    mask: Mask = high <= min(config.black_codes, usual / 3)
+    limit = min(config.black_codes, usual / 3)
+    witness.figure("highlights", high, limit, below=True, reference=usual)
+    mask: Mask = high <= limit
     return mask
 
 
-def white(records: Records, config: GatesConfig) -> Mask:
+def white(records: Records, config: GatesConfig, witness: Witness = NOBODY) -> Mask:
     """Nothing darker than ``white_codes``, nor within a third of the film's usual distance from white."""
     depth = 255.0 - records["low"].astype(np.float64)
     usual = float(np.median(depth[depth > config.flat_codes])) if (depth > config.flat_codes).any() else 255.0
-    mask: Mask = depth <= min(255 - config.white_codes, usual / 3)
+    limit = min(255 - config.white_codes, usual / 3)
+    witness.figure("shadows below white", depth, limit, below=True, reference=usual)
+    mask: Mask = depth <= limit
     return mask
 
 
-def flat(records: Records, config: GatesConfig) -> Mask:
+def flat(records: Records, config: GatesConfig, witness: Witness = NOBODY) -> Mask:
     """Hardly any difference between the darkest and the brightest pixels."""
-    mask: Mask = records["high"].astype(np.int64) - records["low"] <= config.flat_codes
+    spread = records["high"].astype(np.int64) - records["low"]
+    witness.figure("codes from shadows to highlights", spread, config.flat_codes, below=True)
+    mask: Mask = spread <= config.flat_codes
     return mask
 
 
-def title(records: Records, config: GatesConfig) -> Mask:
+def title(records: Records, config: GatesConfig, witness: Witness = NOBODY) -> Mask:
     """Lettering on a smooth ground: mostly one shade with hard edges where there is anything, or much of it.
 
     A drawing is as plain and smooth, but has no lettering; what was measured before lettering was is judged without.
@@ -290,11 +323,16 @@ def title(records: Records, config: GatesConfig) -> Mask:
     lettered = (records["text"] >= 1) | (records["version"] < 2)
     smooth = records["still"] >= config.title_still
     card = smooth & (records["text"] >= CARD_TEXT)
+    witness.figure("share of one shade", records["plain"], config.title_plain)
+    witness.figure("share of pixels like their neighbours", records["still"], config.title_still)
+    witness.figure("cells with lettering", records["text"], CARD_TEXT)
     mask: Mask = (records["plain"] >= config.title_plain) & smooth & hard & lettered | card
     return mask
 
 
-def transition(time_s: NDArray[np.float64], shots: Sequence[Shot], config: GatesConfig) -> Mask:
+def transition(
+    time_s: NDArray[np.float64], shots: Sequence[Shot], config: GatesConfig, witness: Witness = NOBODY
+) -> Mask:
     """Frames of fades and dissolves, and those next to them or to a cut; the film's own ends are no cut.
 
     A shot keeps at least its middle half, and all of its frames where they are far apart, as those of a slide show.
@@ -311,6 +349,9 @@ def transition(time_s: NDArray[np.float64], shots: Sequence[Shot], config: Gates
             mask[shot.first : shot.first + edge] = True
         if shot.last < count - 1:
             mask[shot.last + 1 - edge : shot.last + 1] = True
+    if witness.at is not None:
+        kind, frames = away(shots, witness.at, count)
+        witness.figure(f"frames to the nearest {kind}", frames, config.edge_frames + 1, below=True)
     return mask
 
 
@@ -332,61 +373,76 @@ def windows(time_s: NDArray[np.float64], shots: Sequence[Shot], seconds: float) 
     return window
 
 
-def burnt(records: Records, like: Peers, among: Mask, config: GatesConfig) -> Mask:
+def burnt(records: Records, like: Peers, among: Mask, config: GatesConfig, witness: Witness = NOBODY) -> Mask:
     """More is clipped white than in the frames of the shot where least is; less will do if it is much brighter."""
     light, mean = records["light"].astype(np.float64), records["mean"].astype(np.float64)
-    more = light - like.typical(light, among, 0.1)
-    brighter = config.dark * mean > like.typical(mean, among, 0.35)
+    least, usual = like.typical(light, among, 0.1), like.typical(mean, among, 0.35)
+    more = light - least
+    brighter = config.dark * mean > usual
+    witness.figure(
+        "share clipped to white", light, least + np.where(brighter, config.burnt / 4, config.burnt), reference=least
+    )
+    witness.figure("mean of luma", mean, usual / max(config.dark, 1e-6), reference=usual)
     return (more > config.burnt) | (brighter & (more > config.burnt / 4))
 
 
-def washed_out(records: Records) -> Mask:
+def washed_out(records: Records, witness: Witness = NOBODY) -> Mask:
     """Most of it clipped white, in a film that is not like that: its shot may have nothing to compare it with."""
+    witness.figure("share clipped to white", records["light"], WASHED_LIGHT)
+    witness.figure("mean of luma", records["mean"], WASHED_MEAN)
     most = (records["light"] >= WASHED_LIGHT) & (records["mean"] >= WASHED_MEAN)
     mask: Mask = most & ~drawing(records)
     return mask if most.mean() <= WASHED_MOST else np.zeros(len(records), np.bool_)
 
 
-def dark(records: Records, like: Peers, among: Mask, config: GatesConfig) -> Mask:
+def dark(records: Records, like: Peers, among: Mask, config: GatesConfig, witness: Witness = NOBODY) -> Mask:
     """Darker, with less contrast and with darker highlights than the well exposed frames of the shot.
 
     Frames that are clipped or very bright are no measure for others, where there are any else.
     """
     measure = among & (records["light"] <= 2 * config.burnt) & (records["mean"] <= BRIGHT_MEAN)
     mask = np.ones(len(records), np.bool_)
-    for name in ("mean", "contrast", "high"):
+    for name in DARK_WORDS:
         values = records[name].astype(np.float64)
         reference = like.typical(values, measure, 0.65)
         reference = np.where(np.isnan(reference), like.typical(values, among, 0.65), reference)
+        witness.figure(DARK_WORDS[name], values, config.dark * reference, below=True, reference=reference)
         mask &= values < config.dark * reference
     return mask
 
 
-def titled(records: Records, like: Peers, among: Mask, config: GatesConfig) -> Mask:
+def titled(records: Records, like: Peers, among: Mask, config: GatesConfig, witness: Witness = NOBODY) -> Mask:
     """Lettering lies over a picture that is there without it, too; what is drawn or written is the picture itself."""
     text = records["text"].astype(np.float64)
     written = drawing(records) & (records["plain"] >= config.title_plain)
-    return ~written & (text >= 2 * like.typical(text, among, 0.2) + TITLED_TEXT)
+    least = like.typical(text, among, 0.2)
+    witness.figure("cells with lettering", text, 2 * least + TITLED_TEXT, reference=least)
+    return ~written & (text >= 2 * least + TITLED_TEXT)
 
 
-def combed(records: Records, like: Peers, among: Mask, config: GatesConfig) -> Mask:
+def combed(records: Records, like: Peers, among: Mask, config: GatesConfig, witness: Witness = NOBODY) -> Mask:
     """The two fields of a frame show different moments, plainly more than in the frames where they do least."""
     comb = records["comb"].astype(np.float64)
     least = like.typical(comb, among, 0.1)
+    witness.figure("share of pixels of two moments", comb, np.fmax(2 * least, config.comb), reference=least)
     return (comb > config.comb) & (comb > 2 * least)
 
 
-def blocks(records: Records, like: Peers, among: Mask, config: GatesConfig) -> Mask:
+def blocks(records: Records, like: Peers, among: Mask, config: GatesConfig, witness: Witness = NOBODY) -> Mask:
     """The coder's grid shows more than in the frames of the shot where it shows least; a drawing has none.
 
     Frames that are softer are no measure: blur hides the grid that the sharp ones have.
     """
     drawn = drawing(records) & (records["plain"] >= config.title_plain)
     focus = (records["sharp_x"] + records["sharp_y"]).astype(np.float64)
-    return ~drawn & (records["blocks"] > config.blocks * like.typical(records["blocks"], among, 0.2, focus))
+    least = like.typical(records["blocks"], among, 0.2, focus)
+    witness.figure("strength of the 8-pixel grid", records["blocks"], config.blocks * least, reference=least)
+    return ~drawn & (records["blocks"] > config.blocks * least)
 
 
-def blur(records: Records, sharp: NDArray[np.float64], like: Peers, among: Mask, least: float) -> Mask:
+def blur(
+    records: Records, sharp: NDArray[np.float64], like: Peers, among: Mask, least: float, witness: Witness = NOBODY
+) -> Mask:
     """Edges across or along are softer than in the sharp frames: defocus takes both, movement one.
 
     Both in all of the picture and in its sharpest quarter: lettering that is gone takes from the one alone.
@@ -394,12 +450,15 @@ def blur(records: Records, sharp: NDArray[np.float64], like: Peers, among: Mask,
     mask = np.zeros(len(sharp), np.bool_)
     for way, name in enumerate(("sharp_x", "sharp_y")):
         whole, part = records[name].astype(np.float64), sharp[:, way]
-        softer = whole < least * like.typical(whole, among, 0.8)
-        mask |= softer & (part < IN_PART * least * like.typical(part, among, 0.8))
+        of_whole, of_part = like.typical(whole, among, 0.8), like.typical(part, among, 0.8)
+        witness.figure(SHARP_WORDS[way], whole, least * of_whole, below=True, reference=of_whole)
+        limit = IN_PART * least * of_part
+        witness.figure(f"{SHARP_WORDS[way]}, sharpest quarter", part, limit, below=True, reference=of_part)
+        mask |= (whole < least * of_whole) & (part < limit)
     return mask
 
 
-def blur_of_view(records: Records, among: Mask, least: float) -> Mask:
+def blur_of_view(records: Records, among: Mask, least: float, witness: Witness = NOBODY) -> Mask:
     """Softer than the sharp frames ``among``, which see the same, also cell by cell: what is laid over says little."""
     mask = np.zeros(len(records), np.bool_)
     places = np.flatnonzero(among)
@@ -411,11 +470,20 @@ def blur_of_view(records: Records, among: Mask, least: float) -> Mask:
     variance = 16 * np.log2(np.maximum(some["contrast"].astype(np.float32) ** 2, 1.0))
     usual = _high(cells)
     for way, name in enumerate(("sharp_x", "sharp_y")):
-        softer = some[name] < least * _high(some[name])
+        usual_sharp = _high(some[name])
+        softer = some[name] < least * usual_sharp
         told = usual[:, way] >= TOLD
         if (some["version"] >= 2).all() and told.sum() >= LEAST_TOLD:
             level = np.median(cells[:, told, way], axis=1) - variance
             softer &= level < _high(level) + 16 * np.log2(IN_PART * least)
+        if witness.at is not None and among[witness.at]:
+            witness.figure(
+                f"{SHARP_WORDS[way]}, same view",
+                float(records[name][witness.at]),
+                least * usual_sharp,
+                below=True,
+                reference=float(usual_sharp),
+            )
         mask[places] |= softer
     return mask
 

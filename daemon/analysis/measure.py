@@ -8,10 +8,12 @@ whole numbers, so a record is the same on every machine.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
 from daemon.analysis.features import GRID, RECORD, VERSION
 from daemon.model import Picture
@@ -31,17 +33,47 @@ _FIGURES = tuple(name for name in RECORD.names or () if name not in ("version", 
 def measure(picture: Picture) -> bytes:
     """The record of an RGB picture, uint8 or uint16, of at least one pixel."""
     height, width = picture.shape[:2]
+    wanted = rows_looked_at(height)
+    rows: NDArray[Any] = np.empty((len(wanted), 3, width), picture.dtype)
+    _take_rows(picture.reshape(height, 3 * width), wanted, rows)
+    return measure_rows(rows, height)
+
+
+def rows_looked_at(height: int) -> NDArray[np.int32]:
+    """The rows of a picture that its record is made of, rising."""
+    return _places(height)[0]
+
+
+def measure_rows(rows: NDArray[np.uint8] | NDArray[np.uint16], height: int) -> bytes:
+    """The record of a picture of so many rows, of which ``rows_looked_at`` are here: ``(n, 3, width)`` RGB."""
     record = np.zeros((), RECORD)
     figures = np.zeros(len(_FIGURES))
     thumbnail, edges = np.zeros((*GRID, 3), np.uint8), np.zeros((*GRID, 2), np.uint8)
-    shift = np.int32(8 * (picture.dtype.itemsize - 1))
-    _measure(picture.reshape(height, 3 * width), shift, thumbnail, edges, figures)
+    shift = np.int32(8 * (rows.dtype.itemsize - 1))
+    _, triples, lines = _places(height)
+    _measure(rows, triples, lines, shift, thumbnail, edges, figures)
     record["version"] = VERSION
     record["thumbnail"] = thumbnail
     record["edges"] = edges
     for name, figure in zip(_FIGURES, figures, strict=True):
         record[name] = figure
     return record.tobytes()
+
+
+@lru_cache(maxsize=64)
+def _places(height: int) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+    """The rows that are looked at; per line where its three rows are among those; and how many lines each band has."""
+    uppers: list[int] = []
+    counts = []
+    for band in range(GRID[0]):
+        top = band * height // GRID[0]
+        tall = max((band + 1) * height // GRID[0] - top, 1)
+        lines = max(min(tall // ROW_SPACING, ROWS_PER_CELL), min(tall, 2))
+        counts.append(lines)
+        uppers += [max(min(top + (2 * line + 1) * tall // (2 * lines), height - 3), 0) for line in range(lines)]
+    triples = np.minimum(np.array(uppers)[:, None] + np.arange(3), height - 1)
+    rows, where = np.unique(triples, return_inverse=True)
+    return rows.astype(np.int32), where.reshape(triples.shape).astype(np.int32), np.array(counts, np.int32)
 
 
 def warm_up() -> None:
@@ -62,8 +94,9 @@ def _part(function: F) -> F:
 @_part
 def _luma(row: Any, shift: Any, out: Any) -> None:
     """BT.601 in whole 256ths."""
+    reds, greens, blues = row[0], row[1], row[2]
     for x in range(out.shape[0]):
-        red, green, blue = row[3 * x] >> shift, row[3 * x + 1] >> shift, row[3 * x + 2] >> shift
+        red, green, blue = reds[x] >> shift, greens[x] >> shift, blues[x] >> shift
         out[x] = (np.int32(77) * np.int32(red) + np.int32(150) * np.int32(green) + np.int32(29) * np.int32(blue)) >> 8
 
 
@@ -152,16 +185,16 @@ def _lettered(cells: Any) -> Any:
 @_part
 def _colours(row: Any, cells: Any, shift: Any) -> None:
     """Add a row's pixels to its row of cells."""
-    width, across = row.shape[0] // 3, cells.shape[0]
+    width, across = row.shape[1], cells.shape[0]
     for cell in range(across):
         left = cell * width // across
         end = max((cell + 1) * width // across, left + 1)
         red, green, blue = np.int32(0), np.int32(0), np.int32(0)
-        pixels = row[3 * left : 3 * end]
+        reds, greens, blues = row[0, left:end], row[1, left:end], row[2, left:end]
         for x in range(end - left):
-            red += np.int32(pixels[3 * x])
-            green += np.int32(pixels[3 * x + 1])
-            blue += np.int32(pixels[3 * x + 2])
+            red += np.int32(reds[x])
+            green += np.int32(greens[x])
+            blue += np.int32(blues[x])
         # White is 255 or 65535, which is 257 times as much.
         unit = 1 if shift == 0 else 257
         cells[cell, 0] += red // unit
@@ -218,27 +251,35 @@ def _grid(columns: Any) -> Any:
     return (strongest + 1.0) / ((phases.sum() - strongest) / (_PHASES - 1) + 1.0)
 
 
-def _measure_all(rows: Any, shift: Any, thumbnail: Any, edges: Any, figures: Any) -> None:
-    height, width = rows.shape[0], rows.shape[1] // 3
+def _take(picture: Any, wanted: Any, rows: Any) -> None:
+    width = rows.shape[2]
+    for at in range(wanted.shape[0]):
+        source = picture[wanted[at]]
+        red, green, blue = rows[at, 0], rows[at, 1], rows[at, 2]
+        for x in range(width):
+            red[x], green[x], blue[x] = source[3 * x], source[3 * x + 1], source[3 * x + 2]
+
+
+def _measure_all(rows: Any, triples: Any, lines: Any, shift: Any, thumbnail: Any, edges: Any, figures: Any) -> None:
+    width = rows.shape[2]
     here, below, beneath = np.empty(width, np.int16), np.empty(width, np.int16), np.empty(width, np.int16)
     columns = np.zeros(width, np.int32)
     counts, sums = np.zeros(256, np.int64), np.zeros(5, np.int64)
+    at = 0
     for band in range(thumbnail.shape[0]):
-        top = band * height // thumbnail.shape[0]
-        tall = max((band + 1) * height // thumbnail.shape[0] - top, 1)
-        lines = max(min(tall // ROW_SPACING, ROWS_PER_CELL), min(tall, 2))
         cells, steps = np.zeros((thumbnail.shape[1], 4), np.int64), np.zeros((thumbnail.shape[1], 3), np.int64)
         strokes = np.zeros((thumbnail.shape[1], 6), np.int64)
-        for line in range(lines):
-            upper = max(min(top + (2 * line + 1) * tall // (2 * lines), height - 3), 0)
-            _luma(rows[upper], shift, here)
-            _luma(rows[min(upper + 1, height - 1)], shift, below)
-            _luma(rows[min(upper + 2, height - 1)], shift, beneath)
+        for _ in range(lines[band]):
+            upper = rows[triples[at, 0]]
+            _luma(upper, shift, here)
+            _luma(rows[triples[at, 1]], shift, below)
+            _luma(rows[triples[at, 2]], shift, beneath)
+            at += 1
             for x in range(0, width, 2):
                 counts[here[x]] += 1
             _steps(here, below, beneath, columns, steps, sums)
             _strokes(here, strokes)
-            _colours(rows[upper], cells, shift)
+            _colours(upper, cells, shift)
         figures[15] += _lettered(strokes)
         for cell in range(thumbnail.shape[1]):
             for channel in range(3):
@@ -260,3 +301,4 @@ def _measure_all(rows: Any, shift: Any, thumbnail: Any, edges: Any, figures: Any
 
 
 _measure = Compiled(_measure_all)
+_take_rows = Compiled(_take)

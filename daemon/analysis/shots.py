@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from daemon.analysis.cuts import REACH, Changes, stand_out
 from daemon.analysis.features import GRID, SKETCH, ViewFinder, sketch
-from daemon.config.choice import ShotsConfig
+from daemon.config.selection import ShotsConfig
 from daemon.model import Shot, ShotKind
 
 CHUNK = 256

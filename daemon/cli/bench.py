@@ -34,7 +34,7 @@ from daemon.model import FileIdentity, Picture, Scored, Status, VideoInfo
 from daemon.pipeline.score_video import VideoScorer
 from daemon.scoring import catalog
 from daemon.scoring.batcher import Batcher
-from daemon.scoring.open import open_scorer
+from daemon.scoring.open_scorer import open_scorer
 from daemon.scoring.protocol import Scorer
 from daemon.store.store import Store
 

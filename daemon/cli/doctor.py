@@ -12,7 +12,8 @@ from daemon.analysis import measure
 from daemon.config.schema import Config
 from daemon.errors import StillwatchError
 from daemon.export import ffmpeg_process
-from daemon.inbox import watcher
+from daemon.inbox import watch_mode, watcher, writers
+from daemon.observe import progress_reader
 from daemon.scoring import catalog
 
 SPARE_WATCHES = 1024
@@ -29,6 +30,7 @@ async def examine(config: Config) -> list[dict[str, Any]]:
         _folder("database folder", config.database.path.parent, write=True),
         _disk(config),
         *_inotify(config),
+        _writers(config),
         await _ffmpeg(config),
     ]
     checks += [_install(), *_scorer(config)]
@@ -61,7 +63,7 @@ def _disk(config: Config) -> dict[str, Any]:
 
 def _inotify(config: Config) -> list[dict[str, Any]]:
     """The kernel's limits, with what this watch folder takes of them; nothing to check where it is polled."""
-    mode, kind = watcher.way(config.watch)
+    mode, kind = watch_mode.mode_and_file_system(config.watch)
     if mode == "polling" or not _INOTIFY.exists():
         return [_result("inotify", True, f"not used: {config.watch.path} is polled ({kind or 'unknown file system'})")]
     watches, instances, events = (
@@ -91,6 +93,21 @@ def _inotify(config: Config) -> list[dict[str, Any]]:
     ]
 
 
+def _writers(config: Config) -> dict[str, Any]:
+    """Whether open files of other users are seen: by the daemon that runs, else by this process. Deleting needs it."""
+    running = progress_reader.writers_seen(config.database.path)
+    seen = writers.others_are_seen() and not watch_mode.is_shared(config.watch) if running is None else running
+    if seen:
+        return _result("writers", True, "it is seen who has a file open for writing, whoever it belongs to")
+    return _result(
+        "writers",
+        config.watch.after == "keep" or config.watch.ready == "marker",
+        "only of this user's own files, on this machine, it is seen who has them open for writing; of others, stillness"
+        f" of {config.watch.unfinished_s:.0f} s, growth and the container decide",
+        "give the daemon CAP_LEASE (systemd/writers.conf), or set watch.ready: marker",
+    )
+
+
 async def _ffmpeg(config: Config) -> dict[str, Any]:
     try:
         found = await ffmpeg_process.probe_binary(ffmpeg_process.find_binary(config.export.ffmpeg))
@@ -109,7 +126,7 @@ def _install() -> dict[str, Any]:
 
 
 def _scorer(config: Config) -> list[dict[str, Any]]:
-    from daemon.scoring.open import open_scorer
+    from daemon.scoring.open_scorer import open_scorer
 
     measure.warm_up()
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ STRETCHES_SHOWN = 6
 SILENT_SECONDS = 30.0
 """After this long without progress a video in work is shown with the age of the last: slow is not stuck."""
 
-_COLOURS = {"done": "green", "failed": "red", "rejected": "yellow", "missing": "yellow"}
+_COLOURS = {"done": "green", "failed": "red", "rejected": "yellow", "duplicate": "yellow", "missing": "yellow"}
 
 
 def print_stills(shown: Sequence[dict[str, Any]]) -> None:
@@ -27,11 +27,22 @@ def print_stills(shown: Sequence[dict[str, Any]]) -> None:
     console = _console()
     for video in shown:
         name = escape(Path(video["video"]).name)
+        if video["known_as"] is not None:
+            console.print(f"{name}: {_known(video['known_as'])}")
+            continue
         console.print(f"{name}: {_status(video['status'])}{_because(video['error'])}")
         if video["stills"]:
             console.print(_still_table(video["stills"], video["metric"]))
         if video["shortfall"]:
             console.print(f"  fewer than asked for: {escape(video['shortfall'])}")
+
+
+def _known(original: dict[str, Any]) -> str:
+    """What is said of a copy: which video it is, and where the stills of that one are."""
+    folder = original["folder"]
+    stills = f"its stills are in {escape(_short(folder))}" if folder else "it has no stills yet"
+    video = f"{escape(_short(original['video']))} (video {original['id']}, {_status(original['status'])})"
+    return f"known already: the same film as {video}; {stills}"
 
 
 def _still_table(stills: Sequence[dict[str, Any]], metric: str | None) -> Table:
@@ -77,9 +88,18 @@ def status_lines(state: dict[str, Any], now: datetime) -> list[str]:
     lines.append(counts or "no videos yet")
     lines += [f"  {row['status']} {escape(_short(row['path']))}: {_how_far(row, now)}" for row in state["working"]]
     lines += [
-        f"  {_status(row['status'])} {escape(_short(row['path']))}{_because(row['error'])}" for row in state["errors"]
+        f"  {_status(_word(row))} {escape(_short(row['path']))}{_because(row['error'])}" for row in state["errors"]
     ]
-    return lines + not_taken_lines(state.get("not_taken"))
+    return lines + _waiting_lines(state.get("waiting")) + not_taken_lines(state.get("not_taken"))
+
+
+def _waiting_lines(waiting: dict[str, Any] | None) -> list[str]:
+    """What waits until it is finished, as rich markup: the newest, and how many there are."""
+    if waiting is None:
+        return []
+    lines = [f"  waiting {escape(_short(one['path']))} ({escape(one['reason'])})" for one in waiting["newest"]]
+    more = waiting["files"] - len(waiting["newest"])
+    return [*lines, f"  and {more} more files waiting"] if more else lines
 
 
 def not_taken_lines(left: dict[str, Any] | None) -> list[str]:
@@ -118,7 +138,7 @@ def print_list(rows: Sequence[ListedVideo], left: dict[str, Any] | None = None) 
     for row in rows:
         frames = "" if row["frames_decoded"] is None else str(row["frames_decoded"])
         name = escape(_short(row["path"])) + _because(row["error"])
-        table.add_row(str(row["id"]), frames, str(row["stills"]), _status(row["status"]), name)
+        table.add_row(str(row["id"]), frames, str(row["stills"]), _status(_word(row)), name)
     console = _console()
     console.print(table)
     for line in not_taken_lines(left):
@@ -128,7 +148,7 @@ def print_list(rows: Sequence[ListedVideo], left: dict[str, Any] | None = None) 
 def print_detail(video: dict[str, Any]) -> None:
     """One video with its selections."""
     console = _console()
-    console.print(f"{escape(video['path'])}: {_status(video['status'])}{_because(video['error'])}")
+    console.print(f"{escape(video['path'])}: {_status(_word(video))}{_because(video['error'])}")
     if video["codec"]:
         console.print(
             f"  {video['codec']} {video['width']}x{video['height']} {video['pix_fmt']}, stream {video['stream_index']},"
@@ -163,7 +183,9 @@ def print_detail(video: dict[str, Any]) -> None:
 def _print_selection(console: Console, selection: dict[str, Any], metric: str | None) -> None:
     asked = selection["requested"] or "as many as are worth it"
     console.print(f"selection {selection['id']}: {selection['chosen']} of {asked} asked for")
-    for line in (selection["shortfall"], (selection["reasons"] or {}).get("because")):
+    reasons = selection["reasons"] or {}
+    more = [reasons.get(part, {}).get("told") for part in ("across", "faces")]
+    for line in (selection["shortfall"], reasons.get("because"), *more):
         if line:
             console.print(f"  {escape(line)}")
     console.print(_still_table(selection["stills"], metric))
@@ -305,6 +327,11 @@ def _console() -> Console:
 def _status(name: str) -> str:
     colour = _COLOURS.get(name)
     return f"[{colour}]{name}[/]" if colour else name
+
+
+def _word(video: Mapping[str, Any]) -> str:
+    """The status as people are told it: a copy of a known film is no fault, although it is stored as rejected."""
+    return "duplicate" if video["error_kind"] == "duplicate" else str(video["status"])
 
 
 def _because(error: str | None) -> str:

@@ -21,6 +21,9 @@ class OutputConfig(Section):
     hdr: Literal["tonemap", "keep"] = Field(
         "tonemap", description="PQ and HLG sources: SDR stills, or keep the 16-bit samples (auto and png only)"
     )
+    size: int = Field(
+        0, ge=0, le=65_535, description="longest side in pixels: larger stills are scaled once proven; 0: never"
+    )
     jpeg_quality: int = Field(2, ge=1, le=31, description="FFmpeg's -q:v for jpeg, 1 is the best")
 
 

@@ -13,6 +13,7 @@ LIVE = (
     "log.progress_seconds",
     "output.format",
     "output.jpeg_quality",
+    "output.size",
     "output.hdr",
     "export.select_batch",
     "export.timeout_seconds",

@@ -42,6 +42,7 @@ from daemon.export.proof import HashError, ProofError, Proven
 from daemon.export.prover import Prover
 from daemon.export.publisher import Publisher
 from daemon.export.reuse import Published, take
+from daemon.export.scaling import Scaler, target_size
 from daemon.export.source import ReferenceDecoder, Source
 from daemon.job import VideoJob
 from daemon.media import filters
@@ -84,6 +85,7 @@ class Exporter:
         capabilities: Capabilities,
         decoder: ReferenceDecoder,
         conversions: ProvenConversions,
+        folder: str | None = None,
     ) -> None:
         self._log = job.log
         self._source = source = Source.of(job.record)
@@ -94,7 +96,8 @@ class Exporter:
         self._conversions = conversions
         self._image = image = image_format(output, source.info)
         self._prover = Prover(job, source.info, image, config, output.path, capabilities)
-        self._publisher = Publisher(job, source, image, output.path, capabilities)
+        self._scaler = Scaler(self._prover, image, config, output.path, capabilities)
+        self._publisher = Publisher(job, source, image, output.path, capabilities, folder)
 
     def preflight(self, stills: int) -> None:
         """Refuse before writing when the disk is too full. Raises ExportError(DISK_FULL)."""
@@ -122,10 +125,12 @@ class Exporter:
             reused: dict[int, Proven] = {}
             for pick in picks:
                 old = published.get(pick.frame)
-                width, height = filters.picture_size(self._source.info.at(pick.frame))
+                full = filters.picture_size(self._source.info.at(pick.frame))
+                size = target_size(*full, self._image.size)
                 path = self._prover.path(folder, pick.frame)
-                if old and (evidence := take(old, pick, self._image, width, height, path)):
-                    reused[pick.frame] = Proven(path, evidence, old.method, width, height)
+                if old and (evidence := take(old, pick, self._image, *size, path)):
+                    scaled_from = None if size == full else full
+                    reused[pick.frame] = Proven(path, evidence, old.method, *size, scaled_from)
             return reused
 
         with disk_space.writing(self._output):
@@ -151,7 +156,9 @@ class Exporter:
     async def publish(
         self, selection: Selection, proven: dict[int, Proven], dropped: dict[int, str], place: Path
     ) -> list[Still]:
-        """Embed the facts, name the files, write the manifest and bring all of it out atomically."""
+        """Scale if asked to, embed the facts, name the files, write the manifest and bring all of it out atomically."""
+        with disk_space.writing(self._output):
+            proven = await self._scaler.scale(proven, place)
         return await self._publisher.publish(selection, proven, dropped, place)
 
     async def _seek(self, expected: Expected, place: Path) -> Proofs:

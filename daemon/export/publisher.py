@@ -17,11 +17,18 @@ from daemon.model import Pick, Selection, Still
 
 
 class Publisher:
-    """Brings the proven images of a video to its folder below ``output``."""
+    """Brings the proven images of a video to its folder below ``output``, in ``folder`` there if there is one."""
 
     def __init__(
-        self, job: VideoJob, source: Source, image: ImageFormat, output: Path, capabilities: Capabilities
+        self,
+        job: VideoJob,
+        source: Source,
+        image: ImageFormat,
+        output: Path,
+        capabilities: Capabilities,
+        folder: str | None = None,
     ) -> None:
+        self._folder = folder
         self._log = job.log
         self._source = source
         self._image = image
@@ -42,7 +49,8 @@ class Publisher:
         self, selection: Selection, proven: dict[int, Proven], dropped: dict[int, str], place: Path
     ) -> list[Still]:
         source = self._source
-        folder = self._output / file_names.folder_name(source.file.path.stem, source.file.fingerprint)
+        output = self._output if self._folder is None else self._output / self._folder
+        folder = output / file_names.folder_name(source.file.path.stem, source.file.fingerprint)
         ready = place / "ready"
         ready.mkdir()
         stills = [(self._finish(pick, proven[pick.frame], ready), pick) for pick in selection.picks]
@@ -55,7 +63,7 @@ class Publisher:
             damaged=source.damaged,
             damage=source.damage,
             selection=selection,
-            stills=[(still, pick, proven[pick.frame].evidence) for still, pick in stills],
+            stills=[(still, pick, proven[pick.frame]) for still, pick in stills],
             dropped=dropped,
             image=self._image,
             capabilities=self._capabilities,
@@ -78,7 +86,9 @@ class Publisher:
             suffix=self._image.suffix,
         )
         target = ready / file_names.format_name(name)
-        facts = manifest.facts(source.file, source.info, pick, source.metric, source.scorer, self._image)
+        facts = manifest.facts(
+            source.file, source.info, pick, source.metric, source.scorer, self._image, image.scaled_from
+        )
         content = image.path.read_bytes()
         target.write_bytes(metadata.embed(content, facts, still_colour(source.info.at(pick.frame), self._image)))
         proof.check_embedded(content, target)

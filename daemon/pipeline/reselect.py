@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from daemon.config.schema import Config
 from daemon.errors import Kind, VideoError
-from daemon.export import ffmpeg_process
+from daemon.export import ffmpeg_process, file_names
 from daemon.job import VideoJob
 from daemon.model import Status, VideoRecord
 from daemon.pipeline.export_video import ScoreAgain, VideoExporter
@@ -16,13 +16,21 @@ from daemon.store.store import Store
 
 
 async def reselect(
-    config: Config, store: Store, key: str, *, anew: bool = True, on_progress: Callable[[], None] = lambda: None
+    config: Config,
+    store: Store,
+    key: str,
+    *,
+    anew: bool = True,
+    folder: str | None = None,
+    on_progress: Callable[[], None] = lambda: None,
 ) -> VideoRecord:
     """Select and export a finished video with ``config.select``; older selections and stills stay.
 
-    Without ``anew``, a newest selection that was marked is taken as it is, with its marks applied. Raises
+    With ``folder``, the stills go to a folder of that name below the output's, and the current selection stays what it
+    is. Without ``anew``, a newest selection that was marked is taken as it is, with its marks applied. Raises
     StillwatchError; the video is then as it was before.
     """
+    own = None if folder is None else file_names.safe_stem(folder)
     record = await store.videos.find(key)
     if record.status is not Status.DONE:
         raise VideoError(
@@ -38,14 +46,10 @@ async def reselect(
     capabilities = await ffmpeg_process.probe_binary(ffmpeg_process.find_binary(config.export.ffmpeg))
     exporter = VideoExporter(config, store, capabilities)
     try:
-        wishes = await wishes_now(
-            store,
-            record.id,
-            anew=anew,
-            min_gap_seconds=config.select.min_gap_seconds,
-            lower_better=bool(record.lower_better),
+        wishes = await wishes_now(store, record, config.select.min_gap_seconds, anew=anew)
+        result = await exporter.export(
+            VideoJob.of(record, config.service.stuck_seconds, on_progress), wishes=wishes, folder=own
         )
-        result = await exporter.export(VideoJob.of(record, config.service.stuck_seconds, on_progress), wishes=wishes)
     finally:
         await exporter.close()
     if isinstance(result, ScoreAgain):

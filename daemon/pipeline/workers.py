@@ -35,7 +35,7 @@ from daemon.pipeline.score_video import VideoScorer
 from daemon.runtime.retry import StagePause
 from daemon.runtime.tasks import is_set_within
 from daemon.scoring.batcher import Batcher
-from daemon.scoring.open import check, open_scorer
+from daemon.scoring.open_scorer import check, open_scorer
 from daemon.scoring.protocol import Scorer
 from daemon.store.store import Store
 
@@ -90,8 +90,9 @@ class Workers:
         )
 
     def wake(self) -> None:
-        """Something was queued."""
-        self._wakes[Status.QUEUED].set()
+        """Something was queued, or goes on where it was."""
+        for wake in self._wakes.values():
+            wake.set()
 
     def stop(self) -> None:
         """Take nothing new; the scoring loop ends after its batch, the export after its video."""

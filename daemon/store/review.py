@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
+from daemon.store.columns import plain
 from daemon.store.connection import Connection
-from daemon.store.mapping import plain
+from daemon.store.selections import CURRENT
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,9 +59,9 @@ class Review:
         async with self._connection.db.execute(
             "SELECT v.id, v.path, v.status, v.metric, v.info, v.frames_decoded, v.damaged, v.error_kind, v.error,"
             " (SELECT COUNT(*) FROM stills s WHERE s.selection_id ="
-            " (SELECT MAX(id) FROM selections WHERE video_id = v.id)) AS stills,"
+            f" ({CURRENT} v.id)) AS stills,"
             " (SELECT frame FROM stills s WHERE s.selection_id ="
-            " (SELECT MAX(id) FROM selections WHERE video_id = v.id) ORDER BY rank LIMIT 1) AS first_still"
+            f" ({CURRENT} v.id) ORDER BY rank LIMIT 1) AS first_still"
             " FROM videos v WHERE (?1 = '' OR instr(lower(CAST(v.path AS TEXT)), lower(?1)) > 0)"
             " AND (?2 IS NULL OR v.id < ?2) ORDER BY v.id DESC LIMIT ?3",
             (search, before, limit),
@@ -70,7 +71,9 @@ class Review:
     async def version(self, video_id: int) -> tuple[Any, ...]:
         """A value that changes when a film's finished scores or verdicts do."""
         async with self._connection.db.execute(
-            "SELECT status, scored_at, scorer, judged, (SELECT MAX(frame) FROM frames WHERE video_id = v.id)"
+            "SELECT status, scored_at, scorer, judged, (SELECT MAX(s.frame) FROM frame_scores s"
+            " WHERE s.video_id = v.id AND s.scorer_id ="
+            " (SELECT id FROM scorers WHERE identity = COALESCE(v.scorer, '')))"
             " FROM videos v WHERE id = ?",
             (video_id,),
         ) as cursor:

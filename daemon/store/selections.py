@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from daemon.model import Method, Selection, Still
+from daemon.store.columns import path_of, path_value
 from daemon.store.connection import Connection
-from daemon.store.mapping import path_of, path_value
+
+CURRENT = "SELECT MAX(id) FROM selections WHERE json_extract(params, '$.folder') IS NULL AND video_id ="
+"""SQL for a video's current selection: the newest one that has no folder of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,8 @@ class Selections:
                 ],
             )  # fmt: skip
             await db.execute(
-                "UPDATE videos SET status = 'done', attempts = 0, retries = 0, retry_at = NULL, error_kind = NULL,"
+                "UPDATE videos SET status = CASE status WHEN 'replaced' THEN status ELSE 'done' END, attempts = 0,"
+                " retries = 0, retry_at = NULL, error_kind = NULL,"
                 " error = NULL, finished_at = ? WHERE id = ?",
                 (now, video_id),
             )
@@ -84,9 +88,9 @@ class Selections:
         return selection_id
 
     async def latest(self, video_id: int) -> PastSelection | None:
-        """The newest selection of a video."""
+        """The current selection of a video."""
         async with self._connection.db.execute(
-            "SELECT id, params FROM selections WHERE video_id = ? ORDER BY id DESC LIMIT 1", (video_id,)
+            f"SELECT id, params FROM selections WHERE id = ({CURRENT} ?)", (video_id,)
         ) as cursor:
             row = await cursor.fetchone()
         if row is None:
@@ -97,6 +101,30 @@ class Selections:
             stills = list(await cursor.fetchall())
         paths, images = tuple(path_of(still[0]) for still in stills), tuple(still[1] for still in stills)
         return PastSelection(row[0], json.loads(row[1]), paths, images)
+
+    async def newest(self, stills: int) -> list[tuple[int, int]]:
+        """Every film with its newest selection, the newest first, until these have ``stills`` of them."""
+        found, held = [], 0
+        async with self._connection.db.execute(
+            "SELECT video_id, id, chosen FROM selections WHERE id IN (SELECT MAX(id) FROM selections GROUP BY video_id)"
+            " ORDER BY id DESC"
+        ) as cursor:
+            async for row in cursor:
+                found.append((int(row[0]), int(row[1])))
+                held += int(row[2])
+                if held >= stills:
+                    break
+        return found
+
+    async def given(self, selection_ids: Sequence[int]) -> list[tuple[int, int, bytes | None]]:
+        """Film, frame and features of every still of some selections; None where there are no features."""
+        async with self._connection.db.execute(
+            "SELECT s.video_id, s.frame, f.record FROM stills s LEFT JOIN features f ON f.video_id = s.video_id"
+            f" AND f.frame = s.frame WHERE s.selection_id IN ({','.join('?' * len(selection_ids))})"
+            " ORDER BY s.selection_id, s.rank",
+            tuple(selection_ids),
+        ) as cursor:
+            return [(row[0], row[1], row[2]) for row in await cursor.fetchall()]
 
     async def published(self, video_id: int) -> list[PublishedStill]:
         """Every still of a video, the newest of each frame last."""

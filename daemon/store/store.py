@@ -12,9 +12,10 @@ import aiosqlite
 
 from daemon.runtime.clock import utc_now
 from daemon.store.analysis import Analysis
-from daemon.store.connection import SCHEMA_VERSION, Connection
+from daemon.store.connection import Connection
 from daemon.store.decisions import Decisions
 from daemon.store.frames import Frames, ScoreTable
+from daemon.store.migrate import SCHEMA_VERSION
 from daemon.store.queries import Queries
 from daemon.store.queue import LONGEST_RETRY_SECONDS, Queue
 from daemon.store.review import Review

@@ -56,6 +56,7 @@ async def _listed(request: Request) -> dict[str, Any]:
         "counts": {status: count for status, count in state["videos"].items() if count},
         "running": state["running"],
         "search": search,
+        "folder": shown.shown_name(str(here.config.watch.path)),
     }
 
 
@@ -65,7 +66,7 @@ def _line(row: Mapping[str, Any], working: Mapping[str, Any] | None) -> dict[str
         **row,
         "name": shown.shown_name(Path(row["path"]).name),
         "folder": shown.shown_name(str(Path(row["path"]).parent)),
-        "duration": None if info.get("duration_s") is None else shown.clock(info["duration_s"]),
+        "duration": None if info.get("duration_s") is None else shown.clock(round(info["duration_s"]))[:-4],
         "size": f"{info['width']} × {info['height']}" if info.get("width") else None,
         "error": None if row["error"] is None else shown.shown_name(row["error"]),
         "progress": _progress(working),
@@ -131,6 +132,8 @@ async def _film(request: Request, record: VideoRecord) -> dict[str, Any]:
         "again": record.status in (Status.FAILED, Status.REJECTED, Status.MISSING),
         "asked": {**here.config.select.model_dump(mode="json"), **(selection["params"] if selection else {})},
         "format": here.config.output.format,
+        "size": here.config.output.size,
+        "output": shown.shown_name(str(here.config.output.path)),
         "still_folder": shown.shown_name(str(Path(stills[0]["path"]).parent)) if stills else None,
     }
 

@@ -51,6 +51,17 @@ function column(table, frame) {
   return low;
 }
 
+/** The frame that is shown at a time, as well as the columns say. */
+export function frameAt(seconds) {
+  let low = 0;
+  let high = Math.max(film.frames - 1, 0);
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (timeAt(middle) <= seconds + 1e-6) low = middle; else high = middle - 1;
+  }
+  return low;
+}
+
 async function load(first, last, columns) {
   return json(`/curve?first=${Math.floor(first)}&last=${Math.ceil(last)}&columns=${columns}`);
 }
@@ -102,6 +113,8 @@ function draw() {
     pen.fillRect(x(selected[0]), 0, x(selected[1] + 1) - x(selected[0]), height);
     pen.globalAlpha = 1;
   }
+  pen.font = "12px system-ui, sans-serif";
+  drawScale(y, width);
   drawShots(x, width, height);
   drawBands(table, from, to, x, height);
   drawRaw(table, from, to, x, y);
@@ -125,6 +138,27 @@ function level(height) {
     const share = Math.min(Math.max((score - low) / (high - low || 1), -0.03), 1.03);
     return TICKS + 10 + room * (film.lowerBetter ? share : 1 - share);
   };
+}
+
+/** The scores at a few heights, at the right edge. */
+function drawScale(y, width) {
+  pen.fillStyle = colours.quiet;
+  pen.strokeStyle = colours.line;
+  pen.textAlign = "right";
+  pen.textBaseline = "middle";
+  pen.lineWidth = 1;
+  const [low, high] = range;
+  const step = [1, 2, 5, 10].map((times) => times * 10 ** Math.floor(Math.log10((high - low) / 4 || 1))).find((one) => (high - low) / one <= 4.5) ?? 1;
+  for (let score = Math.ceil(low / step) * step; score <= high; score += step) {
+    const at = Math.round(y(score)) + 0.5;
+    pen.globalAlpha = 0.6;
+    pen.beginPath();
+    pen.moveTo(0, at);
+    pen.lineTo(width - 44, at);
+    pen.stroke();
+    pen.globalAlpha = 1;
+    pen.fillText(score.toFixed(step < 1 ? Math.min(Math.ceil(-Math.log10(step)), 4) : 0), width - 6, at);
+  }
 }
 
 function line(at, height, colour, thickness) {
@@ -271,7 +305,7 @@ function drawTimes(x, width, height) {
 const pointers = new Map();
 let moved = 0;
 let spanFrom = null;
-const frameAt = (event) => {
+const frameUnder = (event) => {
   const box = canvas.getBoundingClientRect();
   const frame = Math.floor(view.first + ((event.clientX - box.left) / box.width) * span());
   return Math.min(Math.max(frame, 0), film.frames - 1);
@@ -281,13 +315,13 @@ canvas.addEventListener("pointerdown", (event) => {
   canvas.setPointerCapture(event.pointerId);
   pointers.set(event.pointerId, event);
   moved = 0;
-  spanFrom = event.shiftKey ? frameAt(event) : null;
+  spanFrom = event.shiftKey ? frameUnder(event) : null;
 });
 canvas.addEventListener("pointermove", (event) => {
   const before = pointers.get(event.pointerId);
-  if (!before) { handlers.hover(frameAt(event), event); return; }
+  if (!before) { handlers.hover(frameUnder(event), event); return; }
   moved += Math.abs(event.clientX - before.clientX);
-  if (spanFrom !== null) { select(spanFrom, frameAt(event)); pointers.set(event.pointerId, event); return; }
+  if (spanFrom !== null) { select(spanFrom, frameUnder(event)); pointers.set(event.pointerId, event); return; }
   if (pointers.size === 1) pan(((before.clientX - event.clientX) / canvas.clientWidth) * span());
   else if (pointers.size === 2) pinch(event, before);
   pointers.set(event.pointerId, event);
@@ -302,7 +336,7 @@ function pinch(event, before) {
 function released(event) {
   if (!pointers.delete(event.pointerId)) return;
   if (event.type === "pointerup" && spanFrom !== null && moved >= 4) handlers.span(...selected);
-  else if (event.type === "pointerup" && moved < 4) handlers.pick(frameAt(event));
+  else if (event.type === "pointerup" && moved < 4) handlers.pick(frameUnder(event));
   spanFrom = null;
 }
 canvas.addEventListener("pointerup", released);

@@ -3,6 +3,7 @@ import { change, film, json, make, rankOf, settled, stripPicture } from "./api.j
 import * as decisions from "./decide.js";
 import * as curve from "./curve.js";
 import * as exporting from "./export.js";
+import { action, help, keyOf, onKeys, run, shortcut } from "./keys.js";
 import * as panes from "./panes.js";
 import * as strip from "./strip.js";
 import { reveal, whole, zoom } from "./view.js";
@@ -33,7 +34,8 @@ others.setAttribute("aria-label", "Other good frames of this moment");
 compare.setAttribute("aria-pressed", "false");
 full.setAttribute("aria-pressed", "false");
 alternatives.setAttribute("aria-expanded", "false");
-tools.append(...decisions.tools, make("span", { className: "gap" }), previous, next, full, compare, four, alternatives, others);
+const group = (...buttons) => make("div", { className: "group" }, ...buttons);
+tools.append(group(...decisions.tools), make("span", { className: "gap" }), group(previous, next), group(full, compare, four, alternatives), others);
 
 function go(wanted) {
   if (!film.frames) return;
@@ -83,7 +85,7 @@ const explain = settled(async () => {
     ["Of the film", place(facts.percentile_film)],
     [`Of shot ${facts.shot}`, facts.shot === null ? null : place(facts.percentile_shot)],
     ["Verdict", facts.verdict_text],
-    ["Captured", facts.captured],
+    ["Captured", facts.captured?.replace("T", " ").replace(/\.\d+/, "")],
     ["Decided", decisions.wordsOf(frame).join(", ") || null],
     ["Note", decisions.noteOf(frame) || facts.note],
   ].filter(([, value]) => value !== null && value !== undefined);
@@ -138,22 +140,26 @@ function pointed(at, event) {
 }
 const preview = settled((at, image) => { image.src = stripPicture(at); }, 15);
 
-const keys = {
-  a: () => decisions.decide("accept"),
-  x: () => decisions.decide("reject"),
-  p: () => decisions.decide("pin"),
-  b: () => decisions.decide("ban"),
-  u: () => decisions.turn("undo"),
-  U: () => decisions.turn("redo"),
-  ArrowLeft: () => go(frame - 1),
-  ArrowRight: () => go(frame + 1),
-  z: () => full.click(),
-  c: () => compare.click(),
-  "+": () => zoom(0.6),
-  "-": () => zoom(1 / 0.6),
-  0: whole,
-  "?": () => element("help").showModal(),
-};
+action("previous", "ArrowLeft", "one frame back", () => go(frame - 1));
+action("next", "ArrowRight", "one frame on", () => go(frame + 1));
+action("previous-still", "Shift+ArrowLeft", "the still before", () => pickToPick(-1));
+action("next-still", "Shift+ArrowRight", "the next still", () => pickToPick(1));
+action("accept", "a", "accept: the frame is in this selection", () => decisions.decide("accept"));
+action("reject", "x", "reject: the next best of its moment takes its place", () => decisions.decide("reject"));
+action("pin", "p", "pin: always in, in every later choice", () => decisions.decide("pin"));
+action("ban", "b", "ban: never in, in every later choice", () => decisions.decide("ban"));
+action("undo", "u", "undo", () => decisions.turn("undo"));
+action("redo", "U", "redo", () => decisions.turn("redo"));
+action("note", "n", "note", () => decisions.note());
+action("full", "z", "100 %, or the whole picture", () => full.click());
+action("compare", "c", "compare with the best still", () => compare.click());
+action("alternatives", "m", "other good frames of this moment", () => alternatives.click());
+action("zoom-in", "+", "zoom the curve in", () => zoom(0.6));
+action("zoom-out", "-", "zoom the curve out", () => zoom(1 / 0.6));
+action("zoom-all", "0", "the whole film", whole);
+action("span-start", "[", "choose from this frame on", () => exporting.bound("start", frame));
+action("span-end", "]", "choose up to this frame", () => exporting.bound("end", frame));
+action("help", "?", "this help", help);
 
 function pickToPick(direction) {
   const frames = film.stills.map((still) => still.frame).sort((one, other) => one - other);
@@ -164,18 +170,24 @@ function pickToPick(direction) {
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
   if (event.target.matches("input, select, textarea")) return;
-  if (event.shiftKey && (event.key === "ArrowLeft" || event.key === "ArrowRight")) {
-    pickToPick(event.key === "ArrowLeft" ? -1 : 1);
-    event.preventDefault();
-    return;
-  }
-  const work = keys[event.key];
-  if (work) { work(); event.preventDefault(); }
+  if (run(event)) event.preventDefault();
 });
 
-element("help-button").addEventListener("click", keys["?"]);
-element("zoom-in").addEventListener("click", keys["+"]);
-element("zoom-out").addEventListener("click", keys["-"]);
+/** Say the keys at the buttons that have one. */
+function named() {
+  const buttons = { ...decisions.buttons, "Previous frame": previous, "Next frame": next, "100 %": full, Compare: compare, Alternatives: alternatives };
+  const names = { Accept: "accept", Reject: "reject", Pin: "pin", Ban: "ban", Undo: "undo", Redo: "redo", Note: "note", "Previous frame": "previous", "Next frame": "next", "100 %": "full", Compare: "compare", Alternatives: "alternatives" };
+  for (const [name, of] of Object.entries(names)) {
+    buttons[name].setAttribute("aria-keyshortcuts", shortcut(keyOf(of)));
+    buttons[name].title = `${name} (${shortcut(keyOf(of))})`;
+  }
+}
+onKeys(named);
+named();
+
+element("help-button").addEventListener("click", help);
+element("zoom-in").addEventListener("click", () => zoom(0.6));
+element("zoom-out").addEventListener("click", () => zoom(1 / 0.6));
 element("zoom-all").addEventListener("click", whole);
 element("picks").addEventListener("click", (event) => {
   const card = event.target.closest("a")?.closest("li[data-frame]");

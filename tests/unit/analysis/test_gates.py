@@ -9,7 +9,7 @@ import pytest
 
 from daemon.analysis import gates
 from daemon.analysis.features import FIGURES
-from daemon.config.choice import GatesConfig
+from daemon.config.selection import GatesConfig
 from daemon.model import Shot, ShotKind
 
 CONFIG = GatesConfig()
