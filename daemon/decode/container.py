@@ -45,6 +45,12 @@ def opened(path: Path, config: DecodeConfig) -> Iterator[InputContainer]:
         # Some demuxers answer "not permitted" to what they cannot parse.
         if isinstance(error, PermissionError) and not os.access(path, os.R_OK):
             raise VideoError(Kind.UNREADABLE, f"{path} may not be read: give this user read permission") from error
+        if isinstance(error, av.error.ArgumentError):
+            # FFmpeg's answer to a format that is not asked for; its words, "invalid argument", help nobody.
+            raise VideoError(
+                Kind.NOT_A_VIDEO,
+                f"{path.name} is no video: a single picture, sound alone, a playlist, or a format for no films",
+            ) from error
         raise VideoError(
             Kind.NOT_A_VIDEO,
             f"{path.name} is not a video that can be read, or it is cut short: {error_text(error)}",
