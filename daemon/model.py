@@ -298,6 +298,22 @@ class Scored:
     duration_s: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Face:
+    """What is known of one face in a picture; nothing by which it could be recognised.
+
+    ``size`` is its height as a share of the picture's. ``blink`` goes from 0, eyes open, to 1, closed. ``facing`` is 1
+    for a face that looks at the camera, 0 from the side. ``sharp`` is the mean squared step of luma around the eyes
+    over its variance. ``cut`` is the share of the head that is beyond the picture's edge.
+    """
+
+    size: float
+    blink: float
+    facing: float
+    sharp: float
+    cut: float
+
+
 class ShotKind(StrEnum):
     """What a span of frames is; the words in ``shots.kind``. All but ``shot`` are transitions."""
 

@@ -23,7 +23,8 @@ FACTS: dict[str, dict[str, Any]] = {
     **dict.fromkeys(("to", "version", "video", "stage"), TEXT),
     **dict.fromkeys(("attempts", "frame", "frames", "frames_stored", "frames_total", "leftovers_removed"), COUNT),
     **dict.fromkeys(
-        ("queue_bytes", "requested", "chosen", "films", "moments", "resumed", "scored", "set_aside", "stills"), COUNT
+        ("queue_bytes", "requested", "chosen", "faces", "films", "moments", "resumed", "scored", "set_aside", "stills"),
+        COUNT,
     ),
     **dict.fromkeys(("batch", "height", "new", "old", "size_bytes", "video_id", "width"), COUNT),
     **dict.fromkeys(("key", "key_before", "missed"), COUNT),
@@ -79,6 +80,7 @@ EVENTS: dict[str, str] = {
     " corrupt_frames damaged_frames",
     "video.refined": "video video_id scorer frames scored",
     "video.repeated": "video video_id moments films stills",
+    "video.faces": "video video_id frames faces seconds",
     "video.selected": "video video_id requested chosen shortfall",
     "video.done": "video video_id stills shortfall",
     "video.postponed": "video video_id error_kind error retry again_in_s",
@@ -146,7 +148,8 @@ MEANINGS: dict[str, str] = {
     "video.features_missing": "scored by an older version: chosen by score and gap alone",
     "video.scored": "every frame is stored; how many of them have a score, and what was lost or damaged",
     "video.refined": "the shortlist has scores of the second metric; how many of them are new",
-    "video.repeated": "with `select.across`: so many moments look like what other films gave, and are left out",
+    "video.repeated": "with `select.across`: how many moments look like what other films gave, and are left out",
+    "video.faces": "shortlisted frames were looked at for faces: how many, the faces, and the seconds so far",
     "video.selected": "how many frames were chosen, and the shortfall",
     "video.done": "stills published and committed",
     "video.postponed": "the cause may pass by itself: the video is tried again",

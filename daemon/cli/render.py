@@ -184,7 +184,8 @@ def _print_selection(console: Console, selection: dict[str, Any], metric: str | 
     asked = selection["requested"] or "as many as are worth it"
     console.print(f"selection {selection['id']}: {selection['chosen']} of {asked} asked for")
     reasons = selection["reasons"] or {}
-    for line in (selection["shortfall"], reasons.get("because"), reasons.get("across", {}).get("told")):
+    more = [reasons.get(part, {}).get("told") for part in ("across", "faces")]
+    for line in (selection["shortfall"], reasons.get("because"), *more):
         if line:
             console.print(f"  {escape(line)}")
     console.print(_still_table(selection["stills"], metric))

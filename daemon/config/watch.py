@@ -101,7 +101,7 @@ class WatchConfig(Section):
         None,
         ge=0.0,
         le=86400.0,
-        description="what looks unfinished is taken once it has stood still for so long, as its writer may have died;"
+        description="what looks unfinished is taken after this long without a change, as its writer may have died;"
         " so is what shows nothing where its writers cannot be seen; null: 12 times settle_seconds",
     )
     rescan_seconds: float = Field(

@@ -15,6 +15,7 @@ from daemon.inbox.identity import require_unchanged
 from daemon.job import VideoJob
 from daemon.model import Selection, Still
 from daemon.pipeline.given_pictures import GivenPictures
+from daemon.pipeline.portraits import Faces
 from daemon.pipeline.reference import FilmPackets, PyavReference
 from daemon.pipeline.refine import Refiner
 from daemon.pipeline.select_frames import FrameSelector
@@ -47,11 +48,13 @@ class VideoExporter:
         self._capabilities = capabilities
         self._refiner = Refiner(config, store)
         self._given = GivenPictures(store)
+        self._faces = Faces(store)
         self._conversions: ProvenConversions = set()
 
     async def close(self) -> None:
         """Free what was kept open for the next video."""
         await self._refiner.close()
+        self._faces.close()
 
     def reconfigure(self, config: Config) -> None:
         """Export the next video with these settings."""
@@ -71,7 +74,7 @@ class VideoExporter:
         await require_unchanged(record.file, job.stall_seconds)
         decoder = PyavReference(job, config.decode, FilmPackets(self._store, job, config.decode))
         exporter = Exporter(job, config.export, config.output, self._capabilities, decoder, self._conversions, folder)
-        selector = FrameSelector(config, self._store, job, self._refiner, wishes, self._given)
+        selector = FrameSelector(config, self._store, job, self._refiner, wishes, self._given, self._faces)
         first = await selector.select()
         exporter.preflight(len(first.picks))
         with work_folder.fresh(config.output.path, record.id) as place:

@@ -16,11 +16,13 @@ from daemon.config.schema import Config
 from daemon.config.selection import SelectConfig
 from daemon.job import VideoJob
 from daemon.model import Pick, Reason, Scored, Selection, Shot, ShotKind
+from daemon.pipeline import portraits
 from daemon.pipeline.analyse_video import judge, settings
 from daemon.pipeline.film import film_of
 from daemon.pipeline.given_pictures import GivenPictures, Repeats
 from daemon.pipeline.refine import Refiner, lower_better
 from daemon.pipeline.wishes import Wishes, holds
+from daemon.scoring.faces import weights
 from daemon.selection.across import nearest
 from daemon.selection.best import Choice, choose
 from daemon.selection.even import choose_evenly
@@ -41,11 +43,13 @@ def selection_params(config: Config, scorer: str | None, wishes: Wishes = Wishes
     judged = {} if config.select.strategy == "best" else {"judged": settings(config)}
     refined = {"refine": config.score.refine.model_dump(mode="json")} if config.score.refine.metric else {}
     # What is off is left out: choices that were made before it was there stay what is asked for.
-    off = set() if config.select.across else {"across"}
+    off = {"faces"} if config.select.across else {"faces", "across"}
+    faces = {"faces": weights.identity()} if portraits.wanted(config) else {}
     return {
         **config.select.model_dump(mode="json", exclude=off),
         **judged,
         **refined,
+        **faces,
         "scorer": scorer,
         **wishes.params(),
     }
@@ -53,7 +57,10 @@ def selection_params(config: Config, scorer: str | None, wishes: Wishes = Wishes
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """The moments of a film, what their frames look like, the scene of each shot, and how much neighbours differ."""
+    """The moments of a film, what their frames look like, the scene of each shot, and how much neighbours differ.
+
+    ``looked`` are the moments whose faces were looked at.
+    """
 
     moments: Moments
     sketches: NDArray[np.float32]
@@ -62,13 +69,14 @@ class _Seen:
     scene: dict[int, int]
     noise: tuple[float, float]
     kept: dict[str, Any] = field(default_factory=dict)
+    looked: frozenset[int] = frozenset()
 
 
 class FrameSelector:
     """Chooses from one scored film, as often as asked; what does not change is read once.
 
     ``wishes`` are frames that are always or never chosen; None: those that hold for every choice. ``given`` are the
-    stills of all films, as they are known from the choice before.
+    stills of all films, as they are known from the choice before; ``faces`` looks at frames.
     """
 
     def __init__(
@@ -79,6 +87,7 @@ class FrameSelector:
         refiner: Refiner,
         wishes: Wishes | None = None,
         given: GivenPictures | None = None,
+        faces: portraits.Faces | None = None,
     ) -> None:
         self._config = config
         self._store = store
@@ -87,6 +96,7 @@ class FrameSelector:
         self._refiner = refiner
         self._wishes = wishes
         self._given = given if given is not None else GivenPictures(store)
+        self._portraits = portraits.Portraits(faces or portraits.Faces(store), job, config.decode)
         self._film: Film | None = None
         self._kept: tuple[Any, _Seen] | None = None
         self._scene: dict[tuple[float, float], dict[int, int]] = {}
@@ -233,7 +243,24 @@ class FrameSelector:
             config.strategy == "poster",
         )
 
-        repeats = await self._repeats(seen, terms) if config.across else None
+        if portraits.wanted(self._config):
+            seen = await self._with_faces(film, seen, terms)
+        choice, repeats = await self._chosen(film, seen, terms)
+        if seen.looked:
+            self._facts["faces"] = self._portraits.told(choice.frames)
+        if repeats is not None:
+            out = repeats.left_out(gain(seen.sketches), choice.difference)
+            self._facts["across"] = await self._given.told(repeats, out, film.frame[seen.moments.position])
+            if len(out):
+                films = len(np.unique(repeats.given.video_id[repeats.place[out]]))
+                self._job.log.info("video.repeated", moments=len(out), films=films, stills=len(repeats.given))
+        if choice.difference is not None and choice.difference < config.min_difference:
+            self._facts["min_difference"] = round(choice.difference, 2)
+        return choice
+
+    async def _chosen(self, film: Film, seen: _Seen, terms: Terms) -> tuple[Choice, Repeats | None]:
+        """The choice among what is seen, and, where that matters, what other films gave of it."""
+        repeats = await self._repeats(seen, terms) if self._config.select.across else None
         choice = await asyncio.to_thread(
             represent,
             film,
@@ -246,15 +273,31 @@ class FrameSelector:
             seen.kept,
             None if repeats is None else repeats.distance,
         )
-        if repeats is not None:
-            out = repeats.left_out(gain(seen.sketches), choice.difference)
-            self._facts["across"] = await self._given.told(repeats, out, film.frame[seen.moments.position])
-            if len(out):
-                films = len(np.unique(repeats.given.video_id[repeats.place[out]]))
-                self._job.log.info("video.repeated", moments=len(out), films=films, stills=len(repeats.given))
-        if choice.difference is not None and choice.difference < config.min_difference:
-            self._facts["min_difference"] = round(choice.difference, 2)
-        return choice
+        return choice, repeats
+
+    async def _with_faces(self, film: Film, seen: _Seen, terms: Terms) -> _Seen:
+        """The same, but of the moments that are chosen, and of some more, the frames with the best faces."""
+        count = None if terms.count is None else max(terms.count * 3 // 2, portraits.SHORTLIST)
+        asked = replace(terms, count=count)
+        for _ in range(portraits.ROUNDS):
+            choice, _repeats = await self._chosen(film, seen, asked)
+            places = np.flatnonzero(np.isin(film.frame[seen.moments.position], choice.frames))
+            new = np.setdiff1d(places, list(seen.looked))
+            if len(new) == 0:
+                break
+            found = await self._portraits.preferred(film, seen.moments, new)
+            best, details, lettering = await self._looks(film.frame[found.position])
+            seen = replace(
+                seen,
+                moments=found,
+                sketches=best,
+                details=details,
+                lettering=lettering,
+                kept={},
+                looked=seen.looked | set(new.tolist()),
+            )
+            asked = terms
+        return seen
 
     async def _repeats(self, seen: _Seen, terms: Terms) -> Repeats:
         """How far the best frame of each moment is from what other films gave."""

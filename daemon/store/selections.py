@@ -102,7 +102,7 @@ class Selections:
         return PastSelection(row[0], json.loads(row[1]), paths, images)
 
     async def newest(self, stills: int) -> list[tuple[int, int]]:
-        """Every film with its newest selection, the newest first, until these have so many ``stills``."""
+        """Every film with its newest selection, the newest first, until these have ``stills`` of them."""
         found, held = [], 0
         async with self._connection.db.execute(
             "SELECT video_id, id, chosen FROM selections WHERE id IN (SELECT MAX(id) FROM selections GROUP BY video_id)"

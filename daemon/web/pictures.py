@@ -55,7 +55,7 @@ class FullPictures:
         self._waiting = 0
 
     async def get(self, record: VideoRecord, frame: int, frames: int) -> FullPicture:
-        """One frame of a film of so many frames. Raises PictureError."""
+        """One frame of a film that has ``frames`` of them. Raises PictureError."""
         key = (record.id, record.scorer, frame)
         if (kept := self._kept.get(key)) is not None:
             self._kept.move_to_end(key)

@@ -56,6 +56,7 @@ OWNED = {
     "torch": {"scoring/pyiqa_backend", "cli/bench_baseline.py"},
     "torchvision": {"scoring/pyiqa_backend"},
     "pyiqa": {"scoring/pyiqa_backend", "cli/bench_baseline.py"},
+    "ai_edge_litert": {"scoring/faces"},
     "aiosqlite": {"store"},
     "sqlite3": {"store"},
     "watchdog": {"inbox"},

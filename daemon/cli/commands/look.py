@@ -63,7 +63,7 @@ def _check(config: Path | None) -> None:
 def list_videos(
     config: ConfigOption = None,
     as_json: JsonOption = False,
-    limit: Annotated[int, typer.Option(help="at most so many, the newest first", min=1)] = 100,
+    limit: Annotated[int, typer.Option(help="at most this many videos, the newest first", min=1)] = 100,
 ) -> None:
     """The videos that are known."""
     from daemon.cli.render import print_list

@@ -41,8 +41,8 @@ def metrics(as_json: JsonOption = False) -> None:
     print_json(rows) if as_json else print_metrics(rows)
 
 
-def pull(metric: Annotated[str, typer.Argument(help="see `stillwatch metrics`")]) -> None:
-    """Fetch a metric's weights ahead of time, for hosts that run without network."""
+def pull(metric: Annotated[str, typer.Argument(help="see `stillwatch metrics`; or: faces")]) -> None:
+    """Fetch weights ahead of time, of a metric or for `faces`, for hosts that run without network."""
     from daemon.cli.pull import pull as fetch
 
     print(fetch(metric))
