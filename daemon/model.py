@@ -58,11 +58,12 @@ class Status(StrEnum):
     FAILED = "failed"
     REJECTED = "rejected"
     MISSING = "missing"
+    REPLACED = "replaced"
 
     @property
     def final(self) -> bool:
         """Nothing more happens to the video by itself."""
-        return self in (Status.DONE, Status.FAILED, Status.REJECTED, Status.MISSING)
+        return self in (Status.DONE, Status.FAILED, Status.REJECTED, Status.MISSING, Status.REPLACED)
 
 
 class Method(StrEnum):
@@ -78,14 +79,18 @@ class Method(StrEnum):
 class FileIdentity:
     """What a file was when it was admitted.
 
-    ``fingerprint`` is the hex SHA-256 that ``inbox.identity.fingerprint`` defines; sizes in bytes, mtime in
-    nanoseconds since the epoch.
+    ``digest`` covers every byte and says what the content is; None: they were not all read yet. ``fingerprint`` covers
+    three blocks: it names the content for people, and files that differ in it need not be read to the end. Both are
+    hex SHA-256, as ``inbox.identity`` defines them. ``size_bytes``, ``mtime_ns`` (since the epoch) and ``inode`` only
+    say when to look again; an inode of None is not compared.
     """
 
     path: Path
     fingerprint: str
     size_bytes: int
     mtime_ns: int
+    digest: str | None = field(default=None, compare=False)
+    inode: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -414,3 +419,4 @@ class VideoRecord:
     attempts: int
     retries: int = 0
     damage: str | None = None
+    replaced_by: int | None = None

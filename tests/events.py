@@ -20,7 +20,7 @@ FACTS: dict[str, dict[str, Any]] = {
     **dict.fromkeys(
         ("metric", "path", "pix_fmt", "precision", "reason", "scorer", "target", "task", "thread", "key"), TEXT
     ),
-    **dict.fromkeys(("to", "version", "video", "stage"), TEXT),
+    **dict.fromkeys(("to", "video", "stage"), TEXT),
     **dict.fromkeys(("attempts", "frame", "frames", "frames_stored", "frames_total", "leftovers_removed"), COUNT),
     **dict.fromkeys(
         ("queue_bytes", "requested", "chosen", "faces", "films", "moments", "resumed", "scored", "set_aside", "stills"),
@@ -34,12 +34,16 @@ FACTS: dict[str, dict[str, Any]] = {
     "unread_s": NUMBER,
     "again": {"const": True},
     "damaged": {"type": "boolean"},
+    "by": COUNT,
+    "version": {"type": ["string", "integer"]},
     "error_kind": {"type": "string", "pattern": "^[a-z_]+$"},
     "eta_s": {"type": ["number", "null"], "minimum": 0},
     "method": {"enum": ["batch", "single", "decode"]},
     "mode": {"enum": ["native", "polling"]},
     "shortfall": {"type": ["string", "null"]},
-    "status": {"enum": ["queued", "scoring", "scored", "exporting", "done", "failed", "rejected", "missing"]},
+    "status": {
+        "enum": ["queued", "scoring", "scored", "exporting", "done", "failed", "rejected", "missing", "replaced"]
+    },
     "signal": {"enum": ["SIGINT", "SIGTERM"]},
     "spearman": {"type": ["number", "null"], "minimum": -1, "maximum": 1},
     **{
@@ -61,6 +65,8 @@ EVENTS: dict[str, str] = {
     "service.stuck": "stages watchdog_seconds",
     "service.failed": "error_kind error",
     "service.crashed": "error",
+    "database.upgrading": "path version",
+    "database.upgraded": "path version frames seconds",
     "log.dropped": "lines",
     "thread.crashed": "thread",
     "attendant.crashed": "task",
@@ -72,6 +78,7 @@ EVENTS: dict[str, str] = {
     "scorer.close_failed": "scorer",
     "video.queued": "video video_id size_bytes again?",
     "video.known": "video video_id status",
+    "video.replaced": "video video_id by",
     "video.started": "video video_id codec width height pix_fmt frames_total frames_stored scorer",
     "video.stream_chosen": "video video_id stream reason",
     "video.progress": "video video_id frame frames_total fps eta_s queue_bytes batch",
@@ -131,6 +138,8 @@ MEANINGS: dict[str, str] = {
     "service.stuck": "stages without progress; the watchdog is no longer fed",
     "service.failed": "it cannot start or continue, and the fix",
     "service.crashed": "an error that was not foreseen; please report it",
+    "database.upgrading": "the database is brought to a new version in pieces; a kill loses nothing",
+    "database.upgraded": "the database is of the version that this program writes",
     "log.dropped": "the log was not read for so long that its queue was full; these lines are missing here",
     "thread.crashed": "the same, in a thread",
     "attendant.crashed": "the same, in a task that runs beside the pipeline; the pipeline goes on",
@@ -142,6 +151,7 @@ MEANINGS: dict[str, str] = {
     "scorer.close_failed": "closing the lost scorer failed, with its traceback",
     "video.queued": "taken; `again`: it was missing, or had failed before",
     "video.known": "dropped again or moved: the content is known, and there is nothing to do",
+    "video.replaced": "the file holds other content now (video `by`); this row, its scores and stills are kept",
     "video.started": "what the probe found, and how many frames are scored already",
     "video.stream_chosen": "the file has several video streams; which is used, why, and what the others are",
     "video.progress": "at most every `log.progress_seconds`; the total is an estimate",

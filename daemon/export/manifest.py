@@ -37,6 +37,7 @@ def facts(
         "source": str(file.path),
         **({} if _is_text(file.path) else {"source_uri": file.path.as_uri()}),
         "fingerprint": file.fingerprint,
+        **({"digest": file.digest} if file.digest is not None else {}),
         "stream": str(info.stream_index),
         "frame": str(pick.frame),
         "pts": "" if pick.pts is None else str(pick.pts),
@@ -92,6 +93,7 @@ def document(
         "source": {
             "path": str(file.path),
             "fingerprint": file.fingerprint,
+            "digest": file.digest,
             "size_bytes": file.size_bytes,
             "mtime_ns": file.mtime_ns,
             "damaged": damaged,

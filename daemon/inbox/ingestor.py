@@ -27,6 +27,7 @@ from daemon.runtime.heartbeat import Heartbeats
 from daemon.runtime.retry import StagePause, is_global
 from daemon.runtime.tasks import is_set_within
 from daemon.store.store import Store
+from daemon.store.videos import Look
 
 log = get(__name__)
 
@@ -179,8 +180,8 @@ class Ingestor:
             if not self._readiness.waits(path):
                 self._tracker.noticed(path)
 
-    def _looks(self) -> list[tuple[Path, int, int]]:
-        looks = []
+    def _looks(self) -> list[Look]:
+        looks: list[Look] = []
         for path in self._watcher.scan():
             self._beat()
             if look := _look(path):
@@ -188,8 +189,8 @@ class Ingestor:
         return looks
 
     async def _admit(self, settled: list[Settled]) -> None:
-        looks = [(file.path, file.size_bytes or 0, file.mtime_ns or 0) for file in settled]
-        by_path = {look[0]: look for look in looks}
+        looks: list[Look] = [(file.path, file.size_bytes or 0, file.mtime_ns or 0, file.inode) for file in settled]
+        by_path = {look[0]: look[:3] for look in looks}
         wanted: list[Looked] = []
 
         async def judge(*look: *Looked) -> None:
@@ -242,7 +243,7 @@ class Ingestor:
         file = await asyncio.to_thread(identity.fingerprint, path)
         if (file.size_bytes, file.mtime_ns) != (size_bytes, mtime_ns):
             raise VideoError(Kind.CHANGED, f"{path} changed again before it could be taken")
-        record = await enter(self._store, file, copies=self._config.copies)
+        record = await enter(self._store, file, copies=self._config.copies, on_read=self._beat)
         if record.error_kind == Kind.DUPLICATE:
             self._listener(Ended(record))
         if record.status is Status.DONE and await self._store.sources.returned(record.id, DROPPED_AGAIN):
@@ -250,7 +251,7 @@ class Ingestor:
         self._on_queued()
 
 
-def _look(path: Path) -> tuple[Path, int, int] | None:
+def _look(path: Path) -> Look | None:
     try:
         look = path.stat()
     except FileNotFoundError:
@@ -258,4 +259,4 @@ def _look(path: Path) -> tuple[Path, int, int] | None:
     except OSError:
         # Noticed all the same: settling says why it cannot be looked at.
         return path, 0, 0
-    return path, look.st_size, identity.mtime_ns(look)
+    return path, look.st_size, identity.mtime_ns(look), identity.inode(look)

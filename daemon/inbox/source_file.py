@@ -14,7 +14,7 @@ from pathlib import Path
 
 from daemon.errors import Kind, VideoError
 from daemon.inbox import writers
-from daemon.inbox.identity import fingerprint, mtime_ns, same_file
+from daemon.inbox.identity import fingerprint, identify, inode, mtime_ns, same_content, same_file
 from daemon.model import FileIdentity
 from daemon.runtime.durable import sync
 from daemon.store.sources import DueSource
@@ -94,7 +94,7 @@ def keep_if_written_to(path: Path, *, shared: bool = False) -> bool:
 
 def _keep_unless_same_content(path: Path, file: FileIdentity) -> None:
     try:
-        same = fingerprint(path).fingerprint == file.fingerprint
+        same = same_content(file, fingerprint(path) if file.digest is None else identify(path))
     except VideoError as error:
         if error.kind is not Kind.CHANGED:
             raise
@@ -220,4 +220,4 @@ def _copy_file(due: DueSource, target: Path, stopping: threading.Event) -> None:
 
 def _moved_to(path: Path, file: FileIdentity) -> FileIdentity:
     look = path.stat()
-    return replace(file, path=path, size_bytes=look.st_size, mtime_ns=mtime_ns(look))
+    return replace(file, path=path, size_bytes=look.st_size, mtime_ns=mtime_ns(look), inode=inode(look))

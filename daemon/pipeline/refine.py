@@ -86,7 +86,9 @@ class Refiner:
             pictures = [frame.picture for frame in batch if frame.picture is not None]
             results = await batcher.score(pictures, job.stall_seconds)
             outcomes = {frame.index: outcome for frame, outcome in zip(batch, results, strict=True)}
-            await self._store.analysis.add_refined(record.id, scorer.metric, _identity(batcher, record), outcomes)
+            await self._store.frames.add_scores(
+                record.id, scorer.metric, scorer.lower_better, _identity(batcher, record), outcomes
+            )
             scored.update(outcomes)
             batch.clear()
             job.on_progress()

@@ -18,7 +18,8 @@ from daemon.decode.probe import probe
 from daemon.decode.stretches import best_size
 from daemon.errors import Kind, ScorerError, VideoError
 from daemon.events import FramesScored, Listener, Progress
-from daemon.inbox.identity import require_readable, require_unchanged
+from daemon.inbox.enqueue import enter
+from daemon.inbox.identity import content_of, require_readable, require_unchanged, same_content
 from daemon.job import VideoJob
 from daemon.media import alpha, filters
 from daemon.media.rules import scored_by
@@ -80,7 +81,7 @@ class VideoScorer:
 
     async def _score(self, job: VideoJob, batcher: Batcher) -> bool:
         record, scorer = job.record, batcher.scorer
-        await require_unchanged(record.file, job.stall_seconds)
+        await self._read_whole(job)
         info = await self._probe(job)
         identity = scored_by(scorer.identity, info.rules, deinterlace=info.deinterlace)
         known = await self._store.frames.begin_scoring(record.id, info, scorer.metric, scorer.lower_better, identity)
@@ -143,6 +144,20 @@ class VideoScorer:
             damaged_frames=report.damaged_frames,
         )
         return True
+
+    async def _read_whole(self, job: VideoJob) -> None:
+        """Note what the content is, by every byte of it; the decoder then finds them in memory.
+
+        Raises VideoError(CHANGED) when it is not what was admitted; what is there now is queued in its own right.
+        """
+        record = job.record
+        await require_unchanged(record.file, job.stall_seconds)
+        now = await content_of(record.file.path, job.stall_seconds, job.on_progress)
+        if record.file.digest is None and now.digest is not None and now.fingerprint == record.file.fingerprint:
+            await self._store.videos.keep_digest(record.id, now.digest)
+        elif not same_content(record.file, now):
+            await enter(self._store, now, copies=True)
+            raise VideoError(Kind.CHANGED, "the file holds other content than when it was taken: that is taken now")
 
     async def _probe(self, job: VideoJob) -> VideoInfo:
         path = job.record.file.path

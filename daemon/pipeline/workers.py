@@ -90,8 +90,9 @@ class Workers:
         )
 
     def wake(self) -> None:
-        """Something was queued."""
-        self._wakes[Status.QUEUED].set()
+        """Something was queued, or goes on where it was."""
+        for wake in self._wakes.values():
+            wake.set()
 
     def stop(self) -> None:
         """Take nothing new; the scoring loop ends after its batch, the export after its video."""

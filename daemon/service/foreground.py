@@ -54,9 +54,9 @@ async def _submit(store: Store, path: Path, *, copies: bool) -> VideoRecord:
     absolute = Path(os.path.abspath(path))
     try:
         file = await asyncio.to_thread(identity.fingerprint, absolute)
+        record = await enter(store, file, copies=copies)
     except VideoError as error:
         return await refuse(store, FileIdentity(absolute, "", 0, 0), error)
-    record = await enter(store, file, copies=copies)
     if record.status in (Status.FAILED, Status.REJECTED) and record.error_kind != Kind.DUPLICATE:
         await store.queue.requeue([record.id])
     return await store.videos.get(record.id)

@@ -1,4 +1,4 @@
-"""How a path is laid down in a column, and rows as plain dictionaries. Imports no record: `list` starts sooner."""
+"""How paths and hashes are laid down in columns, and rows as dictionaries. Imports no record: `list` starts sooner."""
 
 from __future__ import annotations
 
@@ -21,6 +21,21 @@ def path_value(path: Path) -> str | bytes:
 def path_of(value: str | bytes) -> Path:
     """The path that ``path_value`` stored."""
     return Path(os.fsdecode(value))
+
+
+def hash_value(text: str) -> bytes | str:
+    """A hash as it is stored: the bytes that its hexadecimal digits mean; what is none stays text."""
+    if len(text) % 2 == 0 and text == text.lower():
+        try:
+            return bytes.fromhex(text)
+        except ValueError:
+            pass
+    return text
+
+
+def hash_of(value: bytes | str) -> str:
+    """The hash that ``hash_value`` stored."""
+    return value.hex() if isinstance(value, bytes) else value
 
 
 def plain(row: sqlite3.Row) -> dict[str, Any]:

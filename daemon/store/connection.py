@@ -9,22 +9,27 @@ import asyncio
 import errno
 import os
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import aiosqlite
 
 from daemon.config.service import DatabaseConfig
 from daemon.errors import Kind, StillwatchError, StoreError
+from daemon.runtime import systemd
 from daemon.runtime.clock import utc_now
 from daemon.runtime.durable import sync
-from daemon.store.migrate import migrate
+from daemon.runtime.stall import run_in_abandonable_thread
+from daemon.store.migrate import SCHEMA_VERSION, migrate
 
 T = TypeVar("T")
 
 _WAL_LIMIT_BYTES = 64 * 1024 * 1024
+_EXTENSION_SECONDS = 120
+_TOLD_SECONDS = 1.0
 
 
 class Connection:
@@ -58,7 +63,8 @@ class Connection:
             )
         try:
             config.path.parent.mkdir(parents=True, exist_ok=True)
-            await asyncio.to_thread(_try_out, config)
+            # Whoever does not want to wait for it ends the process: the next start goes on.
+            await run_in_abandonable_thread(lambda: _upgrade(config), "upgrade")
             db = await aiosqlite.connect(config.path, timeout=config.busy_seconds, isolation_level=None)
         except (OSError, sqlite3.OperationalError) as error:
             kind = Kind.BUSY if "locked" in str(error) else Kind.DATABASE
@@ -71,7 +77,6 @@ class Connection:
             await db.execute("PRAGMA synchronous = NORMAL")
             await db.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
             db.row_factory = sqlite3.Row
-            await migrate(db, config.path)
         except sqlite3.Error as error:
             await db.close()
             kind = Kind.BUSY if "locked" in str(error) else Kind.DATABASE
@@ -283,10 +288,30 @@ def _device_and_inode(path: Path) -> tuple[int, int] | None:
     return look.st_dev, look.st_ino
 
 
-def _try_out(config: DatabaseConfig) -> None:
-    """Open and close once: aiosqlite leaves a thread behind when its first step fails."""
-    db = sqlite3.connect(config.path, timeout=config.busy_seconds)
-    try:
-        db.execute("PRAGMA user_version").fetchone()
-    finally:
-        db.close()
+def _upgrade(config: DatabaseConfig) -> None:
+    """Open and close once, so that aiosqlite finds a file that is well: it leaves a thread behind when that fails."""
+    began = time.monotonic()
+    told = False
+
+    def on_piece(frames: int) -> None:
+        nonlocal told
+        # A start that upgrades is slow, not stuck.
+        systemd.tell(
+            f"EXTEND_TIMEOUT_USEC={_EXTENSION_SECONDS * 1_000_000}", f"STATUS=upgrading: {frames} frames moved"
+        )
+        if not told and time.monotonic() - began > _TOLD_SECONDS:
+            told = True
+            log = _logger()
+            log.info("database.upgrading", path=str(config.path), version=SCHEMA_VERSION)
+
+    moved = migrate(config.path, config.busy_seconds, on_piece)
+    if moved:
+        log, seconds = _logger(), round(time.monotonic() - began, 1)
+        log.info("database.upgraded", path=str(config.path), version=SCHEMA_VERSION, frames=moved, seconds=seconds)
+
+
+def _logger() -> Any:
+    # Commands that only look do without the log.
+    from daemon.logs.setup import get
+
+    return get(__name__)

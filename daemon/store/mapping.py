@@ -13,12 +13,19 @@ from daemon.model import Colour, Crop, FileIdentity, Origin, Status, StreamInfo,
 from daemon.store.columns import path_of
 
 
+def file_of(row: sqlite3.Row) -> FileIdentity:
+    """The file of a row of ``videos``."""
+    return FileIdentity(
+        path_of(row["path"]), row["fingerprint"], row["size_bytes"], row["mtime_ns"], row["digest"], row["inode"]
+    )
+
+
 def record(row: sqlite3.Row) -> VideoRecord:
     """A row of ``videos``."""
     path = path_of(row["path"])
     return VideoRecord(
         id=row["id"],
-        file=FileIdentity(path, row["fingerprint"], row["size_bytes"], row["mtime_ns"]),
+        file=file_of(row),
         status=Status(row["status"]),
         metric=row["metric"],
         lower_better=None if row["lower_better"] is None else bool(row["lower_better"]),
@@ -33,6 +40,7 @@ def record(row: sqlite3.Row) -> VideoRecord:
         attempts=row["attempts"],
         retries=row["retries"],
         damage=row["damage"],
+        replaced_by=row["replaced_by"],
     )
 
 

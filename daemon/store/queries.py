@@ -92,9 +92,14 @@ class SourceRow(TypedDict):
 
 
 class DoneSource(TypedDict):
-    """The source of a video that is done; ``state`` and ``at`` are None where ``watch.after`` was keep."""
+    """The source of a video that has stills; ``state`` and ``at`` are None where ``watch.after`` was keep.
+
+    ``digest`` is None where not every byte was read yet, ``status`` is done or replaced.
+    """
 
     fingerprint: str
+    digest: str | None
+    status: str
     path: str
     state: str | None
     at: str | None
@@ -141,8 +146,9 @@ class Queries:
         """What is being scored or exported."""
         return await self._rows(
             WorkingVideo,
-            "SELECT v.id, v.path, v.status, v.metric, v.info, (SELECT MAX(frame) + 1 FROM frames f"
-            " WHERE f.video_id = v.id) AS frames"
+            "SELECT v.id, v.path, v.status, v.metric, v.info, (SELECT MAX(s.frame) + 1 FROM frame_scores s"
+            " WHERE s.video_id = v.id AND s.scorer_id ="
+            " (SELECT id FROM scorers WHERE identity = COALESCE(v.scorer, ''))) AS frames"
             " FROM videos v WHERE v.status IN ('scoring', 'exporting') ORDER BY v.id",
         )
 
@@ -200,21 +206,23 @@ class Queries:
         return rows[0] if rows else None
 
     async def done_sources(self) -> list[DoneSource]:
-        """The sources of all videos that are done."""
+        """The sources of all videos that are done, or were and are replaced; those that are current last."""
         return await self._rows(
             DoneSource,
-            "SELECT v.fingerprint, v.path, s.state, s.at FROM videos v LEFT JOIN sources s ON s.video_id = v.id"
-            " WHERE v.status = 'done' ORDER BY v.id",
+            "SELECT v.fingerprint, v.digest, v.status, v.path, s.state, s.at FROM videos v"
+            " LEFT JOIN sources s ON s.video_id = v.id WHERE v.status IN ('done', 'replaced')"
+            " ORDER BY v.status = 'done', v.id",
         )
 
     async def shots(self, video_id: int) -> list[ShotRow]:
         """A video's shots and transitions in order."""
         return await self._rows(
             ShotRow,
-            "SELECT s.shot, s.kind, s.first, s.last, a.time_s AS start_s, b.time_s AS last_s, (SELECT COUNT(*) FROM"
-            " frames f WHERE f.video_id = s.video_id AND f.frame BETWEEN s.first AND s.last AND f.verdict = 'good')"
-            " AS good FROM shots s LEFT JOIN frames a ON a.video_id = s.video_id AND a.frame = s.first"
-            " LEFT JOIN frames b ON b.video_id = s.video_id AND b.frame = s.last"
+            "SELECT s.shot, s.kind, s.first, s.last, a.time_s AS start_s, b.time_s AS last_s,"
+            " (SELECT COUNT(*) FROM decoded_frames f WHERE f.video_id = s.video_id"
+            " AND f.frame BETWEEN s.first AND s.last AND f.verdict = 'good') AS good FROM shots s"
+            " LEFT JOIN decoded_frames a ON a.video_id = s.video_id AND a.frame = s.first"
+            " LEFT JOIN decoded_frames b ON b.video_id = s.video_id AND b.frame = s.last"
             " WHERE s.video_id = ? ORDER BY s.shot",
             video_id,
         )

@@ -71,7 +71,9 @@ class Review:
     async def version(self, video_id: int) -> tuple[Any, ...]:
         """A value that changes when a film's finished scores or verdicts do."""
         async with self._connection.db.execute(
-            "SELECT status, scored_at, scorer, judged, (SELECT MAX(frame) FROM frames WHERE video_id = v.id)"
+            "SELECT status, scored_at, scorer, judged, (SELECT MAX(s.frame) FROM frame_scores s"
+            " WHERE s.video_id = v.id AND s.scorer_id ="
+            " (SELECT id FROM scorers WHERE identity = COALESCE(v.scorer, '')))"
             " FROM videos v WHERE id = ?",
             (video_id,),
         ) as cursor:

@@ -73,7 +73,8 @@ class Selections:
                 ],
             )  # fmt: skip
             await db.execute(
-                "UPDATE videos SET status = 'done', attempts = 0, retries = 0, retry_at = NULL, error_kind = NULL,"
+                "UPDATE videos SET status = CASE status WHEN 'replaced' THEN status ELSE 'done' END, attempts = 0,"
+                " retries = 0, retry_at = NULL, error_kind = NULL,"
                 " error = NULL, finished_at = ? WHERE id = ?",
                 (now, video_id),
             )

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from daemon.cli.command import ConfigOption, JsonOption, load, print_json, with_store
-
-if TYPE_CHECKING:
-    from daemon.store.store import Store
 
 
 def retry(
@@ -18,17 +15,13 @@ def retry(
     failed: Annotated[bool, typer.Option("--failed", help="every video that failed")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Queue failed, rejected or missing videos again; scores that are stored are kept."""
+    """Queue videos again: failed, rejected or missing ones, and by name any; scores that are stored are kept."""
     if not videos and not failed:
         raise typer.BadParameter("name a video or give --failed")
 
-    async def work(store: Store) -> int:
-        ids = [(await store.videos.find(key)).id for key in videos or []]
-        if failed:
-            ids += await store.queries.failed_ids()
-        return await store.queue.requeue(ids)
+    from daemon.inbox.again import again
 
-    queued = with_store(load(config), work)
+    queued = with_store(load(config), lambda store: again(store, videos or [], failed=failed))
     print(f"{queued} queued; a running daemon takes them now, else `stillwatch run` does")
 
 

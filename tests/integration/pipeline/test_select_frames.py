@@ -35,6 +35,7 @@ from daemon.pipeline.reselect import reselect
 from daemon.pipeline.score_video import VideoScorer
 from daemon.pipeline.select_frames import FrameSelector
 from daemon.scoring.batcher import Batcher
+from daemon.store import feature_blocks
 from daemon.store.migrate import SCHEMA_VERSION
 from daemon.store.store import Store
 from tests import edited, films
@@ -226,11 +227,22 @@ async def test_a_still_that_was_touched_is_cut_out_again(tmp_path: Path, store: 
     assert [still["sha256"] for still in again] == [still.sha256 for still in before]
 
 
+def keep_features(db: sqlite3.Connection, wanted: Callable[[int], bool]) -> None:
+    """Take away the features of all other frames, as if they had never been stored."""
+    for video_id, block, packed in db.execute("SELECT video_id, block, packed FROM feature_blocks").fetchall():
+        records = feature_blocks.unpack(packed)
+        kept = {at: one for at, one in records.items() if wanted(block * feature_blocks.FRAMES + at)}
+        db.execute("DELETE FROM feature_blocks WHERE video_id = ? AND block = ?", (video_id, block))
+        if kept:
+            row = (video_id, block, feature_blocks.pack(kept))
+            db.execute("INSERT INTO feature_blocks (video_id, block, packed) VALUES (?, ?, ?)", row)
+
+
 async def test_frames_without_features_are_chosen_by_score_and_it_is_said(tmp_path: Path, store: Store) -> None:
     config = config_in(tmp_path, count=3)
     record = await scored(store, config, edited_film(tmp_path / "film.mp4"))
     with sqlite3.connect(config.database.path) as other:
-        other.execute("DELETE FROM features WHERE frame % 2")
+        keep_features(other, lambda frame: frame % 2 == 0)
     chosen = await selector(store, config, record).select()
     assert len(chosen.picks) == 3
     assert chosen.reasons["strategy"] == "best"
@@ -244,7 +256,7 @@ async def test_features_are_there_after_a_restart_and_the_same(tmp_path: Path, s
     assert all(record is not None and len(record) == RECORD.itemsize and record[0] == VERSION for record in before)
     with sqlite3.connect(config.database.path) as other:
         other.execute("DELETE FROM frames WHERE frame >= 70")
-        other.execute("DELETE FROM features WHERE frame >= 70")
+        keep_features(other, lambda frame: frame < 70)
         other.execute("UPDATE videos SET status = 'queued'")
     again = await store.queue.claim(Status.QUEUED, Status.SCORING)
     assert again is not None
