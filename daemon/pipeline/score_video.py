@@ -177,7 +177,15 @@ class VideoScorer:
         """One pass over the file; None when stopped. Raises DamageError, VideoError, ScorerError."""
         report = DecodeReport()
         gray = None if scorer.gray_from is None else GrayWanted(scorer.gray_from, rows_looked_at, in_strip)
-        frames = decode_frames(info, self._config.decode, report, single_thread=single_thread, known=known, gray=gray)
+        frames = decode_frames(
+            info,
+            self._config.decode,
+            report,
+            single_thread=single_thread,
+            known=known,
+            gray=gray,
+            compiled=True,
+        )
         stream = ThreadStream(
             _measured(frames),
             name=f"decode-{job.record.id}",
