@@ -156,13 +156,8 @@ def print_detail(video: dict[str, Any]) -> None:
         )
         for words in (*_stream_lines(video["info"] or {}), *_stretch_lines(video["info"] or {})):
             console.print(f"  {words}")
-        scores = video["scores"]
-        if scores["lowest"] is not None:
-            better = "lower" if video["lower_better"] else "higher"
-            console.print(
-                f"  {video['frames_scored']} scored, {video['metric']} from {scores['lowest']:.4f} to"
-                f" {scores['highest']:.4f}, {better} is better\n  {escape(video['scorer'])}"
-            )
+        for words in _scorer_lines(video["scorers"]):
+            console.print(f"  {words}")
         for note, frames in video["notes"].items():
             console.print(f"  {frames} frames without a usable score: {escape(note)}")
     for companion in video.get("companions", []):
@@ -175,9 +170,22 @@ def print_detail(video: dict[str, Any]) -> None:
         told = ", ".join(f"{frames} {escape(word)}" for word, frames in video["verdicts"].items())
         console.print(f"  verdicts: {told}")
     for selection in video["selections"]:
-        _print_selection(console, selection, video["metric"])
+        _print_selection(console, selection, selection["metric"] or video["metric"])
     for line in _decision_lines(video["decisions"]):
         console.print(line)
+
+
+def _scorer_lines(scorers: Sequence[dict[str, Any]]) -> list[str]:
+    """Two lines for each scorer that has given a score, the current one first."""
+    lines = []
+    for one in scorers:
+        if one["lowest"] is not None:
+            direction = {None: "", 0: ", higher is better", 1: ", lower is better"}[one["lower_better"]]
+            kept = "" if one["current"] else " (kept beside)"
+            found = f"{one['metric']} from {one['lowest']:.4f} to {one['highest']:.4f}"
+            lines.append(f"{one['scored']} scored, {found}{direction}{kept}")
+            lines.append(escape(one["scorer"]))
+    return lines
 
 
 def _print_selection(console: Console, selection: dict[str, Any], metric: str | None) -> None:

@@ -49,7 +49,7 @@ class Refiner:
         await require_unchanged(record.file, job.stall_seconds)
         # What is stored counts only for this very scorer, and only an open one can say which it is.
         batcher = await self._opened()
-        identity = _identity(batcher, record)
+        identity = scorer_identity(batcher, record)
         known = (await self._store.analysis.refined(record.id, self._config.score.refine.metric)).get(identity, {})
         missing = frozenset(frames) - known.keys()
         try:
@@ -86,8 +86,8 @@ class Refiner:
             pictures = [frame.picture for frame in batch if frame.picture is not None]
             results = await batcher.score(pictures, job.stall_seconds)
             outcomes = {frame.index: outcome for frame, outcome in zip(batch, results, strict=True)}
-            await self._store.frames.add_scores(
-                record.id, scorer.metric, scorer.lower_better, _identity(batcher, record), outcomes
+            await self._store.scores.add(
+                record.id, scorer.metric, scorer.lower_better, scorer_identity(batcher, record), outcomes
             )
             scored.update(outcomes)
             batch.clear()
@@ -106,7 +106,8 @@ class Refiner:
         return scored
 
 
-def _identity(batcher: Batcher, record: VideoRecord) -> str:
+def scorer_identity(batcher: Batcher, record: VideoRecord) -> str:
+    """The identity of what this scorer says of a film, whose pictures are made as they were when it was scored."""
     if record.info is None:
         return scored_by(batcher.scorer.identity, FIRST_RULES, deinterlace=False)
     return scored_by(batcher.scorer.identity, record.info.rules, deinterlace=record.info.deinterlace)

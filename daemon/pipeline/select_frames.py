@@ -130,7 +130,7 @@ class FrameSelector:
             choice = (
                 await self._represent(film, asked) if self._judged else await asyncio.to_thread(self._best, film, asked)
             )
-        rows = await self._store.frames.rows(self._record.id, choice.frames)
+        rows = await self._store.frames.rows(self._record.id, choice.frames, self._record.scorer)
         reasons = choice.reasons or (Reason(),) * len(choice.frames)
         picks = tuple(
             _pick(rank, rows[frame], replace(reason, refined=refined.get(frame)))
@@ -155,7 +155,7 @@ class FrameSelector:
 
     async def _pinned(self, film: Film, frames: Collection[int]) -> tuple[Pick, ...]:
         """Frames that are in whatever else is chosen, in the order in which they were asked for."""
-        rows = await self._store.frames.rows(self._record.id, list(frames))
+        rows = await self._store.frames.rows(self._record.id, list(frames), self._record.scorer)
         scored = [rows[frame] for frame in frames if frame in rows and rows[frame].score is not None]
         known = self._wishes.reasons if self._wishes is not None else {}
         if scored:
@@ -194,7 +194,7 @@ class FrameSelector:
         strategy = self._config.select.strategy
         self._facts = {"strategy": strategy}
         missing = await judge(self._store, self._job, self._config)
-        table = await self._store.frames.table(self._record.id)
+        table = await self._store.frames.table(self._record.id, self._record.scorer)
         self._facts["frames"] = len(table.frame)
         self._judged = strategy != "best" and not missing
         shots: list[Shot] = []

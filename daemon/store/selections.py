@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,15 @@ class PublishedStill:
     sha256: str
     image: str | None
     method: Method
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedStill:
+    """Where a still of a selection lies."""
+
+    selection_id: int
+    rank: int
+    path: Path
 
 
 class Selections:
@@ -142,3 +151,32 @@ class Selections:
                 )
                 for row in await cursor.fetchall()
             ]
+
+    async def older_stills(self, video_id: int, folder: str | None = None) -> list[PlacedStill]:
+        """The stills of every selection of a video and of the videos that it has replaced, the oldest first.
+
+        Of those with a folder of their own only the ones that went to ``folder``; None: of all others.
+        """
+        async with self._connection.db.execute(
+            "WITH RECURSIVE replaced (id) AS (SELECT ? UNION"
+            " SELECT v.id FROM replaced r JOIN videos v ON v.replaced_by = r.id)"
+            " SELECT s.selection_id, s.rank, s.path FROM replaced r CROSS JOIN stills s ON s.video_id = r.id"
+            " JOIN selections c ON c.id = s.selection_id AND json_extract(c.params, '$.folder') IS ?"
+            " ORDER BY s.selection_id, s.rank",
+            (video_id, folder),
+        ) as cursor:
+            return [PlacedStill(row[0], row[1], path_of(row[2])) for row in await cursor.fetchall()]
+
+    async def moved(self, paths: Mapping[tuple[int, int], Path]) -> None:
+        """Stills lie elsewhere now, by selection and rank."""
+        async with self._connection.writing() as db:
+            await db.executemany(
+                "UPDATE stills SET path = ? WHERE selection_id = ? AND rank = ?",
+                [(path_value(path), selection_id, rank) for (selection_id, rank), path in paths.items()],
+            )
+
+    async def forget_stills(self, selection_ids: Sequence[int]) -> None:
+        """The files of these selections are removed; what was chosen stays known."""
+        if selection_ids:
+            async with self._connection.writing() as db:
+                await db.executemany("DELETE FROM stills WHERE selection_id = ?", [(one,) for one in selection_ids])
