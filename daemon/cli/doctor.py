@@ -14,7 +14,8 @@ from daemon.errors import StillwatchError
 from daemon.export import ffmpeg_process
 from daemon.inbox import watch_mode, watcher, writers
 from daemon.observe import progress_reader
-from daemon.scoring import catalog
+from daemon.scoring import catalog, second_opinion
+from daemon.scoring.faces import weights
 
 SPARE_WATCHES = 1024
 """Watches of the kernel that other programs of the same user may need, and new folders."""
@@ -33,7 +34,7 @@ async def examine(config: Config) -> list[dict[str, Any]]:
         _writers(config),
         await _ffmpeg(config),
     ]
-    checks += [_install(), *_scorer(config)]
+    checks += [_install(), *_scorer(config), _second_metric(config), _faces(config)]
     return checks
 
 
@@ -123,6 +124,27 @@ def _install() -> dict[str, Any]:
     else:
         found = "full: " + ", ".join(f"{name} {importlib.metadata.version(name)}" for name in catalog.FULL_PACKAGES)
     return _result("install", True, found)
+
+
+def _second_metric(config: Config) -> dict[str, Any]:
+    """Who gives a second opinion on the shortlist, or what one would gain; only one that was named can be missing."""
+    from daemon.scoring.open_scorer import check
+
+    setting = config.score.refine.metric
+    if setting and setting != second_opinion.AUTO:
+        try:
+            check(setting)
+        except StillwatchError as error:
+            return _result("second metric", False, setting, error.sentence)
+    return _result("second metric", True, second_opinion.told(setting))
+
+
+def _faces(config: Config) -> dict[str, Any]:
+    """Whether faces count in the choice; always in order, as they are an extra."""
+    if config.select.faces == "off":
+        return _result("faces", True, "do not count (select.faces: off)")
+    missing = weights.state()
+    return _result("faces", True, f"do not count, {missing}" if missing else f"count: {weights.identity()}")
 
 
 def _scorer(config: Config) -> list[dict[str, Any]]:

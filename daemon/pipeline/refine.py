@@ -16,12 +16,13 @@ from daemon.pipeline.reference import FilmPackets, decoded_again
 from daemon.scoring import catalog
 from daemon.scoring.batcher import Batcher
 from daemon.scoring.open_scorer import open_scorer
+from daemon.scoring.second_opinion import second_metric
 from daemon.store.store import Store
 
 
 def lower_better(config: Config) -> bool:
     """The second metric's direction. Raises ScorerError for one that is not known."""
-    return catalog.find(config.score.refine.metric).lower_better
+    return catalog.find(second_metric(config.score.refine.metric)).lower_better
 
 
 class Refiner:
@@ -50,7 +51,8 @@ class Refiner:
         # What is stored counts only for this very scorer, and only an open one can say which it is.
         batcher = await self._opened()
         identity = scorer_identity(batcher, record)
-        known = (await self._store.analysis.refined(record.id, self._config.score.refine.metric)).get(identity, {})
+        metric = second_metric(self._config.score.refine.metric)
+        known = (await self._store.analysis.refined(record.id, metric)).get(identity, {})
         missing = frozenset(frames) - known.keys()
         try:
             scored = await self._score(job, batcher, missing) if missing else {}
@@ -65,7 +67,7 @@ class Refiner:
         if self._batcher is None:
             score = self._config.score
             settings = score.model_copy(
-                update={"metric": score.refine.metric, "weights": None, "implementation": "auto"}
+                update={"metric": second_metric(score.refine.metric), "weights": None, "implementation": "auto"}
             )
             self._batcher = await Batcher.open(lambda: open_scorer(settings), "refine")
         return self._batcher
