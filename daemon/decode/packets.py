@@ -30,7 +30,7 @@ CLOSING_BYTES = 128
 _STREAMED = ("flv", "live_flv", "asf", "mpegts", "mpegtsraw", "mpeg")
 """Demuxers of files that hold nothing but packets from beginning to end."""
 SILENT_SHARE = 0.25
-SILENT_BYTES = 128 * 1024
+SILENT_BYTES = 16 * 1024
 """A longer end of such a file, of which no packet of the stream comes, is said to be unread."""
 _PASSING = (av.error.BlockingIOError, av.error.InvalidDataError)
 """Errors that say something of a place in the file and nothing of the disk under it."""
@@ -196,7 +196,8 @@ class PacketReader:
             try:
                 packet = next(packets)
             except StopIteration:
-                self._look_behind()
+                if not errors:
+                    self._look_behind()
                 break
             except (av.error.FFmpegError, OSError) as error:
                 if not errors and self._at_closing_line():
@@ -244,10 +245,12 @@ class PacketReader:
     def _look_behind(self) -> None:
         """Files that were joined may go on where their demuxer sees an end: FLV, ASF, a TS with other numbers."""
         behind = self._size - self._end if self._end is not None else 0
-        streamed = self._container.format.name in _STREAMED
+        # What follows the packets of a sound file of another kind may be its index, or sound.
+        streamed = self._container.format.name in _STREAMED or self._signs.report.damaged
         if streamed and behind > max(SILENT_BYTES, SILENT_SHARE * self._size):
             self._signs.report.unread_bytes += behind
-            self._signs.note(f"the last {behind} bytes of the file hold nothing that is read of this stream")
+            reason = f"the last {behind} bytes of the file hold nothing that is read of this stream"
+            self._signs.note(reason, of_packet=False)
 
     def _at_closing_line(self) -> bool:
         multipart = self._container.format.name == "mpjpeg"
