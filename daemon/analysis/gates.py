@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.analysis.lettering import captioned, drawing, titles, written
 from daemon.config.choice import GatesConfig
 from daemon.model import Shot, ShotKind
 
@@ -50,8 +51,8 @@ SOFT = (Verdict.BURNT, Verdict.DARK, Verdict.BLUR, Verdict.BLOCKS, Verdict.COMBE
 """What is wrong with the picture of something."""
 JUNK = (Verdict.TITLE, Verdict.BARS, Verdict.SNOW)
 """Pictures of nothing."""
-CARD_TEXT, TITLED_TEXT = 8, 6
-"""Cells with lettering of a title card that is not plain, and of what lies over one, beside twice its own."""
+TITLED_TEXT = 6
+"""Cells with lettering of what lies over a picture, beside twice the picture's own."""
 BRIGHT_MEAN = 175.0
 """Brighter frames are no measure of what is dark."""
 WASHED_LIGHT, WASHED_MEAN, WASHED_MOST = 0.6, 230.0, 0.2
@@ -61,10 +62,10 @@ BESIDE_FRAMES = 500
 MOST_BESIDE, LIT_BESIDE, BESIDE_ALIKE = 40, 0.6, 0.97
 """Frames of a window that others are compared with, and the correlation of their cells from which they can be: by
 exposure, since clipping changes a picture, and by sharpness."""
-DRAWN_CODES, DRAWN_STILL = 40, 0.9
-"""Codes between the darkest and the brightest thousandth, and the share of pixels that are like their neighbours."""
 SPARED_SECONDS = 3.0
 """A stretch that is refused whole is spared from this length on."""
+LEAST_FRAMES = 5
+"""No shot beside a fade or dissolve is shorter."""
 EDGE_SECONDS = 0.2
 """Frames farther apart are no blend of what is on either side of a cut."""
 SNOW_SHARP = 1.0
@@ -109,10 +110,9 @@ def judge(
     gate(Verdict.BARS, bars(records))
     gate(Verdict.SNOW, snow(records))
     gate(Verdict.TRANSITION, transition(time_s, shots, config))
-    titles = title(records, config)
-    # A film of slides or of drawings is made of such pictures, a lecture of many.
-    if (titles & (verdict == 0)).sum() <= config.title_most * (verdict == 0).sum():
-        gate(Verdict.TITLE, titles)
+    lines = written(records, shots)
+    gate(Verdict.TITLE, titles(records, lines, verdict == 0, config))
+    gate(Verdict.TITLED, captioned(lines, verdict == 0))
     gate(Verdict.BURNT, washed_out(records))
     window = windows(time_s, shots, config.window_seconds)
     defects(records, time_s, window, views, verdict, config)
@@ -224,13 +224,6 @@ def sharpness(records: Records) -> NDArray[np.float64]:
     return found
 
 
-def drawing(records: Records) -> Mask:
-    """Thin lines or lettering on a ground of one shade: a thousandth of the picture is enough to be seen."""
-    spread = records["peak"].astype(np.int64) - records["floor"]
-    mask: Mask = (records["version"] >= 2) & (spread >= DRAWN_CODES) & (records["still"] >= DRAWN_STILL)
-    return mask
-
-
 def snow(records: Records) -> Mask:
     """A picture whose neighbouring pixels have nothing to do with each other."""
     mask: Mask = np.minimum(records["sharp_x"], records["sharp_y"]) >= SNOW_SHARP
@@ -281,23 +274,11 @@ def flat(records: Records, config: GatesConfig) -> Mask:
     return mask
 
 
-def title(records: Records, config: GatesConfig) -> Mask:
-    """Lettering on a smooth ground: mostly one shade with hard edges where there is anything, or much of it.
-
-    A drawing is as plain and smooth, but has no lettering; what was measured before lettering was is judged without.
-    """
-    hard = np.maximum(records["sharp_x"], records["sharp_y"]) > 0.05
-    lettered = (records["text"] >= 1) | (records["version"] < 2)
-    smooth = records["still"] >= config.title_still
-    card = smooth & (records["text"] >= CARD_TEXT)
-    mask: Mask = (records["plain"] >= config.title_plain) & smooth & hard & lettered | card
-    return mask
-
-
 def transition(time_s: NDArray[np.float64], shots: Sequence[Shot], config: GatesConfig) -> Mask:
     """Frames of fades and dissolves, and those next to them or to a cut; the film's own ends are no cut.
 
     A shot keeps at least its middle half, and all of its frames where they are far apart, as those of a slide show.
+    What lies beside a transition and is shorter than any shot belongs to it.
     """
     count = len(time_s)
     mask = np.zeros(count, np.bool_)
@@ -307,11 +288,20 @@ def transition(time_s: NDArray[np.float64], shots: Sequence[Shot], config: Gates
             continue
         seconds = abs(float(time_s[shot.last] - time_s[shot.first])) / max(shot.last - shot.first, 1)
         edge = min(config.edge_frames, (shot.last - shot.first + 1) // 4) if seconds <= EDGE_SECONDS else 0
+        if seconds <= EDGE_SECONDS and shot.last - shot.first + 1 < LEAST_FRAMES and _beside_mix(shot, shots):
+            mask[shot.first : shot.last + 1] = True
         if shot.first > 0:
             mask[shot.first : shot.first + edge] = True
         if shot.last < count - 1:
             mask[shot.last + 1 - edge : shot.last + 1] = True
     return mask
+
+
+def _beside_mix(shot: Shot, shots: Sequence[Shot]) -> bool:
+    """Whether a fade or dissolve ends or begins beside a shot."""
+    return any(
+        one.kind is not ShotKind.SHOT and (one.last == shot.first - 1 or one.first == shot.last + 1) for one in shots
+    )
 
 
 def windows(time_s: NDArray[np.float64], shots: Sequence[Shot], seconds: float) -> NDArray[np.int64]:

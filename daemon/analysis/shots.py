@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from daemon.analysis.cuts import REACH, Changes, stand_out
 from daemon.analysis.features import GRID, SKETCH, ViewFinder, sketch
+from daemon.analysis.wipes import WipeFinder
 from daemon.config.choice import ShotsConfig
 from daemon.model import Shot, ShotKind
 
@@ -58,6 +59,7 @@ class ShotFinder:
     def __init__(self, config: ShotsConfig) -> None:
         self._cuts = _Cuts(config)
         self._mixes = _Mixes(config)
+        self._wipes = WipeFinder()
         self._count = 0
         self._contrast: list[NDArray[np.float32]] = []
         self._views = ViewFinder()
@@ -69,6 +71,7 @@ class ShotFinder:
             sketches = sketch(piece)
             self._cuts.feed(piece)
             self._mixes.feed(piece, sketches)
+            self._wipes.feed(piece)
             self._views.feed(sketches)
             self._contrast.append(piece.reshape(len(piece), -1).std(axis=1, dtype=np.float32))
             self._count += len(piece)
@@ -80,7 +83,8 @@ class ShotFinder:
     def found(self) -> list[Shot]:
         """Shots and transitions, in order and without gaps; empty for a film without frames."""
         contrast = np.concatenate(self._contrast) if self._contrast else np.zeros(0, np.float32)
-        return assemble(self._count, self._cuts.found(), united([*self._mixes.found(), *fades(contrast)]))
+        transitions = united([*self._mixes.found(), *self._wipes.found(), *fades(contrast)])
+        return assemble(self._count, self._cuts.found(), transitions)
 
 
 def fades(contrast: NDArray[np.float32]) -> list[Shot]:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from daemon.analysis import features
-from daemon.analysis.features import FIRST_RECORD, RECORD, VERSION, ViewFinder, figures, sketch, unpack, view
+from daemon.analysis.features import EARLIER, RECORD, VERSION, ViewFinder, figures, sketch, unpack, view
 from daemon.analysis.measure import measure
 
 
@@ -152,13 +152,13 @@ def test_measuring_costs_a_fraction_of_scoring() -> None:
 def test_the_layout_is_what_version_2_says() -> None:
     assert features.VERSION == 2
     assert RECORD.itemsize == 770
-    assert FIRST_RECORD.itemsize == 475
+    assert EARLIER[1].itemsize == 475
 
 
 def test_records_of_version_1_are_still_read() -> None:
     new = record(scene())
-    old = np.zeros((), FIRST_RECORD)
-    for name in FIRST_RECORD.names or ():
+    old = np.zeros((), EARLIER[1])
+    for name in EARLIER[1].names or ():
         old[name] = new[name]
     old["version"] = 1
     read = unpack([old.tobytes(), measure(scene()), None])
