@@ -58,7 +58,10 @@ per cell of the thumbnail the mean squared step of luma to the right and downwar
 ``caption``: how many cells are part of a line of writing: three or more beside each other, with strokes of one shade.
 """
 
-EARLIER = {version: np.dtype([(name, RECORD[name]) for name in (RECORD.names or ())[:end]]) for version, end in ((1, 14), (2, 19))}
+EARLIER = {
+    version: np.dtype([(name, RECORD[name]) for name in (RECORD.names or ())[:fields]])
+    for version, fields in ((1, 14), (2, 19))
+}
 """Records of earlier versions: they lack what comes after."""
 
 Records = NDArray[np.void]
@@ -159,6 +162,12 @@ def sketch(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
 def detail(edges: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Edges ``(n, 9, 16, 2)`` as vectors ``(n, 144)``, in sixteenths of an octave: where there is fine detail."""
     found: NDArray[np.float32] = edges.reshape(len(edges), -1, 2).max(axis=-1).astype(np.float32)
+    return found
+
+
+def lettering(records: Records) -> NDArray[np.float64]:
+    """How much lettering each picture has, in cells; one in a line of writing counts twice."""
+    found: NDArray[np.float64] = np.where(records["version"] >= 3, 2.0 * records["caption"], records["text"])
     return found
 
 

@@ -112,7 +112,7 @@ def judge(
     gate(Verdict.TRANSITION, transition(time_s, shots, config))
     lines = written(records, shots)
     gate(Verdict.TITLE, titles(records, lines, verdict == 0, config))
-    gate(Verdict.TITLED, captioned(lines, verdict == 0))
+    gate(Verdict.TITLED, captioned(records, lines, verdict == 0))
     gate(Verdict.BURNT, washed_out(records))
     window = windows(time_s, shots, config.window_seconds)
     defects(records, time_s, window, views, verdict, config)

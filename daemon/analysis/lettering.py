@@ -33,8 +33,10 @@ LINE, LONG_LINE = 3, 5
 """Cells in a line of writing from which it may be one, and from which it is one."""
 AROUND, OFTEN = 8, 0.35
 """Frames on either side of which so many have a line of writing where one lies over the picture."""
-CAPTIONED_MOST = 0.35
-"""Where more of a film has lines of writing, they belong to it: a game, a screen, subtitles, lines that are drawn."""
+DRAWN_USUALLY = 0.86
+"""What is usual of that share in a film of drawings, slides or a screen; a locked camera has less."""
+CAPTIONED_MOST, DRAWN_MOST = 0.5, 0.35
+"""Where more of a film has lines of writing, they belong to it: a game, a screen, subtitles; lines that are drawn."""
 
 
 def drawing(records: Records) -> Mask:
@@ -45,12 +47,18 @@ def drawing(records: Records) -> Mask:
 
 
 def titles(records: Records, lines: Mask, among: Mask, config: GatesConfig) -> Mask:
-    """Title cards, unless a film is made of the like; of its drawings then those that are set as cards are."""
+    """Title cards, unless a film is made of the like; of a drawn film those that are set as cards are."""
     found = title(records, lines, config)
-    if (found & among).sum() > config.title_most * among.sum():
+    if drawn(records) or (found & among).sum() > config.title_most * among.sum():
         found &= centred(records)
     few = (found & among).sum() <= config.title_most * among.sum()
-    return found & few
+    mask: Mask = found & few
+    return mask
+
+
+def drawn(records: Records) -> bool:
+    """Whether the pictures of a film usually are smooth, as drawings, slides and screens are."""
+    return float(np.median(records["still"])) >= DRAWN_USUALLY
 
 
 def title(records: Records, lines: Mask, config: GatesConfig) -> Mask:
@@ -65,7 +73,7 @@ def title(records: Records, lines: Mask, config: GatesConfig) -> Mask:
     plain = records["plain"] >= config.title_plain
     card = smooth & ((records["text"] >= CARD_TEXT) | lines)
     mask: Mask = plain & smooth & (edge > HARD) & lettered | card
-    if np.median(records["plain"]) < FILMED_PLAIN and np.median(records["still"]) < config.title_still:
+    if np.median(records["plain"]) < FILMED_PLAIN and not drawn(records):
         mask |= (records["plain"] >= PRINT_PLAIN) & smooth & (edge > PRINT_HARD)
     return mask
 
@@ -85,16 +93,17 @@ def written(records: Records, shots: Sequence[Shot]) -> Mask:
 def centred(records: Records) -> Mask:
     """What there is stands in rows with equal margins on both sides, as on a card, and leaves much of it empty."""
     filled = records["edges"].max(axis=-1) >= EDGED
-    across = filled.shape[2]
-    left = np.where(filled.any(axis=2), filled.argmax(axis=2), 0)
-    right = np.where(filled.any(axis=2), filled[:, :, ::-1].argmax(axis=2), 0)
-    even = (np.abs(left - right) <= CENTRED_CELLS).all(axis=1)
-    share = filled.sum(axis=(1, 2)) / (filled.shape[1] * across)
+    rows = filled.any(axis=2)
+    left, right = filled.argmax(axis=2), filled[:, :, ::-1].argmax(axis=2)
+    even = ((np.abs(left - right) <= CENTRED_CELLS) | ~rows).all(axis=1)
+    share = filled.mean(axis=(1, 2))
     mask: Mask = even & (share > 0) & (share <= CENTRED_MOST)
     return mask
 
 
-def captioned(lines: Mask, among: Mask) -> Mask:
+def captioned(records: Records, lines: Mask, among: Mask) -> Mask:
     """Where lines of writing lie over the picture, in a film that does not have them throughout."""
-    few = (lines & among).sum() <= CAPTIONED_MOST * among.sum()
-    return lines & few
+    most = DRAWN_MOST if drawn(records) else CAPTIONED_MOST
+    few = (lines & among).sum() <= most * among.sum()
+    mask: Mask = lines & few
+    return mask

@@ -28,7 +28,7 @@ _COMB_CODES = 12
 _STROKE_CODES, _LEAST_STROKES, _STROKE_SPREAD = 30, 6, 8.0
 """The step at the edge of a stroke, how many of them a cell of lettering has, and how much their shades differ."""
 _CAPTION_CODES, _CAPTION_STROKES, _CAPTION_SHADES, _CAPTION_CELLS = 40, 3, 10.0, 3
-"""The same of a line of writing, how much the mean shades of cells beside each other differ, and how many cells it has."""
+"""The same of a line of writing, how much the mean shades of neighbouring cells differ, and how many cells it has."""
 _FIGURES = tuple(name for name in RECORD.names or () if name not in ("version", "thumbnail", "edges"))
 
 

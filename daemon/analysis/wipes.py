@@ -1,8 +1,8 @@
 """Wipes: transitions in which every part of one picture gives way to the other at its own moment.
 
-    before    after      Each cell of a frame between is either that of the frame before or that of the frame after,
-    A A A A   B B A A    and the share of the latter rises from none to all. In a dissolve all cells are a mix, in a
-    A A A A   B B A A    pan they are neither.
+before    after      Each cell of a frame between is either that of the frame before or that of the frame after,
+A A A A   B B A A    and the share of the latter rises from none to all. In a dissolve all cells are a mix, in a
+A A A A   B B A A    pan they are neither.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ FIRST = 0.06
 """Shares nearer to 0 or 1 are the pictures themselves."""
 LEAST_FRAMES, MOST_FRAMES, LEAST_RISE, STRAIGHT = 4, 60, 0.5, 0.85
 """How long a wipe is, by how much the share rises, and how well it lies on a line (correlation with time)."""
-EDGE_FRAMES = 2
+EDGE_FRAMES, EDGE_SHARE = 2, 0.15
+"""How much longer a wipe is at both ends, where little of the picture is left to change."""
 
 
 class WipeFinder:
@@ -90,5 +91,6 @@ def _wipe(run: list[tuple[int, float]], count: int) -> list[Shot]:
         return []
     if shares[-1] - shares[0] < LEAST_RISE or np.corrcoef(times, shares)[0, 1] < STRAIGHT:
         return []
-    first, last = max(run[0][0] - EDGE_FRAMES, 0), min(run[-1][0] + EDGE_FRAMES, count - 1)
+    edge = EDGE_FRAMES + int(np.ceil(EDGE_SHARE * len(run)))
+    first, last = max(run[0][0] - edge, 0), min(run[-1][0] + edge, count - 1)
     return [Shot(ShotKind.DISSOLVE, first, last)]
