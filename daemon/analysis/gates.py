@@ -72,6 +72,8 @@ SNOW_SHARP = 1.0
 """The mean squared step between neighbours over the variance; 2 where they are independent."""
 LIKE_FOCUS = 0.4
 """Frames with this share of another's sharpness are in like focus."""
+AWHILE_SECONDS, AWHILE_LEAST = 2.0, 0.35
+"""Within so many seconds, a frame has at least this share of the sharpness of the sharp ones, whatever they show."""
 IN_PART = 1.15
 """What is lost in the sharpest part of a picture may be so much less than what is lost in all of it."""
 TOLD, LEAST_TOLD = 40, 8
@@ -151,6 +153,7 @@ def defects(
         gate(Verdict.COMBED, combed(some, like, words == 0, config))
         gate(Verdict.BLOCKS, blocks(some, like, words == 0, config))
         gate(Verdict.BLUR, blur(some, sharp[places], like, words == 0, config.blur))
+        gate(Verdict.BLUR, blur_for_a_while(some, sharp[places], time_s[places], words == 0, own))
         # Where the same is seen, sharpness differs by blur alone, and a small loss tells.
         inside = np.arange(len(places)) < own
         for view in np.unique(views[places[:own]]):
@@ -386,6 +389,29 @@ def blur(records: Records, sharp: NDArray[np.float64], like: Peers, among: Mask,
         whole, part = records[name].astype(np.float64), sharp[:, way]
         softer = whole < least * like.typical(whole, among, 0.8)
         mask |= softer & (part < IN_PART * least * like.typical(part, among, 0.8))
+    return mask
+
+
+def blur_for_a_while(
+    records: Records, sharp: NDArray[np.float64], time_s: NDArray[np.float64], among: Mask, own: int
+) -> Mask:
+    """Much softer both ways than the first ``own`` frames within some seconds, whatever these show: focus that hunts
+    while the camera moves has no sharp picture of the same view beside it."""
+    mask = np.zeros(len(records), np.bool_)
+    places = np.flatnonzero(among[:own])
+    if len(places) < 2:
+        return mask
+    times = time_s[places]
+    start = float(times.min())
+    soft = np.ones(len(places), np.bool_)
+    part = ((times - start) / (AWHILE_SECONDS / 2)).astype(np.int64)
+    values = [records["sharp_x"][places], records["sharp_y"][places], sharp[places, 0], sharp[places, 1]]
+    for number in np.unique(part):
+        own_part = part == number
+        near = np.abs(times - start - (number + 0.5) * AWHILE_SECONDS / 2) <= AWHILE_SECONDS
+        for value in values:
+            soft[own_part] &= value[own_part] < AWHILE_LEAST * _high(value[near])
+    mask[places] = soft
     return mask
 
 
