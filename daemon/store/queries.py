@@ -191,8 +191,9 @@ class Queries:
         """A video's newest selection, those with a folder of their own aside."""
         found = await self._rows(
             SelectionRow,
-            "SELECT id, params, requested, chosen, shortfall, reasons, created_at FROM selections"
-            f" WHERE id = ({CURRENT} ?)",
+            "SELECT s.id, c.metric, s.params, s.requested, s.chosen, s.shortfall, s.reasons, s.created_at"
+            " FROM selections s LEFT JOIN scorers c ON c.identity = json_extract(s.params, '$.scorer')"
+            f" WHERE s.id = ({CURRENT} ?)",
             video_id,
         )
         return found[0] if found else None

@@ -141,3 +141,13 @@ def test_what_is_no_video_is_refused_in_plain_words(name: str, tmp_path: Path) -
     assert caught.value.kind is Kind.NOT_A_VIDEO
     assert "argument" not in str(caught.value).lower()
     assert "a single picture, sound alone" in str(caught.value)
+
+
+def test_an_animated_webp_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "sticker.webp"
+    pictures = [Image.new("RGB", (64, 48), colour) for colour in ("red", "green", "blue")]
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=40)
+    with pytest.raises(VideoError) as caught:
+        probe(path, DecodeConfig())
+    assert caught.value.kind is Kind.NO_DECODER
+    assert "an animated WebP" in str(caught.value)
