@@ -10,6 +10,7 @@ from typing import Any
 
 from daemon.analysis import measure
 from daemon.config.schema import Config
+from daemon.decode import gray, rgb
 from daemon.errors import StillwatchError
 from daemon.export import ffmpeg_process
 from daemon.inbox import watch_mode, watcher, writers
@@ -155,6 +156,7 @@ def _scorer(config: Config) -> list[dict[str, Any]]:
         scorer = open_scorer(config.score)
     except StillwatchError as error:
         return [_result("metric", False, config.score.metric, error.sentence)]
+    (rgb if scorer.gray_from is None else gray).warm_up()
     try:
         return [_result("metric", True, scorer.identity), _result("device", True, scorer.device)]
     finally:

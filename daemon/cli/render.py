@@ -293,21 +293,23 @@ def print_verdicts(verdicts: Sequence[dict[str, Any]]) -> None:
 
 
 def print_bench(results: Iterable[dict[str, Any]]) -> None:
-    """A Markdown table, a row as soon as it is measured."""
-    print("| video | decode | score | end to end | efficiency | hash | store | memory | pyiqa's loop | times pyiqa |")
-    print("| --- " * 10 + "|", flush=True)
-    measured = ""
+    """Per film a Markdown table as soon as it is measured."""
     for row in results:
-        plain = f"{row['pyiqa_fps']:.2f} fps" if row["pyiqa_fps"] else "-"
-        times = f"{row['times_pyiqa']:.0f}" if row["times_pyiqa"] else "-"
-        print(
-            f"| {row['width']}x{row['height']}, {row['frames']} frames | {row['decode_fps']:.0f} fps"
-            f" | {row['score_fps']:.0f} fps | {row['end_to_end_fps']:.0f} fps | {row['efficiency']:.0%}"
-            f" | {row['hash_share']:.1%} | {row['store_share']:.1%} | {row['peak_mib']:.0f} MiB | {plain} | {times} |",
-            flush=True,
-        )
-        measured = f"\n{row['cores']} cores of {row['machine']}; {row['scorer']}"
-    print(measured)
+        frames = row["frames"]
+        print(f"\n{row['video']}: {row['codec']}, {row['pix_fmt']}, {row['width']}x{row['height']}, {frames} frames\n")
+        print("| | CPU s | CPU ms a frame | wall s |\n| --- | --- | --- | --- |")
+        steps = {"FFmpeg's decode": row["ffmpeg"], "PyAV's decode": row["pyav"]}
+        steps |= {f"stage: {name}": cost for name, cost in row["stages"].items()}
+        for name, cost in {**steps, "`once`": row["once"]}.items():
+            print(f"| {name} | {cost['cpu_s']:.2f} | {cost['cpu_s'] / frames * 1000:.2f} | {cost['wall_s']:.2f} |")
+        print(f"\n`once` takes {row['ratio']:.2f} times the CPU of FFmpeg's decode.")
+        print(f"The stages add up to {row['accounted']:.0%} of it.")
+        wall = row["once"]["wall_s"] / row["once"]["cpu_s"]
+        print(f"Its wall time is {wall:.2f} of its CPU time, its memory {row['memory_mib']:.0f} MiB.")
+        if row["pyiqa_fps"]:
+            times = row["times_pyiqa"]
+            print(f"pyiqa's own loop: {row['pyiqa_fps']:.2f} frames a second; scoring here: {times:.0f} times that.")
+        print(f"{row['cores']} cores of {row['machine']}; FFmpeg {row['ffmpeg_version']}; {row['scorer']}", flush=True)
 
 
 def print_doctor(checks: Sequence[dict[str, Any]]) -> None:

@@ -15,10 +15,11 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from daemon.decode.picture import PictureMaker, layout
-from daemon.decode.planes import Plan, plan_of
+from daemon.decode.planes import Plan, plan_of, planned
 from daemon.decode.planes_kernel import reduce_planes, to_gray
 from daemon.media import filters
-from daemon.media.gray import FLAT_CODES, gray_of_picture
+from daemon.media.gray import gray_of_picture
+from daemon.media.scorable import FLAT_CODES
 from daemon.model import GrayPicture, Picture, VideoInfo
 
 
@@ -87,3 +88,12 @@ def _is_same(made: GrayPicture, picture: Picture, wanted: NDArray[np.int32]) -> 
         and np.array_equal(picture[wanted].transpose(0, 2, 1), made.rows)
         and np.array_equal(gray_of_picture(picture), made.gray)
     )
+
+
+def warm_up() -> None:
+    """Compile, or load what was compiled before, for frames of both depths: seconds, or a part of one."""
+    for pix_fmt in ("yuv420p", "yuv420p10le"):
+        raw = VideoFrame(64, 64, pix_fmt)
+        plan = planned(raw, "bt709", full=False)
+        if plan is not None:
+            _made(raw, plan, np.zeros(1, np.int32), small=True)

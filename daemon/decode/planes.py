@@ -60,8 +60,12 @@ def plan_of(raw: VideoFrame, info: VideoInfo, here: filters.Layout) -> Plan | No
         return None
     if min(here.width, here.height) < _LEAST_SIDE or not filters.is_plain(info, here):
         return None
-    full = filters.is_full_range(info.colour, name)
-    known = factors(filters.matrix_of(info, here), full=full)
+    return planned(raw, filters.matrix_of(info, here), full=filters.is_full_range(info.colour, name))
+
+
+def planned(raw: VideoFrame, matrix: str, *, full: bool) -> Plan | None:
+    """The plan for a frame of three planes with this matrix and range."""
+    known, depth = factors(matrix, full=full), raw.format.components[0].bits
     chroma = raw.planes[1]
     across = spread(chroma.width, raw.width, ACROSS_ONE) if chroma.width != raw.width else None
     down = spread(chroma.height, raw.height, DOWN_ONE) if chroma.height != raw.height else None

@@ -13,7 +13,8 @@ from typing import Any, TypeVar, cast
 import numba
 import numpy as np
 
-from daemon.media.gray import FLAT_CODES, gray_of
+from daemon.media.gray import gray_of
+from daemon.media.scorable import FLAT_CODES
 from daemon.runtime.jit import Compiled
 
 _i = np.int32

@@ -13,10 +13,10 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from daemon.decode.picture import PictureMaker, layout
-from daemon.decode.planes import Plan, plan_of
+from daemon.decode.planes import Plan, plan_of, planned
 from daemon.decode.planes_kernel import to_rgb
 from daemon.media import filters
-from daemon.media.gray import FLAT_CODES
+from daemon.media.scorable import FLAT_CODES
 from daemon.model import Picture, VideoInfo
 
 
@@ -54,3 +54,12 @@ def _made(raw: VideoFrame, plan: Plan) -> Picture:
     picture: NDArray[Any] = np.empty((raw.height, 3 * raw.width), plan.dtype)
     to_rgb(*plan.shared(raw), plan.lines, picture)
     return picture.reshape(raw.height, raw.width, 3)
+
+
+def warm_up() -> None:
+    """Compile, or load what was compiled before, for frames of both depths: seconds, or a part of one."""
+    for pix_fmt in ("yuv420p", "yuv420p10le"):
+        raw = VideoFrame(64, 64, pix_fmt)
+        plan = planned(raw, "bt709", full=False)
+        if plan is not None:
+            _made(raw, plan)

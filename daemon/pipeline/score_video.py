@@ -23,6 +23,7 @@ from daemon.inbox.identity import content_of, require_readable, require_unchange
 from daemon.job import VideoJob
 from daemon.media import alpha, filters
 from daemon.media.rules import scored_by
+from daemon.media.scorable import scorable
 from daemon.model import Frame, Outcome, Scored, VideoInfo
 from daemon.pipeline.strip import in_strip, keep_pictures
 from daemon.runtime.stall import run_in_abandonable_thread, with_stall_timeout
@@ -259,8 +260,8 @@ class VideoScorer:
             # Its rows must not be mixed with those of another scorer.
             raise ScorerError(Kind.DEVICE, "the scorer was opened again in mid-video")
         video_id = job.record.id
-        fresh = [frame for frame in batch if frame.scorable is not None]
-        pictures = [frame.scorable for frame in fresh if frame.scorable is not None]
+        fresh = [frame for frame in batch if scorable(frame) is not None]
+        pictures = [picture for frame in fresh if (picture := scorable(frame)) is not None]
         outcomes = await batcher.score(pictures, job.stall_seconds)
         rows = [scored_row(frame, outcome, ground) for frame, outcome in zip(fresh, outcomes, strict=True)]
         await self._store.frames.add(video_id, rows)

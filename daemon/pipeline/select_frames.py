@@ -366,7 +366,7 @@ class FrameSelector:
             records = features.unpack(blobs)
             found[start : start + TOGETHER] = seen(features.sketch(records["thumbnail"]))
             details[start : start + TOGETHER] = features.detail(records["edges"])
-            lettering[start : start + TOGETHER] = records["text"]
+            lettering[start : start + TOGETHER] = features.lettering(records)
             known &= bool((records["version"] >= 2).all())
         return (found, details, lettering) if known else (found, None, None)
 

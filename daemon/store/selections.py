@@ -125,15 +125,17 @@ class Selections:
                     break
         return found
 
-    async def given(self, selection_ids: Sequence[int]) -> list[tuple[int, int, bytes | None]]:
-        """Film, frame and features of every still of some selections; None where there are no features."""
+    async def given(self, selection_ids: Sequence[int]) -> dict[int, list[int]]:
+        """By film, the frames that are stills of some selections, in their order."""
+        found: dict[int, list[int]] = {}
         async with self._connection.db.execute(
-            "SELECT s.video_id, s.frame, f.record FROM stills s LEFT JOIN features f ON f.video_id = s.video_id"
-            f" AND f.frame = s.frame WHERE s.selection_id IN ({','.join('?' * len(selection_ids))})"
-            " ORDER BY s.selection_id, s.rank",
+            f"SELECT video_id, frame FROM stills WHERE selection_id IN ({','.join('?' * len(selection_ids))})"
+            " ORDER BY selection_id, rank",
             tuple(selection_ids),
         ) as cursor:
-            return [(row[0], row[1], row[2]) for row in await cursor.fetchall()]
+            async for row in cursor:
+                found.setdefault(int(row[0]), []).append(int(row[1]))
+        return found
 
     async def published(self, video_id: int) -> list[PublishedStill]:
         """Every still of a video, the newest of each frame last."""
