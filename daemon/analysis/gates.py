@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.analysis.lettering import captioned, drawing, titles, written
 from daemon.analysis.witness import NOBODY, Witness, away
 from daemon.config.selection import GatesConfig
 from daemon.model import Shot, ShotKind
@@ -51,8 +52,8 @@ SOFT = (Verdict.BURNT, Verdict.DARK, Verdict.BLUR, Verdict.BLOCKS, Verdict.COMBE
 """What is wrong with the picture of something."""
 JUNK = (Verdict.TITLE, Verdict.BARS, Verdict.SNOW)
 """Pictures of nothing."""
-CARD_TEXT, TITLED_TEXT = 8, 6
-"""Cells with lettering of a title card that is not plain, and of what lies over one, beside twice its own."""
+TITLED_TEXT = 6
+"""Cells with lettering of what lies over a picture, beside twice the picture's own."""
 BRIGHT_MEAN = 175.0
 """Brighter frames are no measure of what is dark."""
 WASHED_LIGHT, WASHED_MEAN, WASHED_MOST = 0.6, 230.0, 0.2
@@ -62,10 +63,10 @@ BESIDE_FRAMES = 500
 MOST_BESIDE, LIT_BESIDE, BESIDE_ALIKE = 40, 0.6, 0.97
 """Frames of a window that others are compared with, and the correlation of their cells from which they can be: by
 exposure, since clipping changes a picture, and by sharpness."""
-DRAWN_CODES, DRAWN_STILL = 40, 0.9
-"""Codes between the darkest and the brightest thousandth, and the share of pixels that are like their neighbours."""
 SPARED_SECONDS = 3.0
 """A stretch that is refused whole is spared from this length on."""
+LEAST_FRAMES = 5
+"""No shot beside a fade or dissolve is shorter."""
 EDGE_SECONDS = 0.2
 """Frames farther apart are no blend of what is on either side of a cut."""
 DARK_WORDS = {"mean": "mean of luma", "contrast": "contrast", "high": "highlights"}
@@ -74,9 +75,12 @@ SNOW_SHARP = 1.0
 """The mean squared step between neighbours over the variance; 2 where they are independent."""
 LIKE_FOCUS = 0.4
 """Frames with this share of another's sharpness are in like focus."""
+AWHILE_SECONDS, AWHILE_LEAST = 2.0, 0.35
+"""Within so many seconds, a frame has at least this share of the sharpness of the sharp ones, whatever they show."""
 IN_PART = 1.15
 """What is lost in the sharpest part of a picture may be so much less than what is lost in all of it."""
 SHARP_WORDS = ("sharpness across", "sharpness down")
+AWHILE_WORDS = (*SHARP_WORDS, *(f"{words}, sharpest quarter" for words in SHARP_WORDS))
 TOLD, LEAST_TOLD = 40, 8
 """A cell's edges from which a loss of sharpness can be told, as ``features`` has them, and such cells, at least."""
 
@@ -116,10 +120,9 @@ def judge(
     gate(Verdict.BARS, bars(records))
     gate(Verdict.SNOW, snow(records, witness))
     gate(Verdict.TRANSITION, transition(time_s, shots, config, witness))
-    titles = title(records, config, witness)
-    # A film of slides or of drawings is made of such pictures, a lecture of many.
-    many = (titles & (verdict == 0)).sum() > config.title_most * (verdict == 0).sum()
-    gate(Verdict.TITLE, np.zeros(count, np.bool_) if many else titles)
+    lines = written(records, shots)
+    gate(Verdict.TITLE, titles(records, lines, verdict == 0, config, witness))
+    gate(Verdict.TITLED, captioned(records, lines, verdict == 0, witness))
     gate(Verdict.BURNT, washed_out(records, witness))
     window = windows(time_s, shots, config.window_seconds)
     defects(records, time_s, window, views, verdict, config, witness)
@@ -168,6 +171,8 @@ def defects(
         gate(Verdict.COMBED, combed(some, like, words == 0, config, witness), like)
         gate(Verdict.BLOCKS, blocks(some, like, words == 0, config, witness), like)
         gate(Verdict.BLUR, blur(some, sharp[places], like, words == 0, config.blur, witness), like)
+        soft = blur_for_a_while(some, sharp[places], time_s[places], words == 0, own, witness)
+        gate(Verdict.BLUR, soft)
         # Where the same is seen, sharpness differs by blur alone, and a small loss tells.
         inside = np.arange(len(places)) < own
         for view in np.unique(views[places[:own]]):
@@ -249,13 +254,6 @@ def sharpness(records: Records) -> NDArray[np.float64]:
     return found
 
 
-def drawing(records: Records) -> Mask:
-    """Thin lines or lettering on a ground of one shade: a thousandth of the picture is enough to be seen."""
-    spread = records["peak"].astype(np.int64) - records["floor"]
-    mask: Mask = (records["version"] >= 2) & (spread >= DRAWN_CODES) & (records["still"] >= DRAWN_STILL)
-    return mask
-
-
 def snow(records: Records, witness: Witness = NOBODY) -> Mask:
     """A picture whose neighbouring pixels have nothing to do with each other."""
     step = np.minimum(records["sharp_x"], records["sharp_y"])
@@ -314,28 +312,13 @@ def flat(records: Records, config: GatesConfig, witness: Witness = NOBODY) -> Ma
     return mask
 
 
-def title(records: Records, config: GatesConfig, witness: Witness = NOBODY) -> Mask:
-    """Lettering on a smooth ground: mostly one shade with hard edges where there is anything, or much of it.
-
-    A drawing is as plain and smooth, but has no lettering; what was measured before lettering was is judged without.
-    """
-    hard = np.maximum(records["sharp_x"], records["sharp_y"]) > 0.05
-    lettered = (records["text"] >= 1) | (records["version"] < 2)
-    smooth = records["still"] >= config.title_still
-    card = smooth & (records["text"] >= CARD_TEXT)
-    witness.figure("share of one shade", records["plain"], config.title_plain)
-    witness.figure("share of pixels like their neighbours", records["still"], config.title_still)
-    witness.figure("cells with lettering", records["text"], CARD_TEXT)
-    mask: Mask = (records["plain"] >= config.title_plain) & smooth & hard & lettered | card
-    return mask
-
-
 def transition(
     time_s: NDArray[np.float64], shots: Sequence[Shot], config: GatesConfig, witness: Witness = NOBODY
 ) -> Mask:
     """Frames of fades and dissolves, and those next to them or to a cut; the film's own ends are no cut.
 
     A shot keeps at least its middle half, and all of its frames where they are far apart, as those of a slide show.
+    What lies beside a transition and is shorter than any shot belongs to it.
     """
     count = len(time_s)
     mask = np.zeros(count, np.bool_)
@@ -345,6 +328,8 @@ def transition(
             continue
         seconds = abs(float(time_s[shot.last] - time_s[shot.first])) / max(shot.last - shot.first, 1)
         edge = min(config.edge_frames, (shot.last - shot.first + 1) // 4) if seconds <= EDGE_SECONDS else 0
+        if seconds <= EDGE_SECONDS and shot.last - shot.first + 1 < LEAST_FRAMES and _beside_mix(shot, shots):
+            mask[shot.first : shot.last + 1] = True
         if shot.first > 0:
             mask[shot.first : shot.first + edge] = True
         if shot.last < count - 1:
@@ -353,6 +338,13 @@ def transition(
         kind, frames = away(shots, witness.at, count)
         witness.figure(f"frames to the nearest {kind}", frames, config.edge_frames + 1, below=True)
     return mask
+
+
+def _beside_mix(shot: Shot, shots: Sequence[Shot]) -> bool:
+    """Whether a fade or dissolve ends or begins beside a shot."""
+    return any(
+        one.kind is not ShotKind.SHOT and (one.last == shot.first - 1 or one.first == shot.last + 1) for one in shots
+    )
 
 
 def windows(time_s: NDArray[np.float64], shots: Sequence[Shot], seconds: float) -> NDArray[np.int64]:
@@ -455,6 +447,40 @@ def blur(
         limit = IN_PART * least * of_part
         witness.figure(f"{SHARP_WORDS[way]}, sharpest quarter", part, limit, below=True, reference=of_part)
         mask |= (whole < least * of_whole) & (part < limit)
+    return mask
+
+
+def blur_for_a_while(
+    records: Records,
+    sharp: NDArray[np.float64],
+    time_s: NDArray[np.float64],
+    among: Mask,
+    own: int,
+    witness: Witness = NOBODY,
+) -> Mask:
+    """Much softer both ways than the first ``own`` frames within some seconds, whatever these show: focus that hunts
+    while the camera moves has no sharp picture of the same view beside it."""
+    mask = np.zeros(len(records), np.bool_)
+    places = np.flatnonzero(among[:own])
+    if len(places) < 2:
+        return mask
+    times = time_s[places]
+    start = float(times.min())
+    soft = np.ones(len(places), np.bool_)
+    part = ((times - start) / (AWHILE_SECONDS / 2)).astype(np.int64)
+    values = [records["sharp_x"][places], records["sharp_y"][places], sharp[places, 0], sharp[places, 1]]
+    for number in np.unique(part):
+        own_part = part == number
+        near = np.abs(times - start - (number + 0.5) * AWHILE_SECONDS / 2) <= AWHILE_SECONDS
+        asked = own_part & (places == (-1 if witness.at is None else witness.at))
+        for value, name in zip(values, AWHILE_WORDS, strict=True):
+            usual = _high(value[near])
+            soft[own_part] &= value[own_part] < AWHILE_LEAST * usual
+            if asked.any():
+                told = f"{name}, beside some seconds"
+                limit = AWHILE_LEAST * float(usual)
+                witness.figure(told, float(value[asked][0]), limit, below=True, reference=float(usual))
+    mask[places] = soft
     return mask
 
 

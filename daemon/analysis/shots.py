@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from daemon.analysis.cuts import REACH, Changes, stand_out
 from daemon.analysis.features import GRID, SKETCH, ViewFinder, sketch
+from daemon.analysis.wipes import WipeFinder
 from daemon.config.selection import ShotsConfig
 from daemon.model import Shot, ShotKind
 
@@ -46,6 +47,10 @@ LEAST_RISE = 0.35
 """What the weight gains between the first and the last frame that was found, at least."""
 EMPTY_CODES = 3.0
 """A thumbnail whose cells spread less is one side of a fade."""
+MIDDLE = slice(2, 7)
+"""Rows of a thumbnail between which bars above and below a wide picture cannot reach."""
+BAR_CODES = 12
+"""Bars are no brighter."""
 FADE_FRAMES = 100
 """Frames that are looked at on either side of an empty stretch for the fade that leads there."""
 RISE = 1.01
@@ -58,6 +63,7 @@ class ShotFinder:
     def __init__(self, config: ShotsConfig) -> None:
         self._cuts = _Cuts(config)
         self._mixes = _Mixes(config)
+        self._wipes = WipeFinder()
         self._count = 0
         self._contrast: list[NDArray[np.float32]] = []
         self._views = ViewFinder()
@@ -69,8 +75,9 @@ class ShotFinder:
             sketches = sketch(piece)
             self._cuts.feed(piece)
             self._mixes.feed(piece, sketches)
+            self._wipes.feed(piece)
             self._views.feed(sketches)
-            self._contrast.append(piece.reshape(len(piece), -1).std(axis=1, dtype=np.float32))
+            self._contrast.append(_contrast(piece))
             self._count += len(piece)
 
     def views(self) -> NDArray[np.int64]:
@@ -80,7 +87,22 @@ class ShotFinder:
     def found(self) -> list[Shot]:
         """Shots and transitions, in order and without gaps; empty for a film without frames."""
         contrast = np.concatenate(self._contrast) if self._contrast else np.zeros(0, np.float32)
-        return assemble(self._count, self._cuts.found(), united([*self._mixes.found(), *fades(contrast)]))
+        transitions = united([*self._mixes.found(), *self._wipes.found(), *fades(contrast)])
+        return assemble(self._count, self._cuts.found(), transitions)
+
+
+def _barred(luma: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Whether the first and last rows of ``(n, 9, 16)`` are black: bars above and below."""
+    found: NDArray[np.bool_] = luma[:, (0, -1)].max(axis=(1, 2)) <= BAR_CODES
+    return found
+
+
+def _contrast(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """How much the values of each thumbnail spread, in codes; between the bars, where there are any."""
+    whole = thumbnails.reshape(len(thumbnails), -1).std(axis=1, dtype=np.float32)
+    inner = thumbnails[:, MIDDLE].reshape(len(thumbnails), -1).std(axis=1, dtype=np.float32)
+    found: NDArray[np.float32] = np.where(_barred(thumbnails.max(axis=-1)), inner, whole)
+    return found
 
 
 def fades(contrast: NDArray[np.float32]) -> list[Shot]:
@@ -350,7 +372,10 @@ def _mix(
     cells = GRID[0] * GRID[1]
     scale = float(np.sqrt(SKETCH / 3 / cells))  # what ``sketch`` multiplies luma by
     spread = [one[:, :cells].std(axis=1) / scale for one in (before, middle, after)]
-    empty = (spread[0] < EMPTY_CODES) | (spread[2] < EMPTY_CODES)
+    # Where bars are above and below a wide picture, a white one has contrast, too.
+    luma = [one[:, :cells].reshape(-1, *GRID) / scale for one in (before, after)]
+    inner = [np.where(_barred(own), own[:, MIDDLE].std(axis=(1, 2)), own.std(axis=(1, 2))) for own in luma]
+    empty = (inner[0] < EMPTY_CODES) | (inner[1] < EMPTY_CODES)
     # Two pictures that have nothing to do with each other lose contrast when they are mixed.
     share = np.clip(weight, 0.0, 1.0)
     kept = spread[1] / np.maximum((1 - share) * spread[0] + share * spread[2], 1e-6)

@@ -13,7 +13,8 @@ from typing import Any, TypeVar, cast
 import numba
 import numpy as np
 
-from daemon.media.gray import FLAT_CODES, gray_of
+from daemon.media.gray import gray_of
+from daemon.media.scorable import FLAT_CODES
 from daemon.runtime.jit import Compiled
 
 _i = np.int32
@@ -220,6 +221,28 @@ def _to_gray(
     return flat
 
 
+def _to_rgb(planes: Any, across: Any, down: Any, factor: Any, depth: Any, high: Any, lines: Any, picture: Any) -> None:
+    luma, (places, taps) = planes[0], down
+    height, width = picture.shape[0], picture.shape[1] // 3
+    us, vs = np.empty(width, np.int32), np.empty(width, np.int32)
+    rgb = np.empty((3, width), picture.dtype)
+    ready = 0
+    for y in range(height):
+        shared = places.shape[0] > 0
+        first = places[y] if shared else y
+        ready = _fill_lines(planes, across, depth, first, first + 3 if shared else y, ready, lines)
+        _chroma_row(lines[0], first, taps[y : y + 1].ravel(), us)
+        _chroma_row(lines[1], first, taps[y : y + 1].ravel(), vs)
+        _colours(luma[y, :width], us, vs, factor, depth, high, rgb)
+        _pack(rgb[0], rgb[1], rgb[2], picture[y])
+
+
+@_part
+def _pack(red: Any, green: Any, blue: Any, row: Any) -> None:
+    for x in range(red.shape[0]):
+        row[3 * x], row[3 * x + 1], row[3 * x + 2] = red[x], green[x], blue[x]
+
+
 def _reduce(planes: Any, side: Any, step: Any, factor: Any, depth: Any, out: Any) -> None:
     luma, u_plane, v_plane = planes
     height, width = out.shape[0], out.shape[1]
@@ -272,6 +295,8 @@ to_gray = Compiled(_to_gray)
 ``(2, 4, width)``, int16 for 8 bits, else int32. Filled: ``gray`` ``(height, width)`` uint8, and ``rows``
 ``(n, 3, width)``, uint8 or uint16, with the rows ``wanted`` (rising) in RGB.
 """
+to_rgb = Compiled(_to_rgb)
+"""``to_rgb(planes, across, down, factor, depth, high, lines, picture)``: the same as RGB, ``(height, 3 * width)``."""
 reduce_planes = Compiled(_reduce)
 """``reduce_planes(planes, side, step, factor, depth, out)``: each ``side`` x ``side`` pixels become one of RGB, uint8.
 

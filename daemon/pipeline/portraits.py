@@ -30,7 +30,7 @@ from daemon.pipeline.reference import FilmPackets, decoded_again, scored_info
 from daemon.scoring.faces import weights
 from daemon.scoring.faces.reader import FaceReader
 from daemon.selection.moments import Moments
-from daemon.selection.portrait import candidates, sharpest_of, worth
+from daemon.selection.portrait import EQUAL, candidates, sharpest_of, worth
 from daemon.selection.quality import Film, quality
 from daemon.store.store import Store
 
@@ -103,9 +103,10 @@ class Portraits:
         for at, places in looked.items():
             pictures = [self._known[int(film.frame[usable[place]])] for place in places.tolist()]
             sharpest = sharpest_of(pictures)
-            worths = good[places] * [worth(faces, sharpest) for faces in pictures]
-            best = int(np.argmax(worths))
-            position[at], value[at], percentile[at] = usable[places[best]], worths[best], own[places[best]]
+            worths = np.array([worth(faces, sharpest) for faces in pictures])
+            best = int(np.argmax(worths * (EQUAL + (1 - EQUAL) * good[places])))
+            place = places[best]
+            position[at], value[at], percentile[at] = usable[place], worths[best] * good[place], own[place]
         return replace(found, position=position, quality=value, percentile=percentile)
 
     def told(self, frames: Collection[int]) -> dict[str, Any]:

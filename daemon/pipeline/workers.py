@@ -21,6 +21,7 @@ from functools import partial
 
 from daemon.analysis import measure
 from daemon.config.schema import Config
+from daemon.decode import gray, rgb
 from daemon.errors import Kind, ScorerError, StillwatchError
 from daemon.events import Ended, Heartbeat, Left, Listener, Taken
 from daemon.export import ffmpeg_process
@@ -243,6 +244,7 @@ async def running_workers(
     exporter = VideoExporter(config, store, capabilities)
     try:
         await asyncio.to_thread(measure.warm_up)
+        await asyncio.to_thread((rgb if batcher.scorer.gray_from is None else gray).warm_up)
         scorer = batcher.scorer
         log.info("scorer.ready", scorer=scorer.identity, device=scorer.device, ffmpeg=capabilities.version)
         yield Workers(config, store, batcher, exporter, listener, among, dispose=dispose)

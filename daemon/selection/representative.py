@@ -49,6 +49,8 @@ APPEAL = 0.3
 """What the moment with the most to see in it is worth more than the one with the least, in average scenes shown."""
 MUCH_LETTERING = 8.0
 """Cells of lettering more than usual that take all worth from a picture."""
+COVERED_BONUS = 0.25
+"""What is left of the worth of a scene not shown yet, where the picture is covered with lettering."""
 FIRST = 3.0
 """How much more both count for the first still, which is used where only one is, beside the share that it shows."""
 NEARNESS, NEAR_SHARE = 0.25, 0.25
@@ -188,7 +190,8 @@ class _Greedy:
         self._place = (self._time_s / max(span, 1e-9)).astype(np.float32)
         luma = self._sketches[:, :LUMA_CELLS] / np.float32(LUMA_WEIGHT)
         seen = EVENT * activity(luma, moments.shot) + APPEAL * appeal(sketches)
-        clear = 1.0 if lettering is None else uncovered(lettering)
+        clear = np.ones(len(moments.position)) if lettering is None else uncovered(lettering)
+        self._clear = COVERED_BONUS + (1 - COVERED_BONUS) * clear
         self._seen = clear * moments.quality * seen
         self._value = clear * moments.quality * QUALITY + self._seen
         self._details = details
@@ -304,7 +307,7 @@ class _Greedy:
 
     def _bonus(self, at: NDArray[np.int64]) -> NDArray[np.float64]:
         """Showing a scene at all is worth more than anything else, if it lasts a second."""
-        bonus: NDArray[np.float64] = 2.0 * np.minimum(self._scene_seconds[self._scene[at]], 1.0)
+        bonus: NDArray[np.float64] = 2.0 * np.minimum(self._scene_seconds[self._scene[at]], 1.0) * self._clear[at]
         return bonus
 
     def _allowed(self, at: int, chosen: list[int]) -> bool:

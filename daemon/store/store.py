@@ -19,6 +19,7 @@ from daemon.store.migrate import SCHEMA_VERSION
 from daemon.store.queries import Queries
 from daemon.store.queue import LONGEST_RETRY_SECONDS, Queue
 from daemon.store.review import Review
+from daemon.store.scores import Scores
 from daemon.store.selections import PastSelection, Selections
 from daemon.store.sources import Sources
 from daemon.store.strips import Strips
@@ -37,6 +38,7 @@ class Store(Connection):
         self.videos = Videos(self)
         self.queue = Queue(self)
         self.frames = Frames(self)
+        self.scores = Scores(self)
         self.analysis = Analysis(self)
         self.selections = Selections(self)
         self.sources = Sources(self)

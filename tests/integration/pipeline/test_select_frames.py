@@ -6,7 +6,7 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.resources import files
@@ -431,19 +431,28 @@ def _million(path: Path, count: int) -> None:
     scores = rng.normal(5, 1, count)
     kinds = rng.random(count) < 0.7
 
-    def blobs() -> Any:
-        for frame in range(count):
-            if frame % 100 == 0:
-                record["thumbnail"] = base[frame // 100]
-                blob = record.tobytes()
-            yield 1, frame, blob
+    def blocks() -> Iterator[tuple[int, int, bytes]]:
+        blob = b""
+        for first in range(0, count, feature_blocks.FRAMES):
+            records = {}
+            for frame in range(first, min(first + feature_blocks.FRAMES, count)):
+                if frame % 100 == 0:
+                    record["thumbnail"] = base[frame // 100]
+                    blob = record.tobytes()
+                records[frame - first] = blob
+            yield 1, first // feature_blocks.FRAMES, feature_blocks.pack(records)
 
     with sqlite3.connect(path) as db:
+        db.execute("INSERT INTO scorers (id, identity) VALUES (1, '')")
         db.executemany(
-            "INSERT INTO frames (video_id, frame, pts, time_s, score, hash, verdict) VALUES (1,?,?,?,?,'h',?)",
-            ((n, n, n / 25, float(scores[n]), "good" if kinds[n] else "blur") for n in range(count)),
+            "INSERT INTO decoded_frames (video_id, frame, pts, time_s, hash, verdict) VALUES (1,?,?,?,x'68',?)",
+            ((n, n, n / 25, "good" if kinds[n] else "blur") for n in range(count)),
         )
-        db.executemany("INSERT INTO features VALUES (?,?,?)", blobs())
+        db.executemany(
+            "INSERT INTO frame_scores (video_id, scorer_id, frame, score) VALUES (1,1,?,?)",
+            ((n, float(scores[n])) for n in range(count)),
+        )
+        db.executemany("INSERT INTO feature_blocks (video_id, block, packed) VALUES (?,?,?)", blocks())
         db.executemany(
             "INSERT INTO shots VALUES (1,?,'shot',?,?)",
             ((n, 100 * n, min(100 * n + 99, count - 1)) for n in range((count + 99) // 100)),
