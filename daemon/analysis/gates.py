@@ -71,6 +71,8 @@ EDGE_SECONDS = 0.2
 """Frames farther apart are no blend of what is on either side of a cut."""
 DARK_WORDS = {"mean": "mean of luma", "contrast": "contrast", "high": "highlights"}
 """What a dark frame has less of, and what it is called."""
+LEAST_SPOILT, BESIDE_SPOILT_SECONDS = 3, 0.25
+"""So many spoilt frames in a row spoil those within so many seconds before and after."""
 SNOW_SHARP = 1.0
 """The mean squared step between neighbours over the variance; 2 where they are independent."""
 LIKE_FOCUS = 0.4
@@ -126,6 +128,7 @@ def judge(
     gate(Verdict.BURNT, washed_out(records, witness))
     window = windows(time_s, shots, config.window_seconds)
     defects(records, time_s, window, views, verdict, config, witness)
+    widen(time_s, shots, verdict)
     spare(time_s, shots, verdict)
     return verdict
 
@@ -266,6 +269,29 @@ def bars(records: Records) -> Mask:
     """Upright bars of a test card: hardly a step downwards, plain colours."""
     mask: Mask = records["bars"].astype(np.bool_)
     return mask
+
+
+def widen(time_s: NDArray[np.float64], shots: Sequence[Shot], verdict: NDArray[np.uint8]) -> None:
+    """Refuse what is right beside a stretch of spoilt frames, too: focus and exposure return little by little.
+
+    A shot that would lose more than half of its good frames by this keeps them.
+    """
+    kinds = [ORDER.index(word) for word in (Verdict.DARK, Verdict.BURNT, Verdict.BLUR)]
+    for shot in shots:
+        part, times = verdict[shot.first : shot.last + 1], time_s[shot.first : shot.last + 1]
+        wider = part.copy()
+        spoilt = np.isin(part, kinds)
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], spoilt, [False]]).astype(np.int8))).reshape(-1, 2)
+        for first, after in edges.tolist():
+            if after - first < LEAST_SPOILT:
+                continue
+            for way, word in ((range(first - 1, -1, -1), part[first]), (range(after, len(part)), part[after - 1])):
+                for at in way:
+                    if part[at] or abs(times[at] - times[first if at < first else after - 1]) > BESIDE_SPOILT_SECONDS:
+                        break
+                    wider[at] = word
+        if 2 * (wider == 0).sum() >= (part == 0).sum():
+            verdict[shot.first : shot.last + 1] = wider
 
 
 def spare(time_s: NDArray[np.float64], shots: Sequence[Shot], verdict: NDArray[np.uint8]) -> None:
