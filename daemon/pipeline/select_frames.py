@@ -24,12 +24,12 @@ from daemon.pipeline.refine import Refiner, lower_better
 from daemon.pipeline.wishes import Wishes, holds
 from daemon.scoring.faces import weights
 from daemon.scoring.second_opinion import second_metric
-from daemon.selection.across import nearest
+from daemon.selection.across import least_detail_difference, nearest
 from daemon.selection.best import Choice, choose
 from daemon.selection.even import choose_evenly
 from daemon.selection.moments import Moments, moments, samples, shortlist
 from daemon.selection.quality import Film, median_difference
-from daemon.selection.representative import AUTO_MOST, Terms, gain, least_detail_difference, represent
+from daemon.selection.representative import AUTO_MOST, Terms, gain, represent
 from daemon.selection.scenes import scenes
 from daemon.store.store import Store
 
