@@ -29,6 +29,12 @@ class DecodeConfig(Section):
         description="auto: frames of two fields, marked or seen as such, are made of one; off: pictures keep both",
     )
     max_pixels: int = Field(134_217_728, ge=4096, description="frames with more pixels (width x height) are refused")
+    open_memory_bytes: int = Field(
+        768 * MIB, ge=64 * MIB, description="a film whose opening takes more memory is refused"
+    )
+    open_cpu_seconds: float = Field(
+        20.0, ge=1.0, le=3600.0, description="and one whose opening takes more seconds of computing"
+    )
 
 
 class RefineConfig(Section):

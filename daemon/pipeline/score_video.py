@@ -11,10 +11,10 @@ from dataclasses import replace
 
 from daemon.analysis.measure import measure, measure_rows, rows_looked_at
 from daemon.config.schema import Config
+from daemon.decode.apart import probe_apart
 from daemon.decode.damage import DamageError, DecodeReport
 from daemon.decode.frames import decode_frames
 from daemon.decode.gray import GrayWanted
-from daemon.decode.probe import probe
 from daemon.decode.stretches import best_size
 from daemon.errors import Kind, ScorerError, VideoError
 from daemon.events import FramesScored, Listener, Progress
@@ -161,8 +161,10 @@ class VideoScorer:
             raise VideoError(Kind.CHANGED, "the file holds other content than when it was taken: that is taken now")
 
     async def _probe(self, job: VideoJob) -> VideoInfo:
-        path = job.record.file.path
-        probing = run_in_abandonable_thread(lambda: probe(path, self._config.decode), "probe")
+        path, stuck_seconds = job.record.file.path, job.stall_seconds
+        probing = run_in_abandonable_thread(
+            lambda: probe_apart(path, self._config.decode, stuck_seconds=stuck_seconds), "probe"
+        )
         return await with_stall_timeout(probing, job.stall_seconds, "opening the file")
 
     async def _pass(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiosqlite
 
+from daemon.media.info_text import info_json
 from daemon.model import Scored, VideoInfo
 from daemon.store import feature_blocks, features
 from daemon.store.columns import hash_of, hash_value

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemon.config.service import DatabaseConfig
+from daemon.media.info_text import info_json, info_of
 from daemon.model import Colour, FileIdentity, Scored, VideoInfo
 from daemon.store.columns import path_of, path_value
 from daemon.store.mapping import info_json, info_of
