@@ -14,7 +14,6 @@ from daemon.model import Scored, VideoInfo
 from daemon.store import feature_blocks, features
 from daemon.store.columns import hash_of, hash_value
 from daemon.store.connection import Connection
-from daemon.store.mapping import info_json
 from daemon.store.scores import PUT_SCORE, keep_scorer
 
 if TYPE_CHECKING:

@@ -17,7 +17,6 @@ from daemon.config.service import DatabaseConfig
 from daemon.media.info_text import info_json, info_of
 from daemon.model import Colour, FileIdentity, Scored, VideoInfo
 from daemon.store.columns import path_of, path_value
-from daemon.store.mapping import info_json, info_of
 from daemon.store.store import Store
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
