@@ -289,7 +289,8 @@ class FrameSelector:
             new = np.setdiff1d(places, list(seen.looked))
             if len(new) == 0:
                 break
-            found = await self._portraits.preferred(film, seen.moments, new)
+            weight = portraits.POSTER_WEIGHT if terms.poster else portraits.WEIGHT
+            found = await self._portraits.preferred(film, seen.moments, new, weight)
             best, details, lettering = await self._looks(film.frame[found.position])
             seen = replace(
                 seen,
