@@ -372,7 +372,7 @@ def dark(records: Records, like: Peers, among: Mask, config: GatesConfig) -> Mas
     Frames that are clipped or very bright are no measure for others, where there are any else.
     """
     measure = among & (records["light"] <= 2 * config.burnt) & (records["mean"] <= BRIGHT_MEAN)
-    mask = np.ones(len(records), np.bool_)
+    mask = ~_written(records, config)
     for name in ("mean", "contrast", "high"):
         values = records[name].astype(np.float64)
         reference = like.typical(values, measure, 0.65)
@@ -381,18 +381,24 @@ def dark(records: Records, like: Peers, among: Mask, config: GatesConfig) -> Mas
     return mask
 
 
+def _written(records: Records, config: GatesConfig) -> Mask:
+    """Lines on an empty ground: how many there are says nothing of the light, nor their direction of the coder."""
+    mask: Mask = drawing(records) & (records["plain"] >= config.title_plain)
+    return mask
+
+
 def titled(records: Records, like: Peers, among: Mask, config: GatesConfig) -> Mask:
     """Lettering lies over a picture that is there without it, too; what is drawn or written is the picture itself."""
     text = records["text"].astype(np.float64)
-    written = drawing(records) & (records["plain"] >= config.title_plain)
-    return ~written & (text >= 2 * like.typical(text, among, 0.2) + TITLED_TEXT)
+    return ~_written(records, config) & (text >= 2 * like.typical(text, among, 0.2) + TITLED_TEXT)
 
 
 def combed(records: Records, like: Peers, among: Mask, config: GatesConfig) -> Mask:
     """The two fields of a frame show different moments, plainly more than in the frames where they do least."""
     comb = records["comb"].astype(np.float64)
     least = like.typical(comb, among, 0.1)
-    return (comb > config.comb) & (comb > 2 * least)
+    # Level lines of one pixel are combed, too.
+    return ~_written(records, config) & (comb > config.comb) & (comb > 2 * least)
 
 
 def blocks(records: Records, like: Peers, among: Mask, config: GatesConfig) -> Mask:
@@ -400,9 +406,8 @@ def blocks(records: Records, like: Peers, among: Mask, config: GatesConfig) -> M
 
     Frames that are softer are no measure: blur hides the grid that the sharp ones have.
     """
-    drawn = drawing(records) & (records["plain"] >= config.title_plain)
     focus = (records["sharp_x"] + records["sharp_y"]).astype(np.float64)
-    return ~drawn & (records["blocks"] > config.blocks * like.typical(records["blocks"], among, 0.2, focus))
+    return ~_written(records, config) & (records["blocks"] > config.blocks * like.typical(records["blocks"], among, 0.2, focus))
 
 
 def blur(records: Records, sharp: NDArray[np.float64], like: Peers, among: Mask, least: float) -> Mask:
