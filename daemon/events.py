@@ -85,7 +85,27 @@ class FilesLeftAlone:
     newest: tuple[FileLeftAlone, ...]
 
 
-Event = Taken | Progress | FramesScored | Heartbeat | Left | Ended | FilesLeftAlone
+@dataclass(frozen=True, slots=True)
+class FileWaiting:
+    """A file in the watch folder that is not taken yet, as it may be unfinished: its path and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FilesWaiting:
+    """What in the watch folder waits until it is finished: how many files, and the newest of them.
+
+    ``writers_seen``: whether the daemon sees who has a file open for writing, whoever it belongs to.
+    """
+
+    files: int
+    newest: tuple[FileWaiting, ...]
+    writers_seen: bool = False
+
+
+Event = Taken | Progress | FramesScored | Heartbeat | Left | Ended | FilesLeftAlone | FilesWaiting
 
 Listener = Callable[[Event], None]
 """Must be quick and must not raise: it is called in the middle of the work."""

@@ -20,6 +20,17 @@ Picture: TypeAlias = "NDArray[np.uint8] | NDArray[np.uint16]"
 (white 65535) from deeper ones. Upright, square pixels: what is scored and what is saved."""
 
 
+@dataclass(frozen=True, slots=True)
+class GrayPicture:
+    """What is needed of a frame of which no RGB was made: its Y of YIQ, ``(height, width)`` uint8; the RGB ``rows``
+    that were asked for, ``(n, 3, width)`` uint8 or uint16; if it is one colour; it reduced, ``(h, w, 3)`` uint8."""
+
+    gray: NDArray[np.uint8]
+    rows: NDArray[np.uint8] | NDArray[np.uint16]
+    flat: bool
+    small: NDArray[np.uint8] | None = None
+
+
 class Status(StrEnum):
     """Where a video stands; the words in ``videos.status``."""
 
@@ -31,11 +42,12 @@ class Status(StrEnum):
     FAILED = "failed"
     REJECTED = "rejected"
     MISSING = "missing"
+    REPLACED = "replaced"
 
     @property
     def final(self) -> bool:
         """Nothing more happens to the video by itself."""
-        return self in (Status.DONE, Status.FAILED, Status.REJECTED, Status.MISSING)
+        return self in (Status.DONE, Status.FAILED, Status.REJECTED, Status.MISSING, Status.REPLACED)
 
 
 class Method(StrEnum):
@@ -51,14 +63,18 @@ class Method(StrEnum):
 class FileIdentity:
     """What a file was when it was admitted.
 
-    ``fingerprint`` is the hex SHA-256 that ``inbox.identity.fingerprint`` defines; sizes in bytes, mtime in
-    nanoseconds since the epoch.
+    ``digest`` covers every byte and says what the content is; None: they were not all read yet. ``fingerprint`` covers
+    three blocks: it names the content for people, and files that differ in it need not be read to the end. Both are
+    hex SHA-256, as ``inbox.identity`` defines them. ``size_bytes``, ``mtime_ns`` (since the epoch) and ``inode`` only
+    say when to look again; an inode of None is not compared.
     """
 
     path: Path
     fingerprint: str
     size_bytes: int
     mtime_ns: int
+    digest: str | None = field(default=None, compare=False)
+    inode: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,18 +153,17 @@ class Crop:
 class VideoInfo:
     """What a probe found: the one stream that is used, and how its frames become pictures.
 
-    ``stream_index`` is absolute. ``width`` and ``height`` are the decoded size, ``rotation_degrees``
-    is the clockwise turn (0, 90, 180, 270) that makes the picture upright, after the mirror ``flip``.
-    ``frames_estimate`` is a hint for progress (0: unknown), never a promise. ``start_s`` is the
-    container's start time in seconds; times are counted from it. ``offset_bytes`` is where the film
-    begins in the file, behind the picture of a motion photo. ``streams`` are all streams of the file,
-    ``stream_asked`` is ``decode.stream`` at the probe, and ``stream_reason`` says why this one is used.
-    Width and all else describe the first frame; ``stretches`` is empty where they hold for all frames.
-    ``deinterlace``: frames that are woven of two fields are made of one.
-    ``best`` is the size that the film is judged by where that changes, and ``size_note`` says so in a sentence.
-    ``rules`` is the version of the rules for pictures (``daemon.media.rules``), ``ground`` what alpha is laid over:
-    ``light``, ``dark``, or "" where there is none. ``decoder`` names FFmpeg's decoder where it is not the codec's
-    usual one. ``colours_lost`` says in a sentence why the picture's true colours cannot be made, else it is "".
+    ``stream_index`` is absolute. ``width`` and ``height`` are the decoded size, ``rotation_degrees`` is the clockwise
+    turn (0, 90, 180, 270) that makes the picture upright, after the mirror ``flip``. ``frames_estimate`` is a hint
+    for progress (0: unknown), never a promise. ``start_s`` is the container's start time in seconds; times are
+    counted from it. ``offset_bytes`` is where the film begins in the file, behind the picture of a motion photo.
+    ``streams`` are all streams of the file, ``stream_asked`` is ``decode.stream`` at the probe, and ``stream_reason``
+    says why this one is used. Width and all else describe the first frame; ``stretches`` is empty where they hold for
+    all frames. ``deinterlace``: frames that are woven of two fields are made of one. ``best`` is the size that the
+    film is judged by where that changes, and ``size_note`` says so in a sentence. ``rules`` is the version of the
+    rules for pictures (``daemon.media.rules``), ``ground`` what alpha is laid over: ``light``, ``dark``, or "" where
+    there is none. ``decoder`` names FFmpeg's decoder where it is not the codec's usual one. ``colours_lost`` says in
+    a sentence why the picture's true colours cannot be made, else it is "".
     """
 
     path: Path
@@ -209,11 +224,11 @@ class Stretch:
 class Frame:
     """One decoded frame on its way to the scorer.
 
-    ``index`` is the 0-based decode ordinal. ``hash`` is the hex SHA-1 of the unpadded planes in the
-    native pixel format. ``picture`` is None when the frame's stored score is to be kept.
-    ``corrupt`` is the decoder's own word that parts of the frame are made up. ``features`` is the record that
-    was measured of the picture. ``pts`` is the file's own, ``time_s`` the film's time in seconds, which goes on where
-    the file's clock starts anew; ``duration_s`` is how long the file says that the frame is shown.
+    ``index`` is the 0-based decode ordinal, ``hash`` the hex SHA-1 of the unpadded planes in the native pixel format.
+    ``picture`` is what is scored, None when the stored score is to be kept; in its place there is ``gray`` where it was
+    asked for and is enough. ``corrupt`` is the decoder's own word that parts of the frame are made up. ``features`` is
+    the record that was measured of the picture. ``pts`` is the file's own, ``time_s`` the film's time in seconds, which
+    goes on where the file's clock starts anew; ``duration_s`` is how long the file says that the frame is shown.
     """
 
     index: int
@@ -224,11 +239,13 @@ class Frame:
     corrupt: bool = False
     features: bytes | None = None
     duration_s: float | None = None
+    gray: GrayPicture | None = None
 
     @property
     def nbytes(self) -> int:
         """Bytes that the frame holds while it waits in a channel."""
-        return 256 + (self.picture.nbytes if self.picture is not None else 0)
+        held = [self.picture] if self.gray is None else [self.gray.gray, self.gray.rows, self.gray.small]
+        return 256 + sum(part.nbytes for part in held if part is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +278,22 @@ class Scored:
     hash: str
     features: bytes | None = None
     duration_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """What is known of one face in a picture; nothing by which it could be recognised.
+
+    ``size`` is its height as a share of the picture's. ``blink`` goes from 0, eyes open, to 1, closed. ``facing`` is 1
+    for a face that looks at the camera, 0 from the side. ``sharp`` is the mean squared step of luma around the eyes
+    over its variance. ``cut`` is the share of the head that is beyond the picture's edge.
+    """
+
+    size: float
+    blink: float
+    facing: float
+    sharp: float
+    cut: float
 
 
 class ShotKind(StrEnum):
@@ -363,3 +396,4 @@ class VideoRecord:
     attempts: int
     retries: int = 0
     damage: str | None = None
+    replaced_by: int | None = None

@@ -32,8 +32,7 @@ class Case:
 
     ``build`` makes it in a folder. ``first`` is the number painted on frame 0. ``size`` is that of the
     stills. ``damaged`` is None where the flipped bytes may or may not be noticed. ``by_decode`` names the FFmpegs (``path``, ``bundled``) that cannot cut the stills themselves, so that the
-    reference path has to. ``unsteady``: a frame of it was seen to decode otherwise now and then, for a
-    reason that is not known yet: it costs a still, and is never published. ``transfer`` is the curve that the film has to be tagged with for the case to mean anything.
+    reference path has to. ``transfer`` is the curve that the film has to be tagged with for the case to mean anything.
     """
 
     name: str
@@ -46,7 +45,6 @@ class Case:
     damaged: bool | None = False
     mixed: bool = False
     by_decode: tuple[str, ...] = ()
-    unsteady: bool = False
     transfer: str = ""
 
 

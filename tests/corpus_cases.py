@@ -396,7 +396,6 @@ DAMAGE = [
         frames=None,
         loses=LOST,
         damaged=True,
-        unsteady=True,
     ),
     Case(
         "flipped-prores",

@@ -29,7 +29,7 @@ from daemon.pipeline.refine import Refiner
 from daemon.pipeline.score_video import VideoScorer
 from daemon.pipeline.select_frames import FrameSelector
 from daemon.scoring.batcher import Batcher
-from daemon.scoring.open import open_scorer
+from daemon.scoring.open_scorer import open_scorer
 from daemon.store.store import Store
 from tests import edited
 from tests.conftest import footage

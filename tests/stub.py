@@ -17,6 +17,7 @@ class StubScorer:
     metric = "stub"
     lower_better = False
     device = "cpu"
+    gray_from = None
 
     def batch_size(self, height: int, width: int, itemsize: int) -> int:
         return 8

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.config.choice import GatesConfig
+from daemon.analysis.witness import NOBODY, Witness
+from daemon.config.selection import GatesConfig
 from daemon.model import Shot
 
 Records = NDArray[np.void]
@@ -36,7 +37,9 @@ AROUND, OFTEN = 8, 0.35
 DRAWN_USUALLY = 0.86
 """What is usual of that share in a film of drawings, slides or a screen; a locked camera has less."""
 CAPTIONED_MOST, DRAWN_MOST = 0.5, 0.35
-"""Where more of a film has lines of writing, they belong to it: a game, a screen, subtitles; lines that are drawn."""
+"""Where more of a film has lines of writing, they belong to it: a game, a screen; lines that are drawn."""
+COME_AND_GO = 0.75
+"""Where more of a shot has lines of writing, they are there throughout."""
 
 
 def drawing(records: Records) -> Mask:
@@ -46,9 +49,9 @@ def drawing(records: Records) -> Mask:
     return mask
 
 
-def titles(records: Records, lines: Mask, among: Mask, config: GatesConfig) -> Mask:
+def titles(records: Records, lines: Mask, among: Mask, config: GatesConfig, witness: Witness = NOBODY) -> Mask:
     """Title cards, unless a film is made of the like; of a drawn film those that are set as cards are."""
-    found = title(records, lines, config)
+    found = title(records, lines, config, witness)
     if drawn(records) or (found & among).sum() > config.title_most * among.sum():
         found &= centred(records)
     few = (found & among).sum() <= config.title_most * among.sum()
@@ -61,7 +64,7 @@ def drawn(records: Records) -> bool:
     return float(np.median(records["still"])) >= DRAWN_USUALLY
 
 
-def title(records: Records, lines: Mask, config: GatesConfig) -> Mask:
+def title(records: Records, lines: Mask, config: GatesConfig, witness: Witness = NOBODY) -> Mask:
     """Lettering on a smooth ground: mostly one shade with hard edges where there is anything, or much of it.
 
     A drawing is as plain and smooth, but has no lettering, however hard its edges: in a film that is not drawn, it is a
@@ -72,6 +75,10 @@ def title(records: Records, lines: Mask, config: GatesConfig) -> Mask:
     smooth = records["still"] >= config.title_still
     plain = records["plain"] >= config.title_plain
     card = smooth & ((records["text"] >= CARD_TEXT) | lines)
+    witness.figure("share of one shade", records["plain"], config.title_plain)
+    witness.figure("share of pixels like their neighbours", records["still"], config.title_still)
+    witness.figure("cells with lettering", records["text"], CARD_TEXT)
+    witness.figure("cells in a line of writing", records["caption"], LINE)
     mask: Mask = plain & smooth & (edge > HARD) & lettered | card
     if np.median(records["plain"]) < FILMED_PLAIN and not drawn(records):
         mask |= (records["plain"] >= PRINT_PLAIN) & smooth & (edge > PRINT_HARD)
@@ -101,9 +108,18 @@ def centred(records: Records) -> Mask:
     return mask
 
 
-def captioned(records: Records, lines: Mask, among: Mask) -> Mask:
-    """Where lines of writing lie over the picture, in a film that does not have them throughout."""
+def captioned(records: Records, lines: Mask, shots: Sequence[Shot], among: Mask, witness: Witness = NOBODY) -> Mask:
+    """Where lines of writing lie over the picture, in a film that does not have them throughout.
+
+    Subtitles come and go over the same picture: of such shots, the frames without any are left.
+    """
+    witness.figure("cells in a line of writing", records["caption"], LINE)
     most = DRAWN_MOST if drawn(records) else CAPTIONED_MOST
-    few = (lines & among).sum() <= most * among.sum()
-    mask: Mask = lines & few
+    if (lines & among).sum() <= most * among.sum():
+        return lines
+    mask = np.zeros(len(records), np.bool_)
+    for shot in shots if not drawn(records) else ():
+        part = lines[shot.first : shot.last + 1]
+        if part.mean() <= COME_AND_GO:
+            mask[shot.first : shot.last + 1] = part
     return mask

@@ -8,10 +8,12 @@ whole numbers, so a record is the same on every machine.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
 from daemon.analysis.features import GRID, RECORD, VERSION
 from daemon.model import Picture
@@ -25,27 +27,58 @@ _RUN = 8192
 """Pixels whose squared steps fit into 32 bits."""
 _COMB_CODES = 12
 """A line that differs by so much from both of its neighbours, which are alike, is combed."""
-_STROKE_CODES, _LEAST_STROKES, _STROKE_SPREAD = 30, 6, 8.0
+_STROKE_CODES, _LEAST_STROKES, _STROKE_SPREAD = 40, 6, 8.0
 """The step at the edge of a stroke, how many of them a cell of lettering has, and how much their shades differ."""
-_CAPTION_CODES, _CAPTION_STROKES, _CAPTION_SHADES, _CAPTION_CELLS = 40, 3, 10.0, 3
-"""The same of a line of writing, how much the mean shades of neighbouring cells differ, and how many cells it has."""
+_LINE_STROKES, _LINE_SHADES, _LINE_CELLS = 3, 10.0, 3
+"""How many a cell in a line of writing has, how much the shades of neighbouring cells differ, how many cells it has."""
 _FIGURES = tuple(name for name in RECORD.names or () if name not in ("version", "thumbnail", "edges"))
 
 
 def measure(picture: Picture) -> bytes:
     """The record of an RGB picture, uint8 or uint16, of at least one pixel."""
     height, width = picture.shape[:2]
+    wanted = rows_looked_at(height)
+    rows: NDArray[Any] = np.empty((len(wanted), 3, width), picture.dtype)
+    _take_rows(picture.reshape(height, 3 * width), wanted, rows)
+    return measure_rows(rows, height)
+
+
+def rows_looked_at(height: int) -> NDArray[np.int32]:
+    """The rows of a picture that its record is made of, rising."""
+    return _places(height)[0]
+
+
+def measure_rows(rows: NDArray[np.uint8] | NDArray[np.uint16], height: int) -> bytes:
+    """The record of a picture of so many rows, of which ``rows_looked_at`` are here: ``(n, 3, width)`` RGB."""
     record = np.zeros((), RECORD)
     figures = np.zeros(len(_FIGURES))
     thumbnail, edges = np.zeros((*GRID, 3), np.uint8), np.zeros((*GRID, 2), np.uint8)
-    shift = np.int32(8 * (picture.dtype.itemsize - 1))
-    _measure(picture.reshape(height, 3 * width), shift, thumbnail, edges, figures)
+    shift = np.int32(8 * (rows.dtype.itemsize - 1))
+    _, triples, lines = _places(height)
+    _measure(rows, triples, lines, shift, thumbnail, edges, figures)
     record["version"] = VERSION
     record["thumbnail"] = thumbnail
     record["edges"] = edges
     for name, figure in zip(_FIGURES, figures, strict=True):
         record[name] = figure
     return record.tobytes()
+
+
+@lru_cache(maxsize=64)
+def _places(height: int) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+    """The rows that are looked at; per line where its three rows are among those; of each band, how many lines it has
+    and how many the count of strokes is meant for."""
+    uppers: list[int] = []
+    counts = []
+    for band in range(GRID[0]):
+        top = band * height // GRID[0]
+        tall = max((band + 1) * height // GRID[0] - top, 1)
+        lines = max(min(tall // ROW_SPACING, ROWS_PER_CELL), min(tall, 2))
+        counts.append((lines, max(min(tall // _TEXT_SPACING, ROWS_PER_CELL), min(tall, 2))))
+        uppers += [max(min(top + (2 * line + 1) * tall // (2 * lines), height - 3), 0) for line in range(lines)]
+    triples = np.minimum(np.array(uppers)[:, None] + np.arange(3), height - 1)
+    rows, where = np.unique(triples, return_inverse=True)
+    return rows.astype(np.int32), where.reshape(triples.shape).astype(np.int32), np.array(counts, np.int32)
 
 
 def warm_up() -> None:
@@ -66,8 +99,9 @@ def _part(function: F) -> F:
 @_part
 def _luma(row: Any, shift: Any, out: Any) -> None:
     """BT.601 in whole 256ths."""
+    reds, greens, blues = row[0], row[1], row[2]
     for x in range(out.shape[0]):
-        red, green, blue = row[3 * x] >> shift, row[3 * x + 1] >> shift, row[3 * x + 2] >> shift
+        red, green, blue = reds[x] >> shift, greens[x] >> shift, blues[x] >> shift
         out[x] = (np.int32(77) * np.int32(red) + np.int32(150) * np.int32(green) + np.int32(29) * np.int32(blue)) >> 8
 
 
@@ -102,8 +136,8 @@ def _steps(here: Any, below: Any, beneath: Any, columns: Any, cells: Any, sums: 
 
 
 @_part
-def _strokes(here: Any, least: Any, cells: Any) -> None:
-    """Add up, by cell, strokes: steps of ``least`` up and down again, or down and up, within a letter's width.
+def _strokes(here: Any, cells: Any) -> None:
+    """Add up, by cell, strokes: steep steps up and down again, or down and up, within a letter's width.
 
     Of each cell: how many bright ones, the sum and the sum of squares of their luma, and the same of the dark ones.
     """
@@ -111,30 +145,30 @@ def _strokes(here: Any, least: Any, cells: Any) -> None:
     reach = max(width // 640, 1)
     longest = 24 * reach
     way, since = 0, 0
-    shade = here[0]
+    shade = np.int32(here[0])
+    cell, end = 0, width // across
     for x in range(width - reach):
-        step = here[x + reach] - here[x]
+        if x >= end:
+            cell = min(x * across // width, across - 1)
+            end = (cell + 1) * width // across if cell < across - 1 else width
+        one, step = np.int32(here[x]), np.int32(here[x + reach]) - np.int32(here[x])
         if way > 0:
-            shade = max(shade, here[x])
+            shade = max(shade, one)
         elif way < 0:
-            shade = min(shade, here[x])
-        turn = 0
-        if step >= least:
-            turn = 1
-        elif step <= -least:
-            turn = -1
-        if turn == 0 or turn == way:
-            if turn == way and turn != 0:
-                since = x
+            shade = min(shade, one)
+        if -_STROKE_CODES < step < _STROKE_CODES:
+            continue
+        turn = 1 if step > 0 else -1
+        if turn == way:
+            since = x
             continue
         if way != 0 and x - since <= longest:
-            cell = min(x * across // width, across - 1)
             place = 0 if way > 0 else 3
             cells[cell, place] += 1
             cells[cell, place + 1] += shade
             cells[cell, place + 2] += np.int64(shade) * shade
         way, since = turn, x
-        shade = here[x + reach]
+        shade = np.int32(here[x + reach])
 
 
 @_part
@@ -163,12 +197,12 @@ def _written(cells: Any) -> Any:
     for place in (0, 3):
         length, shade = 0, 0.0
         for cell in range(cells.shape[0] + 1):
-            here = cell < cells.shape[0] and _one_shade(cells, cell, place, _CAPTION_STROKES)
+            here = cell < cells.shape[0] and _one_shade(cells, cell, place, _LINE_STROKES)
             own = cells[cell, place + 1] / cells[cell, place] if here else 0.0
-            if here and length > 0 and abs(own - shade) <= _CAPTION_SHADES:
+            if here and length > 0 and abs(own - shade) <= _LINE_SHADES:
                 length += 1
             else:
-                found += length if length >= _CAPTION_CELLS else 0
+                found += length if length >= _LINE_CELLS else 0
                 length = 1 if here else 0
             shade = own
     return found
@@ -177,16 +211,16 @@ def _written(cells: Any) -> Any:
 @_part
 def _colours(row: Any, cells: Any, shift: Any) -> None:
     """Add a row's pixels to its row of cells."""
-    width, across = row.shape[0] // 3, cells.shape[0]
+    width, across = row.shape[1], cells.shape[0]
     for cell in range(across):
         left = cell * width // across
         end = max((cell + 1) * width // across, left + 1)
         red, green, blue = np.int32(0), np.int32(0), np.int32(0)
-        pixels = row[3 * left : 3 * end]
+        reds, greens, blues = row[0, left:end], row[1, left:end], row[2, left:end]
         for x in range(end - left):
-            red += np.int32(pixels[3 * x])
-            green += np.int32(pixels[3 * x + 1])
-            blue += np.int32(pixels[3 * x + 2])
+            red += np.int32(reds[x])
+            green += np.int32(greens[x])
+            blue += np.int32(blues[x])
         # White is 255 or 65535, which is 257 times as much.
         unit = 1 if shift == 0 else 257
         cells[cell, 0] += red // unit
@@ -243,31 +277,37 @@ def _grid(columns: Any) -> Any:
     return (strongest + 1.0) / ((phases.sum() - strongest) / (_PHASES - 1) + 1.0)
 
 
-def _measure_all(rows: Any, shift: Any, thumbnail: Any, edges: Any, figures: Any) -> None:
-    height, width = rows.shape[0], rows.shape[1] // 3
+def _take(picture: Any, wanted: Any, rows: Any) -> None:
+    width = rows.shape[2]
+    for at in range(wanted.shape[0]):
+        source = picture[wanted[at]]
+        red, green, blue = rows[at, 0], rows[at, 1], rows[at, 2]
+        for x in range(width):
+            red[x], green[x], blue[x] = source[3 * x], source[3 * x + 1], source[3 * x + 2]
+
+
+def _measure_all(rows: Any, triples: Any, lines: Any, shift: Any, thumbnail: Any, edges: Any, figures: Any) -> None:
+    width = rows.shape[2]
     here, below, beneath = np.empty(width, np.int16), np.empty(width, np.int16), np.empty(width, np.int16)
     columns = np.zeros(width, np.int32)
     counts, sums = np.zeros(256, np.int64), np.zeros(5, np.int64)
+    at = 0
     for band in range(thumbnail.shape[0]):
-        top = band * height // thumbnail.shape[0]
-        tall = max((band + 1) * height // thumbnail.shape[0] - top, 1)
-        lines = max(min(tall // ROW_SPACING, ROWS_PER_CELL), min(tall, 2))
         cells, steps = np.zeros((thumbnail.shape[1], 4), np.int64), np.zeros((thumbnail.shape[1], 3), np.int64)
-        strokes, letters = np.zeros((thumbnail.shape[1], 6), np.int64), np.zeros((thumbnail.shape[1], 6), np.int64)
-        for line in range(lines):
-            upper = max(min(top + (2 * line + 1) * tall // (2 * lines), height - 3), 0)
-            _luma(rows[upper], shift, here)
-            _luma(rows[min(upper + 1, height - 1)], shift, below)
-            _luma(rows[min(upper + 2, height - 1)], shift, beneath)
+        strokes = np.zeros((thumbnail.shape[1], 6), np.int64)
+        for _ in range(lines[band, 0]):
+            upper = rows[triples[at, 0]]
+            _luma(upper, shift, here)
+            _luma(rows[triples[at, 1]], shift, below)
+            _luma(rows[triples[at, 2]], shift, beneath)
+            at += 1
             for x in range(0, width, 2):
                 counts[here[x]] += 1
             _steps(here, below, beneath, columns, steps, sums)
-            _strokes(here, _STROKE_CODES, strokes)
-            _strokes(here, _CAPTION_CODES, letters)
-            _colours(rows[upper], cells, shift)
-        meant = max(min(tall // _TEXT_SPACING, ROWS_PER_CELL), min(tall, 2))
-        figures[15] += _lettered(strokes, _LEAST_STROKES * lines / meant)
-        figures[16] += _written(letters)
+            _strokes(here, strokes)
+            _colours(upper, cells, shift)
+        figures[15] += _lettered(strokes, _LEAST_STROKES * lines[band, 0] / lines[band, 1])
+        figures[16] += _written(strokes)
         for cell in range(thumbnail.shape[1]):
             for channel in range(3):
                 thumbnail[band, cell, channel] = (cells[cell, channel] + cells[cell, 3] // 2) // cells[cell, 3]
@@ -288,3 +328,4 @@ def _measure_all(rows: Any, shift: Any, thumbnail: Any, edges: Any, figures: Any
 
 
 _measure = Compiled(_measure_all)
+_take_rows = Compiled(_take)

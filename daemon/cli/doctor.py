@@ -10,10 +10,13 @@ from typing import Any
 
 from daemon.analysis import measure
 from daemon.config.schema import Config
+from daemon.decode import gray, rgb
 from daemon.errors import StillwatchError
 from daemon.export import ffmpeg_process
-from daemon.inbox import watcher
-from daemon.scoring import catalog
+from daemon.inbox import watch_mode, watcher, writers
+from daemon.observe import progress_reader
+from daemon.scoring import catalog, second_opinion
+from daemon.scoring.faces import weights
 
 SPARE_WATCHES = 1024
 """Watches of the kernel that other programs of the same user may need, and new folders."""
@@ -29,9 +32,10 @@ async def examine(config: Config) -> list[dict[str, Any]]:
         _folder("database folder", config.database.path.parent, write=True),
         _disk(config),
         *_inotify(config),
+        _writers(config),
         await _ffmpeg(config),
     ]
-    checks += [_install(), *_scorer(config)]
+    checks += [_install(), *_scorer(config), _second_metric(config), _faces(config)]
     return checks
 
 
@@ -61,7 +65,7 @@ def _disk(config: Config) -> dict[str, Any]:
 
 def _inotify(config: Config) -> list[dict[str, Any]]:
     """The kernel's limits, with what this watch folder takes of them; nothing to check where it is polled."""
-    mode, kind = watcher.way(config.watch)
+    mode, kind = watch_mode.mode_and_file_system(config.watch)
     if mode == "polling" or not _INOTIFY.exists():
         return [_result("inotify", True, f"not used: {config.watch.path} is polled ({kind or 'unknown file system'})")]
     watches, instances, events = (
@@ -91,6 +95,21 @@ def _inotify(config: Config) -> list[dict[str, Any]]:
     ]
 
 
+def _writers(config: Config) -> dict[str, Any]:
+    """Whether open files of other users are seen: by the daemon that runs, else by this process. Deleting needs it."""
+    running = progress_reader.writers_seen(config.database.path)
+    seen = writers.others_are_seen() and not watch_mode.is_shared(config.watch) if running is None else running
+    if seen:
+        return _result("writers", True, "it is seen who has a file open for writing, whoever it belongs to")
+    return _result(
+        "writers",
+        config.watch.after == "keep" or config.watch.ready == "marker",
+        "only of this user's own files, on this machine, it is seen who has them open for writing; of others, stillness"
+        f" of {config.watch.unfinished_s:.0f} s, growth and the container decide",
+        "give the daemon CAP_LEASE (systemd/writers.conf), or set watch.ready: marker",
+    )
+
+
 async def _ffmpeg(config: Config) -> dict[str, Any]:
     try:
         found = await ffmpeg_process.probe_binary(ffmpeg_process.find_binary(config.export.ffmpeg))
@@ -108,14 +127,36 @@ def _install() -> dict[str, Any]:
     return _result("install", True, found)
 
 
+def _second_metric(config: Config) -> dict[str, Any]:
+    """Who gives a second opinion on the shortlist, or what one would gain; only one that was named can be missing."""
+    from daemon.scoring.open_scorer import check
+
+    setting = config.score.refine.metric
+    if setting and setting != second_opinion.AUTO:
+        try:
+            check(setting)
+        except StillwatchError as error:
+            return _result("second metric", False, setting, error.sentence)
+    return _result("second metric", True, second_opinion.told(setting))
+
+
+def _faces(config: Config) -> dict[str, Any]:
+    """Whether faces count in the choice; always in order, as they are an extra."""
+    if config.select.faces == "off":
+        return _result("faces", True, "do not count (select.faces: off)")
+    missing = weights.state()
+    return _result("faces", True, f"do not count, {missing}" if missing else f"count: {weights.identity()}")
+
+
 def _scorer(config: Config) -> list[dict[str, Any]]:
-    from daemon.scoring.open import open_scorer
+    from daemon.scoring.open_scorer import open_scorer
 
     measure.warm_up()
     try:
         scorer = open_scorer(config.score)
     except StillwatchError as error:
         return [_result("metric", False, config.score.metric, error.sentence)]
+    (rgb if scorer.gray_from is None else gray).warm_up()
     try:
         return [_result("metric", True, scorer.identity), _result("device", True, scorer.device)]
     finally:

@@ -1,4 +1,4 @@
-"""``stillwatch pull``: a metric's weights, fetched ahead of time."""
+"""``stillwatch pull``: the weights of a metric, or those for faces, fetched ahead of time."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ def pull(name: str) -> str:
 
     Raises ScorerError when there is no such metric or the weights cannot be had.
     """
+    if name == "faces":
+        from daemon.scoring.faces import weights as faces
+
+        return faces.pull()
     metric = catalog.find(name)
     if not metric.weights:
         return f"{name} needs no download"

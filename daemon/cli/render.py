@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ STRETCHES_SHOWN = 6
 SILENT_SECONDS = 30.0
 """After this long without progress a video in work is shown with the age of the last: slow is not stuck."""
 
-_COLOURS = {"done": "green", "failed": "red", "rejected": "yellow", "missing": "yellow"}
+_COLOURS = {"done": "green", "failed": "red", "rejected": "yellow", "duplicate": "yellow", "missing": "yellow"}
 
 
 def print_stills(shown: Sequence[dict[str, Any]]) -> None:
@@ -27,11 +27,22 @@ def print_stills(shown: Sequence[dict[str, Any]]) -> None:
     console = _console()
     for video in shown:
         name = escape(Path(video["video"]).name)
+        if video["known_as"] is not None:
+            console.print(f"{name}: {_known(video['known_as'])}")
+            continue
         console.print(f"{name}: {_status(video['status'])}{_because(video['error'])}")
         if video["stills"]:
             console.print(_still_table(video["stills"], video["metric"]))
         if video["shortfall"]:
             console.print(f"  fewer than asked for: {escape(video['shortfall'])}")
+
+
+def _known(original: dict[str, Any]) -> str:
+    """What is said of a copy: which video it is, and where the stills of that one are."""
+    folder = original["folder"]
+    stills = f"its stills are in {escape(_short(folder))}" if folder else "it has no stills yet"
+    video = f"{escape(_short(original['video']))} (video {original['id']}, {_status(original['status'])})"
+    return f"known already: the same film as {video}; {stills}"
 
 
 def _still_table(stills: Sequence[dict[str, Any]], metric: str | None) -> Table:
@@ -77,9 +88,18 @@ def status_lines(state: dict[str, Any], now: datetime) -> list[str]:
     lines.append(counts or "no videos yet")
     lines += [f"  {row['status']} {escape(_short(row['path']))}: {_how_far(row, now)}" for row in state["working"]]
     lines += [
-        f"  {_status(row['status'])} {escape(_short(row['path']))}{_because(row['error'])}" for row in state["errors"]
+        f"  {_status(_word(row))} {escape(_short(row['path']))}{_because(row['error'])}" for row in state["errors"]
     ]
-    return lines + not_taken_lines(state.get("not_taken"))
+    return lines + _waiting_lines(state.get("waiting")) + not_taken_lines(state.get("not_taken"))
+
+
+def _waiting_lines(waiting: dict[str, Any] | None) -> list[str]:
+    """What waits until it is finished, as rich markup: the newest, and how many there are."""
+    if waiting is None:
+        return []
+    lines = [f"  waiting {escape(_short(one['path']))} ({escape(one['reason'])})" for one in waiting["newest"]]
+    more = waiting["files"] - len(waiting["newest"])
+    return [*lines, f"  and {more} more files waiting"] if more else lines
 
 
 def not_taken_lines(left: dict[str, Any] | None) -> list[str]:
@@ -118,7 +138,7 @@ def print_list(rows: Sequence[ListedVideo], left: dict[str, Any] | None = None) 
     for row in rows:
         frames = "" if row["frames_decoded"] is None else str(row["frames_decoded"])
         name = escape(_short(row["path"])) + _because(row["error"])
-        table.add_row(str(row["id"]), frames, str(row["stills"]), _status(row["status"]), name)
+        table.add_row(str(row["id"]), frames, str(row["stills"]), _status(_word(row)), name)
     console = _console()
     console.print(table)
     for line in not_taken_lines(left):
@@ -128,7 +148,7 @@ def print_list(rows: Sequence[ListedVideo], left: dict[str, Any] | None = None) 
 def print_detail(video: dict[str, Any]) -> None:
     """One video with its selections."""
     console = _console()
-    console.print(f"{escape(video['path'])}: {_status(video['status'])}{_because(video['error'])}")
+    console.print(f"{escape(video['path'])}: {_status(_word(video))}{_because(video['error'])}")
     if video["codec"]:
         console.print(
             f"  {video['codec']} {video['width']}x{video['height']} {video['pix_fmt']}, stream {video['stream_index']},"
@@ -136,13 +156,8 @@ def print_detail(video: dict[str, Any]) -> None:
         )
         for words in (*_stream_lines(video["info"] or {}), *_stretch_lines(video["info"] or {})):
             console.print(f"  {words}")
-        scores = video["scores"]
-        if scores["lowest"] is not None:
-            better = "lower" if video["lower_better"] else "higher"
-            console.print(
-                f"  {video['frames_scored']} scored, {video['metric']} from {scores['lowest']:.4f} to"
-                f" {scores['highest']:.4f}, {better} is better\n  {escape(video['scorer'])}"
-            )
+        for words in _scorer_lines(video["scorers"]):
+            console.print(f"  {words}")
         for note, frames in video["notes"].items():
             console.print(f"  {frames} frames without a usable score: {escape(note)}")
     for companion in video.get("companions", []):
@@ -155,15 +170,30 @@ def print_detail(video: dict[str, Any]) -> None:
         told = ", ".join(f"{frames} {escape(word)}" for word, frames in video["verdicts"].items())
         console.print(f"  verdicts: {told}")
     for selection in video["selections"]:
-        _print_selection(console, selection, video["metric"])
+        _print_selection(console, selection, selection["metric"] or video["metric"])
     for line in _decision_lines(video["decisions"]):
         console.print(line)
+
+
+def _scorer_lines(scorers: Sequence[dict[str, Any]]) -> list[str]:
+    """Two lines for each scorer that has given a score, the current one first."""
+    lines = []
+    for one in scorers:
+        if one["lowest"] is not None:
+            direction = {None: "", 0: ", higher is better", 1: ", lower is better"}[one["lower_better"]]
+            kept = "" if one["current"] else " (kept beside)"
+            found = f"{one['metric']} from {one['lowest']:.4f} to {one['highest']:.4f}"
+            lines.append(f"{one['scored']} scored, {found}{direction}{kept}")
+            lines.append(escape(one["scorer"]))
+    return lines
 
 
 def _print_selection(console: Console, selection: dict[str, Any], metric: str | None) -> None:
     asked = selection["requested"] or "as many as are worth it"
     console.print(f"selection {selection['id']}: {selection['chosen']} of {asked} asked for")
-    for line in (selection["shortfall"], (selection["reasons"] or {}).get("because")):
+    reasons = selection["reasons"] or {}
+    more = [reasons.get(part, {}).get("told") for part in ("across", "faces")]
+    for line in (selection["shortfall"], reasons.get("because"), *more):
         if line:
             console.print(f"  {escape(line)}")
     console.print(_still_table(selection["stills"], metric))
@@ -263,21 +293,23 @@ def print_verdicts(verdicts: Sequence[dict[str, Any]]) -> None:
 
 
 def print_bench(results: Iterable[dict[str, Any]]) -> None:
-    """A Markdown table, a row as soon as it is measured."""
-    print("| video | decode | score | end to end | efficiency | hash | store | memory | pyiqa's loop | times pyiqa |")
-    print("| --- " * 10 + "|", flush=True)
-    measured = ""
+    """Per film a Markdown table as soon as it is measured."""
     for row in results:
-        plain = f"{row['pyiqa_fps']:.2f} fps" if row["pyiqa_fps"] else "-"
-        times = f"{row['times_pyiqa']:.0f}" if row["times_pyiqa"] else "-"
-        print(
-            f"| {row['width']}x{row['height']}, {row['frames']} frames | {row['decode_fps']:.0f} fps"
-            f" | {row['score_fps']:.0f} fps | {row['end_to_end_fps']:.0f} fps | {row['efficiency']:.0%}"
-            f" | {row['hash_share']:.1%} | {row['store_share']:.1%} | {row['peak_mib']:.0f} MiB | {plain} | {times} |",
-            flush=True,
-        )
-        measured = f"\n{row['cores']} cores of {row['machine']}; {row['scorer']}"
-    print(measured)
+        frames = row["frames"]
+        print(f"\n{row['video']}: {row['codec']}, {row['pix_fmt']}, {row['width']}x{row['height']}, {frames} frames\n")
+        print("| | CPU s | CPU ms a frame | wall s |\n| --- | --- | --- | --- |")
+        steps = {"FFmpeg's decode": row["ffmpeg"], "PyAV's decode": row["pyav"]}
+        steps |= {f"stage: {name}": cost for name, cost in row["stages"].items()}
+        for name, cost in {**steps, "`once`": row["once"]}.items():
+            print(f"| {name} | {cost['cpu_s']:.2f} | {cost['cpu_s'] / frames * 1000:.2f} | {cost['wall_s']:.2f} |")
+        print(f"\n`once` takes {row['ratio']:.2f} times the CPU of FFmpeg's decode.")
+        print(f"The stages add up to {row['accounted']:.0%} of it.")
+        wall = row["once"]["wall_s"] / row["once"]["cpu_s"]
+        print(f"Its wall time is {wall:.2f} of its CPU time, its memory {row['memory_mib']:.0f} MiB.")
+        if row["pyiqa_fps"]:
+            times = row["times_pyiqa"]
+            print(f"pyiqa's own loop: {row['pyiqa_fps']:.2f} frames a second; scoring here: {times:.0f} times that.")
+        print(f"{row['cores']} cores of {row['machine']}; FFmpeg {row['ffmpeg_version']}; {row['scorer']}", flush=True)
 
 
 def print_doctor(checks: Sequence[dict[str, Any]]) -> None:
@@ -305,6 +337,11 @@ def _console() -> Console:
 def _status(name: str) -> str:
     colour = _COLOURS.get(name)
     return f"[{colour}]{name}[/]" if colour else name
+
+
+def _word(video: Mapping[str, Any]) -> str:
+    """The status as people are told it: a copy of a known film is no fault, although it is stored as rejected."""
+    return "duplicate" if video["error_kind"] == "duplicate" else str(video["status"])
 
 
 def _because(error: str | None) -> str:

@@ -1,16 +1,16 @@
 """``stillwatch verify``: prove stills again, from nothing but the files and their source.
 
 A still is proven when its file is the one that was published (SHA-256 in the manifest, if there is
-one), its source is the file that was scored (fingerprint), the frame decoded from it has the hash
-in the still's metadata, with one thread or with several, and the picture made of that frame is the picture in the
-still.
+one), its source is the file that was scored (digest; of older stills the fingerprint), the
+frame decoded from it has the hash in the still's metadata, with one thread or with several, and the picture made of
+that frame is the picture in the still.
 """
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,9 @@ from daemon.decode.seek import index_of, sought_frames
 from daemon.decode.seek_plan import cost, shown_rank
 from daemon.errors import Kind, StillwatchError
 from daemon.export import manifest, metadata, proof
+from daemon.export.image_file import open_image
 from daemon.export.proof import ProofError
+from daemon.export.scaling import scaled
 from daemon.inbox import identity
 from daemon.media.rules import FIRST_RULES
 from daemon.model import Frame, VideoInfo, WantedFrame
@@ -49,6 +51,7 @@ class _Claim:
     still: Path
     source: Path
     fingerprint: str
+    digest: str
     frame: int
     pts: int | None
     hash: str
@@ -57,14 +60,16 @@ class _Claim:
     stream: str
     rules: int
     deinterlace: Literal["auto", "off"]
+    scaled: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Whereabouts:
-    """What the database knows of a source: its path now, and when ``watch.after`` deleted it, if it did."""
+    """What the database knows of a source: its path now, when ``watch.after`` deleted it, whether it was replaced."""
 
     path: Path
     deleted_at: str | None = None
+    replaced: bool = False
 
 
 class _Refuted(Exception):  # noqa: N818 - a verdict, not a failure
@@ -86,11 +91,14 @@ def find_stills(paths: Iterable[Path]) -> list[Path]:
 
 
 def whereabouts(rows: Iterable[DoneSource]) -> dict[str, Whereabouts]:
-    """By fingerprint."""
-    return {
-        row["fingerprint"]: Whereabouts(Path(row["path"]), row["at"] if row["state"] == "deleted" else None)
-        for row in rows
-    }
+    """By digest and by fingerprint, which older stills have alone."""
+    known: dict[str, Whereabouts] = {}
+    for row in rows:
+        place = Whereabouts(
+            Path(row["path"]), row["at"] if row["state"] == "deleted" else None, row["status"] == "replaced"
+        )
+        known |= {key: place for key in (row["fingerprint"], row["digest"]) if key}
+    return known
 
 
 def verify(
@@ -98,9 +106,9 @@ def verify(
 ) -> Iterator[Verdict]:
     """Prove each still; every source is decoded once, as far as its last still, or where its stills are.
 
-    A source is looked for where ``known`` has it, by fingerprint, and where its stills say it was.
+    A source is looked for where ``known`` has it, by digest or fingerprint, and where its stills say it was.
     """
-    claims: dict[tuple[Path, str, bool, int, str, int, Literal["auto", "off"]], list[_Claim]] = defaultdict(list)
+    claims: dict[tuple[Path, str, str, bool, int, str, int, Literal["auto", "off"]], list[_Claim]] = defaultdict(list)
     for still in stills:
         try:
             claim = _read(still)
@@ -108,30 +116,54 @@ def verify(
             yield Verdict(still, False, str(refuted))
             continue
         made = (claim.keep_hdr, claim.depth, claim.stream, claim.rules, claim.deinterlace)
-        key = (claim.source, claim.fingerprint, *made)
+        key = (claim.source, claim.fingerprint, claim.digest, *made)
         claims[key].append(claim)
-    for (source, fingerprint, keep_hdr, depth, stream, rules, deinterlace), group in claims.items():
-        place = (known or {}).get(fingerprint)
-        unchanged = next((path for path in _places(source, place) if _holds(path, fingerprint)), None)
+    contents = _Contents()
+    for (source, fingerprint, digest, keep_hdr, depth, stream, rules, deinterlace), group in claims.items():
+        place = (known or {}).get(digest or fingerprint)
+        unchanged = next((path for path in _places(source, place) if contents.holds(path, fingerprint, digest)), None)
         if unchanged is None and place is not None and place.deleted_at is not None:
             reason = f"{source} was deleted {place.deleted_at}, after its stills were published (watch.after)"
+            yield from (Verdict(claim.still, False, reason) for claim in group)
+            continue
+        if unchanged is None and place is not None and place.replaced:
+            reason = f"{source} is not the file that was scored: other content has taken its place"
             yield from (Verdict(claim.still, False, reason) for claim in group)
             continue
         source = unchanged or source
         # The stream that the stills were made of, whichever would be chosen now.
         same_stream = config.model_copy(update={"stream": stream, "deinterlace": deinterlace})
-        yield from _against_source(source, fingerprint, group, same_stream, keep_hdr=keep_hdr, depth=depth, rules=rules)
+        is_it = partial(contents.require, source, fingerprint, digest)
+        yield from _against_source(source, is_it, group, same_stream, keep_hdr=keep_hdr, depth=depth, rules=rules)
 
 
 def _places(source: Path, place: Whereabouts | None) -> list[Path]:
     return [source] if place is None else [place.path, source]
 
 
-def _holds(path: Path, fingerprint: str) -> bool:
-    try:
-        return identity.fingerprint(path).fingerprint == fingerprint
-    except StillwatchError:
-        return False
+class _Contents:
+    """What is in files, each read at most once."""
+
+    def __init__(self) -> None:
+        self._digests: dict[Path, str | None] = {}
+
+    def require(self, path: Path, fingerprint: str, digest: str) -> None:
+        """Raise StillwatchError when a file does not hold this content; without a digest three blocks have to do."""
+        if not digest:
+            same = identity.fingerprint(path).fingerprint == fingerprint
+        else:
+            if path not in self._digests:
+                self._digests[path] = identity.identify(path).digest
+            same = self._digests[path] == digest
+        if not same:
+            raise StillwatchError(Kind.CHANGED, f"{path} is not the file that was scored")
+
+    def holds(self, path: Path, fingerprint: str, digest: str) -> bool:
+        try:
+            self.require(path, fingerprint, digest)
+        except StillwatchError:
+            return False
+        return True
 
 
 def _read(still: Path) -> _Claim:
@@ -149,6 +181,7 @@ def _read(still: Path) -> _Claim:
             still=still,
             source=manifest.source_of(facts),
             fingerprint=facts["fingerprint"],
+            digest=facts.get("digest", ""),
             frame=int(facts["frame"]),
             pts=int(facts["pts"]) if facts.get("pts") else None,
             hash=facts["hash"],
@@ -157,6 +190,7 @@ def _read(still: Path) -> _Claim:
             stream=facts["stream"],
             rules=int(facts.get("rules", FIRST_RULES)),
             deinterlace="auto" if facts.get("deinterlace") == "auto" else "off",
+            scaled="scaled_from" in facts,
         )
     except (KeyError, ValueError) as error:
         raise _Refuted("the image carries no facts of stillwatch") from error
@@ -176,7 +210,7 @@ def _entry(still: Path) -> dict[str, Any] | None:
 
 def _against_source(
     source: Path,
-    fingerprint: str,
+    is_it: Callable[[], None],
     group: Sequence[_Claim],
     config: DecodeConfig,
     *,
@@ -190,8 +224,7 @@ def _against_source(
         by_frame[claim.frame].append(claim)
     reason = "the source has no such frame any more"
     try:
-        if identity.fingerprint(source).fingerprint != fingerprint:
-            raise StillwatchError(Kind.CHANGED, f"{source} is not the file that was scored")
+        is_it()
         info = probe(source, config, rules)
         # With damage that no decoder reports, one thread and several give different pictures. A frame that is sought
         # is made into a picture as the first one is: where a film changes in the middle, only the pass is right.
@@ -242,5 +275,10 @@ def _compare(claim: _Claim, frame: Frame) -> str:
         return f"frame {frame.index} of the source has hash {frame.hash[:12]}, the still was made of {claim.hash[:12]}"
     if frame.picture is None:
         return "the frame could not be turned into a picture"
-    off = proof.difference(claim.still, frame.picture)
+    picture = frame.picture
+    if claim.scaled:
+        with open_image(claim.still) as still:
+            size = still.size
+        picture = scaled(picture, *size)
+    off = proof.difference(claim.still, picture)
     return f"the pixels are not those of its frame: {off}" if off else ""

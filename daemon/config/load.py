@@ -8,7 +8,6 @@ from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
-from pydantic_settings import SettingsError
 
 from daemon.config.schema import ENV_PREFIX, Config, section_model
 from daemon.errors import ConfigError
@@ -53,11 +52,9 @@ def load(explicit: Path | None = None) -> Config:
     _refuse_unknown_environment()
     try:
         from_file = _anchored(values, file.resolve().parent if file else Path.cwd())
-        config = Config(**from_file)
+        config = _with_environment(from_file) if _settings_in_environment() else Config(**from_file)
     except ValidationError as error:
         raise ConfigError(_explain(error, file)) from error
-    except SettingsError as error:
-        raise ConfigError(f'the environment: {error}; lists are written as JSON: ["mp4", "mkv"]') from error
     return _absolute(config)
 
 
@@ -129,9 +126,26 @@ def _absolute(config: Config) -> Config:
     return config.model_copy(update=updates)
 
 
+def _with_environment(from_file: dict[str, Any]) -> Config:
+    from pydantic_settings import SettingsError
+
+    from daemon.config.environment import ConfigWithEnvironment
+
+    try:
+        return ConfigWithEnvironment(**from_file)
+    except SettingsError as error:
+        raise ConfigError(f'the environment: {error}; lists are written as JSON: ["mp4", "mkv"]') from error
+
+
+def _settings_in_environment() -> list[str]:
+    """The variables that may be settings, in any case of letters."""
+    others = (ENV_FILE_VARIABLE, *HOOK_VARIABLES)
+    return [name for name in os.environ if name.upper().startswith(ENV_PREFIX) and name not in others]
+
+
 def _refuse_unknown_environment() -> None:
-    for name in os.environ:
-        if not name.startswith(ENV_PREFIX) or name in (ENV_FILE_VARIABLE, *HOOK_VARIABLES):
+    for name in _settings_in_environment():
+        if not name.startswith(ENV_PREFIX):
             continue
         section, separator, key = name.removeprefix(ENV_PREFIX).lower().partition("__")
         key = key.partition("__")[0]

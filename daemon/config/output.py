@@ -18,8 +18,14 @@ class OutputConfig(Section):
         "auto",
         description="auto and png: PNG, 16-bit from sources above 8 bits; png8: always 8-bit; jpeg",
     )
+    keep_selections: int = Field(
+        5, ge=0, le=100_000, description="older selections of a video that are kept beside the current one"
+    )
     hdr: Literal["tonemap", "keep"] = Field(
         "tonemap", description="PQ and HLG sources: SDR stills, or keep the 16-bit samples (auto and png only)"
+    )
+    size: int = Field(
+        0, ge=0, le=65_535, description="longest side in pixels: larger stills are scaled once proven; 0: never"
     )
     jpeg_quality: int = Field(2, ge=1, le=31, description="FFmpeg's -q:v for jpeg, 1 is the best")
 

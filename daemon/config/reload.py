@@ -13,6 +13,8 @@ LIVE = (
     "log.progress_seconds",
     "output.format",
     "output.jpeg_quality",
+    "output.size",
+    "output.keep_selections",
     "output.hdr",
     "export.select_batch",
     "export.timeout_seconds",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from daemon.config.section import Section
 
@@ -31,12 +31,45 @@ EXCLUDED_NAMES = [
     "*.filepart",
     "*.!qB",
     "*.aria2",
+    "*.ytdl",
+    "*.part-Frag*",
+    "*.!ut",
+    "*.bc!",
+    "*.!bt",
+    "*.az!",
+    "*.!sync",
+    "*.fdmdownload",
+    "*_.gstmp",
+    "*.mp4_part",
+    "_UNPACK_*",
+    "unmanic_file_conversion-*",
+    "tdarr-workDir*",
     "@eaDir",
     "#recycle",
     "$RECYCLE.BIN",
     "System Volume Information",
     "lost+found",
 ]
+
+IN_PROGRESS_NAMES = [
+    "*.temp",
+    "*.tmp",
+    "*.part",
+    "*.partial",
+    "*.inprogress",
+    "*.f[0-9][0-9]",
+    "*.f[0-9][0-9][0-9]",
+    "*.f[0-9][0-9]-*",
+    "*.f[0-9][0-9][0-9]-*",
+    "*.fhls-*",
+    "*.fdash-*",
+    "*.fhttp-*",
+    "*-TdarrCacheFile-*",
+    "*-WORKING-[0-9]*-[0-9]*",
+]
+"""yt-dlp's single formats and its merge, VidCoder, scripts around FFmpeg; Tdarr's and Unmanic's caches."""
+
+UNFINISHED_FACTOR = 12.0
 
 
 class WatchConfig(Section):
@@ -53,6 +86,23 @@ class WatchConfig(Section):
         ge=0.0,
         le=3600.0,
         description="a file is taken when its size and mtime have not changed for this many seconds",
+    )
+    ready: Literal["auto", "settled", "marker"] = Field(
+        "auto",
+        description="auto: a settled file waits while it is open for writing or shows that it is unfinished; settled:"
+        " it does not; marker: it also waits for its marker",
+    )
+    marker: str = Field(
+        "{name}.done",
+        description="name of the file beside a video that says it is finished; {name}: the video's, {stem}: without its"
+        " ending",
+    )
+    unfinished_seconds: float | None = Field(
+        None,
+        ge=0.0,
+        le=86400.0,
+        description="what looks unfinished is taken after this long without a change, as its writer may have died;"
+        " so is what shows nothing where its writers cannot be seen; null: 12 times settle_seconds",
     )
     rescan_seconds: float = Field(
         60.0,
@@ -71,9 +121,25 @@ class WatchConfig(Section):
         description="link: a camera's small copy or thumbnail (.LRV, .LRF, .THM) of a film that is there is not taken",
     )
     exclude: list[str] = Field(EXCLUDED_NAMES, description="file and folder names that are left alone (shell patterns)")
+    in_progress: list[str] = Field(
+        IN_PROGRESS_NAMES,
+        description="names, without their ending, of videos that are still made: left alone (shell patterns)",
+    )
     copies: bool = Field(False, description="score a copy under another name too, instead of noting it as a duplicate")
     follow_outside: bool = Field(False, description="take symbolic links that lead out of the folder")
     after: Literal["keep", "move", "delete"] = Field(
         "keep", description="what becomes of a video in the folder once its stills are proven and published"
     )
     after_path: Path | None = Field(None, description="folder that watch.after: move moves to, outside of watch.path")
+
+    @property
+    def unfinished_s(self) -> float:
+        """``unfinished_seconds`` with its default."""
+        return UNFINISHED_FACTOR * self.settle_seconds if self.unfinished_seconds is None else self.unfinished_seconds
+
+    @field_validator("marker")
+    @classmethod
+    def _marker_is_a_name(cls, marker: str) -> str:
+        if "/" in marker or not ("{name}" in marker or "{stem}" in marker) or marker == "{name}":
+            raise ValueError("it must be a name with {name} or {stem} in it, and not the video's own")
+        return marker

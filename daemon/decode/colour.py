@@ -8,6 +8,7 @@ from typing import Any
 
 from av.video.frame import VideoFrame
 
+from daemon.decode.side_data import side_data
 from daemon.decode.track_header import DolbyVision
 from daemon.media import filters, tonemap
 from daemon.media.rules import FIRST_RULES
@@ -88,7 +89,7 @@ def colours_lost(frame: VideoFrame, dolby_vision: DolbyVision | None) -> str:
     if dolby_vision is not None:
         if dolby_vision.profile in _NO_BASE_LAYER and dolby_vision.compatibility == 0:
             profile = dolby_vision.profile
-    elif _is_profile_5(frame):
+    elif is_profile_5(bytes(_side_data(frame, "DOVI_METADATA") or b"")):
         profile = 5
     return "" if profile is None else DOLBY_VISION_LOST.format(profile=profile)
 
@@ -105,16 +106,12 @@ def _either(first: Colour, second: Colour) -> Colour:
     )
 
 
-def _is_profile_5(frame: VideoFrame) -> bool:
-    """By the header of the frame's own metadata, where no container has a record: RPU profile 0, full range.
+def is_profile_5(content: bytes) -> bool:
+    """By the header of a frame's own metadata, where no container has a record: RPU profile 0, full range.
 
     The structures are ``AVDOVIMetadata`` and ``AVDOVIRpuDataHeader`` of libavutil/dovi_meta.h; FFmpeg guesses likewise
     (``ff_dovi_guess_profile_hevc``).
     """
-    data = _side_data(frame, "DOVI_METADATA")
-    if data is None:
-        return False
-    content = bytes(data)
     if len(content) < struct.calcsize("N"):
         return False
     (header,) = struct.unpack_from("N", content)
@@ -125,7 +122,7 @@ def _is_profile_5(frame: VideoFrame) -> bool:
 
 def _side_data(frame: VideoFrame, name: str) -> Any:
     try:
-        return frame.side_data.get(name)
+        return side_data(frame, name)
     except ValueError:
         # PyAV does not know every kind of side data, and then gives none of it.
         return None

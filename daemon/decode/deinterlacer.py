@@ -41,7 +41,10 @@ class Deinterlacer:
         source = graph.add_buffer(width=raw.width, height=raw.height, format=raw.format, time_base=_ANY_TIME_BASE)
         # Each frame was found to be combed, whether it is marked as interlaced or not.
         filtered = graph.add("estdif", "mode=frame:parity=auto:deint=all")
-        source.link_to(filtered)
+        # The filter keeps the last frame that it was given; the decoder is to have its buffer back before.
+        copied = graph.add("copy")
+        source.link_to(copied)
+        copied.link_to(filtered)
         filtered.link_to(graph.add("buffersink"))
         graph.configure()
         return graph

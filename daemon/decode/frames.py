@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -22,7 +23,11 @@ from daemon.decode.packets import decoded_frames
 from daemon.decode.picture import FrameHasher, PictureMaker, refuse_large_pictures
 from daemon.decode.stretches import Stretches
 from daemon.errors import Kind, VideoError
-from daemon.model import Frame, VideoInfo
+from daemon.model import Frame, GrayPicture, Picture, VideoInfo
+
+if TYPE_CHECKING:
+    from daemon.decode.gray import GrayMaker, GrayWanted
+    from daemon.decode.rgb import RgbMaker
 
 REORDERED_FRAMES = 32
 """A frame comes out of the decoder at most so many frames after its packet."""
@@ -38,19 +43,24 @@ def decode_frames(
     wanted: frozenset[int] | None = None,
     depth: int | None = None,
     keep_hdr: bool = False,
+    gray: GrayWanted | None = None,
+    compiled: bool = False,
 ) -> Generator[Frame, None, None]:
     """Decode the chosen stream from its beginning and yield its frames in order.
 
     ``known[n]`` is the stored hash of frame n: where it still holds, ``picture`` is None. With
     ``wanted`` only those ordinals are yielded, and decoding ends after the last. ``depth`` 8 or 16
-    overrides the pictures' bits a sample, ``keep_hdr`` leaves PQ and HLG samples untouched. Raises
+    overrides the pictures' bits a sample, ``keep_hdr`` leaves PQ and HLG samples untouched. With ``gray``, frames
+    have that instead of a picture where their picture is no more than their planes in RGB. ``compiled`` makes such
+    pictures by compiled code, which takes a moment to load. Raises
     DamageError when ``single_thread`` is False and the file shows a sign of damage; VideoError when
     the file cannot be read at all. With ``wanted``, frames that are missing after a sign of damage
     come from one thread instead of a DamageError.
     """
 
     def one_pass(single_thread: bool, wanted: frozenset[int] | None, first: int = 0) -> Iterator[Frame]:
-        maker = PictureMaker(depth, keep_hdr)
+        pictures = PictureMaker(depth, keep_hdr)
+        maker = _maker(pictures, gray, report, compiled=compiled)
         return _one_pass(
             info, config, report, maker, single_thread=single_thread, known=known, wanted=wanted, first=first
         )
@@ -83,7 +93,7 @@ def _one_pass(
     info: VideoInfo,
     config: DecodeConfig,
     report: DecodeReport,
-    maker: PictureMaker,
+    maker: _Maker,
     *,
     single_thread: bool,
     known: Sequence[str],
@@ -116,14 +126,46 @@ def _one_pass(
             report.mixed = report.mixed or combed
             digest = hasher.sha1(raw)
             stored = known[ordinal] if ordinal < len(known) else ""
-            picture = None
+            picture, gray = None, None
             if digest != stored:
                 if stored and not single_thread:
                     raise DamageError(f"frame {ordinal} differs from the stored one")
                 refuse_large_pictures(raw, as_here, config)
-                picture = maker.make(raw, as_here, combed=combed)
+                picture, gray = maker.make(raw, as_here, ordinal, combed=combed)
             lasts_s = float(duration * base) if duration > 0 else None
-            yield Frame(ordinal, pts, time_s, digest, picture, bool(raw.is_corrupt), duration_s=lasts_s)
+            yield Frame(ordinal, pts, time_s, digest, picture, bool(raw.is_corrupt), duration_s=lasts_s, gray=gray)
+
+
+class _Maker:
+    """Makes of each frame what is asked for: gray where that is enough, else a picture."""
+
+    def __init__(self, pictures: PictureMaker, gray: GrayMaker | None, rgb: RgbMaker | None) -> None:
+        self._pictures = pictures
+        self._gray = gray
+        self._rgb = rgb
+
+    def make(
+        self, raw: VideoFrame, info: VideoInfo, ordinal: int, *, combed: bool
+    ) -> tuple[Picture | None, GrayPicture | None]:
+        if combed:
+            return self._pictures.make(raw, info, combed=True), None
+        if self._gray is not None and (gray := self._gray.make(raw, info, ordinal)) is not None:
+            return None, gray
+        return (self._pictures if self._rgb is None else self._rgb).make(raw, info), None
+
+
+def _maker(pictures: PictureMaker, gray: GrayWanted | None, report: DecodeReport, *, compiled: bool) -> _Maker:
+    differs = report.unlike_chain.append
+    # Imported here, since they bring the compiler along, which most commands have no need of.
+    if gray is not None:
+        from daemon.decode.gray import GrayMaker
+
+        return _Maker(pictures, GrayMaker(gray, pictures, differs), None)
+    if compiled:
+        from daemon.decode.rgb import RgbMaker
+
+        return _Maker(pictures, None, RgbMaker(pictures, differs))
+    return _Maker(pictures, None, None)
 
 
 def _looking_ahead(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
@@ -15,14 +14,15 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from daemon.config.score import DecodeConfig
-from daemon.decode.alpha import alpha_decoder, ground_of
+from daemon.decode.alpha import FIRST_FRAMES, alpha_decoder, ground_of, later_frames
 from daemon.decode.colour import colour_of, colours_lost, told_by
 from daemon.decode.container import appended_film, opened
 from daemon.decode.damage import DecodeReport
 from daemon.decode.headers import counted, is_encrypted, streams_of
 from daemon.decode.origin import origin_of
-from daemon.decode.packets import decoded_frames
+from daemon.decode.packets import decoded_frames, opened_by
 from daemon.decode.picture import bit_depth, refuse_large_pictures
+from daemon.decode.side_data import side_data
 from daemon.decode.streams import choose, protected, rivals
 from daemon.decode.track_header import TrackHeader, track_header
 from daemon.errors import Kind, VideoError
@@ -81,7 +81,8 @@ def probe(path: Path, config: DecodeConfig, rules: int = PICTURE_RULES) -> Video
         origin = origin_of(container, choice.index)
         refuse_large_pictures(first, info, config)
         if rules > FIRST_RULES and has_alpha(info.pix_fmt):
-            info = replace(info, ground=ground_of(chain([first], frames)))
+            ground = ground_of(islice(chain([first], frames), FIRST_FRAMES)) or _later_ground(path, config, info)
+            info = replace(info, ground=ground)
     return replace(
         info,
         streams=streams,
@@ -90,6 +91,15 @@ def probe(path: Path, config: DecodeConfig, rules: int = PICTURE_RULES) -> Video
         stream_reason=choice.reason,
         origin=origin,
     )
+
+
+def _later_ground(path: Path, config: DecodeConfig, info: VideoInfo) -> str:
+    """The ground of a film that is opaque where it begins, and may turn transparent."""
+    with opened(path, config) as container:
+        stream = container.streams[info.stream_index]
+        assert isinstance(stream, VideoStream)
+        context = opened_by(info.decoder, stream) if info.decoder else stream.codec_context
+        return ground_of(later_frames(container, stream, context))
 
 
 def _no_frame(reason: str, config: DecodeConfig) -> VideoError:
@@ -151,7 +161,7 @@ def orientation(frame: VideoFrame) -> tuple[int, bool]:
     The matrix maps (x, y) to (a x + c y, b x + d y) in 16.16 fixed point (libavutil/display.h).
     """
     try:
-        matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+        matrix = side_data(frame, "DISPLAYMATRIX")
     except ValueError:
         # PyAV does not know every kind of side data, EXIF for one, and then gives none of it.
         return -round(frame.rotation / 90) * 90 % 360, False

@@ -38,10 +38,13 @@ from daemon.config.output import ExportConfig, OutputConfig
 from daemon.export import disk_space, ffmpeg_arguments, proof
 from daemon.export.ffmpeg_arguments import Capabilities
 from daemon.export.image_format import image_format
+from daemon.export.older_selections import OlderStill
+from daemon.export.paths import StillFolder
 from daemon.export.proof import HashError, ProofError, Proven
 from daemon.export.prover import Prover
-from daemon.export.publisher import Publisher
+from daemon.export.publisher import Publisher, Ready
 from daemon.export.reuse import Published, take
+from daemon.export.scaling import Scaler, target_size
 from daemon.export.source import ReferenceDecoder, Source
 from daemon.job import VideoJob
 from daemon.media import filters
@@ -94,6 +97,7 @@ class Exporter:
         self._conversions = conversions
         self._image = image = image_format(output, source.info)
         self._prover = Prover(job, source.info, image, config, output.path, capabilities)
+        self._scaler = Scaler(self._prover, image, config, output.path, capabilities)
         self._publisher = Publisher(job, source, image, output.path, capabilities)
 
     def preflight(self, stills: int) -> None:
@@ -122,10 +126,12 @@ class Exporter:
             reused: dict[int, Proven] = {}
             for pick in picks:
                 old = published.get(pick.frame)
-                width, height = filters.picture_size(self._source.info.at(pick.frame))
+                full = filters.picture_size(self._source.info.at(pick.frame))
+                size = target_size(*full, self._image.size)
                 path = self._prover.path(folder, pick.frame)
-                if old and (evidence := take(old, pick, self._image, width, height, path)):
-                    reused[pick.frame] = Proven(path, evidence, old.method, width, height)
+                if old and (evidence := take(old, pick, self._image, *size, path)):
+                    scaled_from = None if size == full else full
+                    reused[pick.frame] = Proven(path, evidence, old.method, *size, scaled_from)
             return reused
 
         with disk_space.writing(self._output):
@@ -148,11 +154,19 @@ class Exporter:
                     left = {ordinal: wanted for ordinal, wanted in left.items() if ordinal not in proofs.proven}
         return proofs
 
-    async def publish(
+    async def prepare(
         self, selection: Selection, proven: dict[int, Proven], dropped: dict[int, str], place: Path
+    ) -> Ready:
+        """Scale if asked to, embed the facts, name the files and write the manifest, all in the work folder."""
+        with disk_space.writing(self._output):
+            proven = await self._scaler.scale(proven, place)
+        return await self._publisher.prepare(selection, proven, dropped, place)
+
+    async def publish(
+        self, ready: Ready, folder: StillFolder | None = None, older: Sequence[OlderStill] = ()
     ) -> list[Still]:
-        """Embed the facts, name the files, write the manifest and bring all of it out atomically."""
-        return await self._publisher.publish(selection, proven, dropped, place)
+        """Bring out what was prepared, all of it at once, into a video's folder. Names of older stills go."""
+        return await self._publisher.publish(ready, folder or StillFolder.of(self._output, self._source.file), older)
 
     async def _seek(self, expected: Expected, place: Path) -> Proofs:
         """The first rung, where it is cheaper than a pass over the film."""

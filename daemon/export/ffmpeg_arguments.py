@@ -123,6 +123,14 @@ def encode_arguments(image: ImageFormat, width: int, height: int) -> list[str]:
     return [*arguments, "-start_number", "0", "-f", "image2", f"%d.{image.suffix}"]
 
 
+def read_arguments(image: ImageFormat, name: str, target: str) -> list[str]:
+    """Decode an image file into packed RGB, as deep as its format says."""
+    pixels = "rgb48le" if image.depth == 16 else "rgb24"
+    arguments = ["-hide_banner", "-loglevel", "error", "-y", "-protocol_whitelist", "file", "-f", "image2"]
+    arguments += ["-pattern_type", "none", "-i", name]
+    return [*arguments, "-f", "rawvideo", "-pix_fmt", pixels, target]
+
+
 def encoder_arguments(image: ImageFormat) -> list[str]:
     """PNG: fast deflate with a good predictor; JPEG: fixed quality."""
     if image.suffix == "jpg":

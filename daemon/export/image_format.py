@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypedDict
 
 from daemon.config.output import OutputConfig
 from daemon.media import filters
@@ -13,11 +13,20 @@ from daemon.model import VideoInfo
 Suffix = Literal["png", "jpg"]
 
 
+class _Made(TypedDict):
+    """What every kind of file has."""
+
+    rules: int
+    deinterlace: bool
+    size: int
+
+
 @dataclass(frozen=True, slots=True)
 class ImageFormat:
     """How a still is written. ``depth`` is bits a sample; ``jpeg_quality`` is FFmpeg's ``-q:v``.
 
-    ``keep_hdr`` leaves PQ and HLG samples untouched. ``rules`` is the version of the rules for pictures,
+    ``keep_hdr`` leaves PQ and HLG samples untouched. ``size`` is the longest side in pixels (0: as the frame is), to
+    which a still is scaled once it is proven. ``rules`` is the version of the rules for pictures,
     ``deinterlace`` whether frames of two fields are made of one.
     """
 
@@ -27,12 +36,14 @@ class ImageFormat:
     keep_hdr: bool = False
     rules: int = FIRST_RULES
     deinterlace: bool = False
+    size: int = 0
 
     @property
     def name(self) -> str:
         """Everything that decides the file of a picture, in a word or two."""
         kind = f"jpg q{self.jpeg_quality}" if self.suffix == "jpg" else f"png{self.depth}"
         kind += " hdr" if self.keep_hdr else ""
+        kind += f" size {self.size}" if self.size else ""
         if self.rules == FIRST_RULES:
             return kind
         return f"{kind} rules {self.rules}{'' if self.deinterlace else ' interlaced'}"
@@ -40,10 +51,11 @@ class ImageFormat:
 
 def image_format(output: OutputConfig, info: VideoInfo) -> ImageFormat:
     """The format of this video's stills: as configured, and as deep as the source where that is left open."""
+    made: _Made = {"rules": info.rules, "deinterlace": info.deinterlace, "size": output.size}
     if output.format == "jpeg":
-        return ImageFormat("jpg", 8, output.jpeg_quality, rules=info.rules, deinterlace=info.deinterlace)
+        return ImageFormat("jpg", 8, output.jpeg_quality, **made)
     if output.format == "png8":
-        return ImageFormat("png", 8, rules=info.rules, deinterlace=info.deinterlace)
+        return ImageFormat("png", 8, **made)
     stretches = [stretch.info for stretch in info.stretches] or [info]
     depth = max(filters.bits(one, filters.layout_of(one)) for one in stretches)
-    return ImageFormat("png", depth, keep_hdr=output.hdr == "keep", rules=info.rules, deinterlace=info.deinterlace)
+    return ImageFormat("png", depth, keep_hdr=output.hdr == "keep", **made)

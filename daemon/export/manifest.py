@@ -12,15 +12,22 @@ from urllib.parse import unquote_to_bytes
 from daemon import __version__
 from daemon.export.ffmpeg_arguments import Capabilities
 from daemon.export.image_format import ImageFormat
-from daemon.export.proof import Evidence
+from daemon.export.paths import MANIFEST
+from daemon.export.proof import Proven
 from daemon.media import tonemap
 from daemon.model import FileIdentity, Pick, Selection, Still, VideoInfo
 
-NAME = "manifest.json"
+NAME = MANIFEST
 
 
 def facts(
-    file: FileIdentity, info: VideoInfo, pick: Pick, metric: str, scorer: str, image: ImageFormat
+    file: FileIdentity,
+    info: VideoInfo,
+    pick: Pick,
+    metric: str,
+    scorer: str,
+    image: ImageFormat,
+    scaled_from: tuple[int, int] | None = None,
 ) -> dict[str, str]:
     """What a still says about itself. The same for every way of making it, so equal stills are equal files.
 
@@ -31,6 +38,7 @@ def facts(
         "source": str(file.path),
         **({} if _is_text(file.path) else {"source_uri": file.path.as_uri()}),
         "fingerprint": file.fingerprint,
+        **({"digest": file.digest} if file.digest is not None else {}),
         "stream": str(info.stream_index),
         "frame": str(pick.frame),
         "pts": "" if pick.pts is None else str(pick.pts),
@@ -45,6 +53,7 @@ def facts(
         "rules": str(info.rules),
         "deinterlace": "auto" if info.deinterlace else "off",
         **({"colours": info.colours_lost} if info.colours_lost else {}),
+        **({"scaled_from": f"{scaled_from[0]}x{scaled_from[1]}"} if scaled_from else {}),
     }
 
 
@@ -73,7 +82,7 @@ def document(
     damaged: bool,
     damage: str | None,
     selection: Selection,
-    stills: list[tuple[Still, Pick, Evidence]],
+    stills: list[tuple[Still, Pick, Proven]],
     dropped: dict[int, str],
     image: ImageFormat,
     capabilities: Capabilities,
@@ -85,6 +94,7 @@ def document(
         "source": {
             "path": str(file.path),
             "fingerprint": file.fingerprint,
+            "digest": file.digest,
             "size_bytes": file.size_bytes,
             "mtime_ns": file.mtime_ns,
             "damaged": damaged,
@@ -126,6 +136,7 @@ def document(
                 "score": still.score,
                 "width": still.width,
                 "height": still.height,
+                "scaled_from": made.scaled_from,
                 "bits": image.depth,
                 "bytes": still.bytes,
                 "sha256": still.sha256,
@@ -133,11 +144,11 @@ def document(
                 "reason": asdict(pick.reason),
                 "evidence": {
                     "algorithm": "sha1 of the unpadded planes in pix_fmt",
-                    "scored": evidence.scored_hash,
-                    "exported": evidence.exported_hash,
+                    "scored": made.evidence.scored_hash,
+                    "exported": made.evidence.exported_hash,
                 },
             }
-            for still, pick, evidence in stills
+            for still, pick, made in stills
         ],
     }
 

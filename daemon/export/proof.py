@@ -50,13 +50,17 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Proven:
-    """An image in the work folder that was proven to be its frame."""
+    """An image in the work folder that was proven to be its frame.
+
+    ``scaled_from`` is the size that it had when it was proven, if it was scaled since.
+    """
 
     path: Path
     evidence: Evidence
     method: Method
     width: int
     height: int
+    scaled_from: tuple[int, int] | None = None
 
 
 def read_sidecar(path: Path) -> dict[int, str]:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -20,10 +22,11 @@ from daemon.config.output import OutputConfig
 from daemon.config.watch import WatchConfig
 from daemon.errors import ConfigError, StoreError, VideoError
 from daemon.events import Ended, Event
-from daemon.inbox import source_file
-from daemon.inbox.source_file import KeepSource, NameTaken, NotYet
+from daemon.inbox import source_file, wholeness
+from daemon.inbox.source_file import KeepSource, NameTaken, NotStillYet, NotYet
+from daemon.inbox.watch_mode import is_shared
 from daemon.logs.setup import get
-from daemon.model import FileIdentity, Status
+from daemon.model import FileIdentity, Status, VideoRecord
 from daemon.runtime.retry import is_global
 from daemon.runtime.tasks import is_set_within
 from daemon.store.sources import DueSource
@@ -35,6 +38,8 @@ T = TypeVar("T")
 
 RETRY_SECONDS = 60.0
 STOP_SECONDS = 2.0
+SHORTENED = 0.9
+"""A film that ends before this part of what its container announces is not whole."""
 
 
 def check(watch: WatchConfig, output: OutputConfig) -> None:
@@ -67,6 +72,7 @@ class SourceDisposal:
         self._wake = asyncio.Event()
         self._stopping = threading.Event()
         self._reported: dict[int, str] = {}
+        self._again_s = RETRY_SECONDS
         self._missed_at: dict[int, float] = {}
 
     def tell(self, event: Event) -> None:
@@ -79,11 +85,12 @@ class SourceDisposal:
         while True:
             self._wake.clear()
             waiting = await self._round()
-            await is_set_within(self._wake, RETRY_SECONDS if waiting else None)
+            await is_set_within(self._wake, self._again_s if waiting else None)
 
     async def _round(self) -> bool:
         """Dispose of all that is due now; whether something has to be tried again."""
         waiting = False
+        self._again_s = RETRY_SECONDS
         try:
             for due in await self._store.sources.due():
                 waiting |= not await self._try(due)
@@ -100,6 +107,11 @@ class SourceDisposal:
         """Dispose of one source; False when it has to be tried again. Raises StoreError that concerns every source."""
         try:
             await self._dispose(due)
+        except NotStillYet as wait:
+            self._again_s = max(0.1, min(self._again_s, wait.left_s))
+            if self._is_new(due, str(wait)):
+                log.info("source.waiting", video=str(due.file.path), video_id=due.video_id, reason=str(wait))
+            return False
         except (OSError, VideoError, NotYet) as error:
             return self._report_failure(due, str(error))
         except Exception as error:
@@ -127,14 +139,18 @@ class SourceDisposal:
 
     def _report_failure(self, due: DueSource, reason: str, unforeseen: Exception | None = None) -> bool:
         """Log once why a source has to wait; always False."""
-        if self._reported.get(due.video_id) != reason:
+        if self._is_new(due, reason):
             bound = log.bind(video=str(due.file.path), video_id=due.video_id)
             if unforeseen is None:
                 bound.warning("source.failed", reason=reason)
             else:
                 bound.error("source.failed", reason=reason, exc_info=unforeseen)
-        self._reported[due.video_id] = reason
         return False
+
+    def _is_new(self, due: DueSource, reason: str) -> bool:
+        """Whether this reason is another one than the last that was said of the source; it is now."""
+        before, self._reported[due.video_id] = self._reported.get(due.video_id), reason
+        return before != reason
 
     async def _delete(self, due: DueSource) -> None:
         # A target that is the source itself says that the deletion had begun: what is gone then, we deleted.
@@ -182,6 +198,30 @@ class SourceDisposal:
             raise KeepSource("it is not there any more")
         self._missed_at.pop(due.video_id, None)
         await asyncio.to_thread(source_file.check_source, due, self._config.path)
+        await self._check_finished(due)
+
+    async def _check_finished(self, due: DueSource) -> None:
+        """Raise KeepSource for what is not whole or is written to, NotYet where that cannot be known so soon."""
+        record = await self._store.videos.get(due.video_id)
+        if due.action == "delete" and (lost := what_is_lost(record, await self._last_s(record))):
+            raise KeepSource(lost)
+        container = await asyncio.to_thread(wholeness.look, due.file.path)
+        if due.action == "delete" and container.why:
+            raise KeepSource(container.why)
+        sure = await asyncio.to_thread(
+            lambda: source_file.keep_if_written_to(due.file.path, shared=is_shared(self._config))
+        )
+        # It is as it was admitted, so it has stood still since then.
+        still_s = (datetime.now(UTC) - datetime.fromisoformat(due.queued_at)).total_seconds()
+        if not sure and still_s < self._config.unfinished_s:
+            needed = f"it has to stand still for {self._config.unfinished_s:.0f} s"
+            raise NotStillYet(f"who writes to it cannot be seen: {needed}", self._config.unfinished_s - still_s)
+
+    async def _last_s(self, record: VideoRecord) -> float:
+        """The time of a film's last frame in seconds, infinite where it is not known."""
+        last = (record.frames_decoded or 0) - 1
+        rows = await self._store.frames.rows(record.id, [last])
+        return rows[last].time_s if last in rows else math.inf
 
     async def _uninterrupted(self, callback: Callable[[], T]) -> T:
         """Run ``callback`` in a thread. At a stop it is asked to end, and awaited for a short time."""
@@ -194,6 +234,21 @@ class SourceDisposal:
             for ended in done:
                 ended.exception()
             raise
+
+
+def what_is_lost(record: VideoRecord, last_s: float) -> str:
+    """Why a film must not be deleted: a part of it could not be decoded, or is not there. Empty for a whole one.
+
+    ``last_s`` is the time of its last frame in seconds. Frames and duration are estimates: both must fall short.
+    """
+    if record.damaged:
+        return f"it is damaged ({record.damage})" if record.damage else "it is damaged"
+    if record.info is None or record.frames_decoded is None:
+        return ""
+    expected, duration_s = record.info.frames_estimate, record.info.duration_s or 0.0
+    if record.frames_decoded < SHORTENED * expected and last_s < SHORTENED * duration_s:
+        return f"it is shortened: {record.frames_decoded} of about {expected} frames are there"
+    return ""
 
 
 def _candidates(wanted: Path) -> Iterator[Path]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from daemon.errors import Kind, VideoError
 from daemon.inbox.duplicates import Arrival, arrival_of
-from daemon.inbox.identity import is_unchanged
+from daemon.inbox.identity import identify, is_unchanged
 from daemon.logs.setup import get
 from daemon.model import FileIdentity, Status, VideoRecord
 from daemon.store.store import Store
@@ -17,27 +18,84 @@ _TRIED_AGAIN = (Status.MISSING, Status.FAILED, Status.REJECTED)
 """A file that is dropped again after such an end is worked on again."""
 
 
-async def enter(store: Store, file: FileIdentity, *, copies: bool) -> VideoRecord:
-    """Queue a file unless its content is known; returns the row that stands for it."""
-    same = await store.videos.same_content(file.fingerprint)
-    arrival, record = await asyncio.to_thread(arrival_of, file, same, _still_there, copies=copies)
-    if record is None:
+async def enter(
+    store: Store, file: FileIdentity, *, copies: bool, on_read: Callable[[], object] = lambda: None
+) -> VideoRecord:
+    """Queue a file unless its content is known; returns the row that stands for it.
+
+    What else was at its path is replaced from then on. A file whose fingerprint is known is read to its end, and
+    ``on_read`` is called as that gets on. Raises VideoError when it cannot be.
+    """
+    file, same = await _with_same_content(store, file, on_read)
+    arrival, known = await asyncio.to_thread(arrival_of, file, same, _still_there, copies=copies)
+    if known is None:
         video_id = await store.queue.enqueue(file)
+        await _replace_others(store, video_id, file)
         log.info("video.queued", video=str(file.path), video_id=video_id, size_bytes=file.size_bytes)
         return await store.videos.get(video_id)
     if arrival is Arrival.DUPLICATE:
         error = VideoError(
             Kind.DUPLICATE,
-            f"the same content is known as {record.file.path} (video {record.id}): see `stillwatch show`",
+            f"the same content is known as {known.file.path} (video {known.id}): see `stillwatch show`",
         )
-        return await refuse(store, file, error)
-    await store.videos.relocate(record.id, file)
-    if record.status in _TRIED_AGAIN and (arrival is Arrival.MOVED or record.error_kind != Kind.DUPLICATE):
-        await store.queue.requeue([record.id])
-        log.info("video.queued", video=str(file.path), video_id=record.id, size_bytes=file.size_bytes, again=True)
+        refused = await refuse(store, file, error)
+        await _replace_others(store, refused.id, file)
+        return refused
+    await store.videos.relocate(known.id, file)
+    await _replace_others(store, known.id, file)
+    status = known.status
+    again = status in _TRIED_AGAIN and (arrival is Arrival.MOVED or known.error_kind != Kind.DUPLICATE)
+    if status is Status.REPLACED:
+        status = await store.queue.restore(known.id)
+        again = status is Status.QUEUED
+    elif again:
+        await store.queue.requeue([known.id])
+    if again:
+        log.info("video.queued", video=str(file.path), video_id=known.id, size_bytes=file.size_bytes, again=True)
     else:
-        log.info("video.known", video=str(file.path), video_id=record.id, status=record.status.value)
-    return await store.videos.get(record.id)
+        log.info("video.known", video=str(file.path), video_id=known.id, status=status.value)
+    return await store.videos.get(known.id)
+
+
+async def _with_same_content(
+    store: Store, file: FileIdentity, on_read: Callable[[], object]
+) -> tuple[FileIdentity, list[VideoRecord]]:
+    """The file, with its digest where that was needed, and the rows of its content, oldest first."""
+    rows = await store.videos.same_content(file.fingerprint)
+    if not rows:
+        return file, []
+    if file.digest is None:
+        file = await asyncio.to_thread(identify, file.path, on_read)
+    same = []
+    for row in rows:
+        if row.file.digest is None and row.file.path != file.path and row.error_kind != Kind.DUPLICATE:
+            row = await _read_now(store, row, on_read)
+        # What was taken before digests were kept and is not there to be read: three blocks have to do.
+        if row.file.digest in (None, file.digest):
+            same.append(row)
+    return file, same
+
+
+async def _read_now(store: Store, row: VideoRecord, on_read: Callable[[], object]) -> VideoRecord:
+    """The row with its digest, if its file is still there to be read."""
+
+    def read() -> FileIdentity | None:
+        try:
+            return identify(row.file.path, on_read) if is_unchanged(row.file) else None
+        except VideoError:
+            return None
+
+    now = await asyncio.to_thread(read)
+    if now is None or now.digest is None or now != row.file:
+        return row
+    await store.videos.keep_digest(row.id, now.digest)
+    return await store.videos.get(row.id)
+
+
+async def _replace_others(store: Store, video_id: int, file: FileIdentity) -> None:
+    """Rows of other content at this path are replaced by this one."""
+    for replaced in await store.queue.replaced(video_id, file):
+        log.info("video.replaced", video=str(file.path), video_id=replaced, by=video_id)
 
 
 async def refuse(store: Store, file: FileIdentity, error: VideoError) -> VideoRecord:

@@ -1,4 +1,4 @@
-"""Which file it is, and whether it still is the same: fingerprint, size and modification time.
+"""Which file it is, and whether it still is the same: digest and fingerprint, size, modification time and inode.
 
 What raises VideoError names the fix.
 """
@@ -9,8 +9,9 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +19,7 @@ from daemon.errors import Kind, VideoError
 from daemon.model import FileIdentity
 from daemon.runtime.stall import run_in_abandonable_thread, with_stall_timeout
 
+READ_BYTES = 4 * 1024 * 1024
 BLOCK_BYTES = 1024 * 1024
 """Size of each of the three blocks that a fingerprint covers."""
 
@@ -42,6 +44,11 @@ class _Dated(Protocol):
 def mtime_ns(look: _Dated) -> int:
     """A file's mtime as it is stored and compared: what 64 bits hold, the years 1678 to 2262."""
     return max(-(2**63), min(look.st_mtime_ns, 2**63 - 1))
+
+
+def inode(look: os.stat_result) -> int:
+    """A file's inode number as it is stored and compared: what 63 bits hold."""
+    return look.st_ino & (2**63 - 1)
 
 
 def same_file(file: FileIdentity, look: os.stat_result) -> bool:
@@ -119,7 +126,61 @@ def fingerprint(path: Path) -> FileIdentity:
             _refuse_changed(path, before, path.stat())
         finally:
             os.close(descriptor)
-    return FileIdentity(path, digest, before.st_size, mtime_ns(before))
+    # Of a small file these blocks are all there is.
+    whole = digest if before.st_size <= 3 * BLOCK_BYTES else None
+    return FileIdentity(path, digest, before.st_size, mtime_ns(before), whole, inode(before))
+
+
+def identify(path: Path, on_read: Callable[[], object] = lambda: None) -> FileIdentity:
+    """Identify a file by every byte of it.
+
+    The digest is the hex SHA-256 over the size in bytes, as 8 bytes little endian unsigned, followed by the whole file;
+    of files of up to 3 MiB it is the fingerprint. ``on_read`` is called as the reading gets on. Raises VideoError as
+    ``fingerprint`` does.
+    """
+    file = fingerprint(path)
+    if file.digest is not None:
+        return file
+    with _as_video_error(path):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        try:
+            before = os.fstat(descriptor)
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+            digest = hashlib.sha256(before.st_size.to_bytes(8, "little"))
+            left = before.st_size
+            while left > 0:
+                data = os.read(descriptor, min(READ_BYTES, left))
+                if not data:
+                    raise _changed(path)
+                digest.update(data)
+                left -= len(data)
+                on_read()
+            _refuse_changed(path, before, path.stat())
+        finally:
+            os.close(descriptor)
+    if not same_file(file, before):
+        raise _changed(path)
+    return replace(file, digest=digest.hexdigest(), inode=inode(before))
+
+
+async def content_of(path: Path, stall_seconds: float, on_read: Callable[[], object] = lambda: None) -> FileIdentity:
+    """``identify`` on a thread of its own. Raises VideoError, STUCK when nothing was read for ``stall_seconds``."""
+    reads = 0
+
+    def count() -> None:
+        nonlocal reads
+        reads += 1
+        on_read()
+
+    reading = run_in_abandonable_thread(lambda: identify(path, count), "digest")
+    return await with_stall_timeout(reading, stall_seconds, "reading the file", lambda: reads)
+
+
+def same_content(file: FileIdentity, now: FileIdentity) -> bool:
+    """Whether ``now`` is the content that was recorded: by every byte where both are known so, else by three blocks."""
+    if file.digest is not None and now.digest is not None:
+        return file.digest == now.digest
+    return file.fingerprint == now.fingerprint
 
 
 def refuse_outside(path: Path, folder: Path, follow_outside: bool) -> None:

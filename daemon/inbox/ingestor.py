@@ -7,8 +7,9 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Unpack
 
 from daemon.config.watch import WatchConfig
 from daemon.errors import ConfigError, Kind, StillwatchError, StoreError, VideoError
@@ -16,7 +17,9 @@ from daemon.events import Ended, Listener, ignore
 from daemon.inbox import identity
 from daemon.inbox.enqueue import enter, refuse
 from daemon.inbox.left_alone import LeftAlone
+from daemon.inbox.readiness import Looked, Readiness
 from daemon.inbox.stability import Settled, StabilityTracker
+from daemon.inbox.watch_mode import is_shared
 from daemon.inbox.watcher import Watcher
 from daemon.logs.setup import get
 from daemon.model import FileIdentity, Status
@@ -24,6 +27,7 @@ from daemon.runtime.heartbeat import Heartbeats
 from daemon.runtime.retry import StagePause, is_global
 from daemon.runtime.tasks import is_set_within
 from daemon.store.store import Store
+from daemon.store.videos import Look
 
 log = get(__name__)
 
@@ -65,6 +69,7 @@ class Ingestor:
         self._alive = True
         self._tracker = StabilityTracker(config.settle_seconds, self._stat, clock=monotonic)
         self._left_alone = LeftAlone(config, listener)
+        self._readiness = Readiness(config, shared=lambda: is_shared(config), listener=listener, beat=self._beat)
         self._watcher = Watcher(config, self._found, self._lost, self._left_alone.knows)
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
@@ -78,6 +83,7 @@ class Ingestor:
     async def start(self) -> None:
         """Begin to watch. Raises ConfigError when the folder cannot be listed."""
         await asyncio.to_thread(self._watcher.start)
+        await asyncio.to_thread(self._readiness.start)
 
     async def run(self) -> None:
         """Rescan when due, take what has settled, sleep exactly as long as nothing is due."""
@@ -98,8 +104,8 @@ class Ingestor:
                 continue
             self._hearts.rest(STAGE)
             now = self._monotonic()
-            due = self._tracker.next_due(now)
-            pause = min(self._rescan_at - now, ALIVE_SECONDS, ALIVE_SECONDS if due is None else due)
+            dues = (self._tracker.next_due(now), self._readiness.next_due(now))
+            pause = min(self._rescan_at - now, ALIVE_SECONDS, *(due for due in dues if due is not None))
             await is_set_within(self._wake, max(pause, 0.01))
 
     def _beat(self) -> None:
@@ -123,7 +129,12 @@ class Ingestor:
             self._rescan_at = min(self._rescan_at, self._monotonic() + self._config.rescan_seconds)
         settled = await asyncio.to_thread(self._tracker.poll, self._monotonic())
         await self._admit(settled)
-        return rescan or bool(settled)
+        finished, changed = await asyncio.to_thread(self._readiness.again, self._monotonic())
+        for path in changed:
+            self._tracker.noticed(path)
+        await self._each(finished, self._take)
+        self._readiness.say()
+        return rescan or bool(settled) or bool(finished)
 
     async def stop(self) -> None:
         """End the watcher's threads."""
@@ -166,10 +177,11 @@ class Ingestor:
             return
         self._left_alone.forget_unseen()
         for path in await self._store.videos.unknown(looks):
-            self._tracker.noticed(path)
+            if not self._readiness.waits(path):
+                self._tracker.noticed(path)
 
-    def _looks(self) -> list[tuple[Path, int, int]]:
-        looks = []
+    def _looks(self) -> list[Look]:
+        looks: list[Look] = []
         for path in self._watcher.scan():
             self._beat()
             if look := _look(path):
@@ -177,27 +189,38 @@ class Ingestor:
         return looks
 
     async def _admit(self, settled: list[Settled]) -> None:
-        looks = [(file.path, file.size_bytes or 0, file.mtime_ns or 0) for file in settled]
-        by_path = {look[0]: look for look in looks}
-        for path in await self._store.videos.unknown(looks):
+        looks: list[Look] = [(file.path, file.size_bytes or 0, file.mtime_ns or 0, file.inode) for file in settled]
+        by_path = {look[0]: look[:3] for look in looks}
+        wanted: list[Looked] = []
+
+        async def judge(*look: *Looked) -> None:
+            if await asyncio.to_thread(self._left_alone.judge, *look):
+                wanted.append(look)
+
+        await self._each([by_path[path] for path in await self._store.videos.unknown(looks)], judge)
+        # All at once: what other processes have open is gone through once for all of them.
+        await self._each(await asyncio.to_thread(self._readiness.ready, wanted, self._monotonic()), self._take)
+        self._left_alone.say()
+
+    async def _each(self, looks: list[Looked], do: Callable[[Unpack[Looked]], Awaitable[None]]) -> None:
+        """Do it with each file, so that one file's error concerns that file alone. Raises StoreError."""
+        for look in looks:
             self._beat()
             try:
-                if await asyncio.to_thread(self._left_alone.judge, *by_path[path]):
-                    await self._take(*by_path[path])
+                await do(*look)
             except StoreError:
                 raise
             except VideoError as error:
-                await self._not_taken(by_path[path], error)
+                await self._not_taken(look, error)
             except MemoryError:
-                self._tracker.noticed(path)
+                self._tracker.noticed(look[0])
             except Exception as error:
                 # One file that nobody foresaw must not keep all others out.
                 unforeseen = VideoError(
                     Kind.INTERNAL, f"an unexpected {type(error).__name__}: {error}; please report it"
                 )
                 unforeseen.__cause__ = error
-                await self._not_taken(by_path[path], unforeseen)
-        self._left_alone.say()
+                await self._not_taken(look, unforeseen)
 
     async def _not_taken(self, look: tuple[Path, int, int], error: VideoError) -> None:
         path, size_bytes, mtime_ns = look
@@ -220,7 +243,7 @@ class Ingestor:
         file = await asyncio.to_thread(identity.fingerprint, path)
         if (file.size_bytes, file.mtime_ns) != (size_bytes, mtime_ns):
             raise VideoError(Kind.CHANGED, f"{path} changed again before it could be taken")
-        record = await enter(self._store, file, copies=self._config.copies)
+        record = await enter(self._store, file, copies=self._config.copies, on_read=self._beat)
         if record.error_kind == Kind.DUPLICATE:
             self._listener(Ended(record))
         if record.status is Status.DONE and await self._store.sources.returned(record.id, DROPPED_AGAIN):
@@ -228,7 +251,7 @@ class Ingestor:
         self._on_queued()
 
 
-def _look(path: Path) -> tuple[Path, int, int] | None:
+def _look(path: Path) -> Look | None:
     try:
         look = path.stat()
     except FileNotFoundError:
@@ -236,4 +259,4 @@ def _look(path: Path) -> tuple[Path, int, int] | None:
     except OSError:
         # Noticed all the same: settling says why it cannot be looked at.
         return path, 0, 0
-    return path, look.st_size, identity.mtime_ns(look)
+    return path, look.st_size, identity.mtime_ns(look), identity.inode(look)

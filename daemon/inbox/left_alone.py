@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fnmatch
+import re
 import threading
 from collections import defaultdict
 from collections.abc import Iterable
@@ -46,6 +48,7 @@ class LeftAlone:
         self._seen: set[str] = set()
         self._new: list[str] = []
         self._endings = listed_endings(config)
+        self._in_progress = re.compile("|".join(map(fnmatch.translate, config.in_progress)) or r"\Z.", re.IGNORECASE)
         self._probes = config.other_endings == "probe" or (
             config.other_endings == "auto" and list(config.extensions) == VIDEO_EXTENSIONS
         )
@@ -122,6 +125,8 @@ class LeftAlone:
         try:
             if self._config.companions == "link" and (film := film_of(path)) is not None:
                 return left(f"a camera's companion of {film.name}", "watch.companions")
+            if self._in_progress.match(path.stem):
+                return left("its name says that it is still made", "watch.in_progress")
             if listed:
                 return None
             if not self._probes:

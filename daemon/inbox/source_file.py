@@ -13,7 +13,8 @@ from datetime import datetime
 from pathlib import Path
 
 from daemon.errors import Kind, VideoError
-from daemon.inbox.identity import fingerprint, mtime_ns, same_file
+from daemon.inbox import writers
+from daemon.inbox.identity import fingerprint, identify, inode, mtime_ns, same_content, same_file
 from daemon.model import FileIdentity
 from daemon.runtime.durable import sync
 from daemon.store.sources import DueSource
@@ -29,6 +30,14 @@ class KeepSource(Exception):  # noqa: N818 - a decision, not a failure
 
 class NotYet(Exception):  # noqa: N818 - a decision, not a failure
     """Nothing can be done now, it is tried again; the message says why."""
+
+
+class NotStillYet(NotYet):
+    """It has to stand still for ``left_s`` more seconds."""
+
+    def __init__(self, reason: str, left_s: float) -> None:
+        super().__init__(reason)
+        self.left_s = left_s
 
 
 class NameTaken(Exception):  # noqa: N818 - another name is tried
@@ -75,9 +84,17 @@ def _keep_if_changed(file: FileIdentity, look: os.stat_result) -> None:
         raise KeepSource("it was changed after it was scored")
 
 
+def keep_if_written_to(path: Path, *, shared: bool = False) -> bool:
+    """Raise KeepSource for a source that somebody has open for writing; whether it is sure that nobody has."""
+    writer = writers.writer(path, shared=shared)
+    if writer.open:
+        raise KeepSource(f"{writer.by} has it open for writing")
+    return writer.sure
+
+
 def _keep_unless_same_content(path: Path, file: FileIdentity) -> None:
     try:
-        same = fingerprint(path).fingerprint == file.fingerprint
+        same = same_content(file, fingerprint(path) if file.digest is None else identify(path))
     except VideoError as error:
         if error.kind is not Kind.CHANGED:
             raise
@@ -90,6 +107,7 @@ def delete(file: FileIdentity) -> None:
     """Delete a source once its content is proven to be what was scored. Raises KeepSource, OSError."""
     _keep_unless_same_content(file.path, file)
     _keep_if_changed(file, file.path.lstat())
+    keep_if_written_to(file.path)
     file.path.unlink()
     sync(file.path.parent)
 
@@ -192,6 +210,7 @@ def _copy_file(due: DueSource, target: Path, stopping: threading.Event) -> None:
             os.fsync(writer.fileno())
         _keep_unless_same_content(part, due.file)
         _keep_if_changed(due.file, source.lstat())
+        keep_if_written_to(source)
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
@@ -201,4 +220,4 @@ def _copy_file(due: DueSource, target: Path, stopping: threading.Event) -> None:
 
 def _moved_to(path: Path, file: FileIdentity) -> FileIdentity:
     look = path.stat()
-    return replace(file, path=path, size_bytes=look.st_size, mtime_ns=mtime_ns(look))
+    return replace(file, path=path, size_bytes=look.st_size, mtime_ns=mtime_ns(look), inode=inode(look))

@@ -10,7 +10,7 @@ import heapq
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -53,6 +53,7 @@ class Settled:
     path: Path
     size_bytes: int | None
     mtime_ns: int | None
+    inode: int | None = field(default=None, compare=False)
 
 
 _Seen = tuple[int, int, int, int] | int
@@ -155,7 +156,7 @@ class StabilityTracker:
                 return error.errno, Settled(path, None, None)
             raise
         seen = (look.st_size, look.st_mtime_ns, look.st_ino, look.st_dev)
-        return seen, Settled(path, look.st_size, mtime_ns(look))
+        return seen, Settled(path, look.st_size, mtime_ns(look), look.st_ino & (2**63 - 1))
 
     def _after_look(self, tracked: _Tracked, seen: _Seen, now: float) -> bool:
         """Whether the path has settled; it is scheduled for the next look if not."""

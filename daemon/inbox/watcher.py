@@ -1,4 +1,4 @@
-"""The watch folder: watchdog's events, the rescan, and the filters that both go through.
+"""The watch folder: watchdog's events, the rescan, and the filter that both go through.
 
 Events are hints and the disk is the truth: whatever an event says, it only makes a path known, and
 ``scan`` finds every path without events. Nothing here decides whether a file is ready.
@@ -7,18 +7,13 @@ Events are hints and the disk is the truth: whatever an event says, it only make
 from __future__ import annotations
 
 import errno
-import fnmatch
 import os
-import re
 import stat
 import threading
-import unicodedata
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
 
-import psutil
 from watchdog import events
 from watchdog.observers.api import BaseObserver
 from watchdog.observers.polling import PollingObserverVFS
@@ -26,20 +21,10 @@ from watchdog.observers.polling import PollingObserverVFS
 from daemon.config.watch import WatchConfig
 from daemon.errors import ConfigError
 from daemon.inbox import inotify
-from daemon.inbox.left_alone import listed_endings
+from daemon.inbox.path_filter import PathFilter
+from daemon.inbox.watch_mode import Mode, mode_and_file_system
 from daemon.logs import setup
 
-Mode = Literal["native", "polling"]
-
-# Kernel events tell only of what this host itself does, so anything that others may write to is
-# polled. fuseblk (a local NTFS disk) has no other writer, and overlay and the disk formats are local.
-_SHARED_FILE_SYSTEMS = frozenset(
-    {
-        *("9p", "acfs", "afs", "beegfs", "ceph", "cifs", "coda", "drvfs", "fakeowner", "fuse", "gfs2"),
-        *("glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "orangefs", "panfs"),
-        *("prl_fs", "pvfs2", "smb2", "smb3", "smbfs", "vboxsf", "virtiofs", "vmhgfs"),
-    }
-)
 _INOTIFY_LIMITS = {
     errno.ENOSPC: "fs.inotify.max_user_watches",
     errno.EMFILE: "fs.inotify.max_user_instances",
@@ -53,85 +38,6 @@ _POLLING_EVENTS = [*_EVENTS, events.FileModifiedEvent]
 _ABORT_SECONDS = 5.0
 
 log = setup.get("watch")
-
-
-class PathFilter:
-    """Which paths below the watch folder are looked at or taken, by their names; never touches the disk."""
-
-    def __init__(self, config: WatchConfig) -> None:
-        self._folder = config.path
-        self._recursive = config.recursive
-        self._endings = listed_endings(config)
-        patterns = (fnmatch.translate(unicodedata.normalize("NFC", name)) for name in config.exclude)
-        self._excluded = re.compile("|".join(patterns) or r"\Z.")
-
-    def excludes_name(self, name: str) -> bool:
-        """Whether a file or folder of that name is left alone."""
-        # Accents come as one character or as two, by the system that wrote the name.
-        name = name if name.isascii() else unicodedata.normalize("NFC", name)
-        return self._excluded.match(name) is not None
-
-    def lists_ending(self, name: str) -> bool:
-        """Whether a name ends like a video's by ``watch.extensions``."""
-        return name.lower().endswith(self._endings)
-
-    def reaches(self, path: Path) -> bool:
-        """Whether a path is looked at: below the folder, no part of it excluded."""
-        parts = self._parts(path)
-        if not parts or (len(parts) > 1 and not self._recursive):
-            return False
-        return not any(map(self.excludes_name, parts))
-
-    def accepts(self, path: Path) -> bool:
-        """Whether a path is taken by its name alone: looked at, and a video's ending."""
-        return self.lists_ending(path.name) and self.reaches(path)
-
-    def descends(self, path: Path) -> bool:
-        """Whether the content of a folder is looked at; true for the watch folder itself."""
-        parts = self._parts(path)
-        if parts is None or (parts and not self._recursive):
-            return False
-        return not any(map(self.excludes_name, parts))
-
-    def _parts(self, path: Path) -> tuple[str, ...] | None:
-        """The components below the watch folder, None for a path that is not below it."""
-        if not path.is_relative_to(self._folder):
-            return None
-        parts = path.relative_to(self._folder).parts
-        return None if ".." in parts else parts
-
-
-def accepts(path: Path, config: WatchConfig) -> bool:
-    """Whether ``path`` is taken by its name alone; see PathFilter.accepts."""
-    return PathFilter(config).accepts(path)
-
-
-def file_system(path: Path, mounts: Iterable[tuple[str, str]]) -> str:
-    """The type of the file system that holds ``path``, an absolute path without symbolic links.
-
-    ``mounts`` are (mount point, type) pairs in the order they were mounted: of two at the same
-    point the later covers the earlier. Empty when no mount point fits.
-
-    >>> file_system(Path("/srv/in/box"), [("/", "ext4"), ("/srv", "nfs4"), ("/srv/inbox", "xfs")])
-    'nfs4'
-    """
-    longest, of_longest = -1, ""
-    for point, kind in mounts:
-        depth = len(Path(point).parts)
-        if depth >= longest and path.is_relative_to(point):
-            longest, of_longest = depth, kind
-    return of_longest
-
-
-def mode_for(kind: str) -> Mode:
-    """``polling`` for a file system that others can write to without this kernel's knowledge."""
-    return "polling" if kind in _SHARED_FILE_SYSTEMS or kind.startswith("fuse.") else "native"
-
-
-def way(config: WatchConfig) -> tuple[Mode, str]:
-    """How the watch folder is to be watched, and the type of the file system that it is on."""
-    kind = file_system(Path(os.path.realpath(config.path)), _mounts())
-    return (mode_for(kind) if config.mode == "auto" else config.mode), kind
 
 
 def count_folders(config: WatchConfig) -> int:
@@ -215,7 +121,7 @@ class Watcher:
             self._entries(str(self._config.path))
             self._real = os.path.realpath(self._config.path)
             self._started_on = _folder_id(self._config.path)
-            self._mode, kind = way(self._config)
+            self._mode, kind = mode_and_file_system(self._config)
             self._launch_or_poll()
         except OSError as error:
             raise self._folder_error(error) from error
@@ -409,10 +315,3 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
         return entry.is_file()
     except OSError:
         return False
-
-
-def _mounts() -> list[tuple[str, str]]:
-    try:
-        return [(mount.mountpoint, mount.fstype) for mount in psutil.disk_partitions(all=True)]
-    except OSError:
-        return []

@@ -34,6 +34,7 @@ Filter = tuple[str, str]
 SWS_FLAGS = "accurate_rnd+full_chroma_int+bicubic"
 SD_LINES = 576
 HD_COLUMNS = 1280
+_NO_CURVE = "color_primaries=unknown:color_trc=unknown"
 
 _MATRICES = {
     "bt709": "bt709",
@@ -159,8 +160,31 @@ def chain(info: VideoInfo, layout: Layout, *, depth: int, keep_hdr: bool = False
     filters += _upright(info)
     filters.append(("format", "rgb48le" if depth == 16 else "rgb24"))
     if not (hdr and keep_hdr):
-        filters.append(("setparams", "color_primaries=unknown:color_trc=unknown"))
+        filters.append(("setparams", _NO_CURVE))
     return tuple(filters)
+
+
+def is_plain(info: VideoInfo, layout: Layout) -> bool:
+    """Whether the picture of a YUV frame is its planes in RGB with exact black and white, and nothing else."""
+    if is_rgb(layout.pix_fmt) or is_gray(layout.pix_fmt) or tonemap.is_hdr(info.colour):
+        return False
+    if square_size(layout.width, layout.height, info.sample_aspect) != (layout.width, layout.height):
+        return False
+    depth = bits(info, layout)
+    planar, packed = ("gbrp16le", "rgb48le") if depth == 16 else ("gbrp", "rgb24")
+    plain = [
+        *_plain_input(layout, odd=False),
+        *_scale(info, layout, [], planar),
+        ("format", planar),
+        ("format", packed),
+    ]
+    plain += [*_levels(info.colour, layout, depth), ("format", packed), ("setparams", _NO_CURVE)]
+    return chain(info, layout, depth=depth) == tuple(plain)
+
+
+def matrix_of(info: VideoInfo, layout: Layout) -> str:
+    """swscale's name of the matrix by which a YUV frame becomes RGB."""
+    return matrix_name(info.colour, layout.height, layout.width if info.rules > FIRST_RULES else 0)
 
 
 def to_text(filters: tuple[Filter, ...]) -> str:
@@ -210,12 +234,11 @@ def _plain_input(layout: Layout, *, odd: bool) -> list[Filter]:
     It reads big-endian RGB of 15 and 16 bits as if it were little-endian, and refuses matrix tags that it does
     not know although the matrix is given, and some ``odd`` curves and primaries although it is not to change them.
     """
-    curve = "color_primaries=unknown:color_trc=unknown"
     if layout.pix_fmt.endswith(("555be", "565be")):
         return [("format", layout.pix_fmt.removesuffix("be") + "le")]
     if is_rgb(layout.pix_fmt):
-        return [("setparams", curve)] if odd else []
-    return [("setparams", f"colorspace=unknown:{curve}" if odd else "colorspace=unknown")]
+        return [("setparams", _NO_CURVE)] if odd else []
+    return [("setparams", f"colorspace=unknown:{_NO_CURVE}" if odd else "colorspace=unknown")]
 
 
 def _scale(info: VideoInfo, layout: Layout, crop: list[Filter], planar: str) -> list[Filter]:
@@ -224,10 +247,9 @@ def _scale(info: VideoInfo, layout: Layout, crop: list[Filter], planar: str) -> 
     size = f"w={width}:h={height}"
     args = ["w=iw:h=ih" if crop else size, f"flags={SWS_FLAGS}", "out_range=pc"]
     if not is_rgb(layout.pix_fmt):
-        matrix = matrix_name(info.colour, layout.height, layout.width if info.rules > FIRST_RULES else 0)
         # Gray is widened by `_levels`: some builds expand it when told that it is limited, some do not.
         full = is_gray(layout.pix_fmt) or is_full_range(info.colour, layout.pix_fmt)
-        args += [f"in_color_matrix={matrix}", f"in_range={'pc' if full else 'tv'}"]
+        args += [f"in_color_matrix={matrix_of(info, layout)}", f"in_range={'pc' if full else 'tv'}"]
     scale = ("scale", ":".join(args))
     if not crop:
         return [scale]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from daemon import __version__
-from daemon.events import Event, FilesLeftAlone, Left, Progress, Taken
+from daemon.events import Event, FilesLeftAlone, FilesWaiting, Left, Progress, Taken
 from daemon.logs.setup import get
 from daemon.model import Status
 from daemon.observe.progress_reader import path_beside
@@ -44,6 +44,7 @@ class ProgressFile:
         self._started_at = self._clock()
         self._videos: dict[int, _Current] = {}
         self._left_alone = FilesLeftAlone(0, ())
+        self._waiting = FilesWaiting(0, ())
         self._changed = asyncio.Event()
         self._writable = True
         self.remove()
@@ -68,6 +69,8 @@ class ProgressFile:
                 video.progress, video.at = event, now
         elif isinstance(event, FilesLeftAlone):
             self._left_alone = event
+        elif isinstance(event, FilesWaiting):
+            self._waiting = event
         elif isinstance(event, Left):
             # The next stage may have taken the video before this one let go of it.
             if (video := self._videos.get(event.video_id)) is not None and video.status is event.status:
@@ -110,6 +113,7 @@ class ProgressFile:
                 "started_at": self._started_at,
                 "working": working,
                 "not_taken": asdict(self._left_alone),
+                "waiting": asdict(self._waiting),
             }
         )
 

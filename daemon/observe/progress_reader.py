@@ -6,6 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from daemon.runtime.lock import is_locked
+
+NOTHING_LEFT_ALONE: dict[str, Any] = {"files": 0, "newest": []}
+
 
 def path_beside(database: Path) -> Path:
     """Where the progress file of a database is."""
@@ -19,3 +23,17 @@ def read(database: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def not_taken(database: Path) -> dict[str, Any]:
+    """What the running daemon leaves alone in its folder: how many ``files``; the ``newest`` with path, reason, key."""
+    said = read(database) if is_locked(database) else {}
+    found: dict[str, Any] = said.get("not_taken", NOTHING_LEFT_ALONE)
+    return found
+
+
+def writers_seen(database: Path) -> bool | None:
+    """Whether the running daemon sees who has a file open for writing; None where none runs."""
+    said = read(database) if is_locked(database) else {}
+    seen: bool | None = said.get("waiting", {}).get("writers_seen")
+    return seen

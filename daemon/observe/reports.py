@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from daemon.errors import StillwatchError
+from daemon.errors import Kind, StillwatchError
 from daemon.inbox.companions import companions_of
 from daemon.model import Status, VideoRecord
 from daemon.observe import progress_reader
@@ -16,12 +17,11 @@ from daemon.store.queries import WorkingVideo
 from daemon.store.store import Store
 
 ERRORS_SHOWN = 5
-NOTHING_LEFT_ALONE: dict[str, Any] = {"files": 0, "newest": []}
 
 
-async def summary(store: Store, records: Sequence[VideoRecord]) -> list[dict[str, Any]]:
-    """Per video: status, error, shortfall, and the stills of its newest selection."""
-    return [await _summary_of(store, record) for record in records]
+async def summary(store: Store, records: Sequence[VideoRecord], *, newest: bool = False) -> list[dict[str, Any]]:
+    """Per video: status, error, shortfall, and the stills of its current selection, or of the ``newest`` of all."""
+    return [await _summary_of(store, record, newest=newest) for record in records]
 
 
 def refused(path: Path, error: StillwatchError) -> dict[str, Any]:
@@ -37,23 +37,42 @@ def refused(path: Path, error: StillwatchError) -> dict[str, Any]:
         "error": error.sentence,
         "shortfall": None,
         "stills": [],
+        "known_as": None,
     }
 
 
-async def _summary_of(store: Store, record: VideoRecord) -> dict[str, Any]:
-    selections = await store.queries.selections(record.id)
-    latest = selections[-1] if selections and record.status is Status.DONE else None
+async def _summary_of(store: Store, record: VideoRecord, *, newest: bool) -> dict[str, Any]:
+    latest = await store.queries.current_selection(record.id) if record.status is Status.DONE else None
+    if latest is not None and newest:
+        latest = (await store.queries.selections(record.id))[-1]
     return {
         "id": record.id,
         "video": str(record.file.path),
         "status": record.status.value,
-        "ok": record.status is Status.DONE or record.error_kind == "duplicate",
-        "metric": record.metric,
+        "ok": record.status is Status.DONE or record.error_kind == Kind.DUPLICATE,
+        "metric": (latest["metric"] if latest else None) or record.metric,
         "frames": record.frames_decoded,
         "error_kind": record.error_kind,
         "error": record.error,
         "shortfall": latest["shortfall"] if latest else None,
         "stills": await _stills(store, latest["id"]) if latest else [],
+        "known_as": await _known_as(store, record) if record.error_kind == Kind.DUPLICATE else None,
+    }
+
+
+async def _known_as(store: Store, copy: VideoRecord) -> dict[str, Any] | None:
+    """The video that a duplicate is a copy of, and the folder of its stills; None when it is not known any more."""
+    same = await store.videos.same_content(copy.file.fingerprint)
+    originals = [record for record in same if record.error_kind != Kind.DUPLICATE]
+    if not originals:
+        return None
+    original = originals[0]
+    latest = await store.selections.latest(original.id)
+    return {
+        "id": original.id,
+        "video": str(original.file.path),
+        "status": original.status.value,
+        "folder": str(latest.paths[0].parent) if latest is not None and latest.paths else None,
     }
 
 
@@ -83,7 +102,8 @@ async def current(store: Store, database: Path) -> dict[str, Any]:
         "version": said.get("version"),
         "videos": await store.videos.counts(),
         "working": working,
-        "not_taken": said.get("not_taken", NOTHING_LEFT_ALONE),
+        "not_taken": said.get("not_taken", progress_reader.NOTHING_LEFT_ALONE),
+        "waiting": said.get("waiting", progress_reader.NOTHING_LEFT_ALONE),
         "errors": await store.queries.errors(ERRORS_SHOWN),
     }
 
@@ -93,13 +113,6 @@ def _working(row: WorkingVideo, progress: Mapping[tuple[int, str], dict[str, Any
     shown["frames_total"] = json.loads(row["info"] or "{}").get("frames_estimate") or None
     shown["progress"] = progress.get((row["id"], row["status"]))
     return shown
-
-
-def not_taken(database: Path) -> dict[str, Any]:
-    """What the running daemon leaves alone in its folder: how many ``files``; the ``newest`` with path, reason, key."""
-    said = progress_reader.read(database) if is_locked(database) else {}
-    found: dict[str, Any] = said.get("not_taken", NOTHING_LEFT_ALONE)
-    return found
 
 
 async def detail(store: Store, key: str) -> dict[str, Any]:
@@ -123,6 +136,7 @@ async def detail(store: Store, key: str) -> dict[str, Any]:
         "companions": [str(path) for path in companions_of(record.file.path)],
         "source": await queries.source(record.id),
         "scores": await queries.score_range(record.id),
+        "scorers": [asdict(one) for one in await store.scores.scorers(record.id)],
         "notes": await queries.notes(record.id),
         "verdicts": dict(sorted(verdicts.items(), key=lambda item: -item[1])),
         "shots": await queries.shots(record.id),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from daemon.config.schema import Config
@@ -14,6 +14,9 @@ from daemon.export.reuse import Published
 from daemon.inbox.identity import require_unchanged
 from daemon.job import VideoJob
 from daemon.model import Selection, Still
+from daemon.pipeline.given_pictures import GivenPictures
+from daemon.pipeline.older_selections import OlderSelections
+from daemon.pipeline.portraits import Faces
 from daemon.pipeline.reference import FilmPackets, PyavReference
 from daemon.pipeline.refine import Refiner
 from daemon.pipeline.select_frames import FrameSelector
@@ -45,30 +48,34 @@ class VideoExporter:
         self._store = store
         self._capabilities = capabilities
         self._refiner = Refiner(config, store)
+        self._given = GivenPictures(store)
+        self._faces = Faces(store)
         self._conversions: ProvenConversions = set()
 
     async def close(self) -> None:
         """Free what was kept open for the next video."""
         await self._refiner.close()
+        self._faces.close()
 
     def reconfigure(self, config: Config) -> None:
         """Export the next video with these settings."""
         self._config = config
 
     async def export(
-        self, job: VideoJob, after: str | None = None, wishes: Wishes | None = None
+        self, job: VideoJob, after: str | None = None, wishes: Wishes | None = None, folder: str | None = None
     ) -> Exported | ScoreAgain:
         """Select, export, prove and publish the stills of a scored video; marks it done.
 
         ``after``, move or delete, becomes due for the source if there is a still. ``wishes`` are frames that are always
-        or never chosen; None: the pins and bans that hold. Raises ExportError, VideoError,
+        or never chosen; None: the pins and bans that hold. ``folder`` is a folder of its own below the output's: the
+        current selection then stays what it is. Raises ExportError, VideoError,
         ScorerError.
         """
         record, config = job.record, self._config
         await require_unchanged(record.file, job.stall_seconds)
         decoder = PyavReference(job, config.decode, FilmPackets(self._store, job, config.decode))
         exporter = Exporter(job, config.export, config.output, self._capabilities, decoder, self._conversions)
-        selector = FrameSelector(config, self._store, job, self._refiner, wishes)
+        selector = FrameSelector(config, self._store, job, self._refiner, wishes, self._given, self._faces)
         first = await selector.select()
         exporter.preflight(len(first.picks))
         with work_folder.fresh(config.output.path, record.id) as place:
@@ -78,8 +85,14 @@ class VideoExporter:
                 return ScoreAgain()
             # What is published is proven by its hashes; a source that has changed by now is taken anew anyway.
             await require_unchanged(record.file, job.stall_seconds)
-            stills = await exporter.publish(selection, proofs.proven, proofs.dropped, place)
-        await self._store.selections.finish(record.id, selection, stills, after if stills else None)
+            if folder is not None:
+                selection = replace(selection, params={**selection.params, "folder": folder})
+            ready = await exporter.prepare(selection, proofs.proven, proofs.dropped, place)
+            older = OlderSelections(self._store, config.output, record, folder)
+            stills_folder = await older.folder()
+            stills = await exporter.publish(ready, stills_folder, await older.set_apart(stills_folder))
+        current = await self._store.selections.finish(record.id, selection, stills, after if stills else None)
+        await older.prune(stills_folder, current)
         job.log.info("video.done", stills=len(stills), shortfall=selection.shortfall)
         return Exported(tuple(stills))
 

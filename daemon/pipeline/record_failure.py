@@ -64,8 +64,13 @@ async def fail(store: Store, job: VideoJob, error: StillwatchError, decision: Fa
 
 
 async def requeue_copy(store: Store, job: VideoJob) -> bool:
-    """Let a copy that was noted as a duplicate take the place of a video that went missing; whether there is one."""
+    """Let a copy that was noted as a duplicate take the place of a video that went missing; whether there is one.
+
+    Of a video that was replaced, what replaced it is that.
+    """
     record = await store.videos.get(job.record.id)
+    if record.status is Status.REPLACED:
+        return True
     if record.status is not Status.MISSING or record.file.path != job.record.file.path:
         # Renamed while it was worked on, it is taken again under its new name.
         return False

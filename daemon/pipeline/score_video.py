@@ -9,20 +9,23 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
 
-from daemon.analysis.measure import measure
+from daemon.analysis.measure import measure, measure_rows, rows_looked_at
 from daemon.config.schema import Config
 from daemon.decode.damage import DamageError, DecodeReport
 from daemon.decode.frames import decode_frames
+from daemon.decode.gray import GrayWanted
 from daemon.decode.probe import probe
 from daemon.decode.stretches import best_size
 from daemon.errors import Kind, ScorerError, VideoError
 from daemon.events import FramesScored, Listener, Progress
-from daemon.inbox.identity import require_readable, require_unchanged
+from daemon.inbox.enqueue import enter
+from daemon.inbox.identity import content_of, require_readable, require_unchanged, same_content
 from daemon.job import VideoJob
 from daemon.media import alpha, filters
 from daemon.media.rules import scored_by
+from daemon.media.scorable import scorable
 from daemon.model import Frame, Outcome, Scored, VideoInfo
-from daemon.pipeline.strip import keep_pictures
+from daemon.pipeline.strip import in_strip, keep_pictures
 from daemon.runtime.stall import run_in_abandonable_thread, with_stall_timeout
 from daemon.runtime.stream import ThreadStream
 from daemon.scoring.batcher import Batcher
@@ -79,7 +82,7 @@ class VideoScorer:
 
     async def _score(self, job: VideoJob, batcher: Batcher) -> bool:
         record, scorer = job.record, batcher.scorer
-        await require_unchanged(record.file, job.stall_seconds)
+        await self._read_whole(job)
         info = await self._probe(job)
         identity = scored_by(scorer.identity, info.rules, deinterlace=info.deinterlace)
         known = await self._store.frames.begin_scoring(record.id, info, scorer.metric, scorer.lower_better, identity)
@@ -143,6 +146,20 @@ class VideoScorer:
         )
         return True
 
+    async def _read_whole(self, job: VideoJob) -> None:
+        """Note what the content is, by every byte of it; the decoder then finds them in memory.
+
+        Raises VideoError(CHANGED) when it is not what was admitted; what is there now is queued in its own right.
+        """
+        record = job.record
+        await require_unchanged(record.file, job.stall_seconds)
+        now = await content_of(record.file.path, job.stall_seconds, job.on_progress)
+        if record.file.digest is None and now.digest is not None and now.fingerprint == record.file.fingerprint:
+            await self._store.videos.keep_digest(record.id, now.digest)
+        elif not same_content(record.file, now):
+            await enter(self._store, now, copies=True)
+            raise VideoError(Kind.CHANGED, "the file holds other content than when it was taken: that is taken now")
+
     async def _probe(self, job: VideoJob) -> VideoInfo:
         path = job.record.file.path
         probing = run_in_abandonable_thread(lambda: probe(path, self._config.decode), "probe")
@@ -160,7 +177,16 @@ class VideoScorer:
     ) -> DecodeReport | None:
         """One pass over the file; None when stopped. Raises DamageError, VideoError, ScorerError."""
         report = DecodeReport()
-        frames = decode_frames(info, self._config.decode, report, single_thread=single_thread, known=known)
+        gray = None if scorer.gray_from is None else GrayWanted(scorer.gray_from, rows_looked_at, in_strip)
+        frames = decode_frames(
+            info,
+            self._config.decode,
+            report,
+            single_thread=single_thread,
+            known=known,
+            gray=gray,
+            compiled=True,
+        )
         stream = ThreadStream(
             _measured(frames),
             name=f"decode-{job.record.id}",
@@ -180,6 +206,8 @@ class VideoScorer:
                 self._streams.discard(stream)
                 if not await stream.join(JOIN_SECONDS):
                     job.log.error("decode.stuck")
+        for layout in report.unlike_chain:
+            job.log.warning("video.gray_differs", reason=f"{layout}: FFmpeg's filters convert it, which takes longer")
         return None if self._stopping else report
 
     async def _score_stream(
@@ -232,10 +260,10 @@ class VideoScorer:
             # Its rows must not be mixed with those of another scorer.
             raise ScorerError(Kind.DEVICE, "the scorer was opened again in mid-video")
         video_id = job.record.id
-        fresh = [frame for frame in batch if frame.picture is not None]
-        pictures = [frame.picture for frame in fresh if frame.picture is not None]
+        fresh = [frame for frame in batch if scorable(frame) is not None]
+        pictures = [picture for frame in fresh if (picture := scorable(frame)) is not None]
         outcomes = await batcher.score(pictures, job.stall_seconds)
-        rows = [_row(frame, outcome, ground) for frame, outcome in zip(fresh, outcomes, strict=True)]
+        rows = [scored_row(frame, outcome, ground) for frame, outcome in zip(fresh, outcomes, strict=True)]
         await self._store.frames.add(video_id, rows)
         await keep_pictures(self._store, video_id, fresh)
         if fresh and video_id in self._suspects:
@@ -262,10 +290,18 @@ def _measured(frames: Generator[Frame, None, None]) -> Generator[Frame, None, No
     """The frames with their features; ends the decoding when it is closed."""
     with closing(frames):
         for frame in frames:
-            yield frame if frame.picture is None else replace(frame, features=measure(frame.picture))
+            if frame.picture is not None:
+                yield replace(frame, features=measure(frame.picture))
+            elif frame.gray is not None:
+                features = measure_rows(frame.gray.rows, frame.gray.gray.shape[0])
+                # Nobody else looks at them.
+                yield replace(frame, features=features, gray=replace(frame.gray, rows=frame.gray.rows[:0]))
+            else:
+                yield frame
 
 
-def _row(frame: Frame, outcome: Outcome, ground: str) -> Scored:
+def scored_row(frame: Frame, outcome: Outcome, ground: str) -> Scored:
+    """The row of a frame that was scored; ``ground`` is what its alpha was laid over."""
     note = "corrupt" if frame.corrupt and outcome.note is None else outcome.note
     if ground and frame.picture is not None and alpha.nothing_seen(frame.picture, ground):
         note = alpha.NOTE

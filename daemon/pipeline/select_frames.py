@@ -12,18 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.analysis import features
-from daemon.config.choice import SelectConfig
 from daemon.config.schema import Config
+from daemon.config.selection import SelectConfig
 from daemon.job import VideoJob
 from daemon.model import Pick, Reason, Scored, Selection, Shot, ShotKind
+from daemon.pipeline import portraits
 from daemon.pipeline.analyse_video import judge, settings
+from daemon.pipeline.film import film_of
+from daemon.pipeline.given_pictures import GivenPictures, Repeats
 from daemon.pipeline.refine import Refiner, lower_better
 from daemon.pipeline.wishes import Wishes, holds
+from daemon.scoring.faces import weights
+from daemon.scoring.second_opinion import second_metric
+from daemon.selection.across import nearest
 from daemon.selection.best import Choice, choose
 from daemon.selection.even import choose_evenly
 from daemon.selection.moments import Moments, moments, samples, shortlist
 from daemon.selection.quality import Film
-from daemon.selection.representative import AUTO_MOST, Terms, represent
+from daemon.selection.representative import AUTO_MOST, Terms, gain, least_detail_difference, represent
 from daemon.selection.scenes import scenes
 from daemon.store.store import Store
 
@@ -36,13 +42,28 @@ NEIGHBOURS_SECONDS = 0.5
 def selection_params(config: Config, scorer: str | None, wishes: Wishes = Wishes()) -> dict[str, Any]:  # noqa: B008
     """What decides a selection, as it is stored: the same parameters give the same picks."""
     judged = {} if config.select.strategy == "best" else {"judged": settings(config)}
-    refined = {"refine": config.score.refine.model_dump(mode="json")} if config.score.refine.metric else {}
-    return {**config.select.model_dump(mode="json"), **judged, **refined, "scorer": scorer, **wishes.params()}
+    refine = config.score.refine
+    second = second_metric(refine.metric)
+    refined = {"refine": {**refine.model_dump(mode="json"), "metric": second}} if second else {}
+    # What is off is left out: choices that were made before it was there stay what is asked for.
+    off = {"faces"} if config.select.across else {"faces", "across"}
+    faces = {"faces": weights.identity()} if portraits.wanted(config) else {}
+    return {
+        **config.select.model_dump(mode="json", exclude=off),
+        **judged,
+        **refined,
+        **faces,
+        "scorer": scorer,
+        **wishes.params(),
+    }
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """The moments of a film, what their frames look like, the scene of each shot, and how much neighbours differ."""
+    """The moments of a film, what their frames look like, the scene of each shot, and how much neighbours differ.
+
+    ``looked`` are the moments whose faces were looked at.
+    """
 
     moments: Moments
     sketches: NDArray[np.float32]
@@ -51,16 +72,25 @@ class _Seen:
     scene: dict[int, int]
     noise: tuple[float, float]
     kept: dict[str, Any] = field(default_factory=dict)
+    looked: frozenset[int] = frozenset()
 
 
 class FrameSelector:
     """Chooses from one scored film, as often as asked; what does not change is read once.
 
-    ``wishes`` are frames that are always or never chosen; None: those that hold for every choice.
+    ``wishes`` are frames that are always or never chosen; None: those that hold for every choice. ``given`` are the
+    stills of all films, as they are known from the choice before; ``faces`` looks at frames.
     """
 
     def __init__(
-        self, config: Config, store: Store, job: VideoJob, refiner: Refiner, wishes: Wishes | None = None
+        self,
+        config: Config,
+        store: Store,
+        job: VideoJob,
+        refiner: Refiner,
+        wishes: Wishes | None = None,
+        given: GivenPictures | None = None,
+        faces: portraits.Faces | None = None,
     ) -> None:
         self._config = config
         self._store = store
@@ -68,8 +98,12 @@ class FrameSelector:
         self._record = job.record
         self._refiner = refiner
         self._wishes = wishes
+        self._given = given if given is not None else GivenPictures(store)
+        self._portraits = portraits.Portraits(faces or portraits.Faces(store), job, config.decode)
         self._film: Film | None = None
         self._kept: tuple[Any, _Seen] | None = None
+        self._scene: dict[tuple[float, float], dict[int, int]] = {}
+        self._noises: tuple[float, float] | None = None
         self._judged = False
         self._facts: dict[str, Any] = {}
 
@@ -99,7 +133,7 @@ class FrameSelector:
             choice = (
                 await self._represent(film, asked) if self._judged else await asyncio.to_thread(self._best, film, asked)
             )
-        rows = await self._store.frames.rows(self._record.id, choice.frames)
+        rows = await self._store.frames.rows(self._record.id, choice.frames, self._record.scorer)
         reasons = choice.reasons or (Reason(),) * len(choice.frames)
         picks = tuple(
             _pick(rank, rows[frame], replace(reason, refined=refined.get(frame)))
@@ -116,13 +150,15 @@ class FrameSelector:
         """The same film, asked for with other settings of ``select`` and other wishes: what was read is kept."""
         other = copy(self)
         other._config, other._wishes, other._facts = config, wishes, {**self._facts}
-        if config.select.strategy != self._config.select.strategy:
+        if other._judged and config.select.strategy != "best":
+            other._facts["strategy"] = config.select.strategy
+        elif config.select.strategy != self._config.select.strategy:
             other._film = None
         return other
 
     async def _pinned(self, film: Film, frames: Collection[int]) -> tuple[Pick, ...]:
         """Frames that are in whatever else is chosen, in the order in which they were asked for."""
-        rows = await self._store.frames.rows(self._record.id, list(frames))
+        rows = await self._store.frames.rows(self._record.id, list(frames), self._record.scorer)
         scored = [rows[frame] for frame in frames if frame in rows and rows[frame].score is not None]
         known = self._wishes.reasons if self._wishes is not None else {}
         if scored:
@@ -143,7 +179,8 @@ class FrameSelector:
     async def _refined(self, film: Film) -> tuple[Film, dict[int, float]]:
         """With a second metric: the shortlist alone, ordered by that metric's scores; and these by frame."""
         wanted = self._config.score.refine
-        if not wanted.metric or not film.usable.any():
+        metric = second_metric(wanted.metric)
+        if not metric or not film.usable.any():
             return film, {}
         places = await asyncio.to_thread(shortlist, film, wanted.share)
         frames = film.frame[places].tolist()
@@ -151,7 +188,7 @@ class FrameSelector:
         scores = {frame: one.score for frame, one in outcomes.items() if one.score is not None}
         score = np.full(len(film.frame), np.nan)
         score[places] = [scores.get(frame, np.nan) for frame in frames]
-        self._facts = {**self._facts, "refined": {"metric": wanted.metric, "frames": len(scores)}}
+        self._facts = {**self._facts, "refined": {"metric": metric, "frames": len(scores)}}
         return replace(film, score=score, lower_better=lower_better(self._config)), scores
 
     async def _prepare(self) -> None:
@@ -161,7 +198,7 @@ class FrameSelector:
         strategy = self._config.select.strategy
         self._facts = {"strategy": strategy}
         missing = await judge(self._store, self._job, self._config)
-        table = await self._store.frames.table(self._record.id)
+        table = await self._store.frames.table(self._record.id, self._record.scorer)
         self._facts["frames"] = len(table.frame)
         self._judged = strategy != "best" and not missing
         shots: list[Shot] = []
@@ -175,18 +212,7 @@ class FrameSelector:
                 "shots": sum(1 for shot in shots if shot.kind is ShotKind.SHOT),
                 "verdicts": await self._store.analysis.verdicts(self._record.id),
             }
-        good = ~table.noted & (table.good | table.spared if self._judged else True)
-        last = table.spared | table.reserve
-        self._film = Film(
-            frame=table.frame,
-            time_s=table.time_s,
-            score=table.score,
-            good=good if self._judged else _without_reserve(good, table.reserve & np.isfinite(table.score)),
-            shot=_shot_numbers(len(table.frame), shots) if self._judged else np.zeros(len(table.frame), np.int64),
-            lower_better=bool(self._record.lower_better),
-            spared=last if self._judged and last.any() else None,
-            last_s=table.last_s,
-        )
+        self._film = film_of(table, shots if self._judged else None, lower_better=bool(self._record.lower_better))
 
     def _best(self, film: Film, config: SelectConfig) -> Choice:
         return choose(
@@ -221,12 +247,67 @@ class FrameSelector:
             config.strategy == "poster",
         )
 
-        choice = await asyncio.to_thread(
-            represent, film, seen.moments, seen.sketches, seen.scene, terms, seen.details, seen.lettering, seen.kept
-        )
+        if portraits.wanted(self._config):
+            seen = await self._with_faces(film, seen, terms)
+        choice, repeats = await self._chosen(film, seen, terms)
+        if seen.looked:
+            self._facts["faces"] = self._portraits.told(choice.frames)
+        if repeats is not None:
+            out = repeats.left_out(gain(seen.sketches), choice.difference)
+            self._facts["across"] = await self._given.told(repeats, out, film.frame[seen.moments.position])
+            if len(out):
+                films = len(np.unique(repeats.given.video_id[repeats.place[out]]))
+                self._job.log.info("video.repeated", moments=len(out), films=films, stills=len(repeats.given))
         if choice.difference is not None and choice.difference < config.min_difference:
             self._facts["min_difference"] = round(choice.difference, 2)
         return choice
+
+    async def _chosen(self, film: Film, seen: _Seen, terms: Terms) -> tuple[Choice, Repeats | None]:
+        """The choice among what is seen, and, where that matters, what other films gave of it."""
+        repeats = await self._repeats(seen, terms) if self._config.select.across else None
+        choice = await asyncio.to_thread(
+            represent,
+            film,
+            seen.moments,
+            seen.sketches,
+            seen.scene,
+            terms,
+            seen.details,
+            seen.lettering,
+            seen.kept,
+            None if repeats is None else repeats.distance,
+        )
+        return choice, repeats
+
+    async def _with_faces(self, film: Film, seen: _Seen, terms: Terms) -> _Seen:
+        """The same, but of the moments that are chosen, and of some more, the frames with the best faces."""
+        count = None if terms.count is None else max(terms.count * 3 // 2, portraits.SHORTLIST)
+        asked = replace(terms, count=count)
+        for _ in range(portraits.ROUNDS):
+            choice, _repeats = await self._chosen(film, seen, asked)
+            places = np.flatnonzero(np.isin(film.frame[seen.moments.position], choice.frames))
+            new = np.setdiff1d(places, list(seen.looked))
+            if len(new) == 0:
+                break
+            found = await self._portraits.preferred(film, seen.moments, new)
+            best, details, lettering = await self._looks(film.frame[found.position])
+            seen = replace(
+                seen,
+                moments=found,
+                sketches=best,
+                details=details,
+                lettering=lettering,
+                kept={},
+                looked=seen.looked | set(new.tolist()),
+            )
+            asked = terms
+        return seen
+
+    async def _repeats(self, seen: _Seen, terms: Terms) -> Repeats:
+        """How far the best frame of each moment is from what other films gave."""
+        given = await self._given.by_others(self._record.id)
+        least, limit = least_detail_difference(terms.detail_noise), terms.min_difference
+        return Repeats(given, *await asyncio.to_thread(nearest, seen.sketches, seen.details, given, least, limit))
 
     async def _seen(self, film: Film, config: SelectConfig) -> _Seen:
         """What is seen in the film; kept, as who asks again mostly asks of the same frames."""
@@ -234,18 +315,28 @@ class FrameSelector:
         if self._kept is not None and self._kept[0] == key:
             return self._kept[1]
         found = await asyncio.to_thread(moments, film)
-        places = await asyncio.to_thread(samples, film, found.shot)
         best, details, lettering = await self._looks(film.frame[found.position])
-        views, _, _ = await self._looks(film.frame[places], features.view)
-        scene = await asyncio.to_thread(
-            scenes, film.shot[places], views, alike=config.scene_alike, share=config.scene_share
-        )
-        seen = _Seen(found, best, details, lettering, scene, await self._noise())
+        seen = _Seen(found, best, details, lettering, await self._scenes(config), await self._noise())
         self._kept = (key, seen)
         return seen
 
+    async def _scenes(self, config: SelectConfig) -> dict[int, int]:
+        """The scene of each shot: whichever part of the film is chosen from, it is the same."""
+        film = self._film
+        assert film is not None
+        key = (config.scene_alike, config.scene_share)
+        if key not in self._scene:
+            places = await asyncio.to_thread(samples, film, np.unique(film.shot[film.usable]))
+            views, _, _ = await self._looks(film.frame[places], features.view)
+            self._scene[key] = await asyncio.to_thread(
+                scenes, film.shot[places], views, alike=config.scene_alike, share=config.scene_share
+            )
+        return self._scene[key]
+
     async def _noise(self) -> tuple[float, float]:
         """How much the sketches and the details of a shot's neighbouring frames differ: the medians of some hundred."""
+        if self._noises is not None:
+            return self._noises
         film = self._film
         assert film is not None
         near = (film.shot[1:] == film.shot[:-1]) & (film.shot[1:] >= 0) & (film.seconds[:-1] <= NEIGHBOURS_SECONDS)
@@ -254,7 +345,8 @@ class FrameSelector:
             return 0.0, 0.0
         pairs = pairs[np.linspace(0, len(pairs) - 1, min(len(pairs), TOGETHER)).round().astype(np.int64)]
         ones, others = await self._looks(film.frame[pairs]), await self._looks(film.frame[pairs + 1])
-        return median_difference(ones[0], others[0]), median_difference(ones[1], others[1])
+        self._noises = median_difference(ones[0], others[0]), median_difference(ones[1], others[1])
+        return self._noises
 
     async def _looks(
         self,
@@ -303,21 +395,6 @@ def _less(config: SelectConfig, pinned: int, *, only: bool) -> SelectConfig | No
     if only or (config.limit is not None and config.limit <= pinned):
         return None
     return config if config.limit is None else config.model_copy(update={"count": config.limit - pinned})
-
-
-def _shot_numbers(count: int, shots: list[Shot]) -> NDArray[np.int64]:
-    """Per frame the number of its shot, -1 in a transition."""
-    number = np.full(count, -1, np.int64)
-    for place, one in enumerate(shots):
-        if one.kind is ShotKind.SHOT:
-            number[one.first : one.last + 1] = place
-    return number
-
-
-def _without_reserve(good: NDArray[np.bool_], reserve: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Frames in reserve are left out while there are others."""
-    better = good & ~reserve
-    return better if better.any() else good
 
 
 def _pick(rank: int, row: Scored, reason: Reason) -> Pick:

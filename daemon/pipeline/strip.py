@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Sequence
 
 from daemon.export.jpeg import jpeg
-from daemon.model import Frame
+from daemon.model import Frame, Picture
 from daemon.store.store import Store
 
 MOST_PICTURES = 2000
@@ -27,21 +27,28 @@ def strip_step(frame: int) -> int:
     return 1 << max(0, (frame // MOST_PICTURES).bit_length())
 
 
+def in_strip(frame: int) -> bool:
+    """Whether a frame has a picture in the strip when it is scored."""
+    return frame % strip_step(frame) == 0
+
+
 async def keep_pictures(store: Store, video_id: int, frames: Sequence[Frame]) -> None:
     """Keep the strip's pictures of frames that follow each other."""
-    wanted = [frame for frame in frames if frame.picture is not None and frame.index % strip_step(frame.index) == 0]
+    wanted = {
+        frame.index: picture for frame in frames if in_strip(frame.index) and (picture := _shown(frame)) is not None
+    }
     if not wanted:
         return
 
     def make() -> dict[int, bytes]:
-        return {
-            frame.index: jpeg(frame.picture, quality=QUALITY, longest=LONGEST_PIXELS)
-            for frame in wanted
-            if frame.picture is not None
-        }
+        return {frame: jpeg(picture, quality=QUALITY, longest=LONGEST_PIXELS) for frame, picture in wanted.items()}
 
     pictures = await asyncio.to_thread(make)
-    step = strip_step(wanted[-1].index)
+    step = strip_step(max(wanted))
     # Only where the step has grown since the frames before: finding those that go reads the whole strip.
-    grown = step != strip_step(max(0, wanted[0].index - step))
+    grown = step != strip_step(max(0, min(wanted) - step))
     await store.strips.add(video_id, pictures, step if grown else 1)
+
+
+def _shown(frame: Frame) -> Picture | None:
+    return frame.gray.small if frame.gray is not None else frame.picture

@@ -21,6 +21,7 @@ from functools import partial
 
 from daemon.analysis import measure
 from daemon.config.schema import Config
+from daemon.decode import gray, rgb
 from daemon.errors import Kind, ScorerError, StillwatchError
 from daemon.events import Ended, Heartbeat, Left, Listener, Taken
 from daemon.export import ffmpeg_process
@@ -35,7 +36,7 @@ from daemon.pipeline.score_video import VideoScorer
 from daemon.runtime.retry import StagePause
 from daemon.runtime.tasks import is_set_within
 from daemon.scoring.batcher import Batcher
-from daemon.scoring.open import check, open_scorer
+from daemon.scoring.open_scorer import check, open_scorer
 from daemon.scoring.protocol import Scorer
 from daemon.store.store import Store
 
@@ -90,8 +91,9 @@ class Workers:
         )
 
     def wake(self) -> None:
-        """Something was queued."""
-        self._wakes[Status.QUEUED].set()
+        """Something was queued, or goes on where it was."""
+        for wake in self._wakes.values():
+            wake.set()
 
     def stop(self) -> None:
         """Take nothing new; the scoring loop ends after its batch, the export after its video."""
@@ -242,6 +244,7 @@ async def running_workers(
     exporter = VideoExporter(config, store, capabilities)
     try:
         await asyncio.to_thread(measure.warm_up)
+        await asyncio.to_thread((rgb if batcher.scorer.gray_from is None else gray).warm_up)
         scorer = batcher.scorer
         log.info("scorer.ready", scorer=scorer.identity, device=scorer.device, ffmpeg=capabilities.version)
         yield Workers(config, store, batcher, exporter, listener, among, dispose=dispose)

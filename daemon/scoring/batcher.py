@@ -10,7 +10,8 @@ from typing import Self
 
 from daemon.errors import Kind, ScorerError, VideoError
 from daemon.logs.setup import get
-from daemon.model import Outcome, Picture
+from daemon.media.scorable import Scorable, size_of
+from daemon.model import GrayPicture, Outcome
 from daemon.runtime.stall import with_stall_timeout
 from daemon.scoring.protocol import PendingResult, Scorer
 
@@ -20,7 +21,7 @@ CLOSE_SECONDS = 3.0
 DEVICE_LOSSES = 3
 """After this many losses without a video in between the process ends: a new one may find the device."""
 
-_Group = list[tuple[Sequence[Picture], asyncio.Future[list[Outcome]]]]
+_Group = list[tuple[Sequence[Scorable], asyncio.Future[list[Outcome]]]]
 """What was handed in, and who waits for it."""
 
 
@@ -39,7 +40,7 @@ class Batcher:
         self._losses = 0
         self._replacing = asyncio.Lock()
         self._thread = thread
-        self._waiting: deque[tuple[Sequence[Picture], asyncio.Future[list[Outcome]]]] = deque()
+        self._waiting: deque[tuple[Sequence[Scorable], asyncio.Future[list[Outcome]]]] = deque()
         self._running: asyncio.Task[None] | None = None
 
     @classmethod
@@ -68,7 +69,7 @@ class Batcher:
         """The scorer that is open now."""
         return self._scorer
 
-    async def score(self, pictures: Sequence[Picture], stall_seconds: float | None = None) -> list[Outcome]:
+    async def score(self, pictures: Sequence[Scorable], stall_seconds: float | None = None) -> list[Outcome]:
         """One outcome per picture, in order.
 
         Raises what the scorer raises, and ScorerError(STUCK) when it gives nothing for ``stall_seconds``: its thread
@@ -83,7 +84,7 @@ class Batcher:
                 raise
             raise ScorerError(Kind.STUCK, error.sentence) from error
 
-    async def _score(self, pictures: Sequence[Picture]) -> list[Outcome]:
+    async def _score(self, pictures: Sequence[Scorable]) -> list[Outcome]:
         if not pictures:
             return []
         if self._gone is not None:
@@ -157,12 +158,12 @@ class Batcher:
     def _join(self, group: _Group) -> None:
         """Add what waits and is alike, as far as the scorer takes it at once."""
         first = group[0][0]
-        height, width = first[0].shape[:2]
-        kind = (first[0].shape, first[0].dtype)
-        room = self._scorer.batch_size(height, width, first[0].itemsize) - len(first)
+        height, width = size_of(first[0])
+        kind = _kind(first[0])
+        room = self._scorer.batch_size(height, width, _itemsize(first[0])) - len(first)
         while self._waiting:
             pictures, _ = self._waiting[0]
-            if len(pictures) > room or any((picture.shape, picture.dtype) != kind for picture in pictures):
+            if len(pictures) > room or any(_kind(picture) != kind for picture in pictures):
                 break
             room -= len(pictures)
             group.append(self._waiting.popleft())
@@ -183,6 +184,15 @@ class Batcher:
                     future.set_exception(own)
             else:
                 _hand_out([(pictures, future)], outcomes)
+
+
+def _kind(picture: Scorable) -> tuple[object, ...]:
+    """Pictures of one kind may share a batch."""
+    return (size_of(picture), None if isinstance(picture, GrayPicture) else picture.dtype)
+
+
+def _itemsize(picture: Scorable) -> int:
+    return 1 if isinstance(picture, GrayPicture) else picture.itemsize
 
 
 def _hand_out(group: _Group, outcomes: list[Outcome]) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from daemon.model import Outcome, Picture
+from daemon.media.scorable import Scorable
+from daemon.model import Outcome
 
 PendingResult = Callable[[], list[Outcome]]
 """What ``Scorer.submit`` gives: call it once, on the scorer's thread, for the outcomes."""
@@ -34,13 +35,17 @@ class Scorer(Protocol):
     def device(self) -> str:
         """Where it runs: ``cpu`` or ``cuda:N``."""
 
+    @property
+    def gray_from(self) -> int | None:
+        """The least side in pixels from which on it takes ``GrayPicture`` too; None where it needs RGB."""
+
     def batch_size(self, height: int, width: int, itemsize: int) -> int:
         """Pictures to pass to the next ``score``, at least 1: what memory, time and the settings allow.
 
         ``height`` and ``width`` in pixels, ``itemsize`` in bytes per sample (1 or 2).
         """
 
-    def submit(self, pictures: Sequence[Picture]) -> PendingResult:
+    def submit(self, pictures: Sequence[Scorable]) -> PendingResult:
         """Start what the device can do by itself and return at once; the result waits for the outcomes.
 
         Submit the next pictures before asking for the result, and a GPU copies them while it computes. On a CPU
@@ -48,11 +53,11 @@ class Scorer(Protocol):
         those of ``score``, here or from the result. A result that is never asked for does no harm.
         """
 
-    def score(self, pictures: Sequence[Picture]) -> list[Outcome]:
+    def score(self, pictures: Sequence[Scorable]) -> list[Outcome]:
         """``submit`` and its result at once: one outcome per picture, in their order.
 
-        Sizes and depths may be mixed. Pictures are RGB, ``(height, width, 3)``, uint8 or uint16. A picture that
-        cannot be scored gets None and a note (``flat``, ``nan``, ``error: …``). Raises VideoError when a single
+        Sizes and depths may be mixed. Pictures are RGB, ``(height, width, 3)``, uint8 or uint16, or gray. A picture
+        that cannot be scored gets None and a note (``flat``, ``nan``, ``error: …``). Raises VideoError when a single
         picture does not fit into memory, and ScorerError when the metric or the device has stopped working.
         """
 

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from daemon.model import Picture
+from daemon.media.scorable import FLAT_CODES, Scorable, size_of
+from daemon.model import GrayPicture, Picture
 from daemon.scoring.batch_size import scaled_size
 
-FLAT_CODES = 3
-"""A picture is flat when no channel spans more than this many codes of 8 bits."""
 MOST_GROWN_PIXELS = 1 << 22
 """A picture that is so thin that it would have more pixels at the metric's least size is not scored."""
 _STRIDE = 16
 
 
-def why_not(picture: Picture, side: int) -> str | None:
+def why_not(picture: Scorable, side: int) -> str | None:
     """The note of a picture that is not scored by a metric that needs ``side`` pixels: ``thin``, ``flat``; or None."""
-    size = picture.shape[0], picture.shape[1]
+    size = size_of(picture)
     height, width = scaled_size(*size, side)
     if (height, width) != size and height * width > MOST_GROWN_PIXELS:
         return "thin"
-    return "flat" if is_flat(picture) else None
+    flat = picture.flat if isinstance(picture, GrayPicture) else is_flat(picture)
+    return "flat" if flat else None
 
 
 def is_flat(picture: Picture) -> bool:

@@ -65,6 +65,20 @@ def moments(film: Film) -> Moments:
     )
 
 
+def moment_of(film: Film, at: int) -> tuple[NDArray[np.int64], int | None]:
+    """The places of the frames of the moment that a frame lies in, none in a transition, and its best usable one's."""
+    inside = np.flatnonzero(film.shot == film.shot[at])
+    if film.shot[at] < 0:
+        return np.zeros(0, np.int64), None
+    whole = float(film.seconds[film.shot >= 0].sum())
+    part = _parts(film, inside, max(MOMENT_SECONDS, whole / MOST_MOMENTS))
+    places = inside[part == part[np.searchsorted(inside, at)]]
+    usable = np.flatnonzero(film.usable)
+    good, _ = quality(film, usable)
+    own = np.isin(usable, places)
+    return places, int(usable[own][np.argmax(good[own])]) if own.any() else None
+
+
 def _longest(seconds: NDArray[np.float64], good: NDArray[np.float64]) -> NDArray[np.int64]:
     """Places of the longest moments, the better of equals, when there are too many; in their order."""
     order = np.lexsort((-good, -seconds))[:MOST_MOMENTS]

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -47,10 +47,8 @@ EVENT = 0.5
 """What a moment in which much happens is worth more than one in which nothing does, in average scenes shown."""
 APPEAL = 0.3
 """What the moment with the most to see in it is worth more than the one with the least, in average scenes shown."""
-MUCH_LETTERING = 8.0
-"""Cells of lettering more than usual that take all worth from a picture."""
-COVERED_BONUS = 0.25
-"""What is left of the worth of a scene not shown yet, where the picture is covered with lettering."""
+MUCH_LETTERING, COVERED_BONUS = 8.0, 0.25
+"""Cells of lettering more than usual that take all worth from a picture, and what a new scene is worth all the same."""
 FIRST = 3.0
 """How much more both count for the first still, which is used where only one is, beside the share that it shows."""
 NEARNESS, NEAR_SHARE = 0.25, 0.25
@@ -64,7 +62,9 @@ DETAIL_DIFFERENCE = 24.0
 LEAST_DIFFERENCE, ABOVE_NOISE = 2.0, 4.0
 """How far ``min_difference`` gives way: to so many codes, or so many times what neighbouring frames differ."""
 ROWS = 256
-"""Moments whose likenesses to all others are held at once."""
+"""Moments whose likenesses to all others are found at once."""
+TOGETHER = 64
+"""Moments that are looked at again at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +94,17 @@ def represent(
     details: NDArray[np.float32] | None = None,
     lettering: NDArray[np.float64] | None = None,
     kept: dict[str, Any] | None = None,
+    given: NDArray[np.float64] | None = None,
 ) -> Choice:
     """Choose among the best frames of the moments.
 
     ``sketches`` are ``features.sketch`` of these frames, ``details`` their ``features.detail`` (None: not known),
     ``lettering`` in how many cells they have some (None: not known), ``scene`` the scene of each shot. Returns frames
     in the order of choice, so that a smaller count is the beginning of a larger one. ``kept`` is filled with what other
-    ``terms`` need again; it is given back with the same film.
+    ``terms`` need again; it is given back with the same film. ``given`` is how far each of these frames is from the
+    nearest picture that another film gave, as ``across.nearest`` has it (None: that does not matter).
     """
-    greedy = _Greedy(film, moments, sketches, scene, terms, details, lettering, kept)
+    greedy = _Greedy(film, moments, sketches, scene, terms, details, lettering, kept, given)
     chosen = greedy.run()
     reasons = greedy.reasons(chosen)
     frames = tuple(int(film.frame[moments.position[at]]) for at in chosen)
@@ -149,6 +151,11 @@ def likenesses(
     return table
 
 
+def least_detail_difference(noise: float) -> float:
+    """From which difference on two pictures' details are not alike, where neighbouring frames differ by ``noise``."""
+    return max(DETAIL_DIFFERENCE, ABOVE_NOISE * noise)
+
+
 def uncovered(lettering: NDArray[np.float64]) -> NDArray[np.float64]:
     """From 1, no more lettering than the film usually has, to 0 where there is much more."""
     if len(lettering) == 0:
@@ -168,12 +175,14 @@ class _Greedy:
         details: NDArray[np.float32] | None,
         lettering: NDArray[np.float64] | None,
         kept: dict[str, Any] | None = None,
+        given: NDArray[np.float64] | None = None,
     ) -> None:
         self._kept: dict[str, Any] = {} if kept is None else kept
         self._moments = moments
         self._terms = terms
         self._time_s = film.time_s[moments.position]
         amplified = gain(sketches)
+        self._given = np.full(len(self._time_s), np.inf) if given is None else given * amplified
         self._sketches = sketches * np.float32(amplified)
         span = float(np.ptp(self._time_s)) if len(self._time_s) else 0.0
         self._place = (self._time_s / max(span, 1e-9)).astype(np.float32)
@@ -184,11 +193,9 @@ class _Greedy:
         self._seen = clear * moments.quality * seen
         self._value = clear * moments.quality * QUALITY + self._seen
         self._details = details
-        self._least_detail = max(DETAIL_DIFFERENCE, ABOVE_NOISE * terms.detail_noise)
+        self._least_detail = least_detail_difference(terms.detail_noise)
         noise = np.inf if terms.noise is None else ABOVE_NOISE * amplified * terms.noise
         self._least_difference = max(LEAST_DIFFERENCE, noise)
-        # Most moments are never looked at again: a long film must not need a table of all pairs.
-        self._likeness = self._kept.setdefault("likeness", lru_cache(ROWS)(self._likenesses_of))
         names = np.array([scene.get(int(shot), int(shot)) for shot in moments.shot], np.int64)
         self._scenes, self._scene = np.unique(names, return_inverse=True)
         self._scene_seconds = np.bincount(self._scene, weights=moments.seconds, minlength=len(self._scenes))
@@ -196,7 +203,7 @@ class _Greedy:
         self._weight = moments.seconds / max(float(self._scene_seconds.mean()) if len(names) else 1.0, 1e-9)
         self._covered = np.zeros(len(names))
         self._scenes_shown: set[int] = set()
-        self._refused = {"gap": 0, "alike": 0, "scene": 0}
+        self._refused = {"gap": 0, "alike": 0, "scene": 0, "given": 0}
         self.difference = terms.min_difference
 
     def run(self) -> list[int]:
@@ -209,18 +216,18 @@ class _Greedy:
             chosen = self._add(self._first(gains), np.flatnonzero(~self._moments.spared), gains)
         chosen = self._add(chosen, np.flatnonzero(self._moments.spared), gains)
         # What was chosen with a larger difference stays, so that fewer are the beginning of more.
-        while len(chosen) < (self._terms.count or 0) and self._refused["alike"]:
+        while len(chosen) < (self._terms.count or 0) and (self._refused["alike"] or self._refused["given"]):
             lower = max(self.difference / 2, self._least_difference)
             if lower >= self.difference:
                 break
-            self.difference, self._refused = lower, {"gap": 0, "alike": 0, "scene": 0}
+            self.difference, self._refused = lower, {"gap": 0, "alike": 0, "scene": 0, "given": 0}
             rest = np.setdiff1d(np.arange(len(gains)), chosen)
             chosen = self._add(chosen, rest, gains)
         return chosen
 
     def _first(self, gains: NDArray[np.float64]) -> list[int]:
         """The one to use if there is only one: what is seen in it counts for more than in the others."""
-        good = np.flatnonzero(~self._moments.spared)
+        good = np.flatnonzero(~self._moments.spared & (self._given >= self.difference))
         if len(good) == 0 or self._terms.count == 0:
             return []
         worth = self._posters(gains)
@@ -236,7 +243,7 @@ class _Greedy:
         return worth
 
     def _take(self, at: int) -> None:
-        self._covered = np.maximum(self._covered, self._likeness(at))
+        self._covered = np.maximum(self._covered, self._likeness[at])
         self._scenes_shown.add(int(self._scene[at]))
 
     def _add(self, chosen: list[int], among: NDArray[np.int64], gains: NDArray[np.float64]) -> list[int]:
@@ -247,12 +254,19 @@ class _Greedy:
         heapq.heapify(heap)
         while heap and len(chosen) < most:
             _, better, at, asked = heapq.heappop(heap)
-            if at in chosen or not self._allowed(at, chosen):
+            if at in chosen:
                 continue
             # For a poster, what was chosen before makes the next one no worse.
             if asked != len(chosen) and not self._terms.poster:
-                gains[at] = self._gain(at)
-                heapq.heappush(heap, (-gains[at], better, at, len(chosen)))
+                again = [(better, at)]
+                while heap and heap[0][3] != len(chosen) and len(again) < TOGETHER:
+                    again.append(heapq.heappop(heap)[1:3])
+                places = np.array([place for _, place in again])
+                gains[places] = self._gains(places)
+                for better, place in again:
+                    heapq.heappush(heap, (-gains[place], better, place, len(chosen)))
+                continue
+            if not self._allowed(at, chosen):
                 continue
             if self._terms.count is None and chosen and not self._tells(at, chosen):
                 continue
@@ -264,33 +278,40 @@ class _Greedy:
         if "gains" in self._kept:
             known: NDArray[np.float64] = self._kept["gains"].copy()
             return known
-        weight = self._weight.astype(np.float32)
-        gains = np.zeros(len(weight))
-        for start in range(0, len(gains), ROWS):
-            rows = slice(start, start + ROWS)
-            gains[rows] = likenesses(self._sketches[rows], self._sketches, self._place[rows], self._place) @ weight
-        gains += self._bonus(np.arange(len(gains))) + self._value
+        shown = self._likeness @ self._weight.astype(np.float32)
+        gains: NDArray[np.float64] = shown + self._bonus(np.arange(len(shown))) + self._value
         self._kept["gains"] = gains.copy()
         return gains
 
-    def _likenesses_of(self, at: int) -> NDArray[np.float32]:
-        own = slice(at, at + 1)
-        row: NDArray[np.float32] = likenesses(self._sketches[own], self._sketches, self._place[own], self._place)[0]
-        return row
+    @cached_property
+    def _likeness(self) -> NDArray[np.float32]:
+        """How well each moment stands for each other one: 64 MB for the longest film, which ``moments`` bounds."""
+        if "likeness" not in self._kept:
+            count = len(self._sketches)
+            table = np.empty((count, count), np.float32)
+            for start in range(0, count, ROWS):
+                rows = slice(start, start + ROWS)
+                table[rows] = likenesses(self._sketches[rows], self._sketches, self._place[rows], self._place)
+            self._kept["likeness"] = table
+        known: NDArray[np.float32] = self._kept["likeness"]
+        return known
 
-    def _gain(self, at: int) -> float:
-        added = np.maximum(self._likeness(at) - self._covered, 0.0) @ self._weight
-        shown = int(self._scene[at]) in self._scenes_shown
-        bonus = 0.0 if shown else float(self._bonus(np.array([at]))[0])
-        return float(added + bonus + self._value[at])
+    def _gains(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
+        """What each of them would add to what is shown."""
+        added = np.maximum(self._likeness[places] - self._covered, 0.0) @ self._weight
+        fresh = ~np.isin(self._scene[places], list(self._scenes_shown))
+        gains: NDArray[np.float64] = added + np.where(fresh, self._bonus(places), 0.0) + self._value[places]
+        return gains
 
     def _bonus(self, at: NDArray[np.int64]) -> NDArray[np.float64]:
         """Showing a scene at all is worth more than anything else, if it lasts a second."""
-        bonus: NDArray[np.float64] = 2.0 * np.minimum(self._scene_seconds[self._scene[at]], 1.0) * self._clear[at]
-        return bonus
+        return 2.0 * np.minimum(self._scene_seconds[self._scene[at]], 1.0) * self._clear[at]
 
     def _allowed(self, at: int, chosen: list[int]) -> bool:
         """Whether nothing chosen stands against it; what does is counted for the shortfall."""
+        if self._given[at] < self.difference:
+            self._refused["given"] += 1
+            return False
         if not chosen:
             return True
         if self._terms.one_per_scene and int(self._scene[at]) in self._scenes_shown:
@@ -331,7 +352,7 @@ class _Greedy:
             offs = self._sketches[chosen] - self._sketches[at]
             if np.sqrt((offs * offs).mean(axis=1)).min() < self.difference:
                 return True
-        added = np.maximum(self._likeness(at) - self._covered, 0.0) @ self._weight
+        added = np.maximum(self._likeness[at] - self._covered, 0.0) @ self._weight
         whole = float(self._weight.sum())
         return bool(added >= AUTO_GAIN * max(whole - float(self._covered @ self._weight), AUTO_LEFT * whole))
 
@@ -342,7 +363,7 @@ class _Greedy:
         best = np.full(len(self._covered), -1.0)
         owner = np.zeros(len(self._covered), np.int64)
         for number, at in enumerate(chosen):
-            near = self._likeness(at) + (self._moments.shot == self._moments.shot[at])
+            near = self._likeness[at] + (self._moments.shot == self._moments.shot[at])
             better = near > best
             owner[better], best[better] = number, near[better]
         held = best > 0
@@ -371,6 +392,8 @@ class _Greedy:
             parts.append(f"looks like {one} (select.min_difference)")
         if self._refused["gap"]:
             parts.append(f"is less than {self._terms.min_gap_seconds:g} s away from {one} (select.min_gap_seconds)")
+        if self._refused["given"]:
+            parts.append("looks like a still of another film (select.across)")
         if not parts:
             return f"the film has only {chosen} good moment{'' if chosen == 1 else 's'}"
         return f"every other good frame {' or '.join(parts)}"

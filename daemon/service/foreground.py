@@ -13,6 +13,7 @@ from daemon.errors import Kind, VideoError
 from daemon.events import Listener, ignore
 from daemon.export import work_folder
 from daemon.export.image_format import image_format
+from daemon.export.paths import is_apart
 from daemon.inbox import identity
 from daemon.inbox.enqueue import enter, refuse
 from daemon.model import FileIdentity, Status, VideoRecord
@@ -54,9 +55,9 @@ async def _submit(store: Store, path: Path, *, copies: bool) -> VideoRecord:
     absolute = Path(os.path.abspath(path))
     try:
         file = await asyncio.to_thread(identity.fingerprint, absolute)
+        record = await enter(store, file, copies=copies)
     except VideoError as error:
         return await refuse(store, FileIdentity(absolute, "", 0, 0), error)
-    record = await enter(store, file, copies=copies)
     if record.status in (Status.FAILED, Status.REJECTED) and record.error_kind != Kind.DUPLICATE:
         await store.queue.requeue([record.id])
     return await store.videos.get(record.id)
@@ -109,7 +110,7 @@ def _as_wanted(output: OutputConfig, record: VideoRecord, latest: PastSelection)
         return False
     wanted = image_format(output, record.info).name
     return all(image == wanted for image in latest.images) and all(
-        path.is_relative_to(output.path) and path.is_file() for path in latest.paths
+        path.is_relative_to(output.path) and path.is_file() and not is_apart(path) for path in latest.paths
     )
 
 

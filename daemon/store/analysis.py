@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Analysis:
-    """A video's shots, its frames' verdicts, and the scores of a second metric."""
+    """A video's shots, its frames' verdicts, and the scores of a second metric, which are kept like any."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -45,7 +45,7 @@ class Analysis:
                 [(video_id, number, shot.kind, shot.first, shot.last) for number, shot in enumerate(shots)],
             )
             await db.executemany(
-                "UPDATE frames SET verdict = ? WHERE video_id = ? AND frame BETWEEN ? AND ?",
+                "UPDATE decoded_frames SET verdict = ? WHERE video_id = ? AND frame BETWEEN ? AND ?",
                 [(word, video_id, first, last) for word, first, last in zip(of_run, firsts, lasts, strict=True)],
             )
             await db.execute(
@@ -61,10 +61,18 @@ class Analysis:
     async def verdicts(self, video_id: int) -> dict[str, int]:
         """How many frames got which verdict."""
         async with self._connection.db.execute(
-            "SELECT verdict, COUNT(*) FROM frames WHERE video_id = ? AND verdict IS NOT NULL GROUP BY verdict",
+            "SELECT verdict, COUNT(*) FROM decoded_frames WHERE video_id = ? AND verdict IS NOT NULL GROUP BY verdict",
             (video_id,),
         ) as cursor:
             return {row[0]: row[1] for row in await cursor.fetchall()}
+
+    async def verdict_of(self, video_id: int, frame: int) -> tuple[str | None, str | None]:
+        """A frame's verdict, and why it is held in reserve; None where it was not judged, and where it is not."""
+        async with self._connection.db.execute(
+            "SELECT verdict, reserve FROM frames WHERE video_id = ? AND frame = ?", (video_id, frame)
+        ) as cursor:
+            row = await cursor.fetchone()
+        return (row[0], row[1]) if row is not None else (None, None)
 
     async def shots(self, video_id: int) -> list[Shot]:
         """A video's shots and transitions, in order."""
@@ -73,20 +81,13 @@ class Analysis:
         ) as cursor:
             return [Shot(ShotKind(row[0]), row[1], row[2]) for row in await cursor.fetchall()]
 
-    async def add_refined(self, video_id: int, metric: str, scorer: str, outcomes: Mapping[int, Outcome]) -> None:
-        """Keep a second scorer's outcomes by frame, beside the first's."""
-        async with self._connection.writing() as db:
-            await db.executemany(
-                "INSERT OR REPLACE INTO refined (video_id, metric, scorer, frame, score, note)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
-                [(video_id, metric, scorer, frame, outcome.score, outcome.note) for frame, outcome in outcomes.items()],
-            )
-
     async def refined(self, video_id: int, metric: str) -> dict[str, dict[int, Outcome]]:
         """A second metric's outcomes by the identity of its scorer, then by frame."""
         outcomes: dict[str, dict[int, Outcome]] = {}
         async with self._connection.db.execute(
-            "SELECT scorer, frame, score, note FROM refined WHERE video_id = ? AND metric = ?", (video_id, metric)
+            "SELECT c.identity, s.frame, s.score, s.note FROM scorers c CROSS JOIN frame_scores s ON s.video_id = ?"
+            " AND s.scorer_id = c.id WHERE c.metric = ?",
+            (video_id, metric),
         ) as cursor:
             for row in await cursor.fetchall():
                 outcomes.setdefault(row[0], {})[row[1]] = Outcome(row[2], row[3])

@@ -1,4 +1,4 @@
-"""The connection: opening, migrations, transactions, group commits.
+"""The connection: opening, transactions, group commits.
 
 One connection, one lock: no transaction of one task can hold statements of another.
 """
@@ -9,32 +9,27 @@ import asyncio
 import errno
 import os
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from importlib.resources import files
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import aiosqlite
 
 from daemon.config.service import DatabaseConfig
 from daemon.errors import Kind, StillwatchError, StoreError
+from daemon.runtime import systemd
 from daemon.runtime.clock import utc_now
 from daemon.runtime.durable import sync
-
-SCHEMA_VERSION = 5
-SCRIPTS = {
-    0: "001_initial.sql",
-    1: "002_selection.sql",
-    2: "003_times.sql",
-    3: "004_review.sql",
-    4: "005_packet_index.sql",
-}
-"""The file of SQL that lifts a database from the key's version to the next."""
+from daemon.runtime.stall import run_in_abandonable_thread
+from daemon.store.migrate import SCHEMA_VERSION, migrate
 
 T = TypeVar("T")
 
 _WAL_LIMIT_BYTES = 64 * 1024 * 1024
+_EXTENSION_SECONDS = 120
+_TOLD_SECONDS = 1.0
 
 
 class Connection:
@@ -68,7 +63,8 @@ class Connection:
             )
         try:
             config.path.parent.mkdir(parents=True, exist_ok=True)
-            await asyncio.to_thread(_try_out, config)
+            # Whoever does not want to wait for it ends the process: the next start goes on.
+            await run_in_abandonable_thread(lambda: _upgrade(config), "upgrade")
             db = await aiosqlite.connect(config.path, timeout=config.busy_seconds, isolation_level=None)
         except (OSError, sqlite3.OperationalError) as error:
             kind = Kind.BUSY if "locked" in str(error) else Kind.DATABASE
@@ -81,7 +77,6 @@ class Connection:
             await db.execute("PRAGMA synchronous = NORMAL")
             await db.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
             db.row_factory = sqlite3.Row
-            await migrate(db, config.path)
         except sqlite3.Error as error:
             await db.close()
             kind = Kind.BUSY if "locked" in str(error) else Kind.DATABASE
@@ -293,52 +288,30 @@ def _device_and_inode(path: Path) -> tuple[int, int] | None:
     return look.st_dev, look.st_ino
 
 
-def _try_out(config: DatabaseConfig) -> None:
-    """Open and close once: aiosqlite leaves a thread behind when its first step fails."""
-    db = sqlite3.connect(config.path, timeout=config.busy_seconds)
-    try:
-        db.execute("PRAGMA user_version").fetchone()
-    finally:
-        db.close()
+def _upgrade(config: DatabaseConfig) -> None:
+    """Open and close once, so that aiosqlite finds a file that is well: it leaves a thread behind when that fails."""
+    began = time.monotonic()
+    told = False
+
+    def on_piece(frames: int) -> None:
+        nonlocal told
+        # A start that upgrades is slow, not stuck.
+        systemd.tell(
+            f"EXTEND_TIMEOUT_USEC={_EXTENSION_SECONDS * 1_000_000}", f"STATUS=upgrading: {frames} frames moved"
+        )
+        if not told and time.monotonic() - began > _TOLD_SECONDS:
+            told = True
+            log = _logger()
+            log.info("database.upgrading", path=str(config.path), version=SCHEMA_VERSION)
+
+    moved = migrate(config.path, config.busy_seconds, on_piece)
+    if moved:
+        log, seconds = _logger(), round(time.monotonic() - began, 1)
+        log.info("database.upgraded", path=str(config.path), version=SCHEMA_VERSION, frames=moved, seconds=seconds)
 
 
-async def migrate(db: aiosqlite.Connection, path: Path) -> None:
-    """Bring the schema up to date, all steps or none, also when several processes open it at once.
+def _logger() -> Any:
+    # Commands that only look do without the log.
+    from daemon.logs.setup import get
 
-    Raises StoreError(DATABASE) for one that is newer than this code.
-    """
-    if await _version(db) == SCHEMA_VERSION:
-        return
-    await db.execute("BEGIN IMMEDIATE")
-    try:
-        version = await _version(db)
-        if version > SCHEMA_VERSION:
-            raise StoreError(
-                Kind.DATABASE,
-                f"{path} was written by a newer stillwatch (schema {version}, not {SCHEMA_VERSION}): update this one",
-            )
-        for step in range(version, SCHEMA_VERSION):
-            script = (files("daemon.store") / "migrations" / SCRIPTS[step]).read_text(encoding="utf-8")
-            for statement in _statements(script):
-                await db.execute(statement)
-        await db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    except BaseException:
-        await db.execute("ROLLBACK")
-        raise
-    await db.execute("COMMIT")
-
-
-async def _version(db: aiosqlite.Connection) -> int:
-    async with db.execute("PRAGMA user_version") as cursor:
-        row = await cursor.fetchone()
-    return int(row[0]) if row is not None else 0
-
-
-def _statements(script: str) -> Iterator[str]:
-    """The statements of a script one by one: ``executescript`` would commit in between."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
+    return get(__name__)

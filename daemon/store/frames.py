@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 import aiosqlite
 
 from daemon.model import Scored, VideoInfo
+from daemon.store import feature_blocks, features
+from daemon.store.columns import hash_of, hash_value
 from daemon.store.connection import Connection
 from daemon.store.mapping import info_json
+from daemon.store.scores import PUT_SCORE, keep_scorer
 
 if TYPE_CHECKING:
     # Only one method needs numpy: who shows what is stored does without.
@@ -46,26 +50,34 @@ _TABLE_TYPES = ("int64", "float64", "float64", "bool", "bool", "bool", "bool")
 
 
 class Frames:
-    """The tables ``frames`` and ``features``, and the state of a video's scoring."""
+    """What is stored of a video's frames, and the state of its scoring.
+
+    A frame's place, time, hash and verdict are those of the decoder and are kept once; its score is kept for every
+    scorer that has given one. ``scorer`` is the identity of one; None: the current one, by which the film is chosen.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._scorers: dict[str, int] = {}
+        self._scoring: dict[int, int] = {}
 
     async def begin_scoring(
         self, video_id: int, info: VideoInfo, metric: str, lower_better: bool, scorer: str
     ) -> list[str]:
-        """Note what the video is and who scores it; returns the stored hashes by frame.
+        """Note what the video is and who scores it now; returns the hashes of the frames that this scorer has scored.
 
-        Rows of another scorer or stream are dropped: scores with different identities are never mixed.
+        Other scorers' numbers stay. Frames of another stream go with all their scores: they are another film's.
         """
         async with self._connection.writing() as db:
             self._connection.forget_lost(video_id)
-            await db.execute("DELETE FROM refined WHERE video_id = ?", (video_id,))
-            await db.execute(
-                "DELETE FROM frames WHERE video_id = ? AND EXISTS (SELECT 1 FROM videos WHERE id = ?"
-                " AND (scorer IS NOT ? OR stream_index IS NOT ?))",
-                (video_id, video_id, scorer, info.stream_index),
-            )
+            async with db.execute(
+                "SELECT stream_index IS ? FROM videos WHERE id = ?", (info.stream_index, video_id)
+            ) as rows:
+                same_stream = await rows.fetchone()
+            if same_stream is not None and not same_stream[0]:
+                for table in ("decoded_frames", "frame_scores", "feature_blocks"):
+                    await db.execute(f"DELETE FROM {table} WHERE video_id = ?", (video_id,))
+            self._scoring[video_id] = await keep_scorer(db, scorer, metric, lower_better)
             await db.execute(
                 "UPDATE videos SET judged = NULL, metric = ?, lower_better = ?, scorer = ?, width = ?, height = ?,"
                 " pix_fmt = ?, bit_depth = ?, codec = ?, stream_index = ?, time_base = ?, info = ? WHERE id = ?",
@@ -79,33 +91,69 @@ class Frames:
     async def add(self, video_id: int, rows: Sequence[Scored]) -> None:
         """Write rows and their features, replacing those that are there; committed within ``commit_seconds``.
 
-        Raises StoreError, also when rows that were written before could not be committed.
+        The scores are those of the current scorer. A frame whose hash is another than before loses the scores of the
+        others. Raises StoreError, also when rows that were written before could not be committed.
         """
-        values = [(video_id, r.frame, r.pts, r.time_s, r.score, r.note, r.hash, r.duration_s) for r in rows]
+        blocks = features.in_blocks(rows)
+        values = [(video_id, row.frame, row.pts, row.time_s, row.duration_s, hash_value(row.hash)) for row in rows]
         async with self._connection.grouped(video_id) as db:
+            scorer_id = self._scoring.get(video_id) or await self._current_scorer(db, video_id)
+            await self._drop_other_pictures(db, video_id, scorer_id, values)
             await db.executemany(
-                "INSERT INTO frames (video_id, frame, pts, time_s, score, note, hash, duration_s)"
-                " VALUES (?,?,?,?,?,?,?,?)"
+                "INSERT INTO decoded_frames (video_id, frame, pts, time_s, duration_s, hash) VALUES (?,?,?,?,?,?)"
                 " ON CONFLICT (video_id, frame) DO UPDATE SET pts = excluded.pts, time_s = excluded.time_s,"
-                " score = excluded.score, note = excluded.note, hash = excluded.hash,"
-                " duration_s = excluded.duration_s, verdict = NULL",
+                " duration_s = excluded.duration_s, hash = excluded.hash, verdict = NULL",
                 values,
             )
-            await db.executemany(
-                "INSERT OR REPLACE INTO features (video_id, frame, record) VALUES (?, ?, ?)",
-                [(video_id, row.frame, row.features) for row in rows if row.features is not None],
-            )
+            await db.executemany(PUT_SCORE, [(video_id, scorer_id, row.frame, row.score, row.note) for row in rows])
+            if blocks:
+                await features.put(db, video_id, blocks)
 
-    async def hashes(self, video_id: int) -> list[str]:
-        """The stored hash of each frame from 0 to the last stored one; '' for a gap."""
+    async def hashes(self, video_id: int, scorer: str | None = None) -> list[str]:
+        """Per frame from 0 to the last one the stored hash where the scorer has scored it, '' where it has not."""
         async with self._connection.db.execute(
-            "SELECT frame, hash FROM frames WHERE video_id = ? ORDER BY frame", (video_id,)
+            "SELECT s.frame, f.hash FROM frame_scores s CROSS JOIN decoded_frames f ON f.video_id = s.video_id"
+            f" AND f.frame = s.frame WHERE s.video_id = ?1 AND s.scorer_id = {_SCORER} ORDER BY s.frame",
+            (video_id, scorer),
         ) as cursor:
-            known: list[str] = []
-            async for row in cursor:
-                known += [""] * (row[0] - len(known))
-                known.append(row[1])
-        return known
+            return await _by_frame(cursor)
+
+    async def decoded(self, video_id: int) -> list[str]:
+        """The stored hash of each frame from 0 to the last stored one, whoever has scored it; '' for a gap."""
+        async with self._connection.db.execute(
+            "SELECT frame, hash FROM decoded_frames WHERE video_id = ? ORDER BY frame", (video_id,)
+        ) as cursor:
+            return await _by_frame(cursor)
+
+    async def _current_scorer(self, db: aiosqlite.Connection, video_id: int) -> int:
+        """The id of a film's current scorer; one whose scoring was not begun here has none of a name."""
+        async with db.execute(
+            "SELECT COALESCE(scorer, ''), COALESCE(metric, ''), lower_better FROM videos WHERE id = ?", (video_id,)
+        ) as cursor:
+            row = await cursor.fetchone()
+        identity, metric, lower_better = row if row is not None else ("", "", None)
+        self._scoring[video_id] = found = await keep_scorer(db, identity, metric, lower_better)
+        return found
+
+    async def _drop_other_pictures(
+        self, db: aiosqlite.Connection, video_id: int, scorer_id: int, values: Sequence[tuple[Any, ...]]
+    ) -> None:
+        """Of frames that decode to another picture than before, take away what other scorers said of that."""
+        if not values:
+            return
+        frames = [value[1] for value in values]
+        async with db.execute(
+            "SELECT frame, hash FROM decoded_frames WHERE video_id = ? AND frame BETWEEN ? AND ?",
+            (video_id, min(frames), max(frames)),
+        ) as cursor:
+            before = {row[0]: row[1] for row in await cursor.fetchall()}
+        changed = [(video_id, value[1], scorer_id) for value in values if before.get(value[1], value[5]) != value[5]]
+        if changed:
+            await db.executemany(
+                "DELETE FROM frame_scores WHERE video_id = ? AND frame = ?"
+                " AND scorer_id IN (SELECT id FROM scorers WHERE id != ?)",
+                changed,
+            )
 
     async def end_scoring(
         self,
@@ -128,11 +176,17 @@ class Frames:
         """
         async with self._connection.writing() as db:
             self._connection.require_kept(video_id)
-            for table in ("frames", "features"):
-                await db.execute(f"DELETE FROM {table} WHERE video_id = ? AND frame >= ?", (video_id, frames_decoded))
-            await db.execute("UPDATE frames SET reserve = NULL WHERE video_id = ? AND reserve IS NOT NULL", (video_id,))
+            await db.execute("DELETE FROM decoded_frames WHERE video_id = ? AND frame >= ?", (video_id, frames_decoded))
+            await db.execute(
+                "DELETE FROM frame_scores WHERE video_id = ? AND frame >= ? AND scorer_id IN (SELECT id FROM scorers)",
+                (video_id, frames_decoded),
+            )
+            await features.cut(db, video_id, frames_decoded)
+            await db.execute(
+                "UPDATE decoded_frames SET reserve = NULL WHERE video_id = ? AND reserve IS NOT NULL", (video_id,)
+            )
             await db.executemany(
-                "UPDATE frames SET reserve = ? WHERE video_id = ? AND frame BETWEEN ? AND ?",
+                "UPDATE decoded_frames SET reserve = ? WHERE video_id = ? AND frame BETWEEN ? AND ?",
                 [(why, video_id, first, last) for first, last, why in reserve],
             )
             if info is not None:
@@ -144,12 +198,16 @@ class Frames:
                     (info_json(info), seen.width, seen.height, seen.pix_fmt, seen.bit_depth, video_id),
                 )
             await _put_packet_index(db, video_id, packets, packet_index)
+            scorer_id = self._scoring.pop(video_id, None) or await self._current_scorer(db, video_id)
+            self._scoring.pop(video_id, None)
             cursor = await db.execute(
-                "UPDATE videos SET status = 'scored', attempts = 0, retries = 0, retry_at = NULL,"
+                # One whose file was replaced in the meantime keeps that word.
+                "UPDATE videos SET status = CASE status WHEN 'replaced' THEN status ELSE 'scored' END,"
+                " attempts = 0, retries = 0, retry_at = NULL,"
                 " error_kind = NULL, error = NULL, scored_at = ?, frames_decoded = ?,"
-                " frames_scored = (SELECT COUNT(score) FROM frames WHERE video_id = ?), damaged = ?, mixed = ?,"
-                " damage = ? WHERE id = ? RETURNING frames_scored",
-                (self._connection.now(), frames_decoded, video_id, damaged, mixed, damage, video_id),
+                " frames_scored = (SELECT COUNT(score) FROM frame_scores WHERE video_id = ? AND scorer_id = ?),"
+                " damaged = ?, mixed = ?, damage = ? WHERE id = ? RETURNING frames_scored",
+                (self._connection.now(), frames_decoded, video_id, scorer_id, damaged, mixed, damage, video_id),
             )
             rows = list(await cursor.fetchall())
         return int(rows[0][0]) if rows else 0
@@ -167,14 +225,14 @@ class Frames:
         async with self._connection.writing() as db:
             await _put_packet_index(db, video_id, packets, record)
 
-    async def table(self, video_id: int) -> ScoreTable:
-        """All rows of a video as columns."""
+    async def table(self, video_id: int, scorer: str | None = None) -> ScoreTable:
+        """All rows of a video that the scorer has scored, as columns."""
         import numpy as np
 
         async with self._connection.db.execute(
-            "SELECT frame, time_s, score, note IS NOT NULL, verdict IS 'good', verdict IS 'spared',"
-            " reserve IS NOT NULL FROM frames WHERE video_id = ? ORDER BY frame",
-            (video_id,),
+            "SELECT s.frame, f.time_s, s.score, s.note IS NOT NULL, f.verdict IS 'good', f.verdict IS 'spared',"
+            f" f.reserve IS NOT NULL {_FRAMES} ORDER BY s.frame",
+            (video_id, scorer),
         ) as cursor:
             # Plain tuples, some at a time: a million rows at once would keep the garbage collector busy.
             cursor.row_factory = None
@@ -184,7 +242,7 @@ class Frames:
                 # NULL becomes NaN.
                 parts.append([np.array(c, kind) for c, kind in zip(columns, _TABLE_TYPES, strict=True)])
         async with self._connection.db.execute(
-            "SELECT duration_s FROM frames WHERE video_id = ? ORDER BY frame DESC LIMIT 1", (video_id,)
+            "SELECT duration_s FROM decoded_frames WHERE video_id = ? ORDER BY frame DESC LIMIT 1", (video_id,)
         ) as cursor:
             last = await cursor.fetchone()
         whole = (np.concatenate(column) for column in zip(*parts, strict=True))
@@ -192,23 +250,25 @@ class Frames:
         return ScoreTable(frame, time_s, score, noted, good, spared, reserve, None if last is None else last[0])
 
     async def with_note(self, video_id: int, note: str) -> list[int]:
-        """The frames that carry this note."""
+        """The frames that carry this note of the current scorer."""
         async with self._connection.db.execute(
-            "SELECT frame FROM frames WHERE video_id = ? AND note = ?", (video_id, note)
+            f"SELECT frame FROM frame_scores WHERE video_id = ?1 AND note = ?3 AND scorer_id = {_SCORER}",
+            (video_id, None, note),
         ) as cursor:
             return [row[0] for row in await cursor.fetchall()]
 
-    async def rows(self, video_id: int, frames: Sequence[int]) -> dict[int, Scored]:
-        """The stored rows of some frames."""
+    async def rows(self, video_id: int, frames: Sequence[int], scorer: str | None = None) -> dict[int, Scored]:
+        """The stored rows of some frames, with the scorer's scores."""
         rows: dict[int, Scored] = {}
         for start in range(0, len(frames), 500):
             part = frames[start : start + 500]
             async with self._connection.db.execute(
-                "SELECT frame, pts, time_s, score, note, hash, NULL, duration_s FROM frames WHERE video_id = ?"
-                f" AND frame IN ({','.join('?' * len(part))})",
-                (video_id, *part),
+                f"SELECT s.frame, f.pts, f.time_s, s.score, s.note, f.hash, f.duration_s {_FRAMES}"
+                f" AND s.frame IN ({','.join(str(int(frame)) for frame in part)})",
+                (video_id, scorer),
             ) as cursor:
-                rows.update({row[0]: Scored(*row) for row in await cursor.fetchall()})
+                for frame, pts, time_s, score, note, digest, duration_s in await cursor.fetchall():
+                    rows[frame] = Scored(frame, pts, time_s, score, note, hash_of(digest), None, duration_s)
         return rows
 
     async def feature_records(self, video_id: int) -> AsyncIterator[list[bytes | None]]:
@@ -216,27 +276,50 @@ class Frames:
         after = -1
         while True:
             async with self._connection.db.execute(
-                "SELECT f.frame, r.record FROM frames f LEFT JOIN features r ON r.video_id = f.video_id"
-                " AND r.frame = f.frame WHERE f.video_id = ? AND f.frame > ? ORDER BY f.frame LIMIT ?",
-                (video_id, after, FEATURES_READ),
+                f"SELECT s.frame {_FRAMES} AND s.frame > ?3 ORDER BY s.frame LIMIT ?4",
+                (video_id, None, after, FEATURES_READ),
             ) as cursor:
-                rows = list(await cursor.fetchall())
-            if not rows:
+                frames = [row[0] for row in await cursor.fetchall()]
+            if not frames:
                 return
-            after = rows[-1][0]
-            yield [row[1] for row in rows]
+            after = frames[-1]
+            yield await self.features_of(video_id, frames)
 
     async def features_of(self, video_id: int, frames: Sequence[int]) -> list[bytes | None]:
         """The features of some frames, in the order given."""
-        features: dict[int, bytes] = {}
-        for start in range(0, len(frames), 500):
-            part = frames[start : start + 500]
+        wanted = sorted({frame // feature_blocks.FRAMES for frame in frames})
+        records: dict[int, bytes] = {}
+        for start in range(0, len(wanted), 500):
+            part = ",".join(str(int(block)) for block in wanted[start : start + 500])
             async with self._connection.db.execute(
-                f"SELECT frame, record FROM features WHERE video_id = ? AND frame IN ({','.join('?' * len(part))})",
-                (video_id, *part),
+                f"SELECT block, packed FROM feature_blocks WHERE video_id = ? AND block IN ({part})", (video_id,)
             ) as cursor:
-                features.update({row[0]: row[1] for row in await cursor.fetchall()})
-        return [features.get(frame) for frame in frames]
+                packed = [(row[0], row[1]) for row in await cursor.fetchall()]
+            records |= await asyncio.to_thread(features.unpacked, packed)
+        return [records.get(frame) for frame in frames]
+
+
+_SCORER = (
+    "(SELECT c.id FROM scorers c WHERE c.identity ="
+    " COALESCE(?2, (SELECT COALESCE(scorer, '') FROM videos WHERE id = ?1)))"
+)
+"""The id of the scorer whose identity is the second parameter, or of the current one of the video, the first."""
+
+_FRAMES = (
+    # CROSS JOIN keeps SQLite from walking through the frames of all videos first.
+    "FROM frame_scores s CROSS JOIN decoded_frames f ON f.video_id = s.video_id AND f.frame = s.frame"
+    f" WHERE s.video_id = ?1 AND s.scorer_id = {_SCORER}"
+)
+"""A video's frames that the scorer has scored."""
+
+
+async def _by_frame(cursor: aiosqlite.Cursor) -> list[str]:
+    """Rows of frame and hash as a list, '' where a frame has none."""
+    found: list[str] = []
+    async for frame, digest in cursor:
+        found += [""] * (frame - len(found))
+        found.append(hash_of(digest))
+    return found
 
 
 async def _put_packet_index(db: aiosqlite.Connection, video_id: int, packets: int, record: bytes | None) -> None:

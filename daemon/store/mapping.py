@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 from dataclasses import asdict, replace
 from fractions import Fraction
@@ -11,26 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from daemon.model import Colour, Crop, FileIdentity, Origin, Status, StreamInfo, Stretch, VideoInfo, VideoRecord
+from daemon.store.columns import path_of
 
 
-def path_value(path: Path) -> str | bytes:
-    """A path as it is stored: text, or raw bytes where the name is not UTF-8."""
-    text = str(path)
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return os.fsencode(path)
-    return text
-
-
-def path_of(value: str | bytes) -> Path:
-    """The path that ``path_value`` stored."""
-    return Path(os.fsdecode(value))
-
-
-def plain(row: sqlite3.Row) -> dict[str, Any]:
-    """A row as a dictionary, its path as text."""
-    return {key: str(path_of(row[key])) if key == "path" else row[key] for key in row.keys()}  # noqa: SIM118
+def file_of(row: sqlite3.Row) -> FileIdentity:
+    """The file of a row of ``videos``."""
+    return FileIdentity(
+        path_of(row["path"]), row["fingerprint"], row["size_bytes"], row["mtime_ns"], row["digest"], row["inode"]
+    )
 
 
 def record(row: sqlite3.Row) -> VideoRecord:
@@ -38,7 +25,7 @@ def record(row: sqlite3.Row) -> VideoRecord:
     path = path_of(row["path"])
     return VideoRecord(
         id=row["id"],
-        file=FileIdentity(path, row["fingerprint"], row["size_bytes"], row["mtime_ns"]),
+        file=file_of(row),
         status=Status(row["status"]),
         metric=row["metric"],
         lower_better=None if row["lower_better"] is None else bool(row["lower_better"]),
@@ -53,6 +40,7 @@ def record(row: sqlite3.Row) -> VideoRecord:
         attempts=row["attempts"],
         retries=row["retries"],
         damage=row["damage"],
+        replaced_by=row["replaced_by"],
     )
 
 

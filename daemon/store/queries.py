@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Any, TypedDict, TypeVar, cast
 
+from daemon.store.columns import plain
 from daemon.store.connection import Connection
-from daemon.store.mapping import plain
+from daemon.store.selections import CURRENT
 
 Row = TypeVar("Row")
 
@@ -53,9 +54,10 @@ class EndedVideo(TypedDict):
 
 
 class SelectionRow(TypedDict):
-    """A recorded selection; ``params`` and ``reasons`` are JSON."""
+    """A recorded selection; ``params`` and ``reasons`` are JSON, ``metric`` is the one that it was chosen by."""
 
     id: int
+    metric: str | None
     params: str
     requested: int
     chosen: int
@@ -91,9 +93,14 @@ class SourceRow(TypedDict):
 
 
 class DoneSource(TypedDict):
-    """The source of a video that is done; ``state`` and ``at`` are None where ``watch.after`` was keep."""
+    """The source of a video that has stills; ``state`` and ``at`` are None where ``watch.after`` was keep.
+
+    ``digest`` is None where not every byte was read yet, ``status`` is done or replaced.
+    """
 
     fingerprint: str
+    digest: str | None
+    status: str
     path: str
     state: str | None
     at: str | None
@@ -119,6 +126,10 @@ class ScoreRange(TypedDict):
     mean: float | None
 
 
+_CURRENT = "(SELECT id FROM scorers WHERE identity = (SELECT COALESCE(scorer, '') FROM videos WHERE id = ?1))"
+"""The current scorer of the video that is the first parameter."""
+
+
 class Queries:
     """Reads for ``list``, ``show``, ``status`` and the like."""
 
@@ -131,7 +142,7 @@ class Queries:
             ListedVideo,
             "SELECT v.id, v.path, v.status, v.metric, v.frames_decoded, v.frames_scored, v.damaged, v.error_kind,"
             " v.error, v.queued_at, v.finished_at, (SELECT COUNT(*) FROM stills s WHERE s.selection_id ="
-            " (SELECT MAX(id) FROM selections WHERE video_id = v.id)) AS stills"
+            f" ({CURRENT} v.id)) AS stills"
             " FROM videos v ORDER BY v.id DESC LIMIT ?",
             limit,
         )
@@ -140,8 +151,9 @@ class Queries:
         """What is being scored or exported."""
         return await self._rows(
             WorkingVideo,
-            "SELECT v.id, v.path, v.status, v.metric, v.info, (SELECT MAX(frame) + 1 FROM frames f"
-            " WHERE f.video_id = v.id) AS frames"
+            "SELECT v.id, v.path, v.status, v.metric, v.info, (SELECT MAX(s.frame) + 1 FROM frame_scores s"
+            " WHERE s.video_id = v.id AND s.scorer_id ="
+            " (SELECT id FROM scorers WHERE identity = COALESCE(v.scorer, ''))) AS frames"
             " FROM videos v WHERE v.status IN ('scoring', 'exporting') ORDER BY v.id",
         )
 
@@ -169,10 +181,22 @@ class Queries:
         """A video's selections, the newest last."""
         return await self._rows(
             SelectionRow,
-            "SELECT id, params, requested, chosen, shortfall, reasons, created_at FROM selections"
-            " WHERE video_id = ? ORDER BY id",
+            "SELECT s.id, c.metric, s.params, s.requested, s.chosen, s.shortfall, s.reasons, s.created_at"
+            " FROM selections s LEFT JOIN scorers c ON c.identity = json_extract(s.params, '$.scorer')"
+            " WHERE s.video_id = ? ORDER BY s.id",
             video_id,
         )
+
+    async def current_selection(self, video_id: int) -> SelectionRow | None:
+        """A video's newest selection, those with a folder of their own aside."""
+        found = await self._rows(
+            SelectionRow,
+            "SELECT s.id, c.metric, s.params, s.requested, s.chosen, s.shortfall, s.reasons, s.created_at"
+            " FROM selections s LEFT JOIN scorers c ON c.identity = json_extract(s.params, '$.scorer')"
+            f" WHERE s.id = ({CURRENT} ?)",
+            video_id,
+        )
+        return found[0] if found else None
 
     async def stills(self, selection_id: int) -> list[StillRow]:
         """The stills of a selection by rank."""
@@ -189,39 +213,43 @@ class Queries:
         return rows[0] if rows else None
 
     async def done_sources(self) -> list[DoneSource]:
-        """The sources of all videos that are done."""
+        """The sources of all videos that are done, or were and are replaced; those that are current last."""
         return await self._rows(
             DoneSource,
-            "SELECT v.fingerprint, v.path, s.state, s.at FROM videos v LEFT JOIN sources s ON s.video_id = v.id"
-            " WHERE v.status = 'done' ORDER BY v.id",
+            "SELECT v.fingerprint, v.digest, v.status, v.path, s.state, s.at FROM videos v"
+            " LEFT JOIN sources s ON s.video_id = v.id WHERE v.status IN ('done', 'replaced')"
+            " ORDER BY v.status = 'done', v.id",
         )
 
     async def shots(self, video_id: int) -> list[ShotRow]:
         """A video's shots and transitions in order."""
         return await self._rows(
             ShotRow,
-            "SELECT s.shot, s.kind, s.first, s.last, a.time_s AS start_s, b.time_s AS last_s, (SELECT COUNT(*) FROM"
-            " frames f WHERE f.video_id = s.video_id AND f.frame BETWEEN s.first AND s.last AND f.verdict = 'good')"
-            " AS good FROM shots s LEFT JOIN frames a ON a.video_id = s.video_id AND a.frame = s.first"
-            " LEFT JOIN frames b ON b.video_id = s.video_id AND b.frame = s.last"
+            "SELECT s.shot, s.kind, s.first, s.last, a.time_s AS start_s, b.time_s AS last_s,"
+            " (SELECT COUNT(*) FROM decoded_frames f WHERE f.video_id = s.video_id"
+            " AND f.frame BETWEEN s.first AND s.last AND f.verdict = 'good') AS good FROM shots s"
+            " LEFT JOIN decoded_frames a ON a.video_id = s.video_id AND a.frame = s.first"
+            " LEFT JOIN decoded_frames b ON b.video_id = s.video_id AND b.frame = s.last"
             " WHERE s.video_id = ? ORDER BY s.shot",
             video_id,
         )
 
     async def notes(self, video_id: int) -> dict[str, int]:
-        """How many frames carry which note in place of a score, or beside it."""
+        """How many frames carry which note of the current scorer in place of a score, or beside it."""
         rows = await self._rows(
             dict,
-            "SELECT note, COUNT(*) AS frames FROM frames WHERE video_id = ? AND note IS NOT NULL GROUP BY note",
+            "SELECT note, COUNT(*) AS frames FROM frame_scores WHERE video_id = ?1 AND note IS NOT NULL"
+            f" AND scorer_id = {_CURRENT} GROUP BY note",
             video_id,
         )
         return {row["note"]: row["frames"] for row in rows}
 
     async def score_range(self, video_id: int) -> ScoreRange:
-        """The lowest, highest and mean score of a video."""
+        """The lowest, highest and mean score of a video by its current scorer."""
         (row,) = await self._rows(
             ScoreRange,
-            "SELECT MIN(score) AS lowest, MAX(score) AS highest, AVG(score) AS mean FROM frames WHERE video_id = ?",
+            "SELECT MIN(score) AS lowest, MAX(score) AS highest, AVG(score) AS mean FROM frame_scores"
+            f" WHERE video_id = ?1 AND scorer_id = {_CURRENT}",
             video_id,
         )
         return row

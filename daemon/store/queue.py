@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 
 from daemon.errors import Kind, StillwatchError
 from daemon.model import FileIdentity, Status, VideoRecord
+from daemon.store.columns import path_value
 from daemon.store.connection import Connection
-from daemon.store.mapping import path_value, record
+from daemon.store.mapping import record
 
 LONGEST_RETRY_SECONDS = 3600.0
 """No video waits longer for its next try."""
@@ -24,17 +25,18 @@ class Queue:
         """Add a video to the queue and return its id; the row of a file that could not be read so far becomes its."""
         async with self._connection.writing() as db:
             cursor = await db.execute(
-                "UPDATE videos SET fingerprint = ?, size_bytes = ?, mtime_ns = ?, status = 'queued', error_kind = NULL,"
-                " error = NULL, finished_at = NULL, queued_at = ? WHERE id = (SELECT MAX(id) FROM videos WHERE path = ?"
+                "UPDATE videos SET fingerprint = ?, digest = ?, size_bytes = ?, mtime_ns = ?, inode = ?,"
+                " status = 'queued', error_kind = NULL, error = NULL, finished_at = NULL, queued_at = ?"
+                " WHERE id = (SELECT MAX(id) FROM videos WHERE path = ?"
                 " AND fingerprint = '' AND COALESCE(error_kind, 'unreadable') = 'unreadable') RETURNING id",
-                (file.fingerprint, file.size_bytes, file.mtime_ns, self._connection.now(), path_value(file.path)),
+                (*_state(file), self._connection.now(), path_value(file.path)),
             )
             if taken := list(await cursor.fetchall()):
                 return int(taken[0][0])
             cursor = await db.execute(
-                "INSERT INTO videos (path, fingerprint, size_bytes, mtime_ns, status, queued_at)"
-                " VALUES (?, ?, ?, ?, 'queued', ?)",
-                (path_value(file.path), file.fingerprint, file.size_bytes, file.mtime_ns, self._connection.now()),
+                "INSERT INTO videos (path, fingerprint, digest, size_bytes, mtime_ns, inode, status, queued_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, 'queued', ?)",
+                (path_value(file.path), *_state(file), self._connection.now()),
             )
             return int(cursor.lastrowid or 0)
 
@@ -51,16 +53,9 @@ class Queue:
             if changed:
                 return int(changed[-1][0])
             cursor = await db.execute(
-                "INSERT INTO videos (status, error_kind, error, finished_at, path, fingerprint, size_bytes,"
-                " mtime_ns, queued_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    *values,
-                    path_value(file.path),
-                    file.fingerprint,
-                    file.size_bytes,
-                    file.mtime_ns,
-                    self._connection.now(),
-                ),
+                "INSERT INTO videos (status, error_kind, error, finished_at, path, fingerprint, digest, size_bytes,"
+                " mtime_ns, inode, queued_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*values, path_value(file.path), *_state(file), self._connection.now()),
             )
             return int(cursor.lastrowid or 0)
 
@@ -126,7 +121,7 @@ class Queue:
         async with self._connection.writing() as db:
             await db.execute(
                 "UPDATE videos SET status = ?, attempts = MAX(attempts - ?, 0), retries = retries + ?, retry_at = ?,"
-                " error_kind = ?, error = ? WHERE id = ?",
+                " error_kind = ?, error = ? WHERE id = ? AND status != 'replaced'",
                 (
                     status,
                     0 if attempt_counts else 1,
@@ -163,6 +158,43 @@ class Queue:
                 changed += cursor.rowcount
         return changed
 
+    async def force(self, video_id: int) -> None:
+        """Have a video read and scored again whatever is known of it; only scores of frames that are the same stay."""
+        async with self._connection.writing() as db:
+            await db.execute(
+                "UPDATE videos SET status = 'queued', attempts = 0, retries = 0, retry_at = NULL, error_kind = NULL,"
+                " error = NULL, finished_at = NULL, damaged = 0 WHERE id = ? AND status = 'done'",
+                (video_id,),
+            )
+
+    async def replaced(self, by: int, file: FileIdentity) -> list[int]:
+        """Mark what else was at the path of this video as replaced by it; returns the ids of those rows.
+
+        Their scores, selections and stills stay.
+        """
+        async with self._connection.writing() as db:
+            cursor = await db.execute(
+                "UPDATE videos SET status = 'replaced', replaced_by = ?1, error_kind = NULL,"
+                " error = 'other content took its place: video ' || ?1, retry_at = NULL,"
+                " finished_at = COALESCE(finished_at, ?2) WHERE path = ?3"
+                " AND id != ?1 AND fingerprint != '' AND status != 'replaced'"
+                # Copies that were noted as such stay what they are.
+                " AND (fingerprint != ?4 OR digest IS NOT ?5) RETURNING id",
+                (by, self._connection.now(), path_value(file.path), file.fingerprint, file.digest),
+            )
+            return [row[0] for row in await cursor.fetchall()]
+
+    async def restore(self, video_id: int) -> Status:
+        """Content that was replaced is there again: it goes on where it was; returns its new status."""
+        async with self._connection.writing() as db:
+            cursor = await db.execute(
+                "UPDATE videos SET status = CASE WHEN scored_at IS NULL THEN 'queued' ELSE 'scored' END,"
+                " replaced_by = NULL, error = NULL, attempts = 0, retries = 0, finished_at = NULL WHERE id = ?"
+                " RETURNING status",
+                (video_id,),
+            )
+            return Status(next(iter(await cursor.fetchall()))[0])
+
     async def set_status(self, video_id: int, status: Status) -> None:
         """Send a finished video back to a stage."""
         async with self._connection.writing() as db:
@@ -181,15 +213,23 @@ class Queue:
     async def score_again(self, video_id: int) -> None:
         """Queue a video whose damage showed only at its export: it is decoded with one thread from now on."""
         async with self._connection.writing() as db:
-            await db.execute("UPDATE videos SET status = 'queued', damaged = 1, attempts = 0 WHERE id = ?", (video_id,))
+            await db.execute(
+                "UPDATE videos SET status = 'queued', damaged = 1, attempts = 0 WHERE id = ? AND status != 'replaced'",
+                (video_id,),
+            )
 
     async def fail(self, video_id: int, status: Status, error: StillwatchError) -> None:
         """End a video's way with a kind and a sentence; its scores are kept."""
         async with self._connection.writing() as db:
             await db.execute(
-                "UPDATE videos SET status = ?, error_kind = ?, error = ?, finished_at = ? WHERE id = ?",
+                "UPDATE videos SET status = ?, error_kind = ?, error = ?, finished_at = ? WHERE id = ?"
+                " AND status != 'replaced'",
                 (status, error.kind, error.sentence, self._connection.now(), video_id),
             )
+
+
+def _state(file: FileIdentity) -> tuple[str, str | None, int, int, int | None]:
+    return file.fingerprint, file.digest, file.size_bytes, file.mtime_ns, file.inode
 
 
 def later(moment: str, seconds: float) -> str:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from daemon.model import Method, Selection, Still
+from daemon.store.columns import path_of, path_value
 from daemon.store.connection import Connection
-from daemon.store.mapping import path_of, path_value
+
+CURRENT = "SELECT MAX(id) FROM selections WHERE json_extract(params, '$.folder') IS NULL AND video_id ="
+"""SQL for a video's current selection: the newest one that has no folder of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,15 @@ class PublishedStill:
     sha256: str
     image: str | None
     method: Method
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedStill:
+    """Where a still of a selection lies."""
+
+    selection_id: int
+    rank: int
+    path: Path
 
 
 class Selections:
@@ -70,7 +82,8 @@ class Selections:
                 ],
             )  # fmt: skip
             await db.execute(
-                "UPDATE videos SET status = 'done', attempts = 0, retries = 0, retry_at = NULL, error_kind = NULL,"
+                "UPDATE videos SET status = CASE status WHEN 'replaced' THEN status ELSE 'done' END, attempts = 0,"
+                " retries = 0, retry_at = NULL, error_kind = NULL,"
                 " error = NULL, finished_at = ? WHERE id = ?",
                 (now, video_id),
             )
@@ -84,9 +97,9 @@ class Selections:
         return selection_id
 
     async def latest(self, video_id: int) -> PastSelection | None:
-        """The newest selection of a video."""
+        """The current selection of a video."""
         async with self._connection.db.execute(
-            "SELECT id, params FROM selections WHERE video_id = ? ORDER BY id DESC LIMIT 1", (video_id,)
+            f"SELECT id, params FROM selections WHERE id = ({CURRENT} ?)", (video_id,)
         ) as cursor:
             row = await cursor.fetchone()
         if row is None:
@@ -97,6 +110,32 @@ class Selections:
             stills = list(await cursor.fetchall())
         paths, images = tuple(path_of(still[0]) for still in stills), tuple(still[1] for still in stills)
         return PastSelection(row[0], json.loads(row[1]), paths, images)
+
+    async def newest(self, stills: int) -> list[tuple[int, int]]:
+        """Every film with its newest selection, the newest first, until these have ``stills`` of them."""
+        found, held = [], 0
+        async with self._connection.db.execute(
+            "SELECT video_id, id, chosen FROM selections WHERE id IN (SELECT MAX(id) FROM selections GROUP BY video_id)"
+            " ORDER BY id DESC"
+        ) as cursor:
+            async for row in cursor:
+                found.append((int(row[0]), int(row[1])))
+                held += int(row[2])
+                if held >= stills:
+                    break
+        return found
+
+    async def given(self, selection_ids: Sequence[int]) -> dict[int, list[int]]:
+        """By film, the frames that are stills of some selections, in their order."""
+        found: dict[int, list[int]] = {}
+        async with self._connection.db.execute(
+            f"SELECT video_id, frame FROM stills WHERE selection_id IN ({','.join('?' * len(selection_ids))})"
+            " ORDER BY selection_id, rank",
+            tuple(selection_ids),
+        ) as cursor:
+            async for row in cursor:
+                found.setdefault(int(row[0]), []).append(int(row[1]))
+        return found
 
     async def published(self, video_id: int) -> list[PublishedStill]:
         """Every still of a video, the newest of each frame last."""
@@ -114,3 +153,32 @@ class Selections:
                 )
                 for row in await cursor.fetchall()
             ]
+
+    async def older_stills(self, video_id: int, folder: str | None = None) -> list[PlacedStill]:
+        """The stills of every selection of a video and of the videos that it has replaced, the oldest first.
+
+        Of those with a folder of their own only the ones that went to ``folder``; None: of all others.
+        """
+        async with self._connection.db.execute(
+            "WITH RECURSIVE replaced (id) AS (SELECT ? UNION"
+            " SELECT v.id FROM replaced r JOIN videos v ON v.replaced_by = r.id)"
+            " SELECT s.selection_id, s.rank, s.path FROM replaced r CROSS JOIN stills s ON s.video_id = r.id"
+            " JOIN selections c ON c.id = s.selection_id AND json_extract(c.params, '$.folder') IS ?"
+            " ORDER BY s.selection_id, s.rank",
+            (video_id, folder),
+        ) as cursor:
+            return [PlacedStill(row[0], row[1], path_of(row[2])) for row in await cursor.fetchall()]
+
+    async def moved(self, paths: Mapping[tuple[int, int], Path]) -> None:
+        """Stills lie elsewhere now, by selection and rank."""
+        async with self._connection.writing() as db:
+            await db.executemany(
+                "UPDATE stills SET path = ? WHERE selection_id = ? AND rank = ?",
+                [(path_value(path), selection_id, rank) for (selection_id, rank), path in paths.items()],
+            )
+
+    async def forget_stills(self, selection_ids: Sequence[int]) -> None:
+        """The files of these selections are removed; what was chosen stays known."""
+        if selection_ids:
+            async with self._connection.writing() as db:
+                await db.executemany("DELETE FROM stills WHERE selection_id = ?", [(one,) for one in selection_ids])

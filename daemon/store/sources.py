@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.model import FileIdentity
+from daemon.store.columns import path_of, path_value
 from daemon.store.connection import Connection, as_store_error
-from daemon.store.mapping import path_of, path_value
+from daemon.store.mapping import file_of
+from daemon.store.selections import CURRENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,8 @@ class Sources:
         """Everything that is due, oldest first. Raises StoreError."""
         with as_store_error():
             async with self._connection.db.execute(
-                "SELECT v.id, v.path, v.fingerprint, v.size_bytes, v.mtime_ns, v.queued_at, s.action, s.target"
+                "SELECT v.id, v.path, v.fingerprint, v.size_bytes, v.mtime_ns, v.digest, v.inode, v.queued_at,"
+                " s.action, s.target"
                 " FROM sources s JOIN videos v ON v.id = s.video_id"
                 " WHERE s.state = 'due' AND v.status = 'done' ORDER BY s.at, v.id"
             ) as cursor:
@@ -45,7 +48,7 @@ class Sources:
             return [
                 DueSource(
                     video_id=row["id"],
-                    file=FileIdentity(path_of(row["path"]), row["fingerprint"], row["size_bytes"], row["mtime_ns"]),
+                    file=file_of(row),
                     queued_at=row["queued_at"],
                     action=row["action"],
                     target=None if row["target"] is None else path_of(row["target"]),
@@ -72,8 +75,8 @@ class Sources:
         """It is there now; the video's path follows."""
         async with self._connection.writing() as db:
             await db.execute(
-                "UPDATE videos SET path = ?, size_bytes = ?, mtime_ns = ? WHERE id = ?",
-                (path_value(file.path), file.size_bytes, file.mtime_ns, video_id),
+                "UPDATE videos SET path = ?, size_bytes = ?, mtime_ns = ?, inode = ? WHERE id = ?",
+                (path_value(file.path), file.size_bytes, file.mtime_ns, file.inode, video_id),
             )
             await db.execute(
                 "UPDATE sources SET state = 'moved', target = ?, at = ? WHERE video_id = ?",
@@ -97,8 +100,7 @@ class Sources:
 
     async def _newest_stills(self, video_id: int) -> list[tuple[Path, int]]:
         async with self._connection.db.execute(
-            "SELECT path, bytes FROM stills WHERE selection_id ="
-            " (SELECT MAX(id) FROM selections WHERE video_id = ?) ORDER BY rank",
+            f"SELECT path, bytes FROM stills WHERE selection_id = ({CURRENT} ?) ORDER BY rank",
             (video_id,),
         ) as cursor:
             return [(path_of(row["path"]), row["bytes"]) for row in await cursor.fetchall()]

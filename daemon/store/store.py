@@ -12,12 +12,14 @@ import aiosqlite
 
 from daemon.runtime.clock import utc_now
 from daemon.store.analysis import Analysis
-from daemon.store.connection import SCHEMA_VERSION, Connection
+from daemon.store.connection import Connection
 from daemon.store.decisions import Decisions
 from daemon.store.frames import Frames, ScoreTable
+from daemon.store.migrate import SCHEMA_VERSION
 from daemon.store.queries import Queries
 from daemon.store.queue import LONGEST_RETRY_SECONDS, Queue
 from daemon.store.review import Review
+from daemon.store.scores import Scores
 from daemon.store.selections import PastSelection, Selections
 from daemon.store.sources import Sources
 from daemon.store.strips import Strips
@@ -36,6 +38,7 @@ class Store(Connection):
         self.videos = Videos(self)
         self.queue = Queue(self)
         self.frames = Frames(self)
+        self.scores = Scores(self)
         self.analysis = Analysis(self)
         self.selections = Selections(self)
         self.sources = Sources(self)

@@ -11,6 +11,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from http import HTTPStatus
 
 from starlette.responses import PlainTextResponse
@@ -19,7 +20,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 SHARE = 0.05
 BURST_SECONDS = 2.0
 MOST_WAITING = 40
+COSTLY = ("/preview", "/prepare", "/why")
 LOOK_SECONDS = 1.0
+MOST_DEBT_SECONDS = 15.0
+"""More than that is forgiven; nothing that is asked for takes longer beside the scoring."""
 
 
 class Budget:
@@ -35,6 +39,11 @@ class Budget:
         self._at = monotonic()
         self.spent_seconds = 0.0
 
+    @property
+    def busy(self) -> bool:
+        """Whether films are being scored."""
+        return self._busy()
+
     def wait_seconds(self) -> float:
         """How long to wait before something may be spent again; 0 for not at all."""
         now = self._monotonic()
@@ -48,7 +57,7 @@ class Budget:
         """So much was spent."""
         self.wait_seconds()
         # What was spent while nothing was scored is not held against anyone for long.
-        self._left = max(self._left - seconds, -BURST_SECONDS if self._busy() else 0.0)
+        self._left = max(self._left - seconds, -MOST_DEBT_SECONDS if self._busy() else 0.0)
         self.spent_seconds += seconds
 
 
@@ -59,13 +68,15 @@ class Budgeted:
         self._app = app
         self._budget = budget
         self._one = asyncio.Lock()
+        self._long = asyncio.Lock()
+        self._cores = os.cpu_count() or 1
         self._waiting = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         path: str = scope["path"]
         if (
-            scope["method"] == "POST"
+            (scope["method"] == "POST" and not path.endswith(COSTLY))
             or path.startswith("/static/")
             or path in ("/changes",)
             or path.endswith("/export")
@@ -79,9 +90,15 @@ class Budgeted:
             return
         self._waiting += 1
         try:
-            if path.endswith(".zip") or (path.endswith(".jpg") and "/frames/" in path):
-                # Decoding has a slot of its own, and a download goes at its client's pace.
+            if path.endswith(".zip"):
+                # A download goes at its client's pace.
                 await self._paid(scope, receive, send)
+                return
+            decoding = path.endswith(".jpg") and "/frames/" in path
+            if decoding or path.endswith(COSTLY):
+                # What takes long has a slot of its own, and decoding takes every processor.
+                async with self._long if self._budget.busy else nullcontext():
+                    await self._paid(scope, receive, send, self._cores if decoding else 1)
                 return
             made: list[Message] = []
 
@@ -96,11 +113,11 @@ class Budgeted:
         finally:
             self._waiting -= 1
 
-    async def _paid(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _paid(self, scope: Scope, receive: Receive, send: Send, processors: int = 1) -> None:
         while (pause := self._budget.wait_seconds()) > 0:  # noqa: ASYNC110 - only time brings it back
             await asyncio.sleep(pause)
         start = time.monotonic()
         try:
             await self._app(scope, receive, send)
         finally:
-            self._budget.spend(time.monotonic() - start)
+            self._budget.spend((time.monotonic() - start) * processors)

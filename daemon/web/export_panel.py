@@ -28,24 +28,35 @@ from daemon.web.context import Context, film_of
 from daemon.web.stills import stills_of
 
 FIELDS = ("count", "strategy", "start", "end", "min_gap_seconds", "min_difference")
+FILES = ("format", "size")
 MOST_STILLS = 1000
+MOST_NAME = 120
 CHUNK_BYTES = 256 * 1024
 
 
 async def preview(request: Request) -> Response:
     """What would be chosen with the panel's settings; nothing is written."""
     here, record = context.of(request), await film_of(request)
-    config, anew = await _asked(request, here)
+    config, anew, _ = await _asked(request, here)
     _require_done(record)
     return JSONResponse(await here.previews.choose(here.store, config, record, anew=anew))
+
+
+async def prepare(request: Request) -> Response:
+    """Read what previews of the film need, unless films are being scored: then that waits until it is asked for."""
+    here, record = context.of(request), await film_of(request)
+    wanted = record.status is Status.DONE and not here.live.scoring()
+    if wanted:
+        await here.previews.prepare(here.store, here.config, record)
+    return JSONResponse({"prepared": wanted})
 
 
 async def export(request: Request) -> Response:
     """Begin the export with the panel's settings; it becomes the current selection when all of it is proven."""
     here, record = context.of(request), await film_of(request)
-    config, anew = await _asked(request, here)
+    config, anew, folder = await _asked(request, here)
     _require_done(record)
-    if not here.exports.start(config, record.id, anew=anew):
+    if not here.exports.start(config, record.id, anew=anew, folder=folder):
         raise HTTPException(HTTPStatus.CONFLICT, "this film is being exported")
     return await export_state(request)
 
@@ -67,8 +78,8 @@ def _require_done(record: VideoRecord) -> None:
         raise HTTPException(HTTPStatus.CONFLICT, f"the film is {record.status}: it can be exported once it is done")
 
 
-async def _asked(request: Request, here: Context) -> tuple[Config, bool]:
-    """The configuration with the panel's settings, and whether there are any."""
+async def _asked(request: Request, here: Context) -> tuple[Config, bool, str | None]:
+    """The configuration with the panel's settings, whether there are any, and a folder of its own."""
     body = await json_body(request)
     settings = {key: body[key] for key in FIELDS if body.get(key) not in (None, "")}
     count = settings.get("count")
@@ -76,11 +87,13 @@ async def _asked(request: Request, here: Context) -> tuple[Config, bool]:
         raise HTTPException(HTTPStatus.BAD_REQUEST, f"at most {MOST_STILLS} stills")
     try:
         config = changed(here.config, "select", settings)
-        if body.get("format"):
-            config = changed(config, "output", {"format": body["format"]})
+        config = changed(config, "output", {key: body[key] for key in FILES if body.get(key) not in (None, "")})
     except ConfigError as error:
         raise HTTPException(HTTPStatus.BAD_REQUEST, error.sentence) from error
-    return config, bool(settings)
+    folder = body.get("folder")
+    if folder is not None and not (isinstance(folder, str) and len(folder) <= MOST_NAME):
+        raise HTTPException(HTTPStatus.BAD_REQUEST, f"folder is a name of at most {MOST_NAME} characters")
+    return config, bool(settings), folder or None
 
 
 async def stills_zip(request: Request) -> Response:

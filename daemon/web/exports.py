@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from daemon.config.schema import Config
@@ -11,13 +12,17 @@ from daemon.errors import StillwatchError
 from daemon.logs.setup import get
 from daemon.pipeline.reselect import reselect
 from daemon.store.store import Store
+from daemon.web import shown
 
 log = get(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """How an export stands: ``state`` is running, done, failed or stopped; ``steps`` grows while it gets on."""
+    """How an export stands: ``state`` is running, done, failed or stopped; ``steps`` grows while it gets on.
+
+    ``sentence`` is why not, or the folder where it is one of its own.
+    """
 
     state: str
     steps: int = 0
@@ -42,12 +47,12 @@ class Exports:
         """The newest export of a film since the server started."""
         return self._exports.get(video_id)
 
-    def start(self, config: Config, video_id: int, *, anew: bool) -> bool:
+    def start(self, config: Config, video_id: int, *, anew: bool, folder: str | None = None) -> bool:
         """Begin to export a film; False while it is being exported."""
         if video_id in self._tasks:
             return False
         self._exports[video_id] = Export("running")
-        task = asyncio.create_task(self._run(config, video_id, anew=anew), name=f"export-{video_id}")
+        task = asyncio.create_task(self._run(config, video_id, anew=anew, folder=folder), name=f"export-{video_id}")
         self._tasks[video_id] = task
         task.add_done_callback(lambda _: self._tasks.pop(video_id, None))
         return True
@@ -63,16 +68,18 @@ class Exports:
         for video_id in list(self._tasks):
             await self.stop(video_id)
 
-    async def _run(self, config: Config, video_id: int, *, anew: bool) -> None:
+    async def _run(self, config: Config, video_id: int, *, anew: bool, folder: str | None) -> None:
         def got_on() -> None:
             now = self._exports[video_id]
             self._exports[video_id] = replace(now, steps=now.steps + 1)
 
         try:
             async with self._slot:
-                await reselect(config, self._store, str(video_id), anew=anew, on_progress=got_on)
+                await reselect(config, self._store, str(video_id), anew=anew, folder=folder, on_progress=got_on)
                 selections = await self._store.queries.selections(video_id)
-                self._exports[video_id] = Export("done", stills=selections[-1]["chosen"])
+                stills = await self._store.queries.stills(selections[-1]["id"])
+                place = "" if folder is None or not stills else str(Path(stills[0]["path"]).parent)
+                self._exports[video_id] = Export("done", sentence=shown.shown_name(place), stills=len(stills))
         except asyncio.CancelledError:
             self._exports[video_id] = Export("stopped", sentence="stopped: nothing was changed")
         except StillwatchError as error:

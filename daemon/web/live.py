@@ -15,7 +15,7 @@ from daemon.store.store import Store
 
 LOOK_SECONDS = 1.0
 ALIVE_LOOKS = 15
-"""After so many looks without a change a comment is sent: a client that is gone is noticed by it."""
+"""After this many looks without a change a comment is sent: a client that is gone is noticed by it."""
 MOST_STREAMS = 24
 
 

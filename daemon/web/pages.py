@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 from daemon.media import filters
 from daemon.model import Status, VideoRecord
 from daemon.observe import reports
+from daemon.pipeline.explain import explain
 from daemon.web import context, decide, shown
 from daemon.web.context import film_of, number
 from daemon.web.frame_facts import frame_facts
@@ -22,6 +23,7 @@ from daemon.web.stills import stills_of
 
 LISTED = 60
 MAX_SEARCH = 200
+MOST_EXPLAINED = 20_000
 
 
 async def list_page(request: Request) -> Response:
@@ -56,6 +58,7 @@ async def _listed(request: Request) -> dict[str, Any]:
         "counts": {status: count for status, count in state["videos"].items() if count},
         "running": state["running"],
         "search": search,
+        "folder": shown.shown_name(str(here.config.watch.path)),
     }
 
 
@@ -65,7 +68,7 @@ def _line(row: Mapping[str, Any], working: Mapping[str, Any] | None) -> dict[str
         **row,
         "name": shown.shown_name(Path(row["path"]).name),
         "folder": shown.shown_name(str(Path(row["path"]).parent)),
-        "duration": None if info.get("duration_s") is None else shown.clock(info["duration_s"]),
+        "duration": None if info.get("duration_s") is None else shown.clock(round(info["duration_s"]))[:-4],
         "size": f"{info['width']} × {info['height']}" if info.get("width") else None,
         "error": None if row["error"] is None else shown.shown_name(row["error"]),
         "progress": _progress(working),
@@ -131,6 +134,8 @@ async def _film(request: Request, record: VideoRecord) -> dict[str, Any]:
         "again": record.status in (Status.FAILED, Status.REJECTED, Status.MISSING),
         "asked": {**here.config.select.model_dump(mode="json"), **(selection["params"] if selection else {})},
         "format": here.config.output.format,
+        "size": here.config.output.size,
+        "output": shown.shown_name(str(here.config.output.path)),
         "still_folder": shown.shown_name(str(Path(stills[0]["path"]).parent)) if stills else None,
     }
 
@@ -160,7 +165,11 @@ async def frame_page(request: Request) -> Response:
     """One frame: the picture in full, what is known of it, and its neighbours."""
     record = await film_of(request)
     frame = number(request, "frame")
-    facts = await frame_facts(context.of(request), record, frame)
+    here = context.of(request)
+    facts = await frame_facts(here, record, frame)
+    # In a long film this takes seconds: the scripts ask for it by themselves.
+    short = facts["frames"] <= MOST_EXPLAINED
+    facts["because"] = (await explain(here.store, record, here.config, frame))["because"] if short else None
     name = shown.shown_name(record.file.path.name)
     return _page(request, "frame.html", record=record, name=name, facts=facts)
 

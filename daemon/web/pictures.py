@@ -16,6 +16,7 @@ from daemon.model import Frame, Picture, VideoRecord
 SLOTS = 1
 MOST_WAITING = 8
 LIMIT_SECONDS = 20.0
+LIMIT_BESIDE_SCORING_SECONDS = 5.0
 BEFORE, AFTER = 3, 8
 """Neighbours that are decoded with a frame: whoever looks at one steps on to the next."""
 KEPT_BYTES = 64 * 1024 * 1024
@@ -43,17 +44,18 @@ class FullPicture:
 
 
 class FullPictures:
-    """Decodes frames on demand. ``decode`` gives frames of a film in order."""
+    """Decodes frames on demand. ``decode`` gives a film's frames in order, ``scoring`` says whether any is scored."""
 
-    def __init__(self, decode: Decode) -> None:
+    def __init__(self, decode: Decode, scoring: Callable[[], bool] = lambda: False) -> None:
         self._decode = decode
+        self._scoring = scoring
         self._kept: OrderedDict[tuple[int, str | None, int], FullPicture] = OrderedDict()
         self._bytes = 0
         self._slots = asyncio.Semaphore(SLOTS)
         self._waiting = 0
 
     async def get(self, record: VideoRecord, frame: int, frames: int) -> FullPicture:
-        """One frame of a film of so many frames. Raises PictureError."""
+        """One frame of a film that has ``frames`` of them. Raises PictureError."""
         key = (record.id, record.scorer, frame)
         if (kept := self._kept.get(key)) is not None:
             self._kept.move_to_end(key)
@@ -61,13 +63,14 @@ class FullPictures:
         if self._waiting >= MOST_WAITING:
             raise PictureError(HTTPStatus.SERVICE_UNAVAILABLE, "too many frames are asked for: try again in a moment")
         self._waiting += 1
+        limit = LIMIT_BESIDE_SCORING_SECONDS if self._scoring() else LIMIT_SECONDS
         try:
-            async with asyncio.timeout(LIMIT_SECONDS), self._slots:
+            async with asyncio.timeout(limit), self._slots:
                 if key not in self._kept:
                     await self._fill(record, frame, frames)
         except TimeoutError as error:
             raise PictureError(
-                HTTPStatus.GATEWAY_TIMEOUT, f"the frame could not be decoded within {LIMIT_SECONDS:.0f} seconds"
+                HTTPStatus.GATEWAY_TIMEOUT, f"the frame could not be decoded within {limit:.0f} seconds"
             ) from error
         except StillwatchError as error:
             raise PictureError(HTTPStatus.NOT_FOUND, error.sentence) from error

@@ -11,12 +11,15 @@ from typing import Any
 from daemon.config.schema import Config
 from daemon.export import disk_space
 from daemon.export.image_format import image_format
+from daemon.export.scaling import target_size
 from daemon.job import VideoJob
 from daemon.media import filters
 from daemon.model import VideoRecord
+from daemon.pipeline import portraits
 from daemon.pipeline.refine import Refiner
 from daemon.pipeline.select_frames import FrameSelector
 from daemon.pipeline.wishes import wishes_now
+from daemon.scoring.second_opinion import second_metric
 from daemon.store.store import Store
 from daemon.web import shown
 
@@ -30,22 +33,21 @@ class Previews:
         self._kept: OrderedDict[tuple[Any, ...], FrameSelector] = OrderedDict()
         self._lock = asyncio.Lock()
 
+    async def prepare(self, store: Store, config: Config, record: VideoRecord) -> None:
+        """Read of a film what a preview needs, so that the first one is as quick as the next."""
+        await self.choose(store, config, record, anew=True)
+
     async def choose(self, store: Store, config: Config, record: VideoRecord, *, anew: bool) -> dict[str, Any]:
         """Frames and reasons, why there are fewer than asked for, and the bytes that an export needs and has."""
-        # The second metric would have to score: the preview goes without it.
-        refined = bool(config.score.refine.metric)
+        # The second metric would have to score, and faces to be looked at: the preview goes without them.
+        refined = bool(second_metric(config.score.refine.metric)) or portraits.wanted(config)
+        select = config.select.model_copy(update={"faces": "off"})
         score = config.score.model_copy(update={"refine": config.score.refine.model_copy(update={"metric": ""})})
-        config = config.model_copy(update={"score": score})
-        wishes = await wishes_now(
-            store,
-            record.id,
-            anew=anew,
-            min_gap_seconds=config.select.min_gap_seconds,
-            lower_better=bool(record.lower_better),
-        )
+        config = config.model_copy(update={"score": score, "select": select})
+        wishes = await wishes_now(store, record, config.select.min_gap_seconds, anew=anew)
         async with self._lock:
             version = await store.review.version(record.id)
-            key = (record.id, config.select.strategy, *version)
+            key = (record.id, config.select.strategy == "best", *version)
             base = self._kept.get(key)
             if base is None:
                 job = VideoJob.of(record, config.service.stuck_seconds)
@@ -71,7 +73,7 @@ class Previews:
 def _room(config: Config, record: VideoRecord, stills: int) -> dict[str, Any]:
     if record.info is None:
         return {}
-    width, height = filters.picture_size(record.info)
+    width, height = target_size(*filters.picture_size(record.info), config.output.size)
     image = image_format(config.output, record.info)
     need = disk_space.estimate(
         stills=stills,

@@ -48,6 +48,7 @@ ROUTES = [
     Route("/films/{film}/undo", decide.undo, methods=["POST"]),
     Route("/films/{film}/redo", decide.redo, methods=["POST"]),
     Route("/films/{film}/preview", export_panel.preview, methods=["POST"]),
+    Route("/films/{film}/prepare", export_panel.prepare, methods=["POST"]),
     Route("/films/{film}/export", export_panel.export_state),
     Route("/films/{film}/export", export_panel.export, methods=["POST"]),
     Route("/films/{film}/stop", export_panel.stop, methods=["POST"]),
@@ -63,6 +64,7 @@ ROUTES = [
     Route("/films/{film}/previews/{rank}.jpg", data.still_preview),
     Route("/films/{film}/frames/{frame}.jpg", data.full_picture),
     Route("/films/{film}/frames/{frame}.json", data.frame_data),
+    Route("/films/{film}/frames/{frame}/why", data.why_data),
     Route("/films/{film}/frames/{frame}", pages.frame_page),
     Route("/static/{name}", static_files.static_file),
 ]
@@ -75,17 +77,18 @@ def new_context(config: Config, store: Store, secrets: Secrets) -> Context:
         async for frame in frame_pictures(config, store, record, frames):
             yield frame
 
+    live = Live(store, config.database.path)
     return Context(
         config=config,
         store=store,
         films=Films(store),
-        pictures=FullPictures(decode),
-        live=Live(store, config.database.path),
+        pictures=FullPictures(decode, live.scoring),
+        live=live,
         templates=environment(),
         secrets=secrets,
         exports=Exports(store),
         previews=Previews(),
-        strips=StripMaker(store, decode),
+        strips=StripMaker(store, decode, live.scoring),
     )
 
 

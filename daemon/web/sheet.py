@@ -29,8 +29,8 @@ async def contact_sheet(
     table = await store.review.columns(record.id)
     if len(table.frame) == 0:
         raise StoreError(Kind.NOT_FOUND, f"video {record.id} has no frames yet: wait until it is scored")
-    selections = await store.queries.selections(record.id)
-    stills = {one["frame"] for one in await store.queries.stills(selections[-1]["id"])} if selections else set()
+    current = await store.queries.current_selection(record.id)
+    stills = {one["frame"] for one in await store.queries.stills(current["id"])} if current else set()
     cells = [
         await _cell(store, record, table, at, stills)
         for at in places(table, stills, min(max(columns, 1) * max(rows, 1), MOST_CELLS))

@@ -12,11 +12,10 @@ from daemon.web import shown
 
 
 async def stills_of(store: Store, record: VideoRecord) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
-    """The stills of a film's newest selection by rank, with their reasons as sentences; and that selection."""
-    selections = await store.queries.selections(record.id)
-    if not selections:
+    """The stills of a film's current selection by rank, with their reasons as sentences; and that selection."""
+    newest = await store.queries.current_selection(record.id)
+    if newest is None:
         return [], None
-    newest = selections[-1]
     stills = [
         {
             **still,

@@ -14,15 +14,18 @@ from daemon.store.store import Store
 
 log = get(__name__)
 
+WAIT_SECONDS = 1.0
+
 Decode = Callable[[VideoRecord, frozenset[int]], AsyncGenerator[Frame, None]]
 
 
 class StripMaker:
     """Decodes a film once and keeps its strip, in the background; ``said`` is why one could not be made, by film."""
 
-    def __init__(self, store: Store, decode: Decode) -> None:
+    def __init__(self, store: Store, decode: Decode, scoring: Callable[[], bool] = lambda: False) -> None:
         self._store = store
         self._decode = decode
+        self._scoring = scoring
         self._slot = asyncio.Semaphore(1)
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self.said: dict[int, str] = {}
@@ -51,6 +54,9 @@ class StripMaker:
         try:
             async with self._slot, aclosing(self._decode(record, wanted)) as found:
                 async for frame in found:
+                    # Decoding a whole film is more than a page may cost beside the scoring.
+                    while self._scoring():  # noqa: ASYNC110 - only the end of the scoring ends it
+                        await asyncio.sleep(WAIT_SECONDS)
                     await keep_pictures(self._store, record.id, [frame])
             await self._store.flush()
         except StillwatchError as error:

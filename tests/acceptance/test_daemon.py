@@ -235,7 +235,25 @@ def one_film_done(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 HEAVY = {"torch", "torchvision", "pyiqa", "numba", "av", "cv2"}
-ONLY_FOR_WORK = {"numpy", "structlog", "rich.progress", "prometheus_client"}
+ONLY_FOR_WORK = {"numpy", "structlog", "rich.progress", "prometheus_client", "pydantic_settings"}
+
+
+def test_a_film_that_is_known_under_another_name_is_told_as_that_and_not_as_refused(one_film_done: Path) -> None:
+    (film,) = json.loads(cli("list", "--config", str(one_film_done), "--json").stdout)
+    copy = one_film_done.parent / "another name.mp4"
+    shutil.copyfile(film["path"], copy)
+    option = ("--config", str(one_film_done))
+    told = cli("once", str(copy), *option)
+    folder = Path(json.loads(cli("show", "1", *option, "--json").stdout)["selections"][0]["stills"][0]["path"]).parent
+    assert told.returncode == 0
+    assert told.stdout.splitlines() == [
+        f"another name.mp4: known already: the same film as {film['path']} (video 1, done); its stills are in {folder}"
+    ]
+    assert "duplicate" in cli("list", *option).stdout
+    assert "rejected" not in cli("list", *option).stdout
+    (said,) = json.loads(cli("once", str(copy), *option, "--json").stdout)
+    assert (said["status"], said["error_kind"], said["ok"]) == ("rejected", "duplicate", True)
+    assert said["known_as"] == {"id": 1, "video": film["path"], "status": "done", "folder": str(folder)}
 
 
 @pytest.mark.parametrize(
@@ -252,8 +270,8 @@ ONLY_FOR_WORK = {"numpy", "structlog", "rich.progress", "prometheus_client"}
 def test_looking_is_quick_and_never_imports_torch(one_film_done: Path, command: list[str], left_out: set[str]) -> None:
     option = [] if command in (["metrics"], ["--help"]) else ["--config", str(one_film_done)]
     script = (
-        "import sys; sys.argv[0] = 'stillwatch'; from daemon.cli.main import app\n"
-        f"try: app(standalone_mode=False)\nfinally: assert not {left_out} & set(sys.modules)"
+        "import sys; sys.argv[0] = 'stillwatch'; from daemon.cli.main import typer_app\n"
+        f"try: typer_app()(standalone_mode=False)\nfinally: assert not {left_out} & set(sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", script, *command, *option], capture_output=True, text=True, check=False

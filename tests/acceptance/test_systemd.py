@@ -11,6 +11,7 @@ Nothing of the hardening is relaxed.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
@@ -282,6 +283,11 @@ def test_a_wrong_configuration_is_not_tried_again(installed: Machine, journal: J
             {"PrivateNetwork", "IPAddressDeny", "RestrictAddressFamilies_AF_INET_INET6"},
             {"RestrictAddressFamilies": "AF_INET AF_INET6 AF_UNIX"},
         ),
+        (
+            "writers.conf",
+            {"CapabilityBoundingSet_CAP_LEASE", "AmbientCapabilities", "PrivateUsers"},
+            {"CapabilityBoundingSet": "cap_lease", "AmbientCapabilities": "cap_lease", "PrivateUsers": "no"},
+        ),
     ],
 )
 def test_a_drop_in_opens_what_it_says_and_nothing_else(
@@ -337,10 +343,73 @@ def test_a_watch_folder_under_srv_works_as_the_example_says(
         installed.run("systemctl", "restart", UNIT)
 
 
+@contextlib.contextmanager
+def recorded(machine: Machine, video: Path, name: str) -> Iterator[None]:
+    """A member of the group records: half of a film, then nothing until /tmp/go is there, then the other half."""
+    shutil.copy(video, machine.path("/tmp") / "recorded")
+    half = video.stat().st_size // 2 // 188 * 188
+    halves = (
+        f"head -c {half} /tmp/recorded; until test -e /tmp/go; do sleep 0.1; done; tail -c +{half + 1} /tmp/recorded"
+    )
+    words = ("runuser", "-u", "alice", "--", "sh", "-c", f"({halves}) > {HOME}/inbox/{name}")
+    recorder = subprocess.Popen(machine.command(*words), start_new_session=True)
+    try:
+        yield
+        assert recorder.wait(machines.PATIENCE_SECONDS) == 0
+    finally:
+        recorder.kill()
+        recorder.wait()
+        machine.shell("rm -f /tmp/go")
+
+
+def doctor(machine: Machine) -> dict[str, Any]:
+    command = "/opt/stillwatch/.venv/bin/stillwatch doctor --json --config /etc/stillwatch/config.yaml"
+    environment = "STILLWATCH_WATCH__AFTER=delete"
+    shown = machine.run("runuser", "-u", "stillwatch", "--", "env", environment, *command.split(), check=False)
+    return next(one for one in json.loads(shown.stdout) if one["check"] == "writers")
+
+
+@pytest.mark.parametrize("opened", [False, True], ids=["shipped", "writers.conf"])
+def test_a_recording_that_pauses_is_never_deleted_before_its_end(
+    installed: Machine, journal: Journal, videos: Videos, opened: bool
+) -> None:
+    film = videos["short"].with_name(f"cam{opened:d}.ts")
+    source = films.make(film.with_suffix(".mp4"), frames=30, numbers=range(400 + 50 * opened, 430 + 50 * opened))
+    copy = ["-i", str(source), "-c", "copy", str(film)]
+    subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *copy], check=True)
+    # Longer than the recorder's pause, also on a busy machine.
+    settings = "STILLWATCH_WATCH__AFTER=delete STILLWATCH_WATCH__UNFINISHED_SECONDS=12"
+    drop_in(installed, "after.conf", f"[Service]\nEnvironment={settings}\n")
+    if opened:
+        drop_in(installed, "writers.conf")
+    path = f"{HOME}/inbox/{film.name}"
+    try:
+        installed.run("systemctl", "daemon-reload")
+        installed.run("systemctl", "restart", UNIT)
+        journal.event("service.ready")
+        with recorded(installed, film, film.name):
+            waiting = journal.event("watch.waiting", names=[film.name])
+            assert ("has it open for writing" in waiting["reason"]) is opened
+            assert waiting["reason"].startswith("who writes to it cannot be seen") is not opened
+            installed.path("/tmp/go").touch()
+        installed.until(lambda: doctor(installed)["ok"] is opened, "what doctor says")
+        journal.event("video.queued", video=path)
+        assert journal.event("video.scored", video=path)["frames"] == 30
+        journal.event("source.deleted", video=path)
+        assert installed.run("test", "-e", path, check=False).returncode == 1
+    finally:
+        for name in ("after.conf", "writers.conf"):
+            installed.path(DROP_INS / name).unlink(missing_ok=True)
+        installed.run("systemctl", "daemon-reload")
+        installed.run("systemctl", "restart", UNIT)
+
+
 def test_every_line_in_the_journal_is_an_event_of_the_contract(installed: Machine, journal: Journal) -> None:
     installed.run("systemctl", "stop", UNIT)
     journal.event("service.stopped")
-    known = set(re.findall(r"`((?:service|scorer|video|export|watch)\.\w+)`", (ROOT / "docs/events.md").read_text()))
+    known = set(
+        re.findall(r"`((?:service|scorer|video|export|watch|source)\.\w+)`", (ROOT / "docs/events.md").read_text())
+    )
     events = [event for entry in journal.entries if (event := event_of(entry)) is not None]
     assert {"service.ready", "video.queued", "video.progress", "video.done"} <= {event["event"] for event in events}
     for event in events:

@@ -16,7 +16,7 @@ from typing import Any
 
 import typer
 
-from daemon.cli.main import app
+from daemon.cli.main import typer_app
 from daemon.errors import Kind
 from tests.events import EVENTS, MEANINGS
 
@@ -62,7 +62,7 @@ def events() -> str:
 
 def commands() -> str:
     """Every command with its arguments and options, from the command line's own definition."""
-    group: Any = typer.main.get_command(app)
+    group: Any = typer.main.get_command(typer_app())
     own = [f"| `{_spelling(parameter)}` | {_meaning(parameter)} |" for parameter in group.params]
     text = "\n" + _table(("option before any command", "meaning"), own)
     return text + "".join(_command(name, group.commands[name]) for name in group.commands)

@@ -14,7 +14,7 @@ import typer
 from PIL import Image
 
 from daemon.analysis.gates import Verdict
-from daemon.cli.main import app
+from daemon.cli.main import typer_app
 from daemon.config.schema import Config
 from daemon.errors import Kind
 from daemon.model import ShotKind, Status
@@ -102,7 +102,7 @@ def wrong_command(words: list[str]) -> str | None:
 
 
 def _wrong_stillwatch(arguments: list[str]) -> str | None:
-    group: Any = typer.main.get_command(app)
+    group: Any = typer.main.get_command(typer_app())
     if arguments[0].startswith("-"):
         given, known = arguments, {option for parameter in group.params for option in parameter.opts}
     else:

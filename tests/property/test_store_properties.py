@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import tempfile
 from collections.abc import Awaitable, Callable
 from fractions import Fraction
 from pathlib import Path
@@ -69,14 +70,15 @@ infos = st.builds(
 
 
 def with_store(work: Callable[[Store], Awaitable[None]]) -> None:
-    async def run() -> None:
-        store = await Store.open(DatabaseConfig(path=Path(":memory:")))
+    async def run(folder: str) -> None:
+        store = await Store.open(DatabaseConfig(path=Path(folder) / "s.db"))
         try:
             await work(store)
         finally:
             await store.close()
 
-    asyncio.run(run())
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(run(folder))
 
 
 @settings(deadline=None, max_examples=40)

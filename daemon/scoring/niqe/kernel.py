@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 
 import numba
 import numpy as np
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from daemon.media.gray import gray_of
 from daemon.runtime.jit import Compiled
 
 # Side of a block in pixels; half of it in the half-size image.
@@ -30,8 +30,6 @@ WINDOW_GAIN = float.fromhex("0x1.86p-27")
 _EPSILON = float(np.finfo(np.float64).eps)
 # Bicubic (a = -0.5) at half size, widened against aliasing: 8 taps, all of them whole 256ths.
 _HALF0, _HALF1, _HALF2, _HALF3 = (np.float32(tap / 256) for tap in (111, 29, -9, -3))
-_RED, _GREEN, _BLUE = np.float32(0.299), np.float32(0.587), np.float32(0.114)
-_ROUNDER = np.float32(2**23 + 2**22)
 _ZERO, _ONE = np.float32(0), np.float32(1)
 # Rows whose sums are added in float32 before they go to the block's float64; they fill both sizes of block.
 _ROWS = 24
@@ -48,44 +46,19 @@ def _part(*, exact: bool = False) -> Callable[[F], F]:
     return lambda function: decorate(function)
 
 
-def _fma_code(_context: Any, a: Any, b: Any, c: Any) -> Any:
-    """``a * b + c``, rounded once, for three numbers of one type."""
-
-    def generate(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
-        return builder.fma(*arguments)
-
-    return a(a, b, c), generate
-
-
-_fma: Any = intrinsic(_fma_code)
-
-
-@_part(exact=True)
-def _share(value: Any, white: Any, inverse: Any) -> Any:
-    """``value / white`` to the last bit of float32, without the division; ``inverse`` is ``1 / white``."""
-    guess = value * inverse
-    return _fma(_fma(-guess, white, value), inverse, guess)
-
-
 def _to_gray(picture: Array, white: Any, gray: Array) -> None:
     height, width = gray.shape
     inverse = _ONE / white
     for y in range(height):
         row, target = picture[y], gray[y]
         for x in range(width):
-            red = _share(np.float32(row[3 * x]), white, inverse)
-            green = _share(np.float32(row[3 * x + 1]), white, inverse)
-            blue = _share(np.float32(row[3 * x + 2]), white, inverse)
-            # Each step is rounded by itself, as torch does with MKL told to be compatible (see open_scorer).
-            luma = ((red * _RED + green * _GREEN) + blue * _BLUE) * np.float32(255)
-            # Adding this rounds to the nearest whole number, ties to even.
-            target[x] = np.uint8(np.int32((luma + _ROUNDER) - _ROUNDER))
+            target[x] = gray_of(row[3 * x], row[3 * x + 1], row[3 * x + 2], white, inverse)
 
 
 @_part()
 def _to_half(gray: Array, line: Array, half: Array) -> None:
     """Half-size image; beyond an edge the picture is mirrored, the edge pixel itself included."""
-    height, width = gray.shape
+    height, width = 2 * half.shape[0], 2 * half.shape[1]
     last = 2 * height - 1
     for y in range(height // 2):
         m = 2 * y
@@ -167,9 +140,8 @@ def _window_kernels(size: int) -> tuple[Callable[..., None], ...]:
     """The code that turns rows of ``size`` pixels, which the compiler is to know, into rows of a map."""
 
     @_part()
-    def load(plane: Array, y: int, left: int, line: Array) -> None:
-        """Columns ``left - 3`` to ``left + size + 3`` of a row, the outermost pixels of the plane repeated."""
-        width = plane.shape[1]
+    def load(plane: Array, width: int, y: int, left: int, line: Array) -> None:
+        """Columns ``left - 3`` to ``left + size + 3`` of a row, the outermost of ``width`` pixels repeated."""
         source, middle = plane[y, left : left + size], line[3 : 3 + size]
         for x in range(size):
             middle[x] = source[x]
@@ -232,9 +204,11 @@ def _block_kernel(size: int) -> Callable[..., Array]:
         _gather(left, up, sums[4])
 
     @_part()
-    def block(plane: Array, top: int, left: int, line: Array, moments: Array, maps: Array, shapes: Array) -> Array:
+    def block(
+        plane: Array, extent: Any, top: int, left: int, line: Array, moments: Array, maps: Array, shapes: Array
+    ) -> Array:
         """The 18 features of one block."""
-        height, first, second = plane.shape[0], moments[0], moments[1]
+        (height, width), first, second = extent, moments[0], moments[1]
         values, shifted = maps[0], maps[1]
         sums = np.zeros((5, 5))
         features = np.empty(18)
@@ -246,7 +220,7 @@ def _block_kernel(size: int) -> Callable[..., Array]:
             else:
                 for y in range(part * _ROWS + min(part, 1) * 6, (part + 1) * _ROWS + 6):
                     at = y * size
-                    load(plane, min(max(top + y - 3, 0), height - 1), left, line)
+                    load(plane, width, min(max(top + y - 3, 0), height - 1), left, line)
                     across(line, first[at : at + size], second[at : at + size])
                     if y >= 6:
                         source, above = plane[top + y - 6, left : left + size], at - 6 * size
@@ -323,7 +297,7 @@ def _length(offset: Array, matrix: Array) -> float:
 
 
 def _score_gray(gray: Array, half: Array, features: Array, shapes: Array, mean: Array, covariance: Array) -> float:
-    width = gray.shape[1]
+    height, width = 2 * half.shape[0], 2 * half.shape[1]
     line = np.empty(width + 6, np.float32)
     _to_half(gray, line, half)
     window = np.empty(BLOCK + 6)
@@ -334,8 +308,8 @@ def _score_gray(gray: Array, half: Array, features: Array, shapes: Array, mean: 
     columns = width // BLOCK
     for b in range(features.shape[0]):
         top, left = b // columns * BLOCK, b % columns * BLOCK
-        features[b, :18] = _whole_block(gray, top, left, window, moments, maps, shapes)
-        features[b, 18:] = _half_block(half, top // 2, left // 2, window, half_moments, half_maps, shapes)
+        features[b, :18] = _whole_block(gray, (height, width), top, left, window, moments, maps, shapes)
+        features[b, 18:] = _half_block(half, half.shape, top // 2, left // 2, window, half_moments, half_maps, shapes)
     own_mean, own_covariance = np.empty_like(mean), np.empty_like(covariance)
     if _model(features, own_mean, own_covariance) == 0:
         return math.nan
@@ -348,8 +322,9 @@ to_gray = Compiled(_to_gray)
 ``picture`` is ``(height, 3 * width or more)``, uint8 or uint16, C order; ``white`` its brightest code as float32.
 """
 score_gray = Compiled(_score_gray)
-"""``score_gray(gray, half, features, shapes, mean, covariance)``: the score of a gray picture of whole blocks.
+"""``score_gray(gray, half, features, shapes, mean, covariance)``: the score of a gray picture, uint8 in C order.
 
-``half`` (float32, half the size) and ``features`` (float64, one row of 36 per block) are filled on the way;
-``shapes`` is the table of ``niqe.shape_table``, ``mean`` and ``covariance`` are the model of good pictures.
+``half`` (float32, half the size of the whole blocks, which are all that is looked at) and ``features`` (float64, one
+row of 36 per block) are filled on the way; ``shapes`` is the table of ``niqe.shape_table``, ``mean`` and ``covariance``
+are the model of good pictures.
 """

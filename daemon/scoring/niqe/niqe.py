@@ -49,7 +49,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.model import Picture
+from daemon.media.scorable import Scorable
+from daemon.model import GrayPicture, Picture
 from daemon.scoring.niqe.kernel import BLOCK, FEATURES, score_gray, to_gray
 from daemon.scoring.niqe.pristine import pristine_model
 
@@ -83,15 +84,15 @@ class FusedNiqe:
         self.score(np.zeros((BLOCK, BLOCK, 3), np.uint8))
         self.score(np.zeros((BLOCK, BLOCK, 3), np.uint16))
 
-    def score(self, picture: Picture) -> float:
-        """The score of ``picture``: ``(height, width, 3)`` RGB, uint8 or uint16, any strides.
+    def score(self, picture: Scorable) -> float:
+        """The score of ``picture``: ``(height, width, 3)`` RGB, uint8 or uint16, any strides; or its gray.
 
         nan where pyiqa fails: no block with any contrast, or a side below 96 pixels.
         """
         return self._workers[0].score(picture)
 
     def score_all(
-        self, pictures: Sequence[Picture], prepared: Callable[[Picture], Picture] = lambda picture: picture
+        self, pictures: Sequence[Scorable], prepared: Callable[[Scorable], Scorable] = lambda picture: picture
     ) -> list[float]:
         """The scores of ``pictures``, in their order; sizes and depths may be mixed.
 
@@ -138,19 +139,23 @@ class _Worker:
         self._features = np.empty((0, FEATURES))
         self._copy: NDArray[Any] = np.empty((0, 0), np.uint8)
 
-    def score(self, picture: Picture) -> float:
+    def score(self, picture: Scorable) -> float:
         height, width = _check(picture)
         rows, columns = height // BLOCK, width // BLOCK
         if not rows or not columns:
             return math.nan
         size = (rows * BLOCK, columns * BLOCK)
-        if self._gray.shape != size:
-            self._gray = np.empty(size, np.uint8)
+        if self._features.shape[0] != rows * columns or self._half.shape != (size[0] // 2, size[1] // 2):
             self._half = np.empty((size[0] // 2, size[1] // 2), np.float32)
             self._features = np.empty((rows * columns, FEATURES))
-        white = np.float32(np.iinfo(picture.dtype).max)
-        to_gray(self._lines(picture), white, self._gray)
-        return float(score_gray(self._gray, self._half, self._features, *self._model))
+        gray = picture.gray if isinstance(picture, GrayPicture) else self._gray_of(picture, size)
+        return float(score_gray(gray, self._half, self._features, *self._model))
+
+    def _gray_of(self, picture: Picture, size: tuple[int, int]) -> NDArray[np.uint8]:
+        if self._gray.shape != size:
+            self._gray = np.empty(size, np.uint8)
+        to_gray(self._lines(picture), np.float32(np.iinfo(picture.dtype).max), self._gray)
+        return self._gray
 
     def _lines(self, picture: Picture) -> NDArray[Any]:
         """``picture`` as ``(height, samples)`` in C order and read-only: a view when its rows are in one piece.
@@ -170,7 +175,9 @@ class _Worker:
         return view
 
 
-def _check(picture: Picture) -> tuple[int, int]:
+def _check(picture: Scorable) -> tuple[int, int]:
+    if isinstance(picture, GrayPicture):
+        return picture.gray.shape
     if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"not RGB of 8 or 16 bits: {picture.shape} {picture.dtype}")
     return picture.shape[0], picture.shape[1]

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 
 from daemon.config.score import ScoreConfig
 from daemon.errors import Kind, ScorerError
-from daemon.model import Outcome, Picture
+from daemon.media.scorable import Scorable, size_of
+from daemon.model import GrayPicture, Outcome
 from daemon.scoring.batch_size import frames_in_time, scaled_size, smoothed
 from daemon.scoring.metric_table import Metric
 from daemon.scoring.niqe.enlarge import enlarge
@@ -38,6 +39,7 @@ class FusedScorer:
         self.metric = metric.name
         self.lower_better = metric.lower_better
         self.device = "cpu"
+        self.gray_from = metric.side
         weights = f"weights sha256:{pristine_digest()[:16]}"
         self.identity = "|".join((metric.name, f"fused {VERSION}", weights, f"size native,min {metric.side}", "fp32"))
 
@@ -48,11 +50,11 @@ class FusedScorer:
         seconds = None if pace is None else pace * self._scored_pixels(height, width)
         return frames_in_time(seconds, self._batch_seconds, ceiling=min(fitting, self._max_batch))
 
-    def submit(self, pictures: Sequence[Picture]) -> Callable[[], list[Outcome]]:
+    def submit(self, pictures: Sequence[Scorable]) -> Callable[[], list[Outcome]]:
         """Nothing runs in the background: the work is done when the outcomes are asked for."""
         return lambda: self.score(pictures)
 
-    def score(self, pictures: Sequence[Picture]) -> list[Outcome]:
+    def score(self, pictures: Sequence[Scorable]) -> list[Outcome]:
         """One outcome per picture, in order; flat ones and those without any contrast have a note."""
         if self._niqe is None:
             raise ScorerError(Kind.SCORE, "the scorer is closed: open another one")
@@ -61,7 +63,7 @@ class FusedScorer:
         waiting = [picture for picture, note in zip(pictures, notes, strict=True) if note is None]
         scores = iter(self._niqe.score_all(waiting, self._large_enough))
         outcomes = [_outcome(next(scores)) if note is None else Outcome(None, note) for note in notes]
-        pixels = sum(self._scored_pixels(picture.shape[0], picture.shape[1]) for picture in waiting)
+        pixels = sum(self._scored_pixels(*size_of(picture)) for picture in waiting)
         if pixels:
             self._seconds_per_pixel = smoothed(self._seconds_per_pixel, (self._clock() - started) / pixels)
         return outcomes
@@ -76,11 +78,10 @@ class FusedScorer:
         rows, columns = scaled_size(height, width, self._side)
         return rows * columns
 
-    def _large_enough(self, picture: Picture) -> Picture:
+    def _large_enough(self, picture: Scorable) -> Scorable:
         """Pictures below the least size are enlarged as pyiqa's scorer enlarges them."""
-        height, width, _ = picture.shape
-        size = scaled_size(height, width, self._side)
-        if size == (height, width):
+        size = scaled_size(*size_of(picture), self._side)
+        if isinstance(picture, GrayPicture) or size == size_of(picture):
             return picture
         return enlarge(picture, *size)
 

@@ -20,7 +20,8 @@ import torch
 from daemon.config.score import ScoreConfig
 from daemon.errors import Kind, ScorerError, VideoError
 from daemon.logs import setup
-from daemon.model import Outcome, Picture
+from daemon.media.scorable import Scorable
+from daemon.model import GrayPicture, Outcome, Picture
 from daemon.scoring.batch_size import BatchLimit, frames_in_memory, frames_in_time, scaled_size, smoothed
 from daemon.scoring.catalog import pyiqa_version
 from daemon.scoring.metric_table import Metric
@@ -52,6 +53,8 @@ class _PendingBatch:
 
 class PyiqaScorer:
     """A ``Scorer`` (see ``daemon.scoring.protocol``) around one network of pyiqa."""
+
+    gray_from: int | None = None
 
     def __init__(
         self,
@@ -104,14 +107,17 @@ class PyiqaScorer:
             fitting = self._fitting(height, width, itemsize)
         return frames_in_time(seconds, self._batch_seconds, ceiling=fitting)
 
-    def submit(self, pictures: Sequence[Picture]) -> Callable[[], list[Outcome]]:
+    def submit(self, pictures: Sequence[Scorable]) -> Callable[[], list[Outcome]]:
         """Start to score on a GPU; on the CPU the work is done when the outcomes are asked for."""
         self._opened()
+        coloured = [picture for picture in pictures if not isinstance(picture, GrayPicture)]
+        if len(coloured) < len(pictures):
+            raise ValueError(f"{self.metric} needs RGB")
         if self._device.type == "cpu":
-            return lambda: self._start_all(pictures)()
-        return self._start_all(pictures)
+            return lambda: self._start_all(coloured)()
+        return self._start_all(coloured)
 
-    def score(self, pictures: Sequence[Picture]) -> list[Outcome]:
+    def score(self, pictures: Sequence[Scorable]) -> list[Outcome]:
         """One outcome per picture, in order. Raises VideoError, ScorerError; see the protocol."""
         return self.submit(pictures)()
 

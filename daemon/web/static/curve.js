@@ -3,7 +3,7 @@ import { clock, film, json, rankOf, settled } from "./api.js";
 import { onView, pan, show, span, view, zoom } from "./view.js";
 
 export const COLOURS = {
-  unscored: "#7d8590", black: "#3d4451", white: "#c9c2b2", flat: "#8d99ae", title: "#4c7bd9", transition: "#8f6fd1",
+  unscored: "#7d8590", black: "#3d4451", white: "#c9c2b2", flat: "#8d99ae", title: "#4c7bd9", titled: "#6f95e0", transition: "#8f6fd1",
   burnt: "#e0a100", dark: "#5b4a8a", blur: "#d2603a", blocks: "#b0457b", combed: "#2d9c8f", bars: "#3f8f4f",
   snow: "#6b7f99", spared: "#a8b545",
 };
@@ -51,6 +51,17 @@ function column(table, frame) {
   return low;
 }
 
+/** The frame that is shown at a time, as well as the columns say. */
+export function frameAt(seconds) {
+  let low = 0;
+  let high = Math.max(film.frames - 1, 0);
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (timeAt(middle) <= seconds + 1e-6) low = middle; else high = middle - 1;
+  }
+  return low;
+}
+
 async function load(first, last, columns) {
   return json(`/curve?first=${Math.floor(first)}&last=${Math.ceil(last)}&columns=${columns}`);
 }
@@ -76,7 +87,7 @@ export function redraw() {
 function theme() {
   const style = getComputedStyle(document.documentElement);
   const value = (name) => style.getPropertyValue(name).trim();
-  colours = { raw: value("--raw"), accent: value("--accent"), text: value("--text"), quiet: value("--quiet"),
+  colours = { raw: value("--raw"), second: value("--second"), accent: value("--accent"), text: value("--text"), quiet: value("--quiet"),
     line: value("--line"), fill: value("--accent-fill"), raised: value("--raised") };
 }
 
@@ -106,6 +117,7 @@ function draw() {
   drawBands(table, from, to, x, height);
   drawRaw(table, from, to, x, y);
   drawRolling(table, from, to, x, y);
+  drawSecond(table, from, to, x, height);
   drawStills(x, y, table);
   drawWished(x, y, table);
   pen.fillStyle = colours.quiet;
@@ -113,6 +125,7 @@ function draw() {
   pen.textBaseline = "top";
   pen.textAlign = "left";
   pen.fillText(`better ↑  ${film.metric ?? ""}`, 8, TICKS + 4);
+  drawScale(y, width);
   drawTimes(x, width, height);
   if (hovered !== null) line(x(hovered + 0.5), height, colours.quiet, 1);
   if (current !== null) line(x(current + 0.5), height, colours.accent, 2);
@@ -125,6 +138,31 @@ function level(height) {
     const share = Math.min(Math.max((score - low) / (high - low || 1), -0.03), 1.03);
     return TICKS + 10 + room * (film.lowerBetter ? share : 1 - share);
   };
+}
+
+/** The scores at a few heights, at the right edge. */
+function drawScale(y, width) {
+  pen.fillStyle = colours.quiet;
+  pen.textAlign = "right";
+  pen.textBaseline = "middle";
+  const [low, high] = range;
+  const step = [1, 2, 5, 10].map((times) => times * 10 ** Math.floor(Math.log10((high - low) / 4 || 1))).find((one) => (high - low) / one <= 4.5) ?? 1;
+  for (let score = Math.ceil(low / step) * step; score <= high; score += step) {
+    const at = Math.round(y(score)) + 0.5;
+    pen.strokeStyle = colours.line;
+    pen.lineWidth = 1;
+    pen.globalAlpha = 0.6;
+    pen.beginPath();
+    pen.moveTo(0, at);
+    pen.lineTo(width - 44, at);
+    pen.stroke();
+    pen.globalAlpha = 1;
+    pen.strokeStyle = colours.raised;
+    pen.lineWidth = 4;
+    const words = score.toFixed(step < 1 ? Math.min(Math.ceil(-Math.log10(step)), 4) : 0);
+    pen.strokeText(words, width - 6, at);
+    pen.fillText(words, width - 6, at);
+  }
 }
 
 function line(at, height, colour, thickness) {
@@ -228,6 +266,35 @@ function drawRolling(table, from, to, x, y) {
   pen.stroke();
 }
 
+/** A second metric over its own range, upwards better as well. */
+function drawSecond(table, from, to, x, height) {
+  if (!table.second || !whole?.second) return;
+  const known = whole.second.score.filter((score) => score !== null).sort((one, other) => one - other);
+  if (!known.length) return;
+  const edge = Math.floor(known.length * 0.01);
+  const [low, high] = [known[edge], known[known.length - 1 - edge]];
+  const room = height - BAND - TICKS - 30;
+  pen.strokeStyle = colours.second;
+  pen.lineWidth = 1.4;
+  pen.beginPath();
+  let joined = false;
+  for (let at = from; at < to; at += 1) {
+    const score = table.second.score[at];
+    if (score === null) continue;
+    const share = Math.min(Math.max((score - low) / (high - low || 1), -0.03), 1.03);
+    const end = at + 1 < table.starts.length ? table.starts[at + 1] : table.last + 1;
+    const [left, top] = [x((table.starts[at] + end) / 2), TICKS + 10 + room * (table.second.lowerBetter ? share : 1 - share)];
+    if (joined) pen.lineTo(left, top); else pen.moveTo(left, top);
+    joined = true;
+  }
+  pen.stroke();
+  pen.fillStyle = colours.second;
+  pen.font = "12px system-ui, sans-serif";
+  pen.textBaseline = "top";
+  pen.textAlign = "left";
+  pen.fillText(table.second.metric, 8, TICKS + 20);
+}
+
 function drawStills(x, y, table) {
   for (const { frame, rank, score } of film.stills) {
     if (frame < view.first - 1 || frame > view.last + 1) continue;
@@ -271,7 +338,7 @@ function drawTimes(x, width, height) {
 const pointers = new Map();
 let moved = 0;
 let spanFrom = null;
-const frameAt = (event) => {
+const frameUnder = (event) => {
   const box = canvas.getBoundingClientRect();
   const frame = Math.floor(view.first + ((event.clientX - box.left) / box.width) * span());
   return Math.min(Math.max(frame, 0), film.frames - 1);
@@ -281,13 +348,13 @@ canvas.addEventListener("pointerdown", (event) => {
   canvas.setPointerCapture(event.pointerId);
   pointers.set(event.pointerId, event);
   moved = 0;
-  spanFrom = event.shiftKey ? frameAt(event) : null;
+  spanFrom = event.shiftKey ? frameUnder(event) : null;
 });
 canvas.addEventListener("pointermove", (event) => {
   const before = pointers.get(event.pointerId);
-  if (!before) { handlers.hover(frameAt(event), event); return; }
+  if (!before) { handlers.hover(frameUnder(event), event); return; }
   moved += Math.abs(event.clientX - before.clientX);
-  if (spanFrom !== null) { select(spanFrom, frameAt(event)); pointers.set(event.pointerId, event); return; }
+  if (spanFrom !== null) { select(spanFrom, frameUnder(event)); pointers.set(event.pointerId, event); return; }
   if (pointers.size === 1) pan(((before.clientX - event.clientX) / canvas.clientWidth) * span());
   else if (pointers.size === 2) pinch(event, before);
   pointers.set(event.pointerId, event);
@@ -302,7 +369,7 @@ function pinch(event, before) {
 function released(event) {
   if (!pointers.delete(event.pointerId)) return;
   if (event.type === "pointerup" && spanFrom !== null && moved >= 4) handlers.span(...selected);
-  else if (event.type === "pointerup" && moved < 4) handlers.pick(frameAt(event));
+  else if (event.type === "pointerup" && moved < 4) handlers.pick(frameUnder(event));
   spanFrom = null;
 }
 canvas.addEventListener("pointerup", released);

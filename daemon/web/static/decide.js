@@ -10,23 +10,22 @@ export let held = film.decisions;
 export const onDecided = (listener) => changed.add(listener);
 
 const WORDS = { accept: "accepted", reject: "rejected", pin: "pinned", ban: "banned" };
-const buttons = {};
+export const buttons = {};
 
-function button(name, work, key) {
+function button(name, work) {
   const made = make("button", { type: "button", textContent: name });
-  if (key) made.setAttribute("aria-keyshortcuts", key);
   made.addEventListener("click", work);
   buttons[name] = made;
   return made;
 }
 
 export const tools = [
-  button("Accept", () => decide("accept"), "a"),
-  button("Reject", () => decide("reject"), "x"),
-  button("Pin", () => decide("pin"), "p"),
-  button("Ban", () => decide("ban"), "b"),
-  button("Undo", () => turn("undo"), "u"),
-  button("Redo", () => turn("redo"), "Shift+u"),
+  button("Accept", () => decide("accept")),
+  button("Reject", () => decide("reject")),
+  button("Pin", () => decide("pin")),
+  button("Ban", () => decide("ban")),
+  button("Undo", () => turn("undo")),
+  button("Redo", () => turn("redo")),
   button("Note", () => note()),
 ];
 
@@ -58,7 +57,7 @@ export function say(words, bad = false) {
   status.classList.toggle("error", bad);
 }
 
-function note() {
+export function note() {
   const dialog = document.getElementById("note");
   const text = dialog.querySelector("textarea");
   text.value = noteOf(frame);

@@ -10,6 +10,7 @@ const previewed = document.getElementById("previewed");
 const begin = document.getElementById("go-export");
 const halt = document.getElementById("stop-export");
 const initial = values();
+const FILES = ["format", "size", "folder"];
 let asked = 0;
 const handlers = { pick: () => {} };
 export const onPreview = (handler) => { handlers.pick = handler; };
@@ -19,7 +20,7 @@ function values() {
   for (const [name, text] of new FormData(form)) {
     const value = text.trim();
     if (value === "") continue;
-    found[name] = /^-?[0-9.]+$/.test(value) ? Number(value) : value;
+    found[name] = name !== "folder" && /^-?[0-9.]+$/.test(value) ? Number(value) : value;
   }
   return found;
 }
@@ -27,8 +28,8 @@ function values() {
 /** What was changed in the panel; with nothing changed, the stills are taken as they are marked. */
 function settings() {
   const now = values();
-  const same = Object.keys({ ...now, ...initial }).every((name) => name === "format" || now[name] === initial[name]);
-  return same ? { format: now.format } : now;
+  const same = Object.keys({ ...now, ...initial }).every((name) => FILES.includes(name) || now[name] === initial[name]);
+  return same ? Object.fromEntries(FILES.map((name) => [name, now[name]])) : now;
 }
 
 function say(words, bad = false) {
@@ -65,7 +66,8 @@ async function watch() {
     begin.disabled = running;
     if (state.state === "none") return;
     if (!running) {
-      if (state.state === "done") {
+      if (state.state === "done" && state.sentence) say(`${state.stills} stills exported and proven, in ${state.sentence}`);
+      else if (state.state === "done") {
         sessionStorage.setItem(`exported-${film.id}`, String(state.stills));
         location.reload();
       } else say(state.sentence, state.state === "failed");
@@ -110,7 +112,18 @@ curve.onCurve("span", (first, last) => {
   follow();
 });
 
+/** From or up to a frame, by key. */
+export function bound(name, frame) {
+  form.elements[name].value = curve.timeAt(name === "start" ? frame : frame + 1).toFixed(3);
+  const first = form.elements.start.value ? curve.frameAt(Number(form.elements.start.value)) : 0;
+  const last = form.elements.end.value ? curve.frameAt(Number(form.elements.end.value)) : film.frames - 1;
+  curve.select(first, last);
+  follow();
+}
+
 export async function start() {
+  // What a preview reads of the film is read before somebody asks for one.
+  if (film.status === "done") change("/prepare").catch(() => {});
   const exported = sessionStorage.getItem(`exported-${film.id}`);
   sessionStorage.removeItem(`exported-${film.id}`);
   if (exported !== null) say(`${exported} stills exported and proven`);

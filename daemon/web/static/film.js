@@ -3,6 +3,7 @@ import { change, film, json, make, rankOf, settled, stripPicture } from "./api.j
 import * as decisions from "./decide.js";
 import * as curve from "./curve.js";
 import * as exporting from "./export.js";
+import { action, help, keyOf, onKeys, run, shortcut } from "./keys.js";
 import * as panes from "./panes.js";
 import * as strip from "./strip.js";
 import { reveal, whole, zoom } from "./view.js";
@@ -15,6 +16,7 @@ const hover = element("hover");
 let frame = null;
 let facts = null;
 let compared = [];
+const reasons = new Map();
 
 const button = (name, work, properties = {}) => {
   const made = make("button", { type: "button", textContent: name, ...properties });
@@ -33,7 +35,8 @@ others.setAttribute("aria-label", "Other good frames of this moment");
 compare.setAttribute("aria-pressed", "false");
 full.setAttribute("aria-pressed", "false");
 alternatives.setAttribute("aria-expanded", "false");
-tools.append(...decisions.tools, make("span", { className: "gap" }), previous, next, full, compare, four, alternatives, others);
+const group = (...buttons) => make("div", { className: "group" }, ...buttons);
+tools.append(group(...decisions.tools), make("span", { className: "gap" }), group(previous, next), group(full, compare, four, alternatives), others);
 
 function go(wanted) {
   if (!film.frames) return;
@@ -83,7 +86,7 @@ const explain = settled(async () => {
     ["Of the film", place(facts.percentile_film)],
     [`Of shot ${facts.shot}`, facts.shot === null ? null : place(facts.percentile_shot)],
     ["Verdict", facts.verdict_text],
-    ["Captured", facts.captured],
+    ["Captured", facts.captured?.replace("T", " ").replace(/\.\d+/, "")],
     ["Decided", decisions.wordsOf(frame).join(", ") || null],
     ["Note", decisions.noteOf(frame) || facts.note],
   ].filter(([, value]) => value !== null && value !== undefined);
@@ -92,8 +95,10 @@ const explain = settled(async () => {
   const light = make("canvas", { id: "light", width: 256, height: 56 });
   light.setAttribute("role", "img");
   light.setAttribute("aria-label", "Histogram");
-  why.replaceChildren(make("h2", { textContent: `Frame ${facts.frame}` }), make("p", { textContent: facts.why }), list, light);
+  const figures = make("p", { className: "quiet figures", hidden: true });
+  why.replaceChildren(make("h2", { textContent: `Frame ${facts.frame}` }), make("p", { textContent: facts.why }), figures, list, light);
   histogram();
+  reason(asked, figures);
   const fresh = facts.alternatives.map((one) => one.frame).join();
   alternatives.disabled = facts.alternatives.length === 0;
   // The same ones stay, with whoever is about to press one of them.
@@ -106,6 +111,18 @@ const explain = settled(async () => {
     return taken;
   }));
 }, 60);
+
+/** The figures behind the verdict, once somebody stays at a frame: every gate is asked again. */
+const reason = settled(async (asked, place) => {
+  if (asked !== frame) return;
+  if (!reasons.has(asked)) {
+    const found = await json(`/frames/${asked}/why`).catch(() => null);
+    if (!found) return;
+    reasons.set(asked, found.because);
+  }
+  place.textContent = reasons.get(asked);
+  place.hidden = !place.textContent;
+}, film.frames > 20000 ? 1500 : 400);
 
 /** How the picture's light is spread, from dark to bright. */
 function histogram() {
@@ -138,22 +155,26 @@ function pointed(at, event) {
 }
 const preview = settled((at, image) => { image.src = stripPicture(at); }, 15);
 
-const keys = {
-  a: () => decisions.decide("accept"),
-  x: () => decisions.decide("reject"),
-  p: () => decisions.decide("pin"),
-  b: () => decisions.decide("ban"),
-  u: () => decisions.turn("undo"),
-  U: () => decisions.turn("redo"),
-  ArrowLeft: () => go(frame - 1),
-  ArrowRight: () => go(frame + 1),
-  z: () => full.click(),
-  c: () => compare.click(),
-  "+": () => zoom(0.6),
-  "-": () => zoom(1 / 0.6),
-  0: whole,
-  "?": () => element("help").showModal(),
-};
+action("previous", "ArrowLeft", "one frame back", () => go(frame - 1));
+action("next", "ArrowRight", "one frame on", () => go(frame + 1));
+action("previous-still", "Shift+ArrowLeft", "the still before", () => pickToPick(-1));
+action("next-still", "Shift+ArrowRight", "the next still", () => pickToPick(1));
+action("accept", "a", "accept: the frame is in this selection", () => decisions.decide("accept"));
+action("reject", "x", "reject: the next best of its moment takes its place", () => decisions.decide("reject"));
+action("pin", "p", "pin: always in, in every later choice", () => decisions.decide("pin"));
+action("ban", "b", "ban: never in, in every later choice", () => decisions.decide("ban"));
+action("undo", "u", "undo", () => decisions.turn("undo"));
+action("redo", "U", "redo", () => decisions.turn("redo"));
+action("note", "n", "note", () => decisions.note());
+action("full", "z", "100 %, or the whole picture", () => full.click());
+action("compare", "c", "compare with the best still", () => compare.click());
+action("alternatives", "m", "other good frames of this moment", () => alternatives.click());
+action("zoom-in", "+", "zoom the curve in", () => zoom(0.6));
+action("zoom-out", "-", "zoom the curve out", () => zoom(1 / 0.6));
+action("zoom-all", "0", "the whole film", whole);
+action("span-start", "[", "choose from this frame on", () => exporting.bound("start", frame));
+action("span-end", "]", "choose up to this frame", () => exporting.bound("end", frame));
+action("help", "?", "this help", help);
 
 function pickToPick(direction) {
   const frames = film.stills.map((still) => still.frame).sort((one, other) => one - other);
@@ -164,18 +185,24 @@ function pickToPick(direction) {
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
   if (event.target.matches("input, select, textarea")) return;
-  if (event.shiftKey && (event.key === "ArrowLeft" || event.key === "ArrowRight")) {
-    pickToPick(event.key === "ArrowLeft" ? -1 : 1);
-    event.preventDefault();
-    return;
-  }
-  const work = keys[event.key];
-  if (work) { work(); event.preventDefault(); }
+  if (run(event)) event.preventDefault();
 });
 
-element("help-button").addEventListener("click", keys["?"]);
-element("zoom-in").addEventListener("click", keys["+"]);
-element("zoom-out").addEventListener("click", keys["-"]);
+/** Say the keys at the buttons that have one. */
+function named() {
+  const buttons = { ...decisions.buttons, "Previous frame": previous, "Next frame": next, "100 %": full, Compare: compare, Alternatives: alternatives };
+  const names = { Accept: "accept", Reject: "reject", Pin: "pin", Ban: "ban", Undo: "undo", Redo: "redo", Note: "note", "Previous frame": "previous", "Next frame": "next", "100 %": "full", Compare: "compare", Alternatives: "alternatives" };
+  for (const [name, of] of Object.entries(names)) {
+    buttons[name].setAttribute("aria-keyshortcuts", shortcut(keyOf(of)));
+    buttons[name].title = `${name} (${shortcut(keyOf(of))})`;
+  }
+}
+onKeys(named);
+named();
+
+element("help-button").addEventListener("click", help);
+element("zoom-in").addEventListener("click", () => zoom(0.6));
+element("zoom-out").addEventListener("click", () => zoom(1 / 0.6));
 element("zoom-all").addEventListener("click", whole);
 element("picks").addEventListener("click", (event) => {
   const card = event.target.closest("a")?.closest("li[data-frame]");

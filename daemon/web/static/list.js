@@ -38,6 +38,9 @@ function show(fresh) {
     if (list.children[at] !== known) list.insertBefore(known, list.children[at] ?? null);
   });
   for (const gone of old.values()) gone.remove();
+  const blank = fresh.querySelector(".blank");
+  rows.querySelector(".blank")?.remove();
+  if (blank) list.before(blank);
   const counts = fresh.querySelector(".counts");
   if (rows.querySelector(".counts").innerHTML !== counts.innerHTML) rows.querySelector(".counts").replaceWith(counts);
 }

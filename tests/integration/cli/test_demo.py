@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from daemon.cli import demo
@@ -62,3 +63,19 @@ def test_variables_that_lead_elsewhere_are_forgotten(tmp_path: Path, monkeypatch
     code = 'import os; print(sorted(name for name in os.environ if name.startswith("STILLWATCH_")))'
     seen = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert seen.stdout == "['STILLWATCH_SCORE__METRIC']\n"
+
+
+def test_a_daemon_that_neither_starts_nor_stops_is_killed_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck = tmp_path / "stuck"
+    stuck.write_text(f"#!/bin/sh\necho $$ > {tmp_path / 'pid'}\ntrap '' TERM\nexec sleep 60\n")
+    stuck.chmod(0o755)
+    monkeypatch.setattr(demo.sys, "executable", str(stuck))
+    monkeypatch.setattr(demo, "READY_SECONDS", 1.0)
+    monkeypatch.setattr(demo, "PATIENT_SECONDS", 0.0)
+    monkeypatch.setattr(demo, "END_SECONDS", 0.2)
+    film = films.make(tmp_path / "film.mp4", frames=3)
+    with pytest.raises(StillwatchError, match="the daemon did not start"):
+        demo.run(tmp_path / "own", [film])
+    assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))

@@ -9,7 +9,7 @@ import pytest
 
 from daemon.cli import doctor
 from daemon.config.schema import Config
-from daemon.inbox import watcher
+from daemon.inbox import watch_mode
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (folder / f"max_user_{name}").write_text(f"{value}\n")
     (folder / "max_queued_events").write_text("16384\n")
     monkeypatch.setattr(doctor, "_INOTIFY", folder)
-    monkeypatch.setattr(watcher, "_mounts", lambda: [("/", "ext4")])
+    monkeypatch.setattr(watch_mode, "_mounts", lambda: [("/", "ext4")])
     return folder
 
 
@@ -62,7 +62,7 @@ def test_a_limit_that_is_too_low_comes_with_its_fix(
 def test_a_folder_that_is_polled_needs_none(
     tmp_path: Path, limits: Path, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
-    monkeypatch.setattr(watcher, "_mounts", lambda: [("/", "nfs4")])
+    monkeypatch.setattr(watch_mode, "_mounts", lambda: [("/", "nfs4")])
     (limits / "max_user_watches").write_text("1\n")
     (only,) = inotify(config(tmp_path / "inbox", mode=mode)).values()
     assert only["ok"]

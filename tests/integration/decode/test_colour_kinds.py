@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 import subprocess
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import imageio_ffmpeg
@@ -14,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from daemon.config.score import DecodeConfig
-from daemon.decode.colour import colours_lost
+from daemon.decode.colour import is_profile_5
 from daemon.decode.damage import DecodeReport
 from daemon.decode.frames import decode_frames
 from daemon.decode.probe import probe
@@ -260,8 +259,7 @@ def test_without_a_record_the_frames_own_metadata_tells_profile_5(profile: int, 
     header = bytearray(32)
     header[4], header[10] = profile, full_range
     data = struct.pack("N", offset).ljust(offset, b"\0") + bytes(header)
-    frame: Any = SimpleNamespace(side_data={"DOVI_METADATA": data})
-    assert bool(colours_lost(frame, None)) is lost
+    assert is_profile_5(data) is lost
 
 
 def test_deep_frames_with_a_mastering_display_and_no_curve_are_pq(tmp_path: Path) -> None:

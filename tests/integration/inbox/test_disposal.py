@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import mmap
 import os
 import shutil
 import sqlite3
@@ -11,8 +12,9 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -20,9 +22,9 @@ from daemon.config.output import OutputConfig
 from daemon.config.service import DatabaseConfig
 from daemon.config.watch import WatchConfig
 from daemon.errors import ConfigError, Kind, StoreError
-from daemon.inbox import disposal, identity, source_file
+from daemon.inbox import disposal, identity, source_file, writers
 from daemon.inbox.disposal import SourceDisposal
-from daemon.model import Method, Selection, Status, Still
+from daemon.model import FileIdentity, Method, Selection, Status, Still, VideoInfo, VideoRecord
 from daemon.store.sources import Sources
 from daemon.store.store import Store
 from tests.clock import Clock
@@ -772,3 +774,105 @@ def test_a_folder_beside_it_is_made(tmp_path: Path) -> None:
     watch = WatchConfig(path=tmp_path / "inbox", after="move", after_path=tmp_path / "inbox-done")
     disposal.check(watch, OutputConfig(path=tmp_path / "stills"))
     assert (tmp_path / "inbox-done").is_dir()
+
+
+# What is not finished, or not whole
+
+
+def change(place: Place, statement: str, video_id: int) -> None:
+    with closing(sqlite3.connect(place.inbox.parent / "stillwatch.db")) as db, db:
+        db.execute(statement, (video_id,))
+
+
+async def test_what_somebody_has_open_for_writing_stays(place: Place) -> None:
+    for action in ("move", "delete"):
+        video_id = await place.done(f"{action}.ts", action)
+        with (place.inbox / f"{action}.ts").open("ab"):
+            await place.disposal(action)._round()
+        assert await place.state(video_id) == "kept"
+        assert (place.inbox / f"{action}.ts").exists()
+    assert [event for event, _ in place.said] == ["source.kept"] * 2
+    assert all("has it open for writing" in facts["reason"] for _, facts in place.said)
+
+
+async def test_a_mapping_is_a_writer_too(place: Place) -> None:
+    video_id = await place.done("film.ts", "delete")
+    with (place.inbox / "film.ts").open("r+b") as file:
+        mapped = mmap.mmap(file.fileno(), 0)
+    with mapped:
+        await place.disposal("delete")._round()
+    assert await place.state(video_id) == "kept"
+
+
+async def test_who_begins_to_write_in_the_last_moment_loses_nothing(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video_id = await place.done("film.ts", "delete")
+    one = place.disposal("delete")
+    make_durable = one._store.make_durable
+    opened: list[IO[bytes]] = []
+
+    async def begin() -> None:
+        await make_durable()
+        opened.append((place.inbox / "film.ts").open("ab"))
+
+    monkeypatch.setattr(one._store, "make_durable", begin)
+    await one._round()
+    assert await place.state(video_id) == "kept"
+    opened[0].close()
+
+
+async def test_a_damaged_film_is_moved_but_never_deleted(place: Place) -> None:
+    for action, state in (("move", "moved"), ("delete", "kept")):
+        video_id = await place.done(f"{action}.ts", action)
+        change(place, "UPDATE videos SET damaged = 1, damage = 'a hole' WHERE id = ?", video_id)
+        await place.disposal(action)._round()
+        assert await place.state(video_id) == state
+    assert place.said[-1] == ("source.kept", {"reason": "it is damaged (a hole)"})
+
+
+async def test_a_film_whose_container_misses_its_end_is_never_deleted(place: Place) -> None:
+    (place.inbox / "film.mp4").write_bytes(b"\0\0\0\x10ftypisom\0\0\0\0" + b"\0\1\0\0mdat" + b"picture")
+    video_id = await place.done("film.mp4", "delete")
+    await place.disposal("delete")._round()
+    assert await place.state(video_id) == "kept"
+    assert place.said[-1][1]["reason"] == "65,521 bytes of its last part are missing"
+
+
+async def test_where_writers_cannot_be_seen_it_has_to_stand_still_for_longer(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video_id = await place.done("film.ts", "delete")
+    monkeypatch.setattr(writers, "writer", lambda *_, **__: writers.UNKNOWN)
+    await place.disposal("delete")._round()
+    assert await place.state(video_id) == "due"
+    assert "cannot be seen" in place.said[-1][1]["reason"]
+    change(place, "UPDATE videos SET queued_at = '2026-01-01T00:00:00+00:00' WHERE id = ?", video_id)
+    await place.disposal("delete")._round()
+    assert await place.state(video_id) == "deleted"
+
+
+def film(frames: int | None, estimate: int, duration_s: float | None, *, damaged: bool = False) -> VideoRecord:
+    info = VideoInfo(
+        Path("f"), "mp4", 0, "h264", 8, 8, "yuv420p", 8, Fraction(1, 90000), None, estimate, duration_s, 0.0
+    )
+    file = FileIdentity(Path("f"), "0", 1, 1)
+    done = Status.DONE
+    return VideoRecord(1, file, done, "niqe", True, "s", info, frames, frames, damaged, False, None, None, 0)
+
+
+@pytest.mark.parametrize(
+    ("record", "last_s", "lost"),
+    [
+        (film(250, 250, 10.0), 9.96, ""),
+        (film(250, 250, 10.0, damaged=True), 9.96, "it is damaged"),
+        (film(93, 250, 10.0), 3.7, "it is shortened: 93 of about 250 frames are there"),
+        # A rate that changes makes a wrong estimate; sound that is longer than the pictures a wrong duration.
+        (film(93, 900, 10.0), 9.9, ""),
+        (film(250, 250, 60.0), 9.9, ""),
+        (film(250, 0, None), 9.9, ""),
+        (film(None, 250, 10.0), 0.0, ""),
+    ],
+)
+def test_a_shortened_film_ends_early_by_frames_and_by_time(record: VideoRecord, last_s: float, lost: str) -> None:
+    assert disposal.what_is_lost(record, last_s) == lost

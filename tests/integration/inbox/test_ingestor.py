@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from structlog.typing import EventDict
 
-from daemon.config.service import DatabaseConfig
 from daemon.config.watch import WatchConfig
 from daemon.errors import Kind, VideoError
 from daemon.inbox import identity, ingestor, inotify
@@ -24,26 +23,6 @@ from daemon.runtime.heartbeat import Heartbeats
 from daemon.store.store import Store
 
 PATIENCE_SECONDS = 20.0
-
-
-@pytest.fixture
-def inbox(tmp_path: Path) -> Path:
-    folder = tmp_path / "inbox"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    opened = await Store.open(DatabaseConfig(path=tmp_path / "stillwatch.db"))
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
-def logged() -> Iterator[list[EventDict]]:
-    with structlog.testing.capture_logs() as events:
-        yield events
 
 
 @asynccontextmanager
@@ -315,3 +294,108 @@ async def test_a_folder_that_is_away_is_looked_for_at_every_rescan_and_no_more(
         await asyncio.gather(task, return_exceptions=True)
         await watching.stop()
     assert len([event for event in logged if event["event"] == "watch.unavailable"]) == 1
+
+
+BIG = bytes(4 * identity.BLOCK_BYTES)
+
+
+def other_middle(content: bytes, number: int) -> bytes:
+    at = identity.BLOCK_BYTES + 100
+    return content[:at] + bytes([number]) + content[at + 1 :]
+
+
+async def statuses(store: Store, path: Path) -> dict[int, Status]:
+    return {record.id: record.status for record in await store.videos.at_path(path)}
+
+
+def has_size(size_bytes: int, record: VideoRecord) -> bool:
+    return record.file.size_bytes == size_bytes
+
+
+async def test_a_recording_that_pauses_ends_as_one_current_video(inbox: Path, store: Store) -> None:
+    path = inbox / "cam1.ts"
+    async with arrivals(inbox, store):
+        for _ in range(3):
+            with path.open("ab") as file:
+                file.write(BIG)
+            size = path.stat().st_size
+            taken = await row(store, path, partial(has_size, size))
+            await store.queue.set_status(taken.id, Status.DONE)
+    assert await statuses(store, path) == {1: Status.REPLACED, 2: Status.REPLACED, 3: Status.DONE}
+    assert [(await store.videos.get(one)).replaced_by for one in (1, 2)] == [2, 3]
+    assert (await store.videos.find("cam1.ts")).id == 3
+
+
+@pytest.mark.parametrize("way", ["in place", "by a rename", "by a rename, with the old times"])
+async def test_other_content_under_a_name_is_new_and_what_was_there_is_replaced(
+    inbox: Path, store: Store, way: str
+) -> None:
+    path = put(inbox / "film.mp4", BIG)
+    async with arrivals(inbox, store):
+        first = await row(store, path)
+        # Its scoring has read all of it.
+        await store.videos.keep_digest(first.id, str(identity.identify(path).digest))
+        await store.queue.set_status(first.id, Status.DONE)
+        look = path.stat()
+        if way == "in place":
+            path.write_bytes(other_middle(BIG, 1))
+        else:
+            new = inbox / ".new"
+            new.write_bytes(other_middle(BIG, 1))
+            if way.endswith("old times"):
+                os.utime(new, ns=(look.st_atime_ns, look.st_mtime_ns))
+            new.rename(path)
+        second = await row(store, path, lambda record: record.id != first.id)
+    assert (second.status, second.file.fingerprint) == (Status.QUEUED, first.file.fingerprint)
+    assert await statuses(store, path) == {first.id: Status.REPLACED, second.id: Status.QUEUED}
+
+
+async def test_the_same_content_under_a_new_inode_is_read_once_and_then_not_again(
+    inbox: Path, store: Store, monkeypatch: pytest.MonkeyPatch, logged: list[EventDict]
+) -> None:
+    """File systems that give new numbers at each mount would have all of their files read at each of them."""
+    path = put(inbox / "film.mp4", BIG)
+    reads = []
+    take = identity.fingerprint
+    monkeypatch.setattr(identity, "fingerprint", lambda path: reads.append(path) or take(path))
+    async with arrivals(inbox, store):
+        first = await row(store, path)
+        await store.videos.keep_digest(first.id, str(identity.identify(path).digest))
+        await store.queue.set_status(first.id, Status.DONE)
+        for _ in range(2):
+            look = path.stat()
+            new = inbox / ".new"
+            new.write_bytes(BIG)
+            os.utime(new, ns=(look.st_atime_ns, look.st_mtime_ns))
+            new.rename(path)
+            reads.clear()
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while (await store.videos.get(first.id)).file.inode is not None:
+                    await asyncio.sleep(0.01)
+        # A listing after the second rename found nothing to read.
+        put(inbox / "next.mp4", b"next")
+        await row(store, inbox / "next.mp4")
+    assert await statuses(store, path) == {first.id: Status.DONE}
+    assert path not in reads
+
+
+async def test_two_films_that_differ_between_the_blocks_are_two_and_a_copy_is_one(inbox: Path, store: Store) -> None:
+    async with arrivals(inbox, store):
+        one = await row(store, put(inbox / "one.mp4", BIG))
+        two = await row(store, put(inbox / "two.mp4", other_middle(BIG, 7)))
+        copy = await row(store, put(inbox / "copy.mp4", BIG))
+    assert (one.status, two.status) == (Status.QUEUED, Status.QUEUED)
+    assert (copy.status, copy.error_kind) == (Status.REJECTED, Kind.DUPLICATE)
+    assert f"(video {one.id})" in str(copy.error)
+
+
+async def test_a_file_that_was_only_touched_is_the_same_video(inbox: Path, store: Store) -> None:
+    path = put(inbox / "film.mp4", BIG)
+    async with arrivals(inbox, store):
+        first = await row(store, path)
+        await store.videos.keep_digest(first.id, str(identity.identify(path).digest))
+        await store.queue.set_status(first.id, Status.DONE)
+        os.utime(path)
+        now = identity.mtime_ns(path.stat())
+        again = await row(store, path, lambda record: record.file.mtime_ns == now)
+    assert (again.id, again.status) == (first.id, Status.DONE)

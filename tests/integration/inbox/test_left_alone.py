@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from structlog.typing import EventDict
 
-from daemon.config.service import DatabaseConfig
 from daemon.config.watch import VIDEO_EXTENSIONS, WatchConfig
 from daemon.events import Event, FilesLeftAlone
 from daemon.inbox import content
@@ -24,26 +22,6 @@ from tests import films
 
 PATIENCE_SECONDS = 20.0
 OTHER_ENDINGS = ["MOV001.MOD", "clip.m2t", "PXL.MP", "film.divx", "GS01.360", "DJI.LRF", "film.mk3d", "noext", "Café"]
-
-
-@pytest.fixture
-def inbox(tmp_path: Path) -> Path:
-    folder = tmp_path / "inbox"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    opened = await Store.open(DatabaseConfig(path=tmp_path / "stillwatch.db"))
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
-def logged() -> Iterator[list[EventDict]]:
-    with structlog.testing.capture_logs() as events:
-        yield events
 
 
 @pytest.fixture
@@ -154,7 +132,7 @@ async def test_a_beginning_of_zeros_is_waited_for_without_events(
     with (inbox / "film.divx").open("wb") as file:
         file.write(b"\0" * len(film))
         file.flush()
-        async with arrivals(inbox, store):
+        async with arrivals(inbox, store, ready="settled"):
             await until(lambda: said(logged))
             file.seek(0)
             file.write(film)

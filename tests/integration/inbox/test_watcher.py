@@ -22,7 +22,7 @@ import structlog
 
 from daemon.config.watch import WatchConfig
 from daemon.errors import Kind, StillwatchError
-from daemon.inbox import inotify, watcher
+from daemon.inbox import inotify, watch_mode
 from daemon.inbox.watcher import Watcher
 from tests.kernel import small_event_queue, watched
 
@@ -35,13 +35,6 @@ def no_thread_is_left() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
     assert set(threading.enumerate()) <= before
-
-
-@pytest.fixture
-def inbox(tmp_path: Path) -> Path:
-    folder = tmp_path / "inbox"
-    folder.mkdir()
-    return folder
 
 
 @pytest.fixture
@@ -344,10 +337,10 @@ def test_starting_twice_is_a_mistake(inbox: Path) -> None:
 
 
 def test_auto_follows_the_file_system(inbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watcher, "_mounts", lambda: [("/", "ext4")])
+    monkeypatch.setattr(watch_mode, "_mounts", lambda: [("/", "ext4")])
     with watching(inbox, mode="auto") as found:
         assert found.watcher.mode == "native"
-    monkeypatch.setattr(watcher, "_mounts", lambda: [("/", "ext4"), (str(inbox), "nfs4")])
+    monkeypatch.setattr(watch_mode, "_mounts", lambda: [("/", "ext4"), (str(inbox), "nfs4")])
     with watching(inbox, mode="auto") as found:
         assert found.watcher.mode == "polling"
     with watching(inbox, mode="native") as found:
@@ -355,9 +348,9 @@ def test_auto_follows_the_file_system(inbox: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_the_real_mount_table_is_read(inbox: Path) -> None:
-    mounts = watcher._mounts()
-    assert watcher.file_system(Path("/proc/self"), mounts) == "proc"
-    assert watcher.file_system(inbox, mounts)
+    mounts = watch_mode._mounts()
+    assert watch_mode.file_system(Path("/proc/self"), mounts) == "proc"
+    assert watch_mode.file_system(inbox, mounts)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,9 @@ async def chosen(store: Store, folder: Path, film: Path, **select: Any) -> tuple
     record = await scored(store, config, film)
     selection = await selector(store, config, record).select()
     rows = await store.frames.table(record.id)
-    words = dict(zip(rows.frame.tolist(), np.where(rows.good, "good", np.where(rows.spared, "spared", "bad")), strict=True))
+    words = dict(
+        zip(rows.frame.tolist(), np.where(rows.good, "good", np.where(rows.spared, "spared", "bad")), strict=True)
+    )
     return selection, words, sorted(words[pick.frame] for pick in selection.picks)
 
 
@@ -36,7 +38,7 @@ def programme(seed: int, count: int = 40) -> list[Any]:
     wide = (2 * WIDTH, HEIGHT)
     layers = [Image.fromarray(rng.integers(10, 110, (*size, 3), dtype=np.uint8)) for size in ((5, 18), (50, 180))]
     picture = sum(np.asarray(one.resize(wide, Image.Resampling.BICUBIC)).astype(int) for one in layers)
-    return [noisy(np.clip(picture[:, 2 * n : 2 * n + WIDTH], 0, 255), n) for n in range(count)]
+    return [noisy(np.clip(picture[:, n : n + WIDTH], 0, 255), n) for n in range(count)]
 
 
 def bars(count: int, level: int = 191, lower: bool = False) -> list[Any]:
@@ -71,12 +73,10 @@ async def test_no_still_of_a_test_picture_while_there_is_a_programme(
     assert all(first <= pick.frame < first + len(shown) for pick in selection.picks)
 
 
-def subtitled(picture: Any, ink: str, top: bool) -> Any:
-    image = Image.fromarray(picture)
-    place = (WIDTH // 2, 18 if top else HEIGHT - 18)
-    ImageDraw.Draw(image).text(
-        place, "Who was that?  Nobody.", fill=ink, anchor="mm", font_size=17, stroke_width=1, stroke_fill="black"
-    )
+def subtitled(picture: Any, ink: str, top: bool, words: str) -> Any:
+    image = Image.fromarray(picture).resize((640, 360), Image.Resampling.BICUBIC)
+    place = (320, 40 if top else 320)
+    ImageDraw.Draw(image).text(place, words, fill=ink, anchor="mm", font_size=26, stroke_width=1, stroke_fill="black")
     return np.asarray(image)
 
 
@@ -88,17 +88,19 @@ def subtitled(picture: Any, ink: str, top: bool) -> Any:
 async def test_frames_without_subtitles_are_no_less_sharp(
     tmp_path: Path, store: Store, ink: str, top: bool, share: float
 ) -> None:
-    pictures = programme(1, 60) + programme(2, 60)
-    with_text = [n % 20 < 20 * share for n in range(len(pictures))]
+    pictures = programme(1, 100) + programme(2, 100)
+    with_text = [n % 50 < 50 * share for n in range(len(pictures))]
     film = painted(
         tmp_path / "film.mkv",
-        [subtitled(one, ink, top) if text else one for one, text in zip(pictures, with_text, strict=True)],
+        [
+            subtitled(one, ink, top, "Who was that?  Nobody." if text else "")
+            for one, text in zip(pictures, with_text, strict=True)
+        ],
     )
     selection, words, _ = await chosen(store, tmp_path, film, count=6)
     plain = Counter(words[n] for n, text in enumerate(with_text) if not text)
     assert plain["good"] >= 0.8 * sum(plain.values()), selection.reasons
     assert len(selection.picks) >= 2
-    assert 2 * sum(not with_text[pick.frame] for pick in selection.picks) >= len(selection.picks)
 
 
 def drawn(ground: str, ink: str, count: int) -> list[Any]:
@@ -114,7 +116,9 @@ def drawn(ground: str, ink: str, count: int) -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    ("ground", "ink"), [("black", "#30d050"), ("#101830", "white"), ("white", "#404040")], ids=["green", "blue", "pencil"]
+    ("ground", "ink"),
+    [("black", "#30d050"), ("#101830", "white"), ("white", "#404040")],
+    ids=["green", "blue", "pencil"],
 )
 async def test_thin_lines_on_one_shade_give_stills(tmp_path: Path, store: Store, ground: str, ink: str) -> None:
     film = painted(tmp_path / "film.mkv", drawn(ground, ink, 80))
@@ -124,7 +128,9 @@ async def test_thin_lines_on_one_shade_give_stills(tmp_path: Path, store: Store,
 
 
 @pytest.mark.parametrize("seconds", [[5] * 12, [1, 60, 3, 20, 2, 40, 5, 30], [0.5, 900, 10, 10]], ids=str)
-async def test_pictures_that_are_shown_long_are_moments_each(tmp_path: Path, store: Store, seconds: list[float]) -> None:
+async def test_pictures_that_are_shown_long_are_moments_each(
+    tmp_path: Path, store: Store, seconds: list[float]
+) -> None:
     film = tmp_path / "film.mkv"
     with av.open(str(film), "w") as output:
         stream = output.add_stream("libx264", rate=10, options={"crf": "12", "bf": "0"})

@@ -6,7 +6,7 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.resources import files
@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 
 from daemon.analysis.features import RECORD, VERSION
-from daemon.config.choice import SelectConfig
 from daemon.config.output import ExportConfig, OutputConfig
 from daemon.config.schema import Config
 from daemon.config.score import ScoreConfig
+from daemon.config.selection import SelectConfig
 from daemon.config.service import DatabaseConfig
 from daemon.decode.frames import decode_frames
 from daemon.errors import Kind, ScorerError
@@ -35,7 +35,8 @@ from daemon.pipeline.reselect import reselect
 from daemon.pipeline.score_video import VideoScorer
 from daemon.pipeline.select_frames import FrameSelector
 from daemon.scoring.batcher import Batcher
-from daemon.store.connection import SCHEMA_VERSION
+from daemon.store import feature_blocks
+from daemon.store.migrate import SCHEMA_VERSION
 from daemon.store.store import Store
 from tests import edited, films
 from tests.stub import StubScorer
@@ -226,11 +227,22 @@ async def test_a_still_that_was_touched_is_cut_out_again(tmp_path: Path, store: 
     assert [still["sha256"] for still in again] == [still.sha256 for still in before]
 
 
+def keep_features(db: sqlite3.Connection, wanted: Callable[[int], bool]) -> None:
+    """Take away the features of all other frames, as if they had never been stored."""
+    for video_id, block, packed in db.execute("SELECT video_id, block, packed FROM feature_blocks").fetchall():
+        records = feature_blocks.unpack(packed)
+        kept = {at: one for at, one in records.items() if wanted(block * feature_blocks.FRAMES + at)}
+        db.execute("DELETE FROM feature_blocks WHERE video_id = ? AND block = ?", (video_id, block))
+        if kept:
+            row = (video_id, block, feature_blocks.pack(kept))
+            db.execute("INSERT INTO feature_blocks (video_id, block, packed) VALUES (?, ?, ?)", row)
+
+
 async def test_frames_without_features_are_chosen_by_score_and_it_is_said(tmp_path: Path, store: Store) -> None:
     config = config_in(tmp_path, count=3)
     record = await scored(store, config, edited_film(tmp_path / "film.mp4"))
     with sqlite3.connect(config.database.path) as other:
-        other.execute("DELETE FROM features WHERE frame % 2")
+        keep_features(other, lambda frame: frame % 2 == 0)
     chosen = await selector(store, config, record).select()
     assert len(chosen.picks) == 3
     assert chosen.reasons["strategy"] == "best"
@@ -244,7 +256,7 @@ async def test_features_are_there_after_a_restart_and_the_same(tmp_path: Path, s
     assert all(record is not None and len(record) == RECORD.itemsize and record[0] == VERSION for record in before)
     with sqlite3.connect(config.database.path) as other:
         other.execute("DELETE FROM frames WHERE frame >= 70")
-        other.execute("DELETE FROM features WHERE frame >= 70")
+        keep_features(other, lambda frame: frame < 70)
         other.execute("UPDATE videos SET status = 'queued'")
     again = await store.queue.claim(Status.QUEUED, Status.SCORING)
     assert again is not None
@@ -419,19 +431,28 @@ def _million(path: Path, count: int) -> None:
     scores = rng.normal(5, 1, count)
     kinds = rng.random(count) < 0.7
 
-    def blobs() -> Any:
-        for frame in range(count):
-            if frame % 100 == 0:
-                record["thumbnail"] = base[frame // 100]
-                blob = record.tobytes()
-            yield 1, frame, blob
+    def blocks() -> Iterator[tuple[int, int, bytes]]:
+        blob = b""
+        for first in range(0, count, feature_blocks.FRAMES):
+            records = {}
+            for frame in range(first, min(first + feature_blocks.FRAMES, count)):
+                if frame % 100 == 0:
+                    record["thumbnail"] = base[frame // 100]
+                    blob = record.tobytes()
+                records[frame - first] = blob
+            yield 1, first // feature_blocks.FRAMES, feature_blocks.pack(records)
 
     with sqlite3.connect(path) as db:
+        db.execute("INSERT INTO scorers (id, identity) VALUES (1, '')")
         db.executemany(
-            "INSERT INTO frames (video_id, frame, pts, time_s, score, hash, verdict) VALUES (1,?,?,?,?,'h',?)",
-            ((n, n, n / 25, float(scores[n]), "good" if kinds[n] else "blur") for n in range(count)),
+            "INSERT INTO decoded_frames (video_id, frame, pts, time_s, hash, verdict) VALUES (1,?,?,?,x'68',?)",
+            ((n, n, n / 25, "good" if kinds[n] else "blur") for n in range(count)),
         )
-        db.executemany("INSERT INTO features VALUES (?,?,?)", blobs())
+        db.executemany(
+            "INSERT INTO frame_scores (video_id, scorer_id, frame, score) VALUES (1,1,?,?)",
+            ((n, float(scores[n])) for n in range(count)),
+        )
+        db.executemany("INSERT INTO feature_blocks (video_id, block, packed) VALUES (?,?,?)", blocks())
         db.executemany(
             "INSERT INTO shots VALUES (1,?,'shot',?,?)",
             ((n, 100 * n, min(100 * n + 99, count - 1)) for n in range((count + 99) // 100)),

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import structlog
 from structlog.typing import EventDict
 
 from daemon.analysis.measure import measure
@@ -107,12 +106,6 @@ async def store(config: Config) -> AsyncIterator[Store]:
     opened = await Store.open(config.database)
     yield opened
     await opened.close()
-
-
-@pytest.fixture
-def logged() -> Iterator[list[EventDict]]:
-    with structlog.testing.capture_logs() as events:
-        yield events
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ from tests.integration.scoring.test_far_device import CUDA, FarGpu
 CPU = torch.device("cpu")
 METRIC = Metric("net", False, 1, 1.0, local=Local.NONE)
 
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
 
 class Contrast(torch.nn.Module):
     """How much each picture varies, after a convolution; ``spoil`` changes what it says in reduced precision."""
@@ -46,14 +48,6 @@ class Contrast(torch.nn.Module):
         self.formats.append(convolved.dtype)
         scores = convolved.float().std(dim=(1, 2, 3))
         return scores if convolved.dtype is torch.float32 else self.spoil(scores)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture
@@ -276,7 +270,7 @@ from pathlib import Path
 import numpy as np
 
 from daemon.config.score import ScoreConfig
-from daemon.scoring.open import open_scorer
+from daemon.scoring.open_scorer import open_scorer
 from daemon.scoring.pyiqa_backend.precision import samples, spearman
 
 settings = {"metric": "topiq_nr", "device": "cpu", "weights": Path(sys.argv[1])}

@@ -16,7 +16,7 @@ from daemon.config.score import ScoreConfig
 from daemon.errors import Kind, ScorerError, StillwatchError
 from daemon.model import Picture
 from daemon.scoring import catalog
-from daemon.scoring.open import open_scorer
+from daemon.scoring.open_scorer import open_scorer
 from daemon.scoring.protocol import Scorer
 from daemon.scoring.pyiqa_backend import patches
 from daemon.scoring.pyiqa_backend.build import Built, build, digest, load_state

@@ -21,7 +21,7 @@ import pytest
 from daemon.config.service import DatabaseConfig
 from daemon.errors import ExportError, Kind, StoreError, VideoError
 from daemon.model import Colour, FileIdentity, Method, Pick, Scored, Selection, Status, Still, VideoInfo
-from daemon.store.connection import SCHEMA_VERSION
+from daemon.store.migrate import SCHEMA_VERSION
 from daemon.store.queue import later
 from daemon.store.store import Store
 
@@ -104,8 +104,10 @@ def look(other: sqlite3.Connection) -> Look:
 async def test_a_new_database_has_the_schema_its_version_and_wal(store: Store, look: Look, config: Any) -> None:
     tables = {row[0] for row in look("SELECT name FROM sqlite_master WHERE type = 'table'")}
     looked_at = {"strip_pictures", "decisions"}
-    stored = {"videos", "frames", "features", "shots", "refined", "selections", "stills", "sources", "packet_index"}
-    assert tables == stored | looked_at
+    per_frame = {"decoded_frames", "frame_scores", "feature_blocks", "scorers"}
+    stored = {"videos", "shots", "selections", "stills", "sources", "packet_index"}
+    assert tables == stored | per_frame | looked_at
+    assert {row[0] for row in look("SELECT name FROM sqlite_master WHERE type = 'view'")} == {"frames", "scores"}
     assert look("PRAGMA user_version") == [(SCHEMA_VERSION,)]
     assert look("PRAGMA journal_mode") == [("wal",)]
     assert config.path.parent.is_dir()
@@ -592,11 +594,13 @@ async def test_only_files_that_no_row_describes_are_unknown(store: Store) -> Non
 
 
 @pytest.mark.parametrize("status", Status)
-async def test_a_video_that_went_away_is_unknown_again_all_others_are_known(store: Store, status: Status) -> None:
+async def test_a_video_that_went_away_or_was_replaced_is_unknown_again_all_others_are_known(
+    store: Store, status: Status
+) -> None:
     video_id = await store.queue.enqueue(identity())
     await store.queue.set_status(video_id, status)
     unknown = await store.videos.unknown([(Path("/in/a.mp4"), 100, 1)])
-    assert unknown == ([Path("/in/a.mp4")] if status is Status.MISSING else [])
+    assert unknown == ([Path("/in/a.mp4")] if status in (Status.MISSING, Status.REPLACED) else [])
 
 
 async def test_thousands_of_files_are_asked_for_at_once(store: Store) -> None:

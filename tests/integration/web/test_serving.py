@@ -78,3 +78,14 @@ async def test_the_end_does_not_wait_for_an_open_list(config: Config, tmp_path: 
             writer.write(b"GET /changes HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
         writer.close()
+
+
+@pytest.mark.usefixtures("store")
+async def test_a_page_is_served_although_200_clients_are_idle(config: Config, tmp_path: Path) -> None:
+    path = tmp_path / "review.sock"
+    async with reviewing(config, str(path), "--socket"):
+        idle = [await asyncio.open_unix_connection(path) for _ in range(200)]
+        for _ in range(3):
+            assert (await answer(*await asyncio.open_unix_connection(path), "/")).startswith("HTTP/1.1 200 ")
+        for _, writer in idle:
+            writer.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
+import json
 import re
 import zipfile
 from pathlib import Path
@@ -15,6 +16,7 @@ from PIL import Image
 
 from daemon.cli.report import write_report
 from daemon.cli.sheet import write_sheet
+from daemon.config.schema import Config
 from daemon.errors import StillwatchError
 from daemon.export.contact_sheet import Cell, draw
 from daemon.export.jpeg import jpeg
@@ -109,3 +111,37 @@ def test_a_sheet_of_any_shape_keeps_its_title(size: tuple[int, int]) -> None:
     image = Image.open(io.BytesIO(draw("a name " * 40, "facts", cells, 2, "PNG")))
     assert image.width >= 480
     assert image.height > 2 * size[1]
+
+
+async def test_an_export_to_a_folder_of_its_own_leaves_the_current_selection(
+    client: Client, config: Config, store: Store, film: int
+) -> None:
+    before = await store.queries.current_selection(film)
+    settings = {"count": 2, "strategy": "best", "folder": "../../covers & more", "size": 96, "format": "jpeg"}
+    await client.post(f"/films/{film}/export", settings)
+    async with asyncio.timeout(60):
+        while (state := (await client.get(f"/films/{film}/export")).json)["state"] == "running":
+            await asyncio.sleep(0.05)
+    assert (state["state"], state["stills"]) == ("done", 2)
+    assert await store.queries.current_selection(film) == before
+    newest = (await store.queries.selections(film))[-1]
+    assert json.loads(newest["params"])["folder"] == "covers_more"
+    paths = [Path(one["path"]) for one in await store.queries.stills(newest["id"])]
+    assert {path.parent.parent for path in paths} == {config.output.path / "covers_more"}
+    assert {max(one["width"], one["height"]) for one in await store.queries.stills(newest["id"])} == {96}
+    manifest = json.loads((paths[0].parent / "manifest.json").read_text())
+    assert manifest["selection"]["folder"] == "covers_more"
+    # Marks are of the current selection, and the page shows that one.
+    still = (await store.queries.stills(before["id"] if before else 0))[0]
+    await client.post(f"/films/{film}/decisions", {"kind": "accept", "frame": still["frame"]})
+    assert (await client.get(f"/films/{film}/decisions")).json["accepted"] == [still["frame"]]
+    assert len((await client.get(f"/films/{film}/decisions")).json["draft"]) == 3
+
+
+@pytest.mark.parametrize("folder", [7, ["a"], "x" * 500])
+async def test_a_folder_is_a_short_name(client: Client, film: int, folder: object) -> None:
+    assert (await client.post(f"/films/{film}/export", {"folder": folder})).status == 400
+
+
+async def test_what_a_preview_needs_is_read_when_a_film_is_opened(client: Client, film: int) -> None:
+    assert (await client.post(f"/films/{film}/prepare")).json == {"prepared": True}

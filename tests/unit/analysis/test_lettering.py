@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from daemon.analysis import lettering
-from daemon.config.choice import GatesConfig
+from daemon.config.selection import GatesConfig
 from daemon.model import Shot, ShotKind
 from tests.unit.analysis.test_gates import judge as judged
 from tests.unit.analysis.test_gates import records

@@ -9,7 +9,7 @@ import pytest
 
 from daemon.analysis.shots import ShotFinder
 from daemon.analysis.wipes import WipeFinder
-from daemon.config.choice import ShotsConfig
+from daemon.config.selection import ShotsConfig
 from daemon.model import ShotKind
 
 ROWS, COLUMNS = np.mgrid[:9, :16]

@@ -13,7 +13,15 @@ from daemon.cli import live, render
 
 
 def video(path: str) -> dict[str, Any]:
-    return {"id": 1, "frames_decoded": 3, "stills": 2, "status": "done", "path": path, "error": None}
+    return {
+        "id": 1,
+        "frames_decoded": 3,
+        "stills": 2,
+        "status": "done",
+        "path": path,
+        "error_kind": None,
+        "error": None,
+    }
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from daemon.config.choice import SelectConfig
 from daemon.config.default_file import render_default_file
 from daemon.config.load import HOOK_VARIABLES, SEARCH_PATH, changed, find_file, load
 from daemon.config.schema import ENV_PREFIX, Config
 from daemon.config.score import RefineConfig
+from daemon.config.selection import SelectConfig
 from daemon.errors import ConfigError, Kind
 
 ROOT = Path(__file__).parents[3]

@@ -10,6 +10,7 @@ import pytest
 from daemon.errors import Kind
 from daemon.inbox.duplicates import Arrival, arrival_of
 from daemon.model import FileIdentity, Status, VideoRecord
+from tests.jobs import video_record
 
 HERE = FileIdentity(Path("/in/new.mp4"), "f" * 64, 100, 1)
 
@@ -20,22 +21,8 @@ def known(
     status: Status = Status.DONE,
     error_kind: Kind | None = None,
 ) -> VideoRecord:
-    return VideoRecord(
-        id=number,
-        file=FileIdentity(Path(path), "f" * 64, 100, 1),
-        status=status,
-        metric=None,
-        lower_better=None,
-        scorer=None,
-        info=None,
-        frames_decoded=None,
-        frames_scored=None,
-        damaged=False,
-        mixed=False,
-        error_kind=error_kind,
-        error=None,
-        attempts=0,
-    )
+    file = FileIdentity(Path(path), "f" * 64, 100, 1)
+    return video_record(id=number, file=file, status=status, error_kind=error_kind)
 
 
 def verdict(records: Iterable[VideoRecord], *, there: bool = True, copies: bool = False) -> tuple[Arrival, int | None]:

@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from daemon.config.service import ServiceConfig
 from daemon.errors import ExportError, Kind, ScorerError, StillwatchError, StoreError, VideoError
-from daemon.model import FileIdentity, Status, VideoRecord
+from daemon.model import Status, VideoRecord
 from daemon.pipeline.failures import Decision, Exit, Fail, Pause, Retry, as_failure, decide, final_status
+from tests.jobs import video_record
 
 SETTINGS = ServiceConfig(max_attempts=3, max_retries=2, retry_seconds=15.0, pause_seconds=10.0)
 
 
 def record(attempts: int = 1, retries: int = 0) -> VideoRecord:
-    return VideoRecord(
-        id=1,
-        file=FileIdentity(Path("/in/a.mp4"), "f", 1, 1),
-        status=Status.SCORING,
-        metric=None,
-        lower_better=None,
-        scorer=None,
-        info=None,
-        frames_decoded=None,
-        frames_scored=None,
-        damaged=False,
-        mixed=False,
-        error_kind=None,
-        error=None,
-        attempts=attempts,
-        retries=retries,
-    )
+    return video_record(attempts=attempts, retries=retries)
 
 
 LAST_ATTEMPT, LAST_RETRY = record(attempts=3), record(retries=2)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from daemon.config.choice import GatesConfig, SelectConfig, ShotsConfig
 from daemon.config.schema import Config
+from daemon.config.selection import GatesConfig, SelectConfig, ShotsConfig
 from daemon.events import Progress
 from daemon.pipeline.score_video import _Meter
 from daemon.pipeline.select_frames import selection_params
@@ -25,7 +25,8 @@ def test_a_selections_parameters_are_the_settings_and_the_scorer() -> None:
 
 def test_every_setting_that_decides_a_selection_is_among_its_parameters() -> None:
     params = selection_params(Config(), None)
-    assert set(params) == {*SelectConfig.model_fields, "judged", "scorer"}
+    assert set(params) == {*SelectConfig.model_fields, "judged", "scorer"} - {"across", "faces"}
+    assert "across" in selection_params(Config(select=SelectConfig(across=True)), None)
     assert set(params["judged"]["gates"]) == set(GatesConfig.model_fields)
     assert set(params["judged"]["shots"]) == set(ShotsConfig.model_fields)
 

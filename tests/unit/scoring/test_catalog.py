@@ -133,7 +133,7 @@ def test_a_local_file_stands_for_the_checkpoint_and_its_backbone(
 
 def test_the_catalogue_imports_neither_torch_nor_pyiqa() -> None:
     code = (
-        "import sys, daemon.scoring.open, daemon.scoring.catalog as c\n"
+        "import sys, daemon.scoring.open_scorer, daemon.scoring.catalog as c\n"
         "[c.missing(m) for m in c.usable()]\n"
         "heavy = {'torch', 'pyiqa', 'torchvision', 'timm', 'scipy'} & set(sys.modules)\n"
         "sys.exit(str(heavy) if heavy else 0)"

@@ -10,7 +10,7 @@ from daemon.config.score import ScoreConfig
 from daemon.errors import Kind, ScorerError
 from daemon.scoring import catalog
 from daemon.scoring.metric_table import METRICS
-from daemon.scoring.open import check, open_scorer
+from daemon.scoring.open_scorer import check, open_scorer
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ from daemon.errors import ScorerError
 from daemon.model import Picture
 from daemon.scoring import catalog
 from daemon.scoring.niqe.scorer import FusedScorer
-from daemon.scoring.open import open_scorer
+from daemon.scoring.open_scorer import open_scorer
 
 
 @pytest.fixture

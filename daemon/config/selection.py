@@ -122,6 +122,14 @@ class SelectConfig(Section):
         description="a shot comes back when its moments correlate by at least this with another",
     )
     scene_share: float = Field(0.5, gt=0.0, le=1.0, description="and this share of its moments does")
+    across: bool = Field(
+        False, description="a picture that another film's stills show already is not given again (not: best, even)"
+    )
+    faces: Literal["auto", "off"] = Field(
+        "auto",
+        description="auto: open eyes, faces that look this way, sharp and whole, are preferred where the extra `faces`"
+        " is installed and its weights are here (not: best, even); off: faces do not count",
+    )
     start: float = Field(0.0, ge=0.0, description="choose from this second on")
     end: float | None = Field(None, ge=0.0, description="and before this one; null: to the end of the film")
 

@@ -1,4 +1,4 @@
-"""The filters and the choice between kernel events and polling; no file is touched."""
+"""Which names in the watch folder are looked at and taken; no file is touched."""
 
 from __future__ import annotations
 
@@ -7,13 +7,19 @@ from pathlib import Path
 import pytest
 
 from daemon.config.watch import WatchConfig
-from daemon.inbox.watcher import PathFilter, accepts, file_system, mode_for
+from daemon.inbox.path_filter import PathFilter
 
 INBOX = Path("/srv/inbox")
 
 
 def config(**changes: object) -> WatchConfig:
     return WatchConfig.model_validate({"path": INBOX, **changes})
+
+
+def accepts(path: Path, config: WatchConfig) -> bool:
+    """Whether a path is looked at and has a video's ending."""
+    names = PathFilter(config)
+    return names.reaches(path) and names.lists_ending(path.name)
 
 
 @pytest.mark.parametrize(
@@ -109,52 +115,3 @@ def test_descends() -> None:
     assert not names.descends(INBOX / "a/.b")
     assert not names.descends(INBOX / "a.part/b")
     assert not names.descends(Path("/srv"))
-
-
-MOUNTS = [
-    ("/", "ext4"),
-    ("/proc", "proc"),
-    ("/srv", "xfs"),
-    ("/srv/inbox", "nfs4"),
-    ("/srv/inbox2", "btrfs"),
-    ("/mnt/auto", "autofs"),
-    ("/mnt/auto", "cifs"),
-    ("/mnt/my share", "fuse.sshfs"),
-]
-
-
-@pytest.mark.parametrize(
-    ("path", "kind"),
-    [
-        ("/srv/inbox", "nfs4"),
-        ("/srv/inbox/day", "nfs4"),
-        ("/srv/inbox2", "btrfs"),
-        ("/srv/inbox3", "xfs"),
-        ("/srvx", "ext4"),
-        ("/", "ext4"),
-        ("/mnt/auto/box", "cifs"),
-        ("/mnt/my share/in", "fuse.sshfs"),
-    ],
-)
-def test_the_longest_mount_point_decides_and_of_two_the_later(path: str, kind: str) -> None:
-    assert file_system(Path(path), MOUNTS) == kind
-
-
-def test_an_unknown_mount_is_watched_natively() -> None:
-    assert file_system(INBOX, []) == ""
-    assert mode_for("") == "native"
-
-
-@pytest.mark.parametrize(
-    "kind",
-    ["nfs", "nfs4", "cifs", "smb3", "9p", "virtiofs", "vboxsf", "fuse", "fuse.sshfs", "fuse.mergerfs", "ceph"],
-)
-def test_shared_file_systems_are_polled(kind: str) -> None:
-    assert mode_for(kind) == "polling"
-
-
-@pytest.mark.parametrize(
-    "kind", ["ext4", "xfs", "btrfs", "zfs", "tmpfs", "overlay", "fuseblk", "vfat", "ntfs3", "fusectl", "f2fs"]
-)
-def test_local_file_systems_are_not(kind: str) -> None:
-    assert mode_for(kind) == "native"

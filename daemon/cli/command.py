@@ -1,0 +1,70 @@
+"""What the commands share: options, settings, the opened database, JSON, exit codes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from daemon.errors import Kind, StillwatchError
+
+if TYPE_CHECKING:
+    from daemon.config.schema import Config
+    from daemon.store.connection import Connection
+    from daemon.store.queries import Queries
+    from daemon.store.store import Store
+
+T = TypeVar("T")
+C = TypeVar("C", bound="Connection")
+
+ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="configuration file")]
+VideoArgument = Annotated[str, typer.Argument(help="id, path, file name or start of the fingerprint")]
+JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
+
+
+def exit_code(error: StillwatchError) -> int:
+    """2 for usage and configuration, 1 for all else."""
+    return 2 if error.kind is Kind.CONFIG else 1
+
+
+def load(path: Path | None) -> Config:
+    """The settings of the file, else of the places where one is looked for. Raises ConfigError."""
+    from daemon.config import load
+
+    return load.load(path)
+
+
+def with_store(config: Config, work: Callable[[Store], Awaitable[T]]) -> T:
+    """Run one piece of work on the opened database."""
+    from daemon.store.store import Store
+
+    return _with_opened(Store.open(config.database, create=False), work)
+
+
+def with_queries(config: Config, work: Callable[[Queries], Awaitable[T]]) -> T:
+    """The same for what only reads rows, in two thirds of the time: the parts of the store are not imported."""
+    from daemon.store.connection import Connection
+    from daemon.store.queries import Queries
+
+    return _with_opened(Connection.open(config.database, create=False), lambda database: work(Queries(database)))
+
+
+def _with_opened(opening: Awaitable[C], work: Callable[[C], Awaitable[T]]) -> T:
+    import asyncio
+
+    async def inner() -> T:
+        database = await opening
+        try:
+            return await work(database)
+        finally:
+            await database.close()
+
+    return asyncio.run(inner())
+
+
+def print_json(value: object) -> None:
+    """Print a value as JSON that people can read too."""
+    print(json.dumps(value, indent=2, default=str))

@@ -1,0 +1,97 @@
+"""``retry``, ``metrics``, ``pull``, ``verify``, ``doctor``, ``bench``: is all well, and what could be used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from daemon.cli.command import ConfigOption, JsonOption, load, print_json, with_store
+
+
+def retry(
+    videos: Annotated[list[str] | None, typer.Argument(help="ids, paths or names", metavar="VIDEO...")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="every video that failed")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Queue videos again: failed, rejected or missing ones, and by name any; scores that are stored are kept."""
+    if not videos and not failed:
+        raise typer.BadParameter("name a video or give --failed")
+
+    from daemon.inbox.again import again
+
+    queued = with_store(load(config), lambda store: again(store, videos or [], failed=failed))
+    print(f"{queued} queued; a running daemon takes them now, else `stillwatch run` does")
+
+
+def metrics(as_json: JsonOption = False) -> None:
+    """Every usable metric: direction, and whether its weights are here."""
+    from daemon.cli.render import print_metrics
+    from daemon.scoring import catalog
+
+    rows = catalog.table()
+    print_json(rows) if as_json else print_metrics(rows)
+
+
+def pull(metric: Annotated[str, typer.Argument(help="see `stillwatch metrics`; or: faces")]) -> None:
+    """Fetch weights ahead of time, of a metric or for `faces`, for hosts that run without network."""
+    from daemon.cli.pull import pull as fetch
+
+    print(fetch(metric))
+
+
+def verify(
+    paths: Annotated[list[Path], typer.Argument(help="stills or folders of stills", metavar="PATH...")],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Prove stills again from their sources: 0 all proven, 1 any not."""
+    from daemon.cli import verify
+    from daemon.cli.render import print_verdicts
+
+    stills = verify.find_stills(paths)
+    loaded = load(config)
+    rows = with_store(loaded, lambda store: store.queries.done_sources()) if loaded.database.path.exists() else []
+    verdicts = [
+        {"still": str(one.still), "proven": one.proven, "reason": one.reason}
+        for one in verify.verify(stills, loaded.decode, verify.whereabouts(rows))
+    ]
+    print_json(verdicts) if as_json else print_verdicts(verdicts)
+    raise typer.Exit(0 if verdicts and all(one["proven"] for one in verdicts) else 1)
+
+
+def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Check ffmpeg, device, weights, folders, disk and inotify limits; says the fix for each."""
+    import asyncio
+
+    from daemon.cli.doctor import examine
+    from daemon.cli.render import print_doctor
+    from daemon.logs import setup
+
+    loaded = load(config)
+    with setup.captured_prints():
+        checks = asyncio.run(examine(loaded))
+    print_json(checks) if as_json else print_doctor(checks)
+    raise typer.Exit(0 if all(check["ok"] for check in checks) else 1)
+
+
+def bench(
+    file: Annotated[Path | None, typer.Argument(help="a video; without one, made clips of three sizes")] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Decode, score and end-to-end speed here, beside pyiqa's own loop."""
+    from daemon.cli import bench
+    from daemon.cli.render import print_bench
+    from daemon.logs import setup
+
+    loaded = load(config)
+    setup.configure("auto", "error")
+    results = (one.as_json() for one in bench.run(file, loaded))
+    if not as_json:
+        print_bench(results)
+        return
+    with setup.captured_prints():
+        rows = list(results)
+    print_json(rows)

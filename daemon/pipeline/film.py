@@ -1,0 +1,43 @@
+"""A scored film's rows as the choice has them: which frames may be chosen, and in which shot each lies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.model import Shot, ShotKind
+from daemon.selection.quality import Film
+from daemon.store.frames import ScoreTable
+
+
+def film_of(table: ScoreTable, shots: Sequence[Shot] | None, *, lower_better: bool) -> Film:
+    """The film; ``shots`` are None where it was not judged, and is chosen from by score alone."""
+    good = ~table.noted & (table.good | table.spared if shots is not None else True)
+    last = table.spared | table.reserve
+    return Film(
+        frame=table.frame,
+        time_s=table.time_s,
+        score=table.score,
+        good=good if shots is not None else _without_reserve(good, table.reserve & np.isfinite(table.score)),
+        shot=np.zeros(len(table.frame), np.int64) if shots is None else _shot_numbers(len(table.frame), shots),
+        lower_better=lower_better,
+        spared=last if shots is not None and last.any() else None,
+        last_s=table.last_s,
+    )
+
+
+def _shot_numbers(count: int, shots: Sequence[Shot]) -> NDArray[np.int64]:
+    """Per frame the number of its shot, -1 in a transition."""
+    number = np.full(count, -1, np.int64)
+    for place, one in enumerate(shots):
+        if one.kind is ShotKind.SHOT:
+            number[one.first : one.last + 1] = place
+    return number
+
+
+def _without_reserve(good: NDArray[np.bool_], reserve: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Frames in reserve are left out while there are others."""
+    better = good & ~reserve
+    return better if better.any() else good

@@ -1,0 +1,122 @@
+"""The faces of shortlisted frames: decoded again, looked at, and what they say to the choice.
+
+::
+
+    choice --> its moments, and some more --> some frames of each, decoded again --> faces
+       ^                                                                               |
+       +---- of each moment the frame with the best faces, its worth by them <---------+     until it stays the same
+
+Nobody is recognised; no picture of a face is kept, nor anything but the numbers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Collection
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.config.schema import Config
+from daemon.config.score import DecodeConfig
+from daemon.decode.damage import DecodeReport
+from daemon.decode.seek import frames_again
+from daemon.job import VideoJob
+from daemon.model import Face, WantedFrame
+from daemon.pipeline.reference import FilmPackets, decoded_again, scored_info
+from daemon.scoring.faces import weights
+from daemon.scoring.faces.reader import FaceReader
+from daemon.selection.moments import Moments
+from daemon.selection.portrait import EQUAL, candidates, sharpest_of, worth
+from daemon.selection.quality import Film, quality
+from daemon.store.store import Store
+
+ROUNDS = 4
+"""How often the choice is asked again at most: what is newly in it is looked at each time."""
+SHORTLIST = 12
+"""Moments that are looked at in the first round, at least; and half as many again as are asked for."""
+
+
+def wanted(config: Config) -> bool:
+    """Whether faces count in this choice: where a still stands for what is seen, and they can be looked at here."""
+    strategy = config.select.strategy in ("representative", "per-shot", "poster")
+    return strategy and config.select.faces == "auto" and weights.available()
+
+
+class Faces:
+    """Looks at frames; the networks are loaded when they are first needed and stay until ``close``."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._reader: FaceReader | None = None
+
+    def close(self) -> None:
+        """Let go of the networks."""
+        self._reader = None
+
+    async def look(self, job: VideoJob, config: DecodeConfig, frames: Collection[int]) -> dict[int, tuple[Face, ...]]:
+        """The faces of some frames of a scored film; a frame that is not what was scored is left out."""
+        if self._reader is None:
+            self._reader = await asyncio.to_thread(FaceReader.open)
+        rows = await self._store.frames.rows(job.record.id, sorted(frames))
+        index = await FilmPackets(self._store, job, config).index()
+        asked = [WantedFrame(row.frame, row.pts, row.time_s, row.hash) for row in rows.values()]
+        report = DecodeReport()
+        again = frames_again(scored_info(job), config, report, asked, index, single_thread=job.record.damaged)
+        found: dict[int, tuple[Face, ...]] = {}
+        async with decoded_again(job, again, report) as stream:
+            async for frame in stream:
+                if frame.picture is not None and frame.index in rows and frame.hash == rows[frame.index].hash:
+                    found[frame.index] = await asyncio.to_thread(self._reader.look, frame.picture)
+                    job.on_progress()
+        return found
+
+
+class Portraits:
+    """What the faces say to the choices of one film; what was looked at is kept for the next choice."""
+
+    def __init__(self, faces: Faces, job: VideoJob, config: DecodeConfig) -> None:
+        self._faces = faces
+        self._job = job
+        self._config = config
+        self._known: dict[int, tuple[Face, ...]] = {}
+        self._seconds = 0.0
+
+    async def preferred(self, film: Film, found: Moments, chosen: NDArray[np.int64]) -> Moments:
+        """The moments, of which those ``chosen`` have the frame with the best faces, and their worth by these."""
+        usable = np.flatnonzero(film.usable)
+        good, own = quality(film, usable)
+        looked = {
+            at: candidates(film.time_s, film.shot, usable, good, int(found.position[at])) for at in chosen.tolist()
+        }
+        frames = {int(film.frame[usable[place]]) for places in looked.values() for place in places.tolist()}
+        if missing := frames - self._known.keys():
+            started = time.monotonic()
+            self._known |= dict.fromkeys(missing, ()) | await self._faces.look(self._job, self._config, missing)
+            self._seconds += time.monotonic() - started
+            faces = sum(len(self._known[frame]) for frame in missing)
+            self._job.log.info("video.faces", frames=len(missing), faces=faces, seconds=round(self._seconds, 3))
+        position, value, percentile = found.position.copy(), found.quality.copy(), found.percentile.copy()
+        for at, places in looked.items():
+            pictures = [self._known[int(film.frame[usable[place]])] for place in places.tolist()]
+            sharpest = sharpest_of(pictures)
+            worths = np.array([worth(faces, sharpest) for faces in pictures])
+            best = int(np.argmax(worths * (EQUAL + (1 - EQUAL) * good[places])))
+            place = places[best]
+            position[at], value[at], percentile[at] = usable[place], worths[best] * good[place], own[place]
+        return replace(found, position=position, quality=value, percentile=percentile)
+
+    def told(self, frames: Collection[int]) -> dict[str, Any]:
+        """What is stored with a selection: what was looked at, and the numbers of the faces in its frames."""
+        seen = sum(1 for faces in self._known.values() if faces)
+        return {
+            "told": f"{len(self._known)} frames were looked at for faces in {self._seconds:.1f} s, {seen} have some",
+            "frames": len(self._known),
+            "with_faces": seen,
+            "seconds": round(self._seconds, 2),
+            "models": weights.identity(),
+            "stills": {str(frame): [asdict(face) for face in self._known.get(frame, ())] for frame in frames},
+        }

@@ -1,0 +1,76 @@
+"""The table ``feature_blocks``: the features of neighbouring frames, written and read as part of ``frames``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+
+import aiosqlite
+
+from daemon.model import Scored
+from daemon.store import feature_blocks
+
+
+def in_blocks(rows: Sequence[Scored]) -> dict[int, dict[int, bytes]]:
+    """The features of rows by block, then by place in it."""
+    blocks: dict[int, dict[int, bytes]] = {}
+    for row in rows:
+        if row.features is not None:
+            block, place = divmod(row.frame, feature_blocks.FRAMES)
+            blocks.setdefault(block, {})[place] = row.features
+    return blocks
+
+
+def unpacked(rows: Iterable[tuple[int, bytes]]) -> dict[int, bytes]:
+    """Records by frame; those of a form that is not known are left out."""
+    records: dict[int, bytes] = {}
+    for block, packed in rows:
+        with suppress(ValueError):
+            found = feature_blocks.unpack(packed)
+            records |= {block * feature_blocks.FRAMES + place: record for place, record in found.items()}
+    return records
+
+
+async def put(db: aiosqlite.Connection, video_id: int, blocks: Mapping[int, Mapping[int, bytes]]) -> None:
+    """Write records into their blocks, beside those that are there."""
+    async with db.execute(
+        "SELECT block, packed FROM feature_blocks WHERE video_id = ? AND block BETWEEN ? AND ?",
+        (video_id, min(blocks), max(blocks)),
+    ) as cursor:
+        there = {row[0]: row[1] for row in await cursor.fetchall()}
+
+    def merged() -> list[tuple[int, int, bytes]]:
+        values = []
+        for block, records in blocks.items():
+            before: dict[int, bytes] = {}
+            if block in there and len(records) < feature_blocks.FRAMES:
+                with suppress(ValueError):
+                    before = feature_blocks.unpack(there[block])
+            values.append((video_id, block, feature_blocks.pack({**before, **records})))
+        return values
+
+    await db.executemany(
+        "INSERT INTO feature_blocks (video_id, block, packed) VALUES (?, ?, ?)"
+        " ON CONFLICT (video_id, block) DO UPDATE SET packed = excluded.packed",
+        await asyncio.to_thread(merged),
+    )
+
+
+async def cut(db: aiosqlite.Connection, video_id: int, frames: int) -> None:
+    """Drop the features of frames from this one on."""
+    block, place = divmod(frames, feature_blocks.FRAMES)
+    async with db.execute(
+        "SELECT packed FROM feature_blocks WHERE video_id = ? AND block = ?", (video_id, block)
+    ) as cursor:
+        row = await cursor.fetchone()
+    await db.execute("DELETE FROM feature_blocks WHERE video_id = ? AND block >= ?", (video_id, block))
+    kept: dict[int, bytes] = {}
+    if row is not None and place:
+        with suppress(ValueError):
+            kept = {at: record for at, record in feature_blocks.unpack(row[0]).items() if at < place}
+    if kept:
+        await db.execute(
+            "INSERT INTO feature_blocks (video_id, block, packed) VALUES (?, ?, ?)",
+            (video_id, block, feature_blocks.pack(kept)),
+        )
