@@ -37,7 +37,9 @@ AROUND, OFTEN = 8, 0.35
 DRAWN_USUALLY = 0.86
 """What is usual of that share in a film of drawings, slides or a screen; a locked camera has less."""
 CAPTIONED_MOST, DRAWN_MOST = 0.5, 0.35
-"""Where more of a film has lines of writing, they belong to it: a game, a screen, subtitles; lines that are drawn."""
+"""Where more of a film has lines of writing, they belong to it: a game, a screen; lines that are drawn."""
+COME_AND_GO = 0.75
+"""Where more of a shot has lines of writing, they are there throughout."""
 
 
 def drawing(records: Records) -> Mask:
@@ -106,10 +108,18 @@ def centred(records: Records) -> Mask:
     return mask
 
 
-def captioned(records: Records, lines: Mask, among: Mask, witness: Witness = NOBODY) -> Mask:
-    """Where lines of writing lie over the picture, in a film that does not have them throughout."""
+def captioned(records: Records, lines: Mask, shots: Sequence[Shot], among: Mask, witness: Witness = NOBODY) -> Mask:
+    """Where lines of writing lie over the picture, in a film that does not have them throughout.
+
+    Subtitles come and go over the same picture: of such shots, the frames without any are left.
+    """
     witness.figure("cells in a line of writing", records["caption"], LINE)
     most = DRAWN_MOST if drawn(records) else CAPTIONED_MOST
-    few = (lines & among).sum() <= most * among.sum()
-    mask: Mask = lines & few
+    if (lines & among).sum() <= most * among.sum():
+        return lines
+    mask = np.zeros(len(records), np.bool_)
+    for shot in shots if not drawn(records) else ():
+        part = lines[shot.first : shot.last + 1]
+        if part.mean() <= COME_AND_GO:
+            mask[shot.first : shot.last + 1] = part
     return mask

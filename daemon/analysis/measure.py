@@ -27,10 +27,10 @@ _RUN = 8192
 """Pixels whose squared steps fit into 32 bits."""
 _COMB_CODES = 12
 """A line that differs by so much from both of its neighbours, which are alike, is combed."""
-_STROKE_CODES, _LEAST_STROKES, _STROKE_SPREAD = 30, 6, 8.0
+_STROKE_CODES, _LEAST_STROKES, _STROKE_SPREAD = 40, 6, 8.0
 """The step at the edge of a stroke, how many of them a cell of lettering has, and how much their shades differ."""
-_CAPTION_CODES, _CAPTION_STROKES, _CAPTION_SHADES, _CAPTION_CELLS = 40, 3, 10.0, 3
-"""The same of a line of writing, how much the mean shades of neighbouring cells differ, and how many cells it has."""
+_LINE_STROKES, _LINE_SHADES, _LINE_CELLS = 3, 10.0, 3
+"""How many a cell in a line of writing has, how much the shades of neighbouring cells differ, how many cells it has."""
 _FIGURES = tuple(name for name in RECORD.names or () if name not in ("version", "thumbnail", "edges"))
 
 
@@ -136,8 +136,8 @@ def _steps(here: Any, below: Any, beneath: Any, columns: Any, cells: Any, sums: 
 
 
 @_part
-def _strokes(here: Any, least: Any, cells: Any) -> None:
-    """Add up, by cell, strokes: steps of ``least`` up and down again, or down and up, within a letter's width.
+def _strokes(here: Any, cells: Any) -> None:
+    """Add up, by cell, strokes: steep steps up and down again, or down and up, within a letter's width.
 
     Of each cell: how many bright ones, the sum and the sum of squares of their luma, and the same of the dark ones.
     """
@@ -145,30 +145,30 @@ def _strokes(here: Any, least: Any, cells: Any) -> None:
     reach = max(width // 640, 1)
     longest = 24 * reach
     way, since = 0, 0
-    shade = here[0]
+    shade = np.int32(here[0])
+    cell, end = 0, width // across
     for x in range(width - reach):
-        step = here[x + reach] - here[x]
+        if x >= end:
+            cell = min(x * across // width, across - 1)
+            end = (cell + 1) * width // across if cell < across - 1 else width
+        one, step = np.int32(here[x]), np.int32(here[x + reach]) - np.int32(here[x])
         if way > 0:
-            shade = max(shade, here[x])
+            shade = max(shade, one)
         elif way < 0:
-            shade = min(shade, here[x])
-        turn = 0
-        if step >= least:
-            turn = 1
-        elif step <= -least:
-            turn = -1
-        if turn == 0 or turn == way:
-            if turn == way and turn != 0:
-                since = x
+            shade = min(shade, one)
+        if -_STROKE_CODES < step < _STROKE_CODES:
+            continue
+        turn = 1 if step > 0 else -1
+        if turn == way:
+            since = x
             continue
         if way != 0 and x - since <= longest:
-            cell = min(x * across // width, across - 1)
             place = 0 if way > 0 else 3
             cells[cell, place] += 1
             cells[cell, place + 1] += shade
             cells[cell, place + 2] += np.int64(shade) * shade
         way, since = turn, x
-        shade = here[x + reach]
+        shade = np.int32(here[x + reach])
 
 
 @_part
@@ -197,12 +197,12 @@ def _written(cells: Any) -> Any:
     for place in (0, 3):
         length, shade = 0, 0.0
         for cell in range(cells.shape[0] + 1):
-            here = cell < cells.shape[0] and _one_shade(cells, cell, place, _CAPTION_STROKES)
+            here = cell < cells.shape[0] and _one_shade(cells, cell, place, _LINE_STROKES)
             own = cells[cell, place + 1] / cells[cell, place] if here else 0.0
-            if here and length > 0 and abs(own - shade) <= _CAPTION_SHADES:
+            if here and length > 0 and abs(own - shade) <= _LINE_SHADES:
                 length += 1
             else:
-                found += length if length >= _CAPTION_CELLS else 0
+                found += length if length >= _LINE_CELLS else 0
                 length = 1 if here else 0
             shade = own
     return found
@@ -294,7 +294,7 @@ def _measure_all(rows: Any, triples: Any, lines: Any, shift: Any, thumbnail: Any
     at = 0
     for band in range(thumbnail.shape[0]):
         cells, steps = np.zeros((thumbnail.shape[1], 4), np.int64), np.zeros((thumbnail.shape[1], 3), np.int64)
-        strokes, letters = np.zeros((thumbnail.shape[1], 6), np.int64), np.zeros((thumbnail.shape[1], 6), np.int64)
+        strokes = np.zeros((thumbnail.shape[1], 6), np.int64)
         for _ in range(lines[band, 0]):
             upper = rows[triples[at, 0]]
             _luma(upper, shift, here)
@@ -304,11 +304,10 @@ def _measure_all(rows: Any, triples: Any, lines: Any, shift: Any, thumbnail: Any
             for x in range(0, width, 2):
                 counts[here[x]] += 1
             _steps(here, below, beneath, columns, steps, sums)
-            _strokes(here, _STROKE_CODES, strokes)
-            _strokes(here, _CAPTION_CODES, letters)
+            _strokes(here, strokes)
             _colours(upper, cells, shift)
         figures[15] += _lettered(strokes, _LEAST_STROKES * lines[band, 0] / lines[band, 1])
-        figures[16] += _written(letters)
+        figures[16] += _written(strokes)
         for cell in range(thumbnail.shape[1]):
             for channel in range(3):
                 thumbnail[band, cell, channel] = (cells[cell, channel] + cells[cell, 3] // 2) // cells[cell, 3]

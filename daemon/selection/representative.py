@@ -48,10 +48,8 @@ EVENT = 0.5
 """What a moment in which much happens is worth more than one in which nothing does, in average scenes shown."""
 APPEAL = 0.3
 """What the moment with the most to see in it is worth more than the one with the least, in average scenes shown."""
-MUCH_LETTERING = 8.0
-"""Cells of lettering more than usual that take all worth from a picture."""
-COVERED_BONUS = 0.25
-"""What is left of the worth of a scene not shown yet, where the picture is covered with lettering."""
+MUCH_LETTERING, COVERED_BONUS = 8.0, 0.25
+"""Cells of lettering more than usual that take all worth from a picture, and what a new scene is worth all the same."""
 FIRST = 3.0
 """How much more both count for the first still, which is used where only one is, beside the share that it shows."""
 NEARNESS, NEAR_SHARE = 0.25, 0.25
@@ -301,8 +299,7 @@ class _Greedy:
 
     def _bonus(self, at: NDArray[np.int64]) -> NDArray[np.float64]:
         """Showing a scene at all is worth more than anything else, if it lasts a second."""
-        bonus: NDArray[np.float64] = 2.0 * np.minimum(self._scene_seconds[self._scene[at]], 1.0) * self._clear[at]
-        return bonus
+        return 2.0 * np.minimum(self._scene_seconds[self._scene[at]], 1.0) * self._clear[at]
 
     def _allowed(self, at: int, chosen: list[int]) -> bool:
         """Whether nothing chosen stands against it; what does is counted for the shortfall."""
