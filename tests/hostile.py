@@ -89,7 +89,9 @@ def many_tags(folder: Path, count: int = 40_000) -> Path:
     return film.rename(folder / "tags.mkv")
 
 
-def laced(folder: Path, frames: int, *, header: bool = True, lace: int = 255, before: bytes = b"") -> Path:
+def laced(
+    folder: Path, frames: int, *, header: bool = True, lace: int = 255, before: bytes = b"", sizes: bool = False
+) -> Path:
     """A film of one picture, its bytes stripped off every frame and the frames laced, some hundred to a block."""
     film = _film(folder, "picture.mp4")
     data = film.read_bytes()
@@ -104,9 +106,11 @@ def laced(folder: Path, frames: int, *, header: bool = True, lace: int = 255, be
     blocks = b""
     for at in range(0, frames, lace):
         held = min(lace, frames - at)
-        # Fixed-size lacing: flags 4, then the number of frames less one.
-        block = b"\x81" + struct.pack(">h", 0) + bytes([0x84, held - 1]) + rest * held
-        blocks += element(0x1F43B675, number(0xE7, at * 40) + element(0xA3, block))
+        # The flags' lacing: fixed size 4, Xiph 2; then the number of frames less one.
+        kind, table = (0x02, bytes([len(rest)]) * (held - 1)) if sizes else (0x04, b"")
+        block = b"\x81" + struct.pack(">h", 0) + bytes([kind, held - 1]) + table + rest * held
+        held_in = element(0xA0, element(0xA1, block)) if sizes else element(0xA3, block)
+        blocks += element(0x1F43B675, number(0xE7, at * 40) + held_in)
     head = element(0x1A45DFA3, element(0x4282, b"matroska") + number(0x4287, 4) + number(0x4285, 2))
     info = element(0x1549A966, number(0x2AD7B1, 1_000_000))
     target = folder / "laced.mkv"
@@ -122,3 +126,23 @@ def parameter_sets(folder: Path, count: int = 300_000) -> Path:
     at = data.index(b"\x00\x00\x01" + pps)
     film.write_bytes(data[:at] + (b"\x00\x00\x01" + pps) * count + data[at:])
     return film
+
+
+def laced_with_sizes(folder: Path) -> Path:
+    """Two bytes a frame, in block groups whose laces say the size of each."""
+    return laced(folder, 102_000, sizes=True)
+
+
+def smallest_pictures(folder: Path, frames: int = 100_000) -> Path:
+    """Raw pictures of one pixel, of seven bytes with their heads: no compression, no trick."""
+    film = folder / "pixels.y4m"
+    film.write_bytes(b"YUV4MPEG2 W1 H1 F25:1 Cmono\n" + b"FRAME\n\x80" * frames)
+    return film
+
+
+def laced_pictures(folder: Path) -> Path:
+    """One byte a frame."""
+    return laced(folder, 102_000)
+
+
+FRAMES_OF_NOTHING = (laced_pictures, laced_with_sizes, smallest_pictures)
