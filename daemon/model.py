@@ -22,29 +22,13 @@ Picture: TypeAlias = "NDArray[np.uint8] | NDArray[np.uint16]"
 
 @dataclass(frozen=True, slots=True)
 class GrayPicture:
-    """What a metric of gray and those who choose need of a frame of which no RGB was made.
-
-    ``gray`` is the Y of YIQ, ``(height, width)`` uint8; ``rows`` are RGB rows that were asked for, ``(n, 3, width)``
-    uint8 or uint16; ``flat``: it is one colour; ``small`` is the picture reduced, ``(h, w, 3)`` uint8, if asked for.
-    """
+    """What is needed of a frame of which no RGB was made: its Y of YIQ, ``(height, width)`` uint8; the RGB ``rows``
+    that were asked for, ``(n, 3, width)`` uint8 or uint16; if it is one colour; it reduced, ``(h, w, 3)`` uint8."""
 
     gray: NDArray[np.uint8]
     rows: NDArray[np.uint8] | NDArray[np.uint16]
     flat: bool
     small: NDArray[np.uint8] | None = None
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Height and width in pixels."""
-        return self.gray.shape
-
-    @property
-    def nbytes(self) -> int:
-        """All bytes that it holds."""
-        return self.gray.nbytes + self.rows.nbytes + (self.small.nbytes if self.small is not None else 0)
-
-
-Scorable: TypeAlias = "Picture | GrayPicture"
 
 
 class Status(StrEnum):
@@ -169,18 +153,17 @@ class Crop:
 class VideoInfo:
     """What a probe found: the one stream that is used, and how its frames become pictures.
 
-    ``stream_index`` is absolute. ``width`` and ``height`` are the decoded size, ``rotation_degrees``
-    is the clockwise turn (0, 90, 180, 270) that makes the picture upright, after the mirror ``flip``.
-    ``frames_estimate`` is a hint for progress (0: unknown), never a promise. ``start_s`` is the
-    container's start time in seconds; times are counted from it. ``offset_bytes`` is where the film
-    begins in the file, behind the picture of a motion photo. ``streams`` are all streams of the file,
-    ``stream_asked`` is ``decode.stream`` at the probe, and ``stream_reason`` says why this one is used.
-    Width and all else describe the first frame; ``stretches`` is empty where they hold for all frames.
-    ``deinterlace``: frames that are woven of two fields are made of one.
-    ``best`` is the size that the film is judged by where that changes, and ``size_note`` says so in a sentence.
-    ``rules`` is the version of the rules for pictures (``daemon.media.rules``), ``ground`` what alpha is laid over:
-    ``light``, ``dark``, or "" where there is none. ``decoder`` names FFmpeg's decoder where it is not the codec's
-    usual one. ``colours_lost`` says in a sentence why the picture's true colours cannot be made, else it is "".
+    ``stream_index`` is absolute. ``width`` and ``height`` are the decoded size, ``rotation_degrees`` is the clockwise
+    turn (0, 90, 180, 270) that makes the picture upright, after the mirror ``flip``. ``frames_estimate`` is a hint
+    for progress (0: unknown), never a promise. ``start_s`` is the container's start time in seconds; times are
+    counted from it. ``offset_bytes`` is where the film begins in the file, behind the picture of a motion photo.
+    ``streams`` are all streams of the file, ``stream_asked`` is ``decode.stream`` at the probe, and ``stream_reason``
+    says why this one is used. Width and all else describe the first frame; ``stretches`` is empty where they hold for
+    all frames. ``deinterlace``: frames that are woven of two fields are made of one. ``best`` is the size that the
+    film is judged by where that changes, and ``size_note`` says so in a sentence. ``rules`` is the version of the
+    rules for pictures (``daemon.media.rules``), ``ground`` what alpha is laid over: ``light``, ``dark``, or "" where
+    there is none. ``decoder`` names FFmpeg's decoder where it is not the codec's usual one. ``colours_lost`` says in
+    a sentence why the picture's true colours cannot be made, else it is "".
     """
 
     path: Path
@@ -241,12 +224,11 @@ class Stretch:
 class Frame:
     """One decoded frame on its way to the scorer.
 
-    ``index`` is the 0-based decode ordinal. ``hash`` is the hex SHA-1 of the unpadded planes in the
-    native pixel format. ``picture`` is what is scored, None when the frame's stored score is to be kept; in its
-    place there is ``gray`` where that was asked for and is enough.
-    ``corrupt`` is the decoder's own word that parts of the frame are made up. ``features`` is the record that
-    was measured of the picture. ``pts`` is the file's own, ``time_s`` the film's time in seconds, which goes on where
-    the file's clock starts anew; ``duration_s`` is how long the file says that the frame is shown.
+    ``index`` is the 0-based decode ordinal, ``hash`` the hex SHA-1 of the unpadded planes in the native pixel format.
+    ``picture`` is what is scored, None when the stored score is to be kept; in its place there is ``gray`` where it was
+    asked for and is enough. ``corrupt`` is the decoder's own word that parts of the frame are made up. ``features`` is
+    the record that was measured of the picture. ``pts`` is the file's own, ``time_s`` the film's time in seconds, which
+    goes on where the file's clock starts anew; ``duration_s`` is how long the file says that the frame is shown.
     """
 
     index: int
@@ -260,15 +242,10 @@ class Frame:
     gray: GrayPicture | None = None
 
     @property
-    def scorable(self) -> Scorable | None:
-        """What is scored of the frame."""
-        return self.picture if self.picture is not None else self.gray
-
-    @property
     def nbytes(self) -> int:
         """Bytes that the frame holds while it waits in a channel."""
-        scorable = self.scorable
-        return 256 + (scorable.nbytes if scorable is not None else 0)
+        held = [self.picture] if self.gray is None else [self.gray.gray, self.gray.rows, self.gray.small]
+        return 256 + sum(part.nbytes for part in held if part is not None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,7 @@ EVENTS: dict[str, str] = {
     "video.scored": "video video_id frames scored damaged unread_bytes unread_s lost_packets frameless_packets"
     " corrupt_frames damaged_frames",
     "video.refined": "video video_id scorer frames scored",
+    "video.rescored": "video video_id scorer frames scored",
     "video.repeated": "video video_id moments films stills",
     "video.faces": "video video_id frames faces seconds",
     "video.selected": "video video_id requested chosen shortfall",
@@ -158,6 +159,7 @@ MEANINGS: dict[str, str] = {
     "video.progress": "at most every `log.progress_seconds`; the total is an estimate",
     "video.features_missing": "scored by an older version: chosen by score and gap alone",
     "video.scored": "every frame is stored; how many of them have a score, and what was lost or damaged",
+    "video.rescored": "another metric has scored the film beside the first; `scored` of its frames just now",
     "video.refined": "the shortlist has scores of the second metric; how many of them are new",
     "video.repeated": "with `select.across`: how many moments look like what other films gave, and are left out",
     "video.faces": "shortlisted frames were looked at for faces: how many, the faces, and the seconds so far",

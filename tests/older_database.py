@@ -6,6 +6,8 @@ import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
+from daemon.store import feature_blocks
+
 ROOT = Path(__file__).parents[1]
 SCRIPTS = ("001_initial", "002_selection", "003_times", "004_review", "005_packet_index")
 PIECE = 50_000
@@ -51,3 +53,37 @@ def add_film(
                 "INSERT INTO features VALUES (?, ?, ?)", [(number, n, records[n % len(records)]) for n in numbers]
             )
     db.commit()
+
+
+FRAME_COLUMNS = ("video_id", "frame", "pts", "time_s", "score", "note", "hash", "verdict", "duration_s", "reserve")
+
+
+def lower(path: Path) -> None:
+    """Make a database of version 6 one of version 5 with the same films: what an earlier program has left."""
+    older = path.with_name("lowered.db")
+    db = make(older)
+    db.execute("ATTACH ? AS now", (str(path),))
+    tables = (
+        "videos",
+        "frames",
+        "shots",
+        "selections",
+        "stills",
+        "sources",
+        "strip_pictures",
+        "decisions",
+        "packet_index",
+    )
+    for table in tables:
+        columns = ", ".join(row[0] for row in db.execute("SELECT name FROM pragma_table_info(?)", (table,)))
+        db.execute(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM now.{table}")
+    for video, block, packed in db.execute("SELECT video_id, block, packed FROM now.feature_blocks").fetchall():
+        records = feature_blocks.unpack(packed)
+        rows = [(video, block * feature_blocks.FRAMES + place, record) for place, record in records.items()]
+        db.executemany("INSERT INTO features VALUES (?, ?, ?)", rows)
+    db.commit()
+    db.execute("DETACH now")
+    db.close()
+    for name in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        name.unlink(missing_ok=True)
+    older.rename(path)

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-VERSION = 2
-"""Raised whenever a record's layout or the meaning of a figure changes; records of version 1 are still read."""
+VERSION = 3
+"""Raised whenever a record's layout or the meaning of a figure changes; records of versions 1 and 2 are still read."""
 
 GRID = (9, 16)
 """Rows and columns of the thumbnail, whatever the picture's shape."""
@@ -38,6 +38,7 @@ RECORD = np.dtype(
         ("peak", "u1"),
         ("text", "u1"),
         ("edges", "u1", (*GRID, 2)),
+        ("caption", "u1"),
     ]
 )
 """One frame's record. Luma is BT.601's in codes of 0 to 255, whatever the picture's depth.
@@ -54,10 +55,14 @@ between, 1 where there is no grid (after Wang, Bovik, Evans, "Blind measurement 
 ``floor``, ``peak``: what the darkest and the brightest thousandth of the pixels have of luma, by which a thin line
 is seen. ``text``: how many cells of the thumbnail have lettering in them: many strokes of one shade. ``edges``:
 per cell of the thumbnail the mean squared step of luma to the right and downwards, e, as 16 log2(1 + e).
+``caption``: how many cells are part of a line of writing: three or more beside each other, with strokes of one shade.
 """
 
-FIRST_RECORD = np.dtype([(name, RECORD[name]) for name in (RECORD.names or ())[:14]])
-"""Records of version 1: what they lack is ``comb`` and all that comes after it."""
+EARLIER = {
+    version: np.dtype([(name, RECORD[name]) for name in (RECORD.names or ())[:fields]])
+    for version, fields in ((1, 14), (2, 19))
+}
+"""Records of earlier versions: they lack what comes after."""
 
 Records = NDArray[np.void]
 
@@ -65,7 +70,8 @@ Records = NDArray[np.void]
 def unpack(blobs: Sequence[bytes | None]) -> Records:
     """Records from their stored form; those that are missing or of an unknown version have ``version`` 0.
 
-    One of version 1 keeps its version: of what it lacks, ``floor`` and ``peak`` are its percentiles, the rest is 0.
+    One of an earlier version keeps its version: of what it lacks, ``floor`` and ``peak`` are its percentiles, the rest
+    is 0.
     """
     size = RECORD.itemsize
     blank = bytes(size)
@@ -74,20 +80,23 @@ def unpack(blobs: Sequence[bytes | None]) -> Records:
     if not (records["version"] == VERSION).all():
         records = records.copy()
         records["version"][records["version"] != VERSION] = 0
-        _read_first(blobs, records)
+        for version, layout in EARLIER.items():
+            _read_earlier(blobs, records, version, layout)
     return records
 
 
-def _read_first(blobs: Sequence[bytes | None], records: Records) -> None:
-    """Fill in the records of version 1."""
-    first = FIRST_RECORD.itemsize
-    places = [at for at, blob in enumerate(blobs) if blob is not None and len(blob) == first and blob[0] == 1]
+def _read_earlier(blobs: Sequence[bytes | None], records: Records, version: int, layout: np.dtype[np.void]) -> None:
+    """Fill in the records of an earlier version."""
+    size = layout.itemsize
+    places = [at for at, blob in enumerate(blobs) if blob is not None and len(blob) == size and blob[0] == version]
     if not places:
         return
-    old = np.frombuffer(b"".join(blobs[at] or b"" for at in places), FIRST_RECORD)
-    for name in FIRST_RECORD.names or ():
+    old = np.frombuffer(b"".join(blobs[at] or b"" for at in places), layout)
+    names = layout.names or ()
+    for name in names:
         records[name][places] = old[name]
-    records["floor"][places], records["peak"][places] = old["low"], old["high"]
+    if "floor" not in names:
+        records["floor"][places], records["peak"][places] = old["low"], old["high"]
 
 
 FIGURES = np.dtype(
@@ -153,6 +162,12 @@ def sketch(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
 def detail(edges: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Edges ``(n, 9, 16, 2)`` as vectors ``(n, 144)``, in sixteenths of an octave: where there is fine detail."""
     found: NDArray[np.float32] = edges.reshape(len(edges), -1, 2).max(axis=-1).astype(np.float32)
+    return found
+
+
+def lettering(records: Records) -> NDArray[np.float64]:
+    """How much lettering each picture has, in cells; one in a line of writing counts twice."""
+    found: NDArray[np.float64] = np.where(records["version"] >= 3, 2.0 * records["caption"], records["text"])
     return found
 
 

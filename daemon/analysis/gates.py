@@ -9,11 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.analysis.defects import (
+    Peers,
+    blocks,
+    blur,
+    blur_for_a_while,
+    blur_of_view,
+    burnt,
+    combed,
+    dark,
+    line_art,
+    sharpness,
+    titled,
+)
+from daemon.analysis.lettering import captioned, drawing, titles, written
 from daemon.analysis.witness import NOBODY, Witness, away
 from daemon.config.selection import GatesConfig
 from daemon.model import Shot, ShotKind
@@ -51,34 +64,23 @@ SOFT = (Verdict.BURNT, Verdict.DARK, Verdict.BLUR, Verdict.BLOCKS, Verdict.COMBE
 """What is wrong with the picture of something."""
 JUNK = (Verdict.TITLE, Verdict.BARS, Verdict.SNOW)
 """Pictures of nothing."""
-CARD_TEXT, TITLED_TEXT = 8, 6
-"""Cells with lettering of a title card that is not plain, and of what lies over one, beside twice its own."""
-BRIGHT_MEAN = 175.0
-"""Brighter frames are no measure of what is dark."""
 WASHED_LIGHT, WASHED_MEAN, WASHED_MOST = 0.6, 230.0, 0.2
 """The share of pixels that is clipped white, the mean of luma, and the share of a film that is like that at most."""
-MOST_PEERS, LIT_ALIKE, PEER_ALIKE = 160, 0.2, 0.8
+LIT_ALIKE, PEER_ALIKE = 0.2, 0.8
 BESIDE_FRAMES = 500
 MOST_BESIDE, LIT_BESIDE, BESIDE_ALIKE = 40, 0.6, 0.97
 """Frames of a window that others are compared with, and the correlation of their cells from which they can be: by
 exposure, since clipping changes a picture, and by sharpness."""
-DRAWN_CODES, DRAWN_STILL = 40, 0.9
-"""Codes between the darkest and the brightest thousandth, and the share of pixels that are like their neighbours."""
 SPARED_SECONDS = 3.0
 """A stretch that is refused whole is spared from this length on."""
+LEAST_FRAMES = 5
+"""No shot beside a fade or dissolve is shorter."""
 EDGE_SECONDS = 0.2
 """Frames farther apart are no blend of what is on either side of a cut."""
-DARK_WORDS = {"mean": "mean of luma", "contrast": "contrast", "high": "highlights"}
-"""What a dark frame has less of, and what it is called."""
+LEAST_SPOILT, BESIDE_SPOILT_SECONDS = 3, 0.25
+"""So many spoilt frames in a row spoil those within so many seconds before and after."""
 SNOW_SHARP = 1.0
 """The mean squared step between neighbours over the variance; 2 where they are independent."""
-LIKE_FOCUS = 0.4
-"""Frames with this share of another's sharpness are in like focus."""
-IN_PART = 1.15
-"""What is lost in the sharpest part of a picture may be so much less than what is lost in all of it."""
-SHARP_WORDS = ("sharpness across", "sharpness down")
-TOLD, LEAST_TOLD = 40, 8
-"""A cell's edges from which a loss of sharpness can be told, as ``features`` has them, and such cells, at least."""
 
 
 def judge(
@@ -116,18 +118,18 @@ def judge(
     gate(Verdict.BARS, bars(records))
     gate(Verdict.SNOW, snow(records, witness))
     gate(Verdict.TRANSITION, transition(time_s, shots, config, witness))
-    titles = title(records, config, witness)
-    # A film of slides or of drawings is made of such pictures, a lecture of many.
-    many = (titles & (verdict == 0)).sum() > config.title_most * (verdict == 0).sum()
-    gate(Verdict.TITLE, np.zeros(count, np.bool_) if many else titles)
+    lines = written(records, shots)
+    gate(Verdict.TITLE, titles(records, lines, verdict == 0, config, witness))
+    gate(Verdict.TITLED, captioned(records, lines, shots, verdict == 0, witness))
     gate(Verdict.BURNT, washed_out(records, witness))
     window = windows(time_s, shots, config.window_seconds)
-    defects(records, time_s, window, views, verdict, config, witness)
+    judge_windows(records, time_s, window, views, verdict, config, witness)
+    widen(time_s, shots, verdict)
     spare(time_s, shots, verdict)
     return verdict
 
 
-def defects(
+def judge_windows(
     records: Records,
     time_s: NDArray[np.float64],
     window: NDArray[np.int64],
@@ -164,14 +166,17 @@ def defects(
         # Dark ones first: beside them, highlights that are clipped as they should be would look burnt.
         gate(Verdict.DARK, dark(some, lit, words == 0, config, witness), lit)
         gate(Verdict.BURNT, burnt(some, lit, words == 0, config, witness), lit)
-        gate(Verdict.TITLED, titled(some, like, words == 0, config, witness), like)
+        gate(Verdict.TITLED, titled(some, like, words == 0, witness), like)
         gate(Verdict.COMBED, combed(some, like, words == 0, config, witness), like)
         gate(Verdict.BLOCKS, blocks(some, like, words == 0, config, witness), like)
-        gate(Verdict.BLUR, blur(some, sharp[places], like, words == 0, config.blur, witness), like)
+        filmed = ~line_art(some)
+        gate(Verdict.BLUR, filmed & blur(some, sharp[places], like, words == 0, config.blur, witness), like)
+        soft = blur_for_a_while(some, sharp[places], time_s[places], words == 0, own, witness)
+        gate(Verdict.BLUR, filmed & soft)
         # Where the same is seen, sharpness differs by blur alone, and a small loss tells.
         inside = np.arange(len(places)) < own
         for view in np.unique(views[places[:own]]):
-            same = inside & (words == 0) & (views[places] == view)
+            same = inside & filmed & (words == 0) & (views[places] == view)
             softer = blur_of_view(some, same, config.blur_same_view, witness)
             witness.gate(Verdict.BLUR, softer, places[same])
             words[softer & (words == 0)] = ORDER.index(Verdict.BLUR)
@@ -190,72 +195,6 @@ def _beside(places: NDArray[np.int64], time_s: NDArray[np.float64], usable: Mask
     return np.concatenate(found)
 
 
-class Peers:
-    """Which frames of a window each of its frames can be compared with: they show much the same, in whatever light."""
-
-    def __init__(self, records: Records, alike: float, beside: float, own: int) -> None:
-        """Of ``records`` the first ``own`` are the window's; ``alike`` holds for these, ``beside`` for the others."""
-        count = len(records)
-        inside = np.linspace(0, own - 1, min(own, MOST_PEERS)).round().astype(np.int64)
-        self._columns = np.concatenate([inside, np.arange(own, count)])
-        luma = records["luma"].reshape(count, -1).astype(np.float32)
-        luma = luma - luma.mean(axis=1, keepdims=True)
-        length = np.linalg.norm(luma, axis=1, keepdims=True)
-        seen = luma / np.maximum(length, 1e-6)
-        least = np.where(self._columns < own, alike, beside)
-        self._like: Mask = seen @ seen[self._columns].T >= least
-        # An empty picture is like all others.
-        empty = length[:, 0] < 1.0
-        self._like[empty] = True
-        self._like[:, empty[self._columns]] = True
-        self._like[:, len(inside) :] &= ~empty[:, None] & ~empty[self._columns[len(inside) :]]
-
-    def of(self, place: int, among: Mask) -> NDArray[np.int64]:
-        """The places of those frames ``among`` the window's that one frame is compared with."""
-        found: NDArray[np.int64] = self._columns[self._like[place] & among[self._columns]]
-        return found
-
-    def typical(
-        self, values: NDArray[np.floating], among: Mask, share: float, at_least: NDArray[np.float64] | None = None
-    ) -> NDArray[np.float64]:
-        """Per frame, the value that ``share`` of its peers ``among`` do not exceed; NaN without any.
-
-        With ``at_least``, only peers count that have ``LIKE_FOCUS`` of what the frame has of it.
-        """
-        own = values[self._columns]
-        order = np.argsort(own, kind="stable")
-        like = self._like[:, order] & among[self._columns[order]]
-        if at_least is not None:
-            like &= at_least[self._columns[order]] >= LIKE_FOCUS * at_least[:, None]
-        table = np.cumsum(like, axis=1, dtype=np.int32)
-        total = table[:, -1]
-        wanted = np.floor((total - 1) * share)
-        found = own[order][np.argmax(table > wanted[:, None], axis=1)].astype(np.float64)
-        return np.where(total > 0, found, np.nan)
-
-
-def sharpness(records: Records) -> NDArray[np.float64]:
-    """Per frame, how sharp it is across and along: the steps in its sharpest quarter, over the variance of luma.
-
-    The sharpest cell would be lettering that is laid over a picture; the mean says little of a small subject.
-    """
-    if (records["version"] < 2).any():
-        return np.stack([records["sharp_x"], records["sharp_y"]], axis=1).astype(np.float64)
-    cells = records["edges"].reshape(len(records), -1, 2)
-    place = cells.shape[1] * 3 // 4
-    sharpest = np.stack([np.partition(cells[..., way], place, axis=1)[:, place] for way in range(2)], axis=1)
-    variance = np.maximum(records["contrast"].astype(np.float64) ** 2, 1.0)
-    found: NDArray[np.float64] = (2.0 ** (sharpest / 16.0) - 1) / variance[:, None]
-    return found
-
-
-def drawing(records: Records) -> Mask:
-    """Thin lines or lettering on a ground of one shade: a thousandth of the picture is enough to be seen."""
-    spread = records["peak"].astype(np.int64) - records["floor"]
-    mask: Mask = (records["version"] >= 2) & (spread >= DRAWN_CODES) & (records["still"] >= DRAWN_STILL)
-    return mask
-
-
 def snow(records: Records, witness: Witness = NOBODY) -> Mask:
     """A picture whose neighbouring pixels have nothing to do with each other."""
     step = np.minimum(records["sharp_x"], records["sharp_y"])
@@ -268,6 +207,29 @@ def bars(records: Records) -> Mask:
     """Upright bars of a test card: hardly a step downwards, plain colours."""
     mask: Mask = records["bars"].astype(np.bool_)
     return mask
+
+
+def widen(time_s: NDArray[np.float64], shots: Sequence[Shot], verdict: NDArray[np.uint8]) -> None:
+    """Refuse what is right beside a stretch of spoilt frames, too: focus and exposure return little by little.
+
+    A shot that would lose more than half of its good frames by this keeps them.
+    """
+    kinds = [ORDER.index(word) for word in (Verdict.DARK, Verdict.BURNT, Verdict.BLUR)]
+    for shot in shots:
+        part, times = verdict[shot.first : shot.last + 1], time_s[shot.first : shot.last + 1]
+        wider = part.copy()
+        spoilt = np.isin(part, kinds)
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], spoilt, [False]]).astype(np.int8))).reshape(-1, 2)
+        for first, after in edges.tolist():
+            if after - first < LEAST_SPOILT:
+                continue
+            for way, word in ((range(first - 1, -1, -1), part[first]), (range(after, len(part)), part[after - 1])):
+                for at in way:
+                    if part[at] or abs(times[at] - times[first if at < first else after - 1]) > BESIDE_SPOILT_SECONDS:
+                        break
+                    wider[at] = word
+        if 2 * (wider == 0).sum() >= (part == 0).sum():
+            verdict[shot.first : shot.last + 1] = wider
 
 
 def spare(time_s: NDArray[np.float64], shots: Sequence[Shot], verdict: NDArray[np.uint8]) -> None:
@@ -314,28 +276,13 @@ def flat(records: Records, config: GatesConfig, witness: Witness = NOBODY) -> Ma
     return mask
 
 
-def title(records: Records, config: GatesConfig, witness: Witness = NOBODY) -> Mask:
-    """Lettering on a smooth ground: mostly one shade with hard edges where there is anything, or much of it.
-
-    A drawing is as plain and smooth, but has no lettering; what was measured before lettering was is judged without.
-    """
-    hard = np.maximum(records["sharp_x"], records["sharp_y"]) > 0.05
-    lettered = (records["text"] >= 1) | (records["version"] < 2)
-    smooth = records["still"] >= config.title_still
-    card = smooth & (records["text"] >= CARD_TEXT)
-    witness.figure("share of one shade", records["plain"], config.title_plain)
-    witness.figure("share of pixels like their neighbours", records["still"], config.title_still)
-    witness.figure("cells with lettering", records["text"], CARD_TEXT)
-    mask: Mask = (records["plain"] >= config.title_plain) & smooth & hard & lettered | card
-    return mask
-
-
 def transition(
     time_s: NDArray[np.float64], shots: Sequence[Shot], config: GatesConfig, witness: Witness = NOBODY
 ) -> Mask:
     """Frames of fades and dissolves, and those next to them or to a cut; the film's own ends are no cut.
 
     A shot keeps at least its middle half, and all of its frames where they are far apart, as those of a slide show.
+    What lies beside a transition and is shorter than any shot belongs to it.
     """
     count = len(time_s)
     mask = np.zeros(count, np.bool_)
@@ -345,6 +292,8 @@ def transition(
             continue
         seconds = abs(float(time_s[shot.last] - time_s[shot.first])) / max(shot.last - shot.first, 1)
         edge = min(config.edge_frames, (shot.last - shot.first + 1) // 4) if seconds <= EDGE_SECONDS else 0
+        if seconds <= EDGE_SECONDS and shot.last - shot.first + 1 < LEAST_FRAMES and _beside_mix(shot, shots):
+            mask[shot.first : shot.last + 1] = True
         if shot.first > 0:
             mask[shot.first : shot.first + edge] = True
         if shot.last < count - 1:
@@ -353,6 +302,13 @@ def transition(
         kind, frames = away(shots, witness.at, count)
         witness.figure(f"frames to the nearest {kind}", frames, config.edge_frames + 1, below=True)
     return mask
+
+
+def _beside_mix(shot: Shot, shots: Sequence[Shot]) -> bool:
+    """Whether a fade or dissolve ends or begins beside a shot."""
+    return any(
+        one.kind is not ShotKind.SHOT and (one.last == shot.first - 1 or one.first == shot.last + 1) for one in shots
+    )
 
 
 def windows(time_s: NDArray[np.float64], shots: Sequence[Shot], seconds: float) -> NDArray[np.int64]:
@@ -373,19 +329,6 @@ def windows(time_s: NDArray[np.float64], shots: Sequence[Shot], seconds: float) 
     return window
 
 
-def burnt(records: Records, like: Peers, among: Mask, config: GatesConfig, witness: Witness = NOBODY) -> Mask:
-    """More is clipped white than in the frames of the shot where least is; less will do if it is much brighter."""
-    light, mean = records["light"].astype(np.float64), records["mean"].astype(np.float64)
-    least, usual = like.typical(light, among, 0.1), like.typical(mean, among, 0.35)
-    more = light - least
-    brighter = config.dark * mean > usual
-    witness.figure(
-        "share clipped to white", light, least + np.where(brighter, config.burnt / 4, config.burnt), reference=least
-    )
-    witness.figure("mean of luma", mean, usual / max(config.dark, 1e-6), reference=usual)
-    return (more > config.burnt) | (brighter & (more > config.burnt / 4))
-
-
 def washed_out(records: Records, witness: Witness = NOBODY) -> Mask:
     """Most of it clipped white, in a film that is not like that: its shot may have nothing to compare it with."""
     witness.figure("share clipped to white", records["light"], WASHED_LIGHT)
@@ -393,102 +336,3 @@ def washed_out(records: Records, witness: Witness = NOBODY) -> Mask:
     most = (records["light"] >= WASHED_LIGHT) & (records["mean"] >= WASHED_MEAN)
     mask: Mask = most & ~drawing(records)
     return mask if most.mean() <= WASHED_MOST else np.zeros(len(records), np.bool_)
-
-
-def dark(records: Records, like: Peers, among: Mask, config: GatesConfig, witness: Witness = NOBODY) -> Mask:
-    """Darker, with less contrast and with darker highlights than the well exposed frames of the shot.
-
-    Frames that are clipped or very bright are no measure for others, where there are any else.
-    """
-    measure = among & (records["light"] <= 2 * config.burnt) & (records["mean"] <= BRIGHT_MEAN)
-    mask = np.ones(len(records), np.bool_)
-    for name in DARK_WORDS:
-        values = records[name].astype(np.float64)
-        reference = like.typical(values, measure, 0.65)
-        reference = np.where(np.isnan(reference), like.typical(values, among, 0.65), reference)
-        witness.figure(DARK_WORDS[name], values, config.dark * reference, below=True, reference=reference)
-        mask &= values < config.dark * reference
-    return mask
-
-
-def titled(records: Records, like: Peers, among: Mask, config: GatesConfig, witness: Witness = NOBODY) -> Mask:
-    """Lettering lies over a picture that is there without it, too; what is drawn or written is the picture itself."""
-    text = records["text"].astype(np.float64)
-    written = drawing(records) & (records["plain"] >= config.title_plain)
-    least = like.typical(text, among, 0.2)
-    witness.figure("cells with lettering", text, 2 * least + TITLED_TEXT, reference=least)
-    return ~written & (text >= 2 * least + TITLED_TEXT)
-
-
-def combed(records: Records, like: Peers, among: Mask, config: GatesConfig, witness: Witness = NOBODY) -> Mask:
-    """The two fields of a frame show different moments, plainly more than in the frames where they do least."""
-    comb = records["comb"].astype(np.float64)
-    least = like.typical(comb, among, 0.1)
-    witness.figure("share of pixels of two moments", comb, np.fmax(2 * least, config.comb), reference=least)
-    return (comb > config.comb) & (comb > 2 * least)
-
-
-def blocks(records: Records, like: Peers, among: Mask, config: GatesConfig, witness: Witness = NOBODY) -> Mask:
-    """The coder's grid shows more than in the frames of the shot where it shows least; a drawing has none.
-
-    Frames that are softer are no measure: blur hides the grid that the sharp ones have.
-    """
-    drawn = drawing(records) & (records["plain"] >= config.title_plain)
-    focus = (records["sharp_x"] + records["sharp_y"]).astype(np.float64)
-    least = like.typical(records["blocks"], among, 0.2, focus)
-    witness.figure("strength of the 8-pixel grid", records["blocks"], config.blocks * least, reference=least)
-    return ~drawn & (records["blocks"] > config.blocks * least)
-
-
-def blur(
-    records: Records, sharp: NDArray[np.float64], like: Peers, among: Mask, least: float, witness: Witness = NOBODY
-) -> Mask:
-    """Edges across or along are softer than in the sharp frames: defocus takes both, movement one.
-
-    Both in all of the picture and in its sharpest quarter: lettering that is gone takes from the one alone.
-    """
-    mask = np.zeros(len(sharp), np.bool_)
-    for way, name in enumerate(("sharp_x", "sharp_y")):
-        whole, part = records[name].astype(np.float64), sharp[:, way]
-        of_whole, of_part = like.typical(whole, among, 0.8), like.typical(part, among, 0.8)
-        witness.figure(SHARP_WORDS[way], whole, least * of_whole, below=True, reference=of_whole)
-        limit = IN_PART * least * of_part
-        witness.figure(f"{SHARP_WORDS[way]}, sharpest quarter", part, limit, below=True, reference=of_part)
-        mask |= (whole < least * of_whole) & (part < limit)
-    return mask
-
-
-def blur_of_view(records: Records, among: Mask, least: float, witness: Witness = NOBODY) -> Mask:
-    """Softer than the sharp frames ``among``, which see the same, also cell by cell: what is laid over says little."""
-    mask = np.zeros(len(records), np.bool_)
-    places = np.flatnonzero(among)
-    if len(places) < 2:
-        return mask
-    some = records[places]
-    # Sixteenths of an octave; in cells without edges there is nothing to lose.
-    cells = some["edges"].reshape(len(places), -1, 2).astype(np.float32)
-    variance = 16 * np.log2(np.maximum(some["contrast"].astype(np.float32) ** 2, 1.0))
-    usual = _high(cells)
-    for way, name in enumerate(("sharp_x", "sharp_y")):
-        usual_sharp = _high(some[name])
-        softer = some[name] < least * usual_sharp
-        told = usual[:, way] >= TOLD
-        if (some["version"] >= 2).all() and told.sum() >= LEAST_TOLD:
-            level = np.median(cells[:, told, way], axis=1) - variance
-            softer &= level < _high(level) + 16 * np.log2(IN_PART * least)
-        if witness.at is not None and among[witness.at]:
-            witness.figure(
-                f"{SHARP_WORDS[way]}, same view",
-                float(records[name][witness.at]),
-                least * usual_sharp,
-                below=True,
-                reference=float(usual_sharp),
-            )
-        mask[places] |= softer
-    return mask
-
-
-def _high(values: NDArray[np.floating]) -> Any:
-    """What four fifths do not exceed, along the first axis."""
-    place = int((len(values) - 1) * 0.8)
-    return np.partition(values, place, axis=0)[place]

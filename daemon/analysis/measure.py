@@ -19,14 +19,18 @@ from daemon.analysis.features import GRID, RECORD, VERSION
 from daemon.model import Picture
 from daemon.runtime.jit import Compiled
 
-ROWS_PER_CELL, ROW_SPACING = 12, 7
+ROWS_PER_CELL, ROW_SPACING = 12, 3
+_TEXT_SPACING = 7
+"""The spacing of the rows that the count of strokes in a cell of lettering is meant for."""
 _DARK, _LIGHT, _PLAIN_CODES, _PHASES = 5, 250, 5, 8
 _RUN = 8192
 """Pixels whose squared steps fit into 32 bits."""
 _COMB_CODES = 12
 """A line that differs by so much from both of its neighbours, which are alike, is combed."""
-_STROKE_CODES, _LEAST_STROKES, _STROKE_SPREAD = 30, 6, 8.0
+_STROKE_CODES, _LEAST_STROKES, _STROKE_SPREAD = 40, 6, 8.0
 """The step at the edge of a stroke, how many of them a cell of lettering has, and how much their shades differ."""
+_LINE_STROKES, _LINE_SHADES, _LINE_CELLS = 3, 10.0, 3
+"""How many a cell in a line of writing has, how much the shades of neighbouring cells differ, how many cells it has."""
 _FIGURES = tuple(name for name in RECORD.names or () if name not in ("version", "thumbnail", "edges"))
 
 
@@ -62,14 +66,15 @@ def measure_rows(rows: NDArray[np.uint8] | NDArray[np.uint16], height: int) -> b
 
 @lru_cache(maxsize=64)
 def _places(height: int) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
-    """The rows that are looked at; per line where its three rows are among those; and how many lines each band has."""
+    """The rows that are looked at; per line where its three rows are among those; of each band, how many lines it has
+    and how many the count of strokes is meant for."""
     uppers: list[int] = []
     counts = []
     for band in range(GRID[0]):
         top = band * height // GRID[0]
         tall = max((band + 1) * height // GRID[0] - top, 1)
         lines = max(min(tall // ROW_SPACING, ROWS_PER_CELL), min(tall, 2))
-        counts.append(lines)
+        counts.append((lines, max(min(tall // _TEXT_SPACING, ROWS_PER_CELL), min(tall, 2))))
         uppers += [max(min(top + (2 * line + 1) * tall // (2 * lines), height - 3), 0) for line in range(lines)]
     triples = np.minimum(np.array(uppers)[:, None] + np.arange(3), height - 1)
     rows, where = np.unique(triples, return_inverse=True)
@@ -140,45 +145,66 @@ def _strokes(here: Any, cells: Any) -> None:
     reach = max(width // 640, 1)
     longest = 24 * reach
     way, since = 0, 0
-    shade = here[0]
+    shade = np.int32(here[0])
+    cell, end = 0, width // across
     for x in range(width - reach):
-        step = here[x + reach] - here[x]
+        if x >= end:
+            cell = min(x * across // width, across - 1)
+            end = (cell + 1) * width // across if cell < across - 1 else width
+        one, step = np.int32(here[x]), np.int32(here[x + reach]) - np.int32(here[x])
         if way > 0:
-            shade = max(shade, here[x])
+            shade = max(shade, one)
         elif way < 0:
-            shade = min(shade, here[x])
-        turn = 0
-        if step >= _STROKE_CODES:
-            turn = 1
-        elif step <= -_STROKE_CODES:
-            turn = -1
-        if turn == 0 or turn == way:
-            if turn == way and turn != 0:
-                since = x
+            shade = min(shade, one)
+        if -_STROKE_CODES < step < _STROKE_CODES:
+            continue
+        turn = 1 if step > 0 else -1
+        if turn == way:
+            since = x
             continue
         if way != 0 and x - since <= longest:
-            cell = min(x * across // width, across - 1)
             place = 0 if way > 0 else 3
             cells[cell, place] += 1
             cells[cell, place + 1] += shade
             cells[cell, place + 2] += np.int64(shade) * shade
         way, since = turn, x
-        shade = here[x + reach]
+        shade = np.int32(here[x + reach])
 
 
 @_part
-def _lettered(cells: Any) -> Any:
-    """How many cells have many strokes of one shade."""
+def _lettered(cells: Any, least: Any) -> Any:
+    """How many cells have at least so many strokes of one shade."""
     found = 0
     for cell in range(cells.shape[0]):
-        is_text = False
-        for place in (0, 3):
-            count = cells[cell, place]
-            if count >= _LEAST_STROKES:
-                mean = cells[cell, place + 1] / count
-                spread = cells[cell, place + 2] / count - mean * mean
-                is_text |= spread <= _STROKE_SPREAD * _STROKE_SPREAD
-        found += is_text
+        found += _one_shade(cells, cell, 0, least) or _one_shade(cells, cell, 3, least)
+    return found
+
+
+@_part
+def _one_shade(cells: Any, cell: Any, place: Any, least: Any) -> Any:
+    """Whether a cell has at least so many strokes, and their shades hardly differ."""
+    count = cells[cell, place]
+    if count < least:
+        return False
+    mean = cells[cell, place + 1] / count
+    return bool(cells[cell, place + 2] / count - mean * mean <= _STROKE_SPREAD * _STROKE_SPREAD)
+
+
+@_part
+def _written(cells: Any) -> Any:
+    """How many cells are part of a line of writing: neighbours with strokes of the same shade."""
+    found = 0
+    for place in (0, 3):
+        length, shade = 0, 0.0
+        for cell in range(cells.shape[0] + 1):
+            here = cell < cells.shape[0] and _one_shade(cells, cell, place, _LINE_STROKES)
+            own = cells[cell, place + 1] / cells[cell, place] if here else 0.0
+            if here and length > 0 and abs(own - shade) <= _LINE_SHADES:
+                length += 1
+            else:
+                found += length if length >= _LINE_CELLS else 0
+                length = 1 if here else 0
+            shade = own
     return found
 
 
@@ -269,7 +295,7 @@ def _measure_all(rows: Any, triples: Any, lines: Any, shift: Any, thumbnail: Any
     for band in range(thumbnail.shape[0]):
         cells, steps = np.zeros((thumbnail.shape[1], 4), np.int64), np.zeros((thumbnail.shape[1], 3), np.int64)
         strokes = np.zeros((thumbnail.shape[1], 6), np.int64)
-        for _ in range(lines[band]):
+        for _ in range(lines[band, 0]):
             upper = rows[triples[at, 0]]
             _luma(upper, shift, here)
             _luma(rows[triples[at, 1]], shift, below)
@@ -280,7 +306,8 @@ def _measure_all(rows: Any, triples: Any, lines: Any, shift: Any, thumbnail: Any
             _steps(here, below, beneath, columns, steps, sums)
             _strokes(here, strokes)
             _colours(upper, cells, shift)
-        figures[15] += _lettered(strokes)
+        figures[15] += _lettered(strokes, _LEAST_STROKES * lines[band, 0] / lines[band, 1])
+        figures[16] += _written(strokes)
         for cell in range(thumbnail.shape[1]):
             for channel in range(3):
                 thumbnail[band, cell, channel] = (cells[cell, channel] + cells[cell, 3] // 2) // cells[cell, 3]

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from daemon.analysis.cuts import REACH, Changes, stand_out
 from daemon.analysis.features import GRID, SKETCH, ViewFinder, sketch
+from daemon.analysis.light import EMPTY_CODES, light_alone, same_view
+from daemon.analysis.wipes import WipeFinder
 from daemon.config.selection import ShotsConfig
 from daemon.model import Shot, ShotKind
 
@@ -26,16 +28,6 @@ CHUNK = 256
 """Thumbnails looked at together."""
 REACHES = (4, 8, 16, 32, 64)
 """Half the lengths, in frames, of the windows in which mixes are looked for."""
-SAME_VIEW = 0.65
-"""The rank correlation of two pictures from which only the light has changed, of what clipping leaves possible."""
-LIGHT_EXPLAINS, UNEXPLAINED, UNEXPLAINED_CONTRAST, LEAST_SEEN = 0.4, 18.0, 0.3, 40
-"""What light leaves unexplained, as a share of a change, in codes, and as a share of the contrast: the largest holds.
-Defects of a coder or a lens stay below it. Fewer values than the last say nothing."""
-CURVE_STEPS = 24
-SAME_EDGES, STEP_CODES, LEAST_STEPS = 0.5, 2.0, 8
-"""The rank correlation of the steps between neighbouring cells, of those above so many codes; fewer say nothing."""
-CLIPPED = 8
-"""Values of a thumbnail so near to black or white say nothing of what is seen there."""
 FIRST_MIX = 0.08
 """Weights nearer to 0 or 1 are the pictures themselves."""
 STEADY, STEADY_FRAMES, LEAST_STEADY_REACH = 0.15, 6, 8
@@ -44,8 +36,10 @@ STRAIGHT = 0.8
 """How well the weights lie on a line (correlation with time), at least."""
 LEAST_RISE = 0.35
 """What the weight gains between the first and the last frame that was found, at least."""
-EMPTY_CODES = 3.0
-"""A thumbnail whose cells spread less is one side of a fade."""
+MIDDLE = slice(2, 7)
+"""Rows of a thumbnail between which bars above and below a wide picture cannot reach."""
+BAR_CODES = 12
+"""Bars are no brighter."""
 FADE_FRAMES = 100
 """Frames that are looked at on either side of an empty stretch for the fade that leads there."""
 RISE = 1.01
@@ -58,6 +52,7 @@ class ShotFinder:
     def __init__(self, config: ShotsConfig) -> None:
         self._cuts = _Cuts(config)
         self._mixes = _Mixes(config)
+        self._wipes = WipeFinder()
         self._count = 0
         self._contrast: list[NDArray[np.float32]] = []
         self._views = ViewFinder()
@@ -69,8 +64,9 @@ class ShotFinder:
             sketches = sketch(piece)
             self._cuts.feed(piece)
             self._mixes.feed(piece, sketches)
+            self._wipes.feed(piece)
             self._views.feed(sketches)
-            self._contrast.append(piece.reshape(len(piece), -1).std(axis=1, dtype=np.float32))
+            self._contrast.append(_contrast(piece))
             self._count += len(piece)
 
     def views(self) -> NDArray[np.int64]:
@@ -80,7 +76,22 @@ class ShotFinder:
     def found(self) -> list[Shot]:
         """Shots and transitions, in order and without gaps; empty for a film without frames."""
         contrast = np.concatenate(self._contrast) if self._contrast else np.zeros(0, np.float32)
-        return assemble(self._count, self._cuts.found(), united([*self._mixes.found(), *fades(contrast)]))
+        transitions = united([*self._mixes.found(), *self._wipes.found(), *fades(contrast)])
+        return assemble(self._count, self._cuts.found(), transitions)
+
+
+def _barred(luma: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Whether the first and last rows of ``(n, 9, 16)`` are black: bars above and below."""
+    found: NDArray[np.bool_] = luma[:, (0, -1)].max(axis=(1, 2)) <= BAR_CODES
+    return found
+
+
+def _contrast(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """How much the values of each thumbnail spread, in codes; between the bars, where there are any."""
+    whole = thumbnails.reshape(len(thumbnails), -1).std(axis=1, dtype=np.float32)
+    inner = thumbnails[:, MIDDLE].reshape(len(thumbnails), -1).std(axis=1, dtype=np.float32)
+    found: NDArray[np.float32] = np.where(_barred(thumbnails.max(axis=-1)), inner, whole)
+    return found
 
 
 def fades(contrast: NDArray[np.float32]) -> list[Shot]:
@@ -187,94 +198,6 @@ def _even(thumbnails: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return even
 
 
-def same_view(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Per pair of thumbnails ``(n, 9, 16, 3)``, whether both show the same but for the light.
-
-    Exposure changes a picture by a rising curve: the order of its values stays (Spearman's rank correlation).
-    Values that are clipped are left out; where that is too many, they count as equal. Two empty pictures are
-    the same.
-    """
-    result = np.zeros(len(one), np.bool_)
-    for row, (first, second) in enumerate(zip(one, other, strict=True)):
-        if first.std() < EMPTY_CODES or second.std() < EMPTY_CODES:
-            result[row] = first.std() < EMPTY_CODES and second.std() < EMPTY_CODES
-            continue
-        seen = (first > CLIPPED) & (first < 255 - CLIPPED) & (second > CLIPPED) & (second < 255 - CLIPPED)
-        if 4 * seen.sum() >= 3 * seen.size:
-            result[row] = _rank_correlation(first[seen], second[seen]) >= SAME_VIEW
-        else:
-            result[row] = _rank_correlation(first.ravel(), second.ravel()) >= SAME_VIEW
-    return result
-
-
-def light_alone(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
-    """Whether a change of light explains how two thumbnails ``(9, 16, 3)`` of the same view differ.
-
-    Light changes all cells of one value alike, and keeps what rises and falls where it is. Where a person is
-    exchanged before the same wall, most cells keep their value, and the others change as they like.
-    """
-    first, second = one.astype(np.float32), other.astype(np.float32)
-    seen = (first > CLIPPED) & (first < 255 - CLIPPED) & (second > CLIPPED) & (second < 255 - CLIPPED)
-    if seen.sum() < LEAST_SEEN:
-        return True
-    before, after = first[seen], second[seen]
-    change = float(np.sqrt(((after - before) ** 2).mean()))
-    least = max(UNEXPLAINED, UNEXPLAINED_CONTRAST * float(first.std()), LIGHT_EXPLAINS * change)
-    return _unexplained(before, after) <= least and _same_edges(first, second, np.asarray(seen.all(axis=-1)))
-
-
-def _unexplained(before: NDArray[np.float32], after: NDArray[np.float32]) -> float:
-    """How far values are from the rising curve that fits them best, in steps; root mean square.
-
-    By pooling adjacent violators (Ayer and others, "An empirical distribution function", 1955).
-    """
-    order = np.argsort(before, kind="stable")
-    pools: list[NDArray[np.float32]] = []
-    for pool in np.array_split(after[order], min(CURVE_STEPS, len(order))):
-        while pools and pools[-1].mean() > pool.mean():
-            pool = np.concatenate([pools.pop(), pool])
-        pools.append(pool)
-    return float(np.sqrt(sum(((pool - pool.mean()) ** 2).sum() for pool in pools) / len(order)))
-
-
-def _same_edges(one: NDArray[np.float32], other: NDArray[np.float32], seen: NDArray[np.bool_]) -> bool:
-    """Whether two thumbnails rise and fall at the same places, among cells that are ``seen`` (9, 16) in both."""
-    weights = np.array([0.299, 0.587, 0.114], np.float32)
-    steps = [
-        np.concatenate([np.diff(luma, axis=0).ravel(), np.diff(luma, axis=1).ravel()])
-        for luma in (one @ weights, other @ weights)
-    ]
-    told = (np.abs(steps[0]) > STEP_CODES) | (np.abs(steps[1]) > STEP_CODES)
-    told &= np.concatenate([(seen[1:] & seen[:-1]).ravel(), (seen[:, 1:] & seen[:, :-1]).ravel()])
-    if told.sum() < LEAST_STEPS:
-        return True
-    before, after = (np.rint(step[told]).astype(np.int64) + 255 for step in steps)
-    return _correlation(_ranks(before), _ranks(after)) >= SAME_EDGES
-
-
-def _rank_correlation(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
-    """Spearman's, of values that are equal beyond ``CLIPPED``, over the most that it can be with so many equal ones;
-    0 where all of either are."""
-    clipped = [np.clip(values, CLIPPED, 255 - CLIPPED).astype(np.int64) for values in (one, other)]
-    first, second = _ranks(clipped[0]), _ranks(clipped[1])
-    most = _correlation(np.sort(first), np.sort(second))
-    return _correlation(first, second) / most if most > 0 else 0.0
-
-
-def _ranks(codes: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Each whole number's place in their order, from 0; equal ones share the mean of theirs."""
-    counts = np.bincount(codes)
-    ranks: NDArray[np.float64] = (np.cumsum(counts) - (counts + 1) / 2)[codes]
-    return ranks
-
-
-def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """Pearson's; 0 where either is constant."""
-    first, second = one - one.mean(), other - other.mean()
-    size = float(np.sqrt((first**2).sum() * (second**2).sum()))
-    return float(first @ second) / size if size > 0 else 0.0
-
-
 @dataclass(frozen=True, slots=True)
 class _Mixed:
     """A frame that is a mix: by each of ``REACHES`` its weight, NaN where it is none, and whether it lies exactly
@@ -350,7 +273,10 @@ def _mix(
     cells = GRID[0] * GRID[1]
     scale = float(np.sqrt(SKETCH / 3 / cells))  # what ``sketch`` multiplies luma by
     spread = [one[:, :cells].std(axis=1) / scale for one in (before, middle, after)]
-    empty = (spread[0] < EMPTY_CODES) | (spread[2] < EMPTY_CODES)
+    # Where bars are above and below a wide picture, a white one has contrast, too.
+    luma = [one[:, :cells].reshape(-1, *GRID) / scale for one in (before, after)]
+    inner = [np.where(_barred(own), own[:, MIDDLE].std(axis=(1, 2)), own.std(axis=(1, 2))) for own in luma]
+    empty = (inner[0] < EMPTY_CODES) | (inner[1] < EMPTY_CODES)
     # Two pictures that have nothing to do with each other lose contrast when they are mixed.
     share = np.clip(weight, 0.0, 1.0)
     kept = spread[1] / np.maximum((1 - share) * spread[0] + share * spread[2], 1e-6)

@@ -1,7 +1,8 @@
-"""``stillwatch bench``: the speed of each stage and of the whole, here, beside pyiqa's own loop.
+"""``stillwatch bench``: where the time of a film goes here, beside what decoding it alone costs.
 
-All figures of one run are taken one after the other on the same file: compare them with each other, not
-with those of another run.
+The base is FFmpeg's own decode of the file. Each stage is measured alone, one after the other, in CPU seconds of
+all its threads; ``once`` runs as a process of its own, as the shell's ``time`` would see it. Compare the figures of one
+run with each other, not with those of another run.
 """
 
 from __future__ import annotations
@@ -9,125 +10,104 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
-import resource
-import subprocess
 import tempfile
-import threading
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
-
+from daemon.cli import bench_clips, bench_stages
+from daemon.cli.bench_stages import Cost
 from daemon.config.schema import Config
-from daemon.decode.damage import DecodeReport
-from daemon.decode.frames import decode_frames
 from daemon.decode.probe import probe
 from daemon.export.ffmpeg_process import find_binary
-from daemon.inbox import identity
-from daemon.job import VideoJob
-from daemon.model import FileIdentity, Picture, Scored, Status, VideoInfo
-from daemon.pipeline.score_video import VideoScorer
+from daemon.model import Picture
 from daemon.scoring import catalog
-from daemon.scoring.batcher import Batcher
 from daemon.scoring.open_scorer import open_scorer
 from daemon.scoring.protocol import Scorer
-from daemon.store.store import Store
 
-SCORED_FRAMES = 60
-PLAIN_FRAMES = 3
-SAMPLE_SECONDS = 0.02
+PLAIN_FRAMES, PLAIN_SIDE = 3, 192
 MIB = 1024 * 1024
-MADE = (("720p", 1280, 720, 20), ("1080p", 1920, 1080, 60), ("4k", 3840, 2160, 10))
-"""Name, size in pixels, seconds at 30 frames a second."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """A stage alone: frames, wall seconds and CPU seconds of all threads."""
-
-    frames: int
-    wall_s: float
-    cpu_s: float
-
-    @property
-    def fps(self) -> float:
-        """Frames per wall second."""
-        return self.frames / self.wall_s if self.wall_s else 0.0
-
-    @property
-    def cpu_per_frame(self) -> float:
-        """CPU seconds per frame."""
-        return self.cpu_s / self.frames if self.frames else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One file's figures.
+    """One file's figures. Seconds are of all frames.
 
-    ``machine`` is the processor's name. ``decode`` is decoding and the one RGB conversion; ``efficiency`` is the
-    ideal wall time of the whole, CPU seconds of decoding and of scoring over the cores, as a share of the real one.
-    ``hash_share`` and ``store_share`` are shares of all CPU seconds of the whole.
+    ``machine`` is the processor's name, ``ffmpeg`` and ``pyav`` are plain decodes, ``stages`` the costs of each stage
+    alone, ``once`` the whole as a process of its own with its ``memory_mib`` at the highest, FFmpeg's left out.
+    ``ratio`` is CPU of the whole over that of FFmpeg's decode, ``accounted`` the stages' share of the whole.
     """
 
     video: str
+    codec: str
+    pix_fmt: str
     width: int
     height: int
     frames: int
     machine: str
     cores: int
+    ffmpeg_version: str
     scorer: str
-    decode_fps: float
-    score_fps: float
-    end_to_end_fps: float
-    efficiency: float
-    hash_share: float
-    store_share: float
-    peak_mib: float
+    ffmpeg: Cost
+    pyav: Cost
+    once: Cost
+    memory_mib: float
+    ratio: float
+    accounted: float
     pyiqa_fps: float | None
     times_pyiqa: float | None
+    stages: dict[str, Cost] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
-        return {key: round(value, 4) if isinstance(value, float) else value for key, value in asdict(self).items()}
+        return {key: _rounded(value) for key, value in asdict(self).items()}
 
 
 def bench(path: Path, config: Config) -> Result:
     """Measure one file. Raises StillwatchError like the daemon would."""
     info = probe(path, config.decode)
+    binary = find_binary(config.export.ffmpeg)
+    # What is to be compiled on this machine is compiled now, not while the clock runs.
+    bench_stages.start(config)
+    ffmpeg = bench_stages.ffmpeg_decode(binary, path, info.stream_index)
+    with tempfile.TemporaryDirectory(prefix="stillwatch-bench-") as folder:
+        whole, memory = bench_stages.once(path, config, Path(folder), count=config.select.count)
+        # Nothing is scored any more: it starts, chooses by another count, and exports.
+        again, _ = bench_stages.once(path, config, Path(folder), count=(config.select.count or 10) + 1)
     scorer = open_scorer(config.score)
     try:
-        pictures = _sample(info, config)
-        scorer.score(pictures[:2])
-        plain = _plain(config, scorer, pictures)
-        scored = _measure(lambda: _score_all(scorer, pictures), len(pictures))
-        decoded, hashed = _decode(info, config)
-        whole, stored, peak = asyncio.run(_whole(path, config, scorer))
+        start = bench_stages.start(config)
+        pyav = bench_stages.pyav_decode(info, config)
+        frames, stages, sample = bench_stages.decode_stages(info, config, scorer)
+        stages["score"] = bench_stages.score(scorer, sample, frames)
+        stages["store"] = asyncio.run(bench_stages.store(config, frames, sample))
+        stages = {"start": start, **stages, "choose and export": again.less(start)}
+        plain = _plain_fps(config, scorer, bench_stages.pictures(info, config, sample, PLAIN_SIDE, PLAIN_FRAMES))
     finally:
         scorer.close()
-    cores = len(os.sched_getaffinity(0))
-    ideal = whole.frames * (decoded.cpu_per_frame + scored.cpu_per_frame) / cores
+    alone = stages["score"]
     return Result(
         video=path.name,
+        codec=info.codec,
+        pix_fmt=info.pix_fmt,
         width=info.width,
         height=info.height,
-        frames=whole.frames,
+        frames=frames,
         machine=machine(),
-        cores=cores,
+        cores=len(os.sched_getaffinity(0)),
+        ffmpeg_version=bench_stages.version(binary),
         scorer=scorer.identity,
-        decode_fps=decoded.fps,
-        score_fps=scored.fps,
-        end_to_end_fps=whole.fps,
-        efficiency=ideal / whole.wall_s,
-        hash_share=hashed.cpu_s / whole.cpu_s,
-        store_share=stored / whole.cpu_s,
-        peak_mib=peak / MIB,
-        pyiqa_fps=plain.fps if plain else None,
-        times_pyiqa=scored.fps / plain.fps if plain else None,
+        ffmpeg=ffmpeg,
+        pyav=pyav,
+        once=whole,
+        memory_mib=memory / MIB,
+        ratio=whole.cpu_s / ffmpeg.cpu_s,
+        accounted=sum(cost.cpu_s for cost in stages.values()) / whole.cpu_s,
+        pyiqa_fps=plain,
+        times_pyiqa=frames / alone.wall_s / plain if plain else None,
+        stages=stages,
     )
 
 
@@ -142,137 +122,28 @@ def machine() -> str:
 
 
 def run(file: Path | None, config: Config) -> Iterator[Result]:
-    """Measure one file, or made clips of 720p, 1080p and 4K."""
+    """Measure one file, or made clips of several sizes, depths and codecs."""
     if file is not None:
         yield bench(file, config)
         return
     with tempfile.TemporaryDirectory(prefix="stillwatch-bench-") as folder:
-        binary = find_binary(config.export.ffmpeg)
-        for name, width, height, seconds in MADE:
-            clip = Path(folder) / f"{name}.mp4"
-            _make(binary, clip, width, height, seconds)
+        for clip in bench_clips.made(find_binary(config.export.ffmpeg), Path(folder)):
             yield bench(clip, config)
             clip.unlink()
 
 
-def _make(binary: str, clip: Path, width: int, height: int, seconds: int) -> None:
-    """Moving test pictures with noise, which costs a decoder about what hand-held footage does."""
-    source = f"testsrc2=size={width}x{height}:rate=30:duration={seconds},noise=alls=12:allf=t"
-    command = [binary, "-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", source, "-c:v", "libx264"]
-    command += ["-preset", "veryfast", "-crf", "26", "-pix_fmt", "yuv420p", "-y", str(clip)]
-    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
-
-
-def _measure(stage: Callable[[], object], frames: int) -> Stage:
-    before, started = _cpu_seconds(), time.perf_counter()
-    stage()
-    return Stage(frames, time.perf_counter() - started, _cpu_seconds() - before)
-
-
-def _cpu_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
-
-
-def _sample(info: VideoInfo, config: Config) -> list[Picture]:
-    wanted = frozenset(range(SCORED_FRAMES))
-    frames = decode_frames(info, config.decode, DecodeReport(), single_thread=True, wanted=wanted)
-    return [frame.picture for frame in frames if frame.picture is not None]
-
-
-def _score_all(scorer: Scorer, pictures: list[Picture]) -> None:
-    height, width = pictures[0].shape[:2]
-    at = 0
-    while at < len(pictures):
-        size = scorer.batch_size(height, width, pictures[0].itemsize)
-        scorer.score(pictures[at : at + size])
-        at += size
-
-
-def _plain(config: Config, scorer: Scorer, pictures: list[Picture]) -> Stage | None:
-    """pyiqa's own loop on a few of the pictures; None where it is not installed or not comparable."""
-    if pictures[0].itemsize != 1 or config.score.metric not in ("niqe", "piqe") or scorer.device != "cpu":
+def _plain_fps(config: Config, scorer: Scorer, pictures: list[Picture]) -> float | None:
+    """Frames a second of pyiqa's own loop; None where it is not installed or not comparable."""
+    if not pictures or pictures[0].itemsize != 1 or config.score.metric not in ("niqe", "piqe"):
         return None
-    if catalog.lacking():
+    if scorer.device != "cpu" or catalog.lacking():
         return None
     from daemon.cli.bench_baseline import plain_loop_seconds
 
-    few = pictures[:: max(1, len(pictures) // PLAIN_FRAMES)][:PLAIN_FRAMES]
-    return Stage(len(few), plain_loop_seconds(config.score.metric, few), 0.0)
+    return len(pictures) / plain_loop_seconds(config.score.metric, pictures)
 
 
-def _decode(info: VideoInfo, config: Config) -> tuple[Stage, Stage]:
-    """Decoding with the RGB conversion but without the hash, and the hash alone.
-
-    Three passes: everything; hashes without pictures, since they are known; neither, up to the last frame.
-    """
-    hashes: list[str] = []
-
-    def everything() -> None:
-        frames = decode_frames(info, config.decode, DecodeReport(), single_thread=False)
-        hashes.extend(frame.hash for frame in frames)
-
-    def run(**options: Any) -> None:
-        for _ in decode_frames(info, config.decode, DecodeReport(), single_thread=False, **options):
-            pass
-
-    whole = _measure(everything, 0)
-    count = len(hashes)
-    no_picture = _measure(lambda: run(known=hashes), count)
-    neither = _measure(lambda: run(wanted=frozenset({count - 1})), count)
-    hashed = Stage(count, no_picture.wall_s - neither.wall_s, no_picture.cpu_s - neither.cpu_s)
-    return Stage(count, whole.wall_s - hashed.wall_s, whole.cpu_s - hashed.cpu_s), hashed
-
-
-async def _whole(path: Path, config: Config, scorer: Scorer) -> tuple[Stage, float, float]:
-    """Decode, score, hash and persist as the daemon does: stage, CPU seconds of storing, peak bytes above the start."""
-    with tempfile.TemporaryDirectory(prefix="stillwatch-bench-") as folder, ThreadPoolExecutor(1) as thread:
-        database = config.database.model_copy(update={"path": Path(folder) / "bench.db"})
-        store = await Store.open(database)
-        try:
-            await store.queue.enqueue(identity.fingerprint(path))
-            record = await store.queue.claim(Status.QUEUED, Status.SCORING)
-            assert record is not None
-            job = VideoJob.of(record, config.service.stuck_seconds)
-            video_scorer = VideoScorer(config, store, lambda _: None)
-            with _peak_memory() as peak:
-                before, started = _cpu_seconds(), time.perf_counter()
-                await video_scorer.score(job, Batcher(scorer, thread))
-                stage = Stage(0, time.perf_counter() - started, _cpu_seconds() - before)
-            frames = (await store.videos.get(record.id)).frames_decoded or 0
-            rows = list((await store.frames.rows(record.id, range(frames))).values())
-            stored = await _store_cost(store, rows)
-            return Stage(len(rows), stage.wall_s, stage.cpu_s), stored, peak[0]
-        finally:
-            await store.close()
-
-
-async def _store_cost(store: Store, rows: list[Scored]) -> float:
-    """CPU seconds of writing all rows once more, in batches."""
-    video_id = await store.queue.enqueue(FileIdentity(Path("again"), "again", 1, 1))
-    before = _cpu_seconds()
-    for start in range(0, len(rows), 16):
-        await store.frames.add(video_id, rows[start : start + 16])
-    await store.flush()
-    return _cpu_seconds() - before
-
-
-@contextmanager
-def _peak_memory() -> Iterator[list[float]]:
-    """The highest resident size above that at the start, sampled while the block runs."""
-    process = psutil.Process()
-    base = process.memory_info().rss
-    peak = [0.0]
-    done = threading.Event()
-
-    def sample() -> None:
-        while not done.wait(SAMPLE_SECONDS):
-            peak[0] = max(peak[0], float(process.memory_info().rss - base))
-
-    sampler = threading.Thread(target=sample, name="memory")
-    sampler.start()
-    try:
-        yield peak
-    finally:
-        done.set()
-        sampler.join()
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _rounded(one) for key, one in value.items()}
+    return round(value, 4) if isinstance(value, float) else value

@@ -10,11 +10,13 @@ from typing import Any
 
 from daemon.analysis import measure
 from daemon.config.schema import Config
+from daemon.decode import gray, rgb
 from daemon.errors import StillwatchError
 from daemon.export import ffmpeg_process
 from daemon.inbox import watch_mode, watcher, writers
 from daemon.observe import progress_reader
-from daemon.scoring import catalog
+from daemon.scoring import catalog, second_opinion
+from daemon.scoring.faces import weights
 
 SPARE_WATCHES = 1024
 """Watches of the kernel that other programs of the same user may need, and new folders."""
@@ -33,7 +35,7 @@ async def examine(config: Config) -> list[dict[str, Any]]:
         _writers(config),
         await _ffmpeg(config),
     ]
-    checks += [_install(), *_scorer(config)]
+    checks += [_install(), *_scorer(config), _second_metric(config), _faces(config)]
     return checks
 
 
@@ -125,6 +127,27 @@ def _install() -> dict[str, Any]:
     return _result("install", True, found)
 
 
+def _second_metric(config: Config) -> dict[str, Any]:
+    """Who gives a second opinion on the shortlist, or what one would gain; only one that was named can be missing."""
+    from daemon.scoring.open_scorer import check
+
+    setting = config.score.refine.metric
+    if setting and setting != second_opinion.AUTO:
+        try:
+            check(setting)
+        except StillwatchError as error:
+            return _result("second metric", False, setting, error.sentence)
+    return _result("second metric", True, second_opinion.told(setting))
+
+
+def _faces(config: Config) -> dict[str, Any]:
+    """Whether faces count in the choice; always in order, as they are an extra."""
+    if config.select.faces == "off":
+        return _result("faces", True, "do not count (select.faces: off)")
+    missing = weights.state()
+    return _result("faces", True, f"do not count, {missing}" if missing else f"count: {weights.identity()}")
+
+
 def _scorer(config: Config) -> list[dict[str, Any]]:
     from daemon.scoring.open_scorer import open_scorer
 
@@ -133,6 +156,7 @@ def _scorer(config: Config) -> list[dict[str, Any]]:
         scorer = open_scorer(config.score)
     except StillwatchError as error:
         return [_result("metric", False, config.score.metric, error.sentence)]
+    (rgb if scorer.gray_from is None else gray).warm_up()
     try:
         return [_result("metric", True, scorer.identity), _result("device", True, scorer.device)]
     finally:

@@ -158,13 +158,8 @@ def print_detail(video: dict[str, Any]) -> None:
         )
         for words in (*_stream_lines(video["info"] or {}), *_stretch_lines(video["info"] or {})):
             console.print(f"  {words}")
-        scores = video["scores"]
-        if scores["lowest"] is not None:
-            better = "lower" if video["lower_better"] else "higher"
-            console.print(
-                f"  {video['frames_scored']} scored, {video['metric']} from {scores['lowest']:.4f} to"
-                f" {scores['highest']:.4f}, {better} is better\n  {escape(video['scorer'])}"
-            )
+        for words in _scorer_lines(video["scorers"]):
+            console.print(f"  {words}")
         for note, frames in video["notes"].items():
             console.print(f"  {frames} frames without a usable score: {escape(note)}")
     for companion in video.get("companions", []):
@@ -177,9 +172,22 @@ def print_detail(video: dict[str, Any]) -> None:
         told = ", ".join(f"{frames} {escape(word)}" for word, frames in video["verdicts"].items())
         console.print(f"  verdicts: {told}")
     for selection in video["selections"]:
-        _print_selection(console, selection, video["metric"])
+        _print_selection(console, selection, selection["metric"] or video["metric"])
     for line in _decision_lines(video["decisions"]):
         console.print(line)
+
+
+def _scorer_lines(scorers: Sequence[dict[str, Any]]) -> list[str]:
+    """Two lines for each scorer that has given a score, the current one first."""
+    lines = []
+    for one in scorers:
+        if one["lowest"] is not None:
+            direction = {None: "", 0: ", higher is better", 1: ", lower is better"}[one["lower_better"]]
+            kept = "" if one["current"] else " (kept beside)"
+            found = f"{one['metric']} from {one['lowest']:.4f} to {one['highest']:.4f}"
+            lines.append(f"{one['scored']} scored, {found}{direction}{kept}")
+            lines.append(escape(one["scorer"]))
+    return lines
 
 
 def _print_selection(console: Console, selection: dict[str, Any], metric: str | None) -> None:
@@ -287,21 +295,23 @@ def print_verdicts(verdicts: Sequence[dict[str, Any]]) -> None:
 
 
 def print_bench(results: Iterable[dict[str, Any]]) -> None:
-    """A Markdown table, a row as soon as it is measured."""
-    print("| video | decode | score | end to end | efficiency | hash | store | memory | pyiqa's loop | times pyiqa |")
-    print("| --- " * 10 + "|", flush=True)
-    measured = ""
+    """Per film a Markdown table as soon as it is measured."""
     for row in results:
-        plain = f"{row['pyiqa_fps']:.2f} fps" if row["pyiqa_fps"] else "-"
-        times = f"{row['times_pyiqa']:.0f}" if row["times_pyiqa"] else "-"
-        print(
-            f"| {row['width']}x{row['height']}, {row['frames']} frames | {row['decode_fps']:.0f} fps"
-            f" | {row['score_fps']:.0f} fps | {row['end_to_end_fps']:.0f} fps | {row['efficiency']:.0%}"
-            f" | {row['hash_share']:.1%} | {row['store_share']:.1%} | {row['peak_mib']:.0f} MiB | {plain} | {times} |",
-            flush=True,
-        )
-        measured = f"\n{row['cores']} cores of {row['machine']}; {row['scorer']}"
-    print(measured)
+        frames = row["frames"]
+        print(f"\n{row['video']}: {row['codec']}, {row['pix_fmt']}, {row['width']}x{row['height']}, {frames} frames\n")
+        print("| | CPU s | CPU ms a frame | wall s |\n| --- | --- | --- | --- |")
+        steps = {"FFmpeg's decode": row["ffmpeg"], "PyAV's decode": row["pyav"]}
+        steps |= {f"stage: {name}": cost for name, cost in row["stages"].items()}
+        for name, cost in {**steps, "`once`": row["once"]}.items():
+            print(f"| {name} | {cost['cpu_s']:.2f} | {cost['cpu_s'] / frames * 1000:.2f} | {cost['wall_s']:.2f} |")
+        print(f"\n`once` takes {row['ratio']:.2f} times the CPU of FFmpeg's decode.")
+        print(f"The stages add up to {row['accounted']:.0%} of it.")
+        wall = row["once"]["wall_s"] / row["once"]["cpu_s"]
+        print(f"Its wall time is {wall:.2f} of its CPU time, its memory {row['memory_mib']:.0f} MiB.")
+        if row["pyiqa_fps"]:
+            times = row["times_pyiqa"]
+            print(f"pyiqa's own loop: {row['pyiqa_fps']:.2f} frames a second; scoring here: {times:.0f} times that.")
+        print(f"{row['cores']} cores of {row['machine']}; FFmpeg {row['ffmpeg_version']}; {row['scorer']}", flush=True)
 
 
 def print_doctor(checks: Sequence[dict[str, Any]]) -> None:

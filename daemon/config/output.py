@@ -18,6 +18,9 @@ class OutputConfig(Section):
         "auto",
         description="auto and png: PNG, 16-bit from sources above 8 bits; png8: always 8-bit; jpeg",
     )
+    keep_selections: int = Field(
+        5, ge=0, le=100_000, description="older selections of a video that are kept beside the current one"
+    )
     hdr: Literal["tonemap", "keep"] = Field(
         "tonemap", description="PQ and HLG sources: SDR stills, or keep the 16-bit samples (auto and png only)"
     )

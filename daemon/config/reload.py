@@ -14,6 +14,7 @@ LIVE = (
     "output.format",
     "output.jpeg_quality",
     "output.size",
+    "output.keep_selections",
     "output.hdr",
     "export.select_batch",
     "export.timeout_seconds",

@@ -52,7 +52,9 @@ class DecodeConfig(Section):
 class RefineConfig(Section):
     """A second metric that scores a shortlist."""
 
-    metric: str = Field("", description="empty: none")
+    metric: str = Field(
+        "", description="empty: none; auto: topiq_nr, else musiq, where the weights are here; or a metric's name"
+    )
     share: float = Field(0.05, gt=0.0, le=1.0, description="share of the frames that it scores")
 
 

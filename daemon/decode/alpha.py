@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
+from typing import Any
 
 import av
 import numpy as np
+from av.container import InputContainer
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
+from daemon.decode.damage import ERRORS
 from daemon.media.alpha import GROUNDS
 
-MOST_FRAMES = 48
+FIRST_FRAMES = 48
 """Frames at the film's beginning that are looked at for transparency."""
+PLACES = 32
+"""Places in the rest of the film at which one frame is looked at, where the first ones are opaque."""
+LATER_FRAMES = 1000
+"""Frames of the rest that are looked at where there is no seeking: animated pictures, which are small."""
+FRAMES_A_PLACE = 256
+"""Frames that are decoded from a key frame on to get to a place."""
+SILENT_PACKETS = 64
 ENOUGH_FRAMES = 8
 """Frames of which something is seen, and something is not, that decide."""
 _WIDTH = 160
 _OPAQUE = 250
+_UNSOUGHT = ("gif", "apng")
 _DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 """FFmpeg's own decoders of these codecs do not read the transparency that Matroska stores beside the pictures."""
 
@@ -27,14 +40,42 @@ def alpha_decoder(codec: str) -> str:
     return name if name in av.codecs_available else ""
 
 
+def later_frames(container: InputContainer, stream: VideoStream, context: Any) -> Iterator[VideoFrame]:
+    """Frames from all over a film, for which ``container`` was opened anew; damaged places are passed."""
+    length = stream.duration or int((container.duration or 0) / 1_000_000 / (stream.time_base or 1))
+    with ERRORS.watching(any_thread=False):
+        if not length or container.format.name in _UNSOUGHT:
+            yield from islice(_decoded(container, stream, context), LATER_FRAMES)
+            return
+        for place in range(1, PLACES):
+            with suppress(av.error.FFmpegError, OSError):
+                pts = (stream.start_time or 0) + length * place // PLACES
+                container.seek(pts, stream=stream)
+                context.flush_buffers()
+                after_key = islice(_decoded(container, stream, context), FRAMES_A_PLACE)
+                yield from islice((frame for frame in after_key if frame.pts is None or frame.pts >= pts), 1)
+
+
+def _decoded(container: InputContainer, stream: VideoStream, context: Any) -> Iterator[VideoFrame]:
+    silent = 0
+    for packet in container.demux(stream):
+        frames: list[VideoFrame] = []
+        with suppress(av.error.FFmpegError, EOFError):
+            frames = context.decode(packet)
+        yield from frames
+        silent = 0 if frames else silent + 1
+        if silent > SILENT_PACKETS:
+            return
+
+
 def ground_of(frames: Iterator[VideoFrame]) -> str:
-    """The ground, ``light`` or ``dark``, from which what is opaque differs most in the film's first frames.
+    """The ground, ``light`` or ``dark``, from which what is opaque differs most in these frames.
 
     "" where nothing of them is transparent. Frames of which nothing is seen do not count.
     """
     apart = dict.fromkeys(GROUNDS, 0.0)
     transparent, seen = False, 0
-    for frame in islice(frames, MOST_FRAMES):
+    for frame in frames:
         height = max(round(frame.height * _WIDTH / frame.width), 1)
         picture = frame.reformat(_WIDTH, height, "rgba").to_ndarray().astype(np.float64)
         opacity = picture[..., 3]

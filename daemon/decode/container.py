@@ -29,7 +29,7 @@ _PHOTO_BYTES = 64 * 1024 * 1024
 def opened(path: Path, config: DecodeConfig) -> Iterator[InputContainer]:
     """The container of a file, closed at the end of the block.
 
-    Raises VideoError: UNSAFE_NAME, MISSING, UNREADABLE, NOT_A_VIDEO, OUT_OF_MEMORY.
+    Raises VideoError: UNSAFE_NAME, MISSING, UNREADABLE, NOT_A_VIDEO, NO_DECODER, OUT_OF_MEMORY.
     """
     options = {
         "format_whitelist": DEMUXERS,
@@ -47,6 +47,17 @@ def opened(path: Path, config: DecodeConfig) -> Iterator[InputContainer]:
         # Some demuxers answer "not permitted" to what they cannot parse.
         if isinstance(error, PermissionError) and not os.access(path, os.R_OK):
             raise VideoError(Kind.UNREADABLE, f"{path} may not be read: give this user read permission") from error
+        if _is_animated_webp(path):
+            raise VideoError(
+                Kind.NO_DECODER,
+                f"{path.name} is an animated WebP, which this FFmpeg cannot read: make a GIF, APNG or MP4 of it",
+            ) from error
+        if isinstance(error, av.error.ArgumentError):
+            # FFmpeg's answer to a format that is not asked for; its words, "invalid argument", help nobody.
+            raise VideoError(
+                Kind.NOT_A_VIDEO,
+                f"{path.name} is no video: a single picture, sound alone, a playlist, or a format for no films",
+            ) from error
         raise VideoError(
             Kind.NOT_A_VIDEO,
             f"{path.name} is not a video that can be read, or it is cut short: {error_text(error)}",
@@ -107,3 +118,13 @@ def _is_jpeg_sequence(path: Path) -> bool:
         if path.suffix.lower() in (".mjpeg", ".mjpg"):
             return True
         return file.read(_SEQUENCE_BYTES).count(b"\xff\xd9\xff\xd8\xff") >= _SEQUENCE_JOINTS
+
+
+def _is_animated_webp(path: Path) -> bool:
+    """By its extended header (https://developers.google.com/speed/webp/docs/riff_container): the bit ``A``."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(21)
+    except OSError:
+        return False
+    return len(head) == 21 and head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and bool(head[20] & 2)

@@ -28,6 +28,7 @@ from daemon.model import Frame, GrayPicture, Picture, VideoInfo
 
 if TYPE_CHECKING:
     from daemon.decode.gray import GrayMaker, GrayWanted
+    from daemon.decode.rgb import RgbMaker
 
 REORDERED_FRAMES = 32
 """A frame comes out of the decoder at most so many frames after its packet."""
@@ -44,13 +45,15 @@ def decode_frames(
     depth: int | None = None,
     keep_hdr: bool = False,
     gray: GrayWanted | None = None,
+    compiled: bool = False,
 ) -> Generator[Frame, None, None]:
     """Decode the chosen stream from its beginning and yield its frames in order.
 
     ``known[n]`` is the stored hash of frame n: where it still holds, ``picture`` is None. With
     ``wanted`` only those ordinals are yielded, and decoding ends after the last. ``depth`` 8 or 16
     overrides the pictures' bits a sample, ``keep_hdr`` leaves PQ and HLG samples untouched. With ``gray``, frames
-    have that instead of a picture where their picture is no more than their planes in RGB. Raises
+    have that instead of a picture where their picture is no more than their planes in RGB. ``compiled`` makes such
+    pictures by compiled code, which takes a moment to load. Raises
     DamageError when ``single_thread`` is False and the file shows a sign of damage; VideoError when
     the file cannot be read at all. With ``wanted``, frames that are missing after a sign of damage
     come from one thread instead of a DamageError.
@@ -58,7 +61,7 @@ def decode_frames(
 
     def one_pass(single_thread: bool, wanted: frozenset[int] | None, first: int = 0) -> Iterator[Frame]:
         pictures = PictureMaker(depth, keep_hdr)
-        maker = _Maker(pictures, _gray_maker(gray, pictures, report))
+        maker = _maker(pictures, gray, report, compiled=compiled)
         return _one_pass(
             info, config, report, maker, single_thread=single_thread, known=known, wanted=wanted, first=first
         )
@@ -146,27 +149,33 @@ def _one_pass(
 class _Maker:
     """Makes of each frame what is asked for: gray where that is enough, else a picture."""
 
-    def __init__(self, pictures: PictureMaker, gray: GrayMaker | None) -> None:
+    def __init__(self, pictures: PictureMaker, gray: GrayMaker | None, rgb: RgbMaker | None) -> None:
         self._pictures = pictures
         self._gray = gray
+        self._rgb = rgb
 
     def make(
         self, raw: VideoFrame, info: VideoInfo, ordinal: int, *, combed: bool
     ) -> tuple[Picture | None, GrayPicture | None]:
-        if self._gray is not None and not combed:
-            gray = self._gray.make(raw, info, ordinal)
-            if gray is not None:
-                return None, gray
-        return self._pictures.make(raw, info, combed=combed), None
+        if combed:
+            return self._pictures.make(raw, info, combed=True), None
+        if self._gray is not None and (gray := self._gray.make(raw, info, ordinal)) is not None:
+            return None, gray
+        return (self._pictures if self._rgb is None else self._rgb).make(raw, info), None
 
 
-def _gray_maker(wanted: GrayWanted | None, pictures: PictureMaker, report: DecodeReport) -> GrayMaker | None:
-    if wanted is None:
-        return None
-    # Here, since it brings the compiler along, which most commands have no need of.
-    from daemon.decode.gray import GrayMaker
+def _maker(pictures: PictureMaker, gray: GrayWanted | None, report: DecodeReport, *, compiled: bool) -> _Maker:
+    differs = report.unlike_chain.append
+    # Imported here, since they bring the compiler along, which most commands have no need of.
+    if gray is not None:
+        from daemon.decode.gray import GrayMaker
 
-    return GrayMaker(wanted, pictures, report.unlike_chain.append)
+        return _Maker(pictures, GrayMaker(gray, pictures, differs), None)
+    if compiled:
+        from daemon.decode.rgb import RgbMaker
+
+        return _Maker(pictures, None, RgbMaker(pictures, differs))
+    return _Maker(pictures, None, None)
 
 
 def _looking_ahead(

@@ -26,6 +26,13 @@ BYTES_PER_ANSWER = 4096
 """The least that a demuxer looks at before it says once more that it has found nothing."""
 HELD_PACKETS = 4
 """A demuxer may hold back so many packets of before a hole until it has found what follows."""
+CLOSING_BYTES = 128
+"""A multipart stream may end with the line that would begin another part; its demuxer takes that for damage."""
+_STREAMED = ("flv", "live_flv", "asf", "mpegts", "mpegtsraw", "mpeg")
+"""Demuxers of files that hold nothing but packets from beginning to end."""
+SILENT_SHARE = 0.25
+SILENT_BYTES = 16 * 1024
+"""A longer end of such a file, of which no packet of the stream comes, is said to be unread."""
 _PASSING = (av.error.BlockingIOError, av.error.InvalidDataError)
 """Errors that say something of a place in the file and nothing of the disk under it."""
 
@@ -200,8 +207,13 @@ class PacketReader:
             try:
                 packet = next(packets)
             except StopIteration:
+                if not errors:
+                    self._look_behind()
                 break
             except (av.error.FFmpegError, OSError) as error:
+                if not errors and self._at_closing_line():
+                    yield None
+                    return
                 errors += 1
                 most = allowed if isinstance(error, _PASSING) else ASKED_AGAIN
                 if errors == 1 or errors == most:
@@ -242,6 +254,20 @@ class PacketReader:
             seconds = max(float(missing * (self._stream.time_base or 0)), self._hole_s)
             report.hole_s += seconds - self._hole_s
             self._hole_s = seconds
+
+    def _look_behind(self) -> None:
+        """Files that were joined may go on where their demuxer sees an end: FLV, ASF, a TS with other numbers."""
+        behind = self._size - self._end if self._end is not None else 0
+        # What follows the packets of a sound file of another kind may be its index, or sound.
+        streamed = self._container.format.name in _STREAMED or self._signs.report.damaged
+        if streamed and behind > max(SILENT_BYTES, SILENT_SHARE * self._size):
+            self._signs.report.unread_bytes += behind
+            reason = f"the last {behind} bytes of the file hold nothing that is read of this stream"
+            self._signs.note(reason, of_packet=False)
+
+    def _at_closing_line(self) -> bool:
+        multipart = self._container.format.name == "mpjpeg"
+        return multipart and self._end is not None and self._size - self._end <= CLOSING_BYTES
 
     def _count_end(self) -> None:
         if self._end is not None:

@@ -13,7 +13,8 @@ from typing import Any, TypeVar, cast
 import numba
 import numpy as np
 
-from daemon.media.gray import FLAT_CODES, gray_of
+from daemon.media.gray import gray_of
+from daemon.media.scorable import FLAT_CODES
 from daemon.runtime.jit import Compiled
 
 _i = np.int32
@@ -220,6 +221,28 @@ def _to_gray(
     return flat
 
 
+def _to_rgb(planes: Any, across: Any, down: Any, factor: Any, depth: Any, high: Any, lines: Any, picture: Any) -> None:
+    luma, (places, taps) = planes[0], down
+    height, width = picture.shape[0], picture.shape[1] // 3
+    us, vs = np.empty(width, np.int32), np.empty(width, np.int32)
+    rgb = np.empty((3, width), picture.dtype)
+    ready = 0
+    for y in range(height):
+        shared = places.shape[0] > 0
+        first = places[y] if shared else y
+        ready = _fill_lines(planes, across, depth, first, first + 3 if shared else y, ready, lines)
+        _chroma_row(lines[0], first, taps[y : y + 1].ravel(), us)
+        _chroma_row(lines[1], first, taps[y : y + 1].ravel(), vs)
+        _colours(luma[y, :width], us, vs, factor, depth, high, rgb)
+        _pack(rgb[0], rgb[1], rgb[2], picture[y])
+
+
+@_part
+def _pack(red: Any, green: Any, blue: Any, row: Any) -> None:
+    for x in range(red.shape[0]):
+        row[3 * x], row[3 * x + 1], row[3 * x + 2] = red[x], green[x], blue[x]
+
+
 def _reduce(planes: Any, side: Any, step: Any, factor: Any, depth: Any, out: Any) -> None:
     luma, u_plane, v_plane = planes
     height, width = out.shape[0], out.shape[1]
@@ -229,28 +252,34 @@ def _reduce(planes: Any, side: Any, step: Any, factor: Any, depth: Any, out: Any
     us, vs = np.empty(chroma_wide, np.int32), np.empty(chroma_wide, np.int32)
     tall, across = max(side // step[1], 1), max(side // step[0], 1)
     black, of_y, red_v, green_v, green_u, blue_u = factor[0], factor[1], factor[2], factor[3], factor[4], factor[5]
-    shift = depth - 8
+    # In 2^-9 of a code of 8 bits, as the factors want them.
+    mean = np.float32(512.0 / (side * side << (depth - 8)))
+    chroma_mean = np.float32(512.0 / (tall * across << (depth - 8)))
+    unit, none = np.float32(1.0 / (1 << 22)), np.float32(128 << 9)
     for y in range(height):
         _add_rows(luma, y * side, side, ys)
         top = y * side // step[1]
         _add_rows(u_plane, top, tall, us)
         _add_rows(v_plane, top, tall, vs)
         for x in range(width):
-            total = _i(0)
+            total, u_total, v_total = _i(0), _i(0), _i(0)
             for at in range(x * side, x * side + side):
                 total += ys[at]
-            u_total, v_total = _i(0), _i(0)
             left = min(x * side // step[0], chroma_wide - across)
             for at in range(left, left + across):
                 u_total += us[at]
                 v_total += vs[at]
-            gray = (((total << 9) // (side * side)) >> shift) - black
-            u = (((u_total << 9) // (tall * across)) >> shift) - (128 << 9)
-            v = (((v_total << 9) // (tall * across)) >> shift) - (128 << 9)
-            level = gray * of_y + (1 << 21)
-            out[y, x, 0] = min(max((level + v * red_v) >> 22, 0), 255)
-            out[y, x, 1] = min(max((level + v * green_v + u * green_u) >> 22, 0), 255)
-            out[y, x, 2] = min(max((level + u * blue_u) >> 22, 0), 255)
+            level = (np.float32(total) * mean - np.float32(black)) * np.float32(of_y)
+            u = np.float32(u_total) * chroma_mean - none
+            v = np.float32(v_total) * chroma_mean - none
+            out[y, x, 0] = _code((level + v * np.float32(red_v)) * unit)
+            out[y, x, 1] = _code((level + v * np.float32(green_v) + u * np.float32(green_u)) * unit)
+            out[y, x, 2] = _code((level + u * np.float32(blue_u)) * unit)
+
+
+@_part
+def _code(value: Any) -> Any:
+    return np.uint8(min(max(_i(value + np.float32(0.5)), _i(0)), _i(255)))
 
 
 @_part
@@ -272,6 +301,8 @@ to_gray = Compiled(_to_gray)
 ``(2, 4, width)``, int16 for 8 bits, else int32. Filled: ``gray`` ``(height, width)`` uint8, and ``rows``
 ``(n, 3, width)``, uint8 or uint16, with the rows ``wanted`` (rising) in RGB.
 """
+to_rgb = Compiled(_to_rgb)
+"""``to_rgb(planes, across, down, factor, depth, high, lines, picture)``: the same as RGB, ``(height, 3 * width)``."""
 reduce_planes = Compiled(_reduce)
 """``reduce_planes(planes, side, step, factor, depth, out)``: each ``side`` x ``side`` pixels become one of RGB, uint8.
 

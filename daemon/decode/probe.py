@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 import av
@@ -14,14 +14,14 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from daemon.config.score import DecodeConfig
-from daemon.decode.alpha import alpha_decoder, ground_of
+from daemon.decode.alpha import FIRST_FRAMES, alpha_decoder, ground_of, later_frames
 from daemon.decode.budget import threads_for
 from daemon.decode.colour import colour_of, colours_lost, told_by
 from daemon.decode.container import appended_film, opened
 from daemon.decode.damage import DecodeReport
 from daemon.decode.headers import counted, is_encrypted, streams_of
 from daemon.decode.origin import origin_of
-from daemon.decode.packets import decoded_frames
+from daemon.decode.packets import decoded_frames, opened_by
 from daemon.decode.picture import bit_depth, refuse_large_pictures
 from daemon.decode.side_data import side_data
 from daemon.decode.streams import choose, protected, rivals
@@ -83,7 +83,8 @@ def probe(path: Path, config: DecodeConfig, rules: int = PICTURE_RULES) -> Video
         refuse_large_pictures(first, info, config)
         threads_for(info, config)
         if rules > FIRST_RULES and has_alpha(info.pix_fmt):
-            info = replace(info, ground=ground_of(chain([first], frames)))
+            ground = ground_of(islice(chain([first], frames), FIRST_FRAMES)) or _later_ground(path, config, info)
+            info = replace(info, ground=ground)
     return replace(
         info,
         streams=streams,
@@ -92,6 +93,15 @@ def probe(path: Path, config: DecodeConfig, rules: int = PICTURE_RULES) -> Video
         stream_reason=choice.reason,
         origin=origin,
     )
+
+
+def _later_ground(path: Path, config: DecodeConfig, info: VideoInfo) -> str:
+    """The ground of a film that is opaque where it begins, and may turn transparent."""
+    with opened(path, config) as container:
+        stream = container.streams[info.stream_index]
+        assert isinstance(stream, VideoStream)
+        context = opened_by(info.decoder, stream) if info.decoder else stream.codec_context
+        return ground_of(later_frames(container, stream, context))
 
 
 def _no_frame(reason: str, config: DecodeConfig) -> VideoError:

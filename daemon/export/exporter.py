@@ -38,9 +38,11 @@ from daemon.config.output import ExportConfig, OutputConfig
 from daemon.export import disk_space, ffmpeg_arguments, proof
 from daemon.export.ffmpeg_arguments import Capabilities
 from daemon.export.image_format import image_format
+from daemon.export.older_selections import OlderStill
+from daemon.export.paths import StillFolder
 from daemon.export.proof import HashError, ProofError, Proven
 from daemon.export.prover import Prover
-from daemon.export.publisher import Publisher
+from daemon.export.publisher import Publisher, Ready
 from daemon.export.reuse import Published, take
 from daemon.export.scaling import Scaler, target_size
 from daemon.export.source import ReferenceDecoder, Source
@@ -86,7 +88,6 @@ class Exporter:
         capabilities: Capabilities,
         decoder: ReferenceDecoder,
         conversions: ProvenConversions,
-        folder: str | None = None,
     ) -> None:
         self._log = job.log
         self._source = source = Source.of(job.record)
@@ -98,7 +99,7 @@ class Exporter:
         self._image = image = image_format(output, source.info)
         self._prover = Prover(job, source.info, image, config, output.path, capabilities)
         self._scaler = Scaler(self._prover, image, config, output.path, capabilities)
-        self._publisher = Publisher(job, source, image, output.path, capabilities, folder)
+        self._publisher = Publisher(job, source, image, output.path, capabilities)
 
     def preflight(self, stills: int) -> None:
         """Refuse before writing when the disk is too full. Raises ExportError(DISK_FULL)."""
@@ -154,13 +155,19 @@ class Exporter:
                     left = {ordinal: wanted for ordinal, wanted in left.items() if ordinal not in proofs.proven}
         return proofs
 
-    async def publish(
+    async def prepare(
         self, selection: Selection, proven: dict[int, Proven], dropped: dict[int, str], place: Path
-    ) -> list[Still]:
-        """Scale if asked to, embed the facts, name the files, write the manifest and bring all of it out atomically."""
+    ) -> Ready:
+        """Scale if asked to, embed the facts, name the files and write the manifest, all in the work folder."""
         with disk_space.writing(self._output):
             proven = await self._scaler.scale(proven, place)
-        return await self._publisher.publish(selection, proven, dropped, place)
+        return await self._publisher.prepare(selection, proven, dropped, place)
+
+    async def publish(
+        self, ready: Ready, folder: StillFolder | None = None, older: Sequence[OlderStill] = ()
+    ) -> list[Still]:
+        """Bring out what was prepared, all of it at once, into a video's folder. Names of older stills go."""
+        return await self._publisher.publish(ready, folder or StillFolder.of(self._output, self._source.file), older)
 
     async def _seek(self, expected: Expected, place: Path) -> Proofs:
         """The first rung, where it is cheaper than a pass over the film."""

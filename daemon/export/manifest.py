@@ -12,11 +12,12 @@ from urllib.parse import unquote_to_bytes
 from daemon import __version__
 from daemon.export.ffmpeg_arguments import Capabilities
 from daemon.export.image_format import ImageFormat
+from daemon.export.paths import MANIFEST
 from daemon.export.proof import Proven
 from daemon.media import tonemap
 from daemon.model import FileIdentity, Pick, Selection, Still, VideoInfo
 
-NAME = "manifest.json"
+NAME = MANIFEST
 
 
 def facts(

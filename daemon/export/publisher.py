@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from daemon.export import disk_space, file_names, manifest, metadata, proof, work_folder
+from daemon.export import disk_space, file_names, manifest, metadata, older_selections, proof, work_folder
 from daemon.export.ffmpeg_arguments import Capabilities
 from daemon.export.image_format import ImageFormat
+from daemon.export.older_selections import OlderStill
+from daemon.export.paths import StillFolder
 from daemon.export.proof import Proven
 from daemon.export.source import Source
 from daemon.export.still_colour import still_colour
@@ -17,8 +20,16 @@ from daemon.model import Pick, Selection, Still
 from daemon.runtime.durable import make_synced_folder
 
 
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Finished stills and their manifest in the work folder ``place``."""
+
+    place: Path
+    stills: tuple[Still, ...]
+
+
 class Publisher:
-    """Brings the proven images of a video to its folder below ``output``, in ``folder`` there if there is one."""
+    """Brings the proven images of a video to its folder below ``output``."""
 
     def __init__(
         self,
@@ -27,31 +38,40 @@ class Publisher:
         image: ImageFormat,
         output: Path,
         capabilities: Capabilities,
-        folder: str | None = None,
     ) -> None:
-        self._folder = folder
         self._log = job.log
         self._source = source
         self._image = image
         self._output = output
         self._capabilities = capabilities
 
-    async def publish(
+    async def prepare(
         self, selection: Selection, proven: dict[int, Proven], dropped: dict[int, str], place: Path
-    ) -> list[Still]:
-        """Publish the picks, each of which is in ``proven``; ``place`` is the work folder they lie in.
+    ) -> Ready:
+        """Finish the picks, each of which is in ``proven``, and their manifest; ``place`` is the work folder.
 
-        Raises ExportError when the output disk is full or cannot be written; then nothing is published.
+        Raises ExportError when the output disk is full or cannot be written.
         """
         with disk_space.writing(self._output):
-            return await asyncio.to_thread(self._publish, selection, proven, dropped, place)
+            return await asyncio.to_thread(self._prepare, selection, proven, dropped, place)
 
-    def _publish(
-        self, selection: Selection, proven: dict[int, Proven], dropped: dict[int, str], place: Path
-    ) -> list[Still]:
+    async def publish(self, ready: Ready, folder: StillFolder, older: Sequence[OlderStill] = ()) -> list[Still]:
+        """Bring out what was prepared; the names of ``older`` stills, which lie apart, are taken away.
+
+        Raises ExportError when the output disk is full or cannot be written.
+        """
+        with disk_space.writing(self._output):
+            return await asyncio.to_thread(self._publish, ready, folder, older)
+
+    def _publish(self, ready: Ready, folder: StillFolder, older: Sequence[OlderStill]) -> list[Still]:
+        make_synced_folder(folder.path.parent)
+        older_selections.clear(folder, older, {still.path.name for still in ready.stills})
+        work_folder.publish(ready.place, folder.path, manifest.NAME)
+        self._log.info("export.verified", stills=len(ready.stills), folder=str(folder.path))
+        return [replace(still, path=folder.still(still.path.name)) for still in ready.stills]
+
+    def _prepare(self, selection: Selection, proven: dict[int, Proven], dropped: dict[int, str], place: Path) -> Ready:
         source = self._source
-        output = self._output if self._folder is None else self._output / self._folder
-        folder = output / file_names.folder_name(source.file.path.stem, source.file.fingerprint)
         ready = place / "ready"
         ready.mkdir()
         stills = [(self._finish(pick, proven[pick.frame], ready), pick) for pick in selection.picks]
@@ -70,10 +90,7 @@ class Publisher:
             capabilities=self._capabilities,
         )
         manifest.write(ready, content)
-        make_synced_folder(folder.parent)
-        work_folder.publish(ready, folder, manifest.NAME)
-        self._log.info("export.verified", stills=len(stills), folder=str(folder))
-        return [replace(still, path=folder / still.path.name) for still, _ in stills]
+        return Ready(ready, tuple(still for still, _ in stills))
 
     def _finish(self, pick: Pick, image: Proven, ready: Path) -> Still:
         source = self._source

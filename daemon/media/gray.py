@@ -1,6 +1,8 @@
 """The gray that a metric looks at: the Y of YIQ, rounded to 0-255, as pyiqa computes it with torch.
 
 One piece of compiled code for the scorer, which has RGB, and the decoder, which has planes: their bits are the same.
+Compiled callers are kept on disk by the time of their own file: a change here needs one in ``decode/planes_kernel.py``
+and ``scoring/niqe/kernel.py``, or it is not seen where they were compiled before.
 """
 
 from __future__ import annotations
@@ -14,9 +16,6 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from daemon.model import Picture
-
-FLAT_CODES = 3
-"""A picture is flat when no channel spans more than this many codes of 8 bits."""
 
 _RED, _GREEN, _BLUE = np.float32(0.299), np.float32(0.587), np.float32(0.114)
 _ROUNDER = np.float32(2**23 + 2**22)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ async def _summary_of(store: Store, record: VideoRecord, *, newest: bool) -> dic
         "video": str(record.file.path),
         "status": record.status.value,
         "ok": record.status is Status.DONE or record.error_kind == Kind.DUPLICATE,
-        "metric": record.metric,
+        "metric": (latest["metric"] if latest else None) or record.metric,
         "frames": record.frames_decoded,
         "error_kind": record.error_kind,
         "error": record.error,
@@ -135,6 +136,7 @@ async def detail(store: Store, key: str) -> dict[str, Any]:
         "companions": [str(path) for path in companions_of(record.file.path)],
         "source": await queries.source(record.id),
         "scores": await queries.score_range(record.id),
+        "scorers": [asdict(one) for one in await store.scores.scorers(record.id)],
         "notes": await queries.notes(record.id),
         "verdicts": dict(sorted(verdicts.items(), key=lambda item: -item[1])),
         "shots": await queries.shots(record.id),

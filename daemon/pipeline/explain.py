@@ -211,9 +211,9 @@ def _moment(film: Film, at: int) -> dict[str, Any] | None:
 
 
 async def _still(store: Store, record: VideoRecord, frame: int) -> dict[str, Any] | None:
-    """The still of the newest selection that is this frame: its rank, and what it stands for."""
-    selections = await store.queries.selections(record.id)
-    rows = await store.queries.stills(selections[-1]["id"]) if selections else []
+    """The still of the current selection that is this frame: its rank, and what it stands for."""
+    current = await store.queries.current_selection(record.id)
+    rows = await store.queries.stills(current["id"]) if current is not None else []
     row = next((one for one in rows if one["frame"] == frame), None)
     if row is None:
         return None

@@ -15,6 +15,7 @@ from daemon.inbox.identity import require_unchanged
 from daemon.job import VideoJob
 from daemon.model import Selection, Still
 from daemon.pipeline.given_pictures import GivenPictures
+from daemon.pipeline.older_selections import OlderSelections
 from daemon.pipeline.portraits import Faces
 from daemon.pipeline.reference import FilmPackets, PyavReference
 from daemon.pipeline.refine import Refiner
@@ -73,7 +74,7 @@ class VideoExporter:
         record, config = job.record, self._config
         await require_unchanged(record.file, job.stall_seconds)
         decoder = PyavReference(job, config.decode, FilmPackets(self._store, job, config.decode))
-        exporter = Exporter(job, config.export, config.output, self._capabilities, decoder, self._conversions, folder)
+        exporter = Exporter(job, config.export, config.output, self._capabilities, decoder, self._conversions)
         selector = FrameSelector(config, self._store, job, self._refiner, wishes, self._given, self._faces)
         first = await selector.select()
         exporter.preflight(len(first.picks))
@@ -86,8 +87,12 @@ class VideoExporter:
             await require_unchanged(record.file, job.stall_seconds)
             if folder is not None:
                 selection = replace(selection, params={**selection.params, "folder": folder})
-            stills = await exporter.publish(selection, proofs.proven, proofs.dropped, place)
-        await self._store.selections.finish(record.id, selection, stills, after if stills else None)
+            ready = await exporter.prepare(selection, proofs.proven, proofs.dropped, place)
+            older = OlderSelections(self._store, config.output, record, folder)
+            stills_folder = await older.folder()
+            stills = await exporter.publish(ready, stills_folder, await older.set_apart(stills_folder))
+        current = await self._store.selections.finish(record.id, selection, stills, after if stills else None)
+        await older.prune(stills_folder, current)
         job.log.info("video.done", stills=len(stills), shortfall=selection.shortfall)
         return Exported(tuple(stills))
 

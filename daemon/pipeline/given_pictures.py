@@ -75,12 +75,13 @@ class GivenPictures:
         return {**found, "told": sentence, "some": some[:MOST_TOLD]}
 
     async def _read(self, selections: dict[int, int]) -> None:
-        rows = await self._store.selections.given(list(selections.values()))
-        records = features.unpack([row[2] for row in rows])
-        video = np.array([row[0] for row in rows], np.int64)
+        frames = await self._store.selections.given(list(selections.values()))
+        blobs = [blob for one, stills in frames.items() for blob in await self._store.frames.features_of(one, stills)]
+        records = features.unpack(blobs)
+        video = np.repeat(np.array(list(frames), np.int64), [len(stills) for stills in frames.values()])
         found = Given(
             video_id=video,
-            frame=np.array([row[1] for row in rows], np.int64),
+            frame=np.array([frame for stills in frames.values() for frame in stills], np.int64),
             sketch=features.sketch(records["thumbnail"]).astype(np.float16),
             detail=features.detail(records["edges"]).astype(np.uint8),
             detailed=records["version"] >= 2,

@@ -16,12 +16,13 @@ from daemon.pipeline.reference import FilmPackets, decoded_again
 from daemon.scoring import catalog
 from daemon.scoring.batcher import Batcher
 from daemon.scoring.open_scorer import open_scorer
+from daemon.scoring.second_opinion import second_metric
 from daemon.store.store import Store
 
 
 def lower_better(config: Config) -> bool:
     """The second metric's direction. Raises ScorerError for one that is not known."""
-    return catalog.find(config.score.refine.metric).lower_better
+    return catalog.find(second_metric(config.score.refine.metric)).lower_better
 
 
 class Refiner:
@@ -49,8 +50,9 @@ class Refiner:
         await require_unchanged(record.file, job.stall_seconds)
         # What is stored counts only for this very scorer, and only an open one can say which it is.
         batcher = await self._opened()
-        identity = _identity(batcher, record)
-        known = (await self._store.analysis.refined(record.id, self._config.score.refine.metric)).get(identity, {})
+        identity = scorer_identity(batcher, record)
+        metric = second_metric(self._config.score.refine.metric)
+        known = (await self._store.analysis.refined(record.id, metric)).get(identity, {})
         missing = frozenset(frames) - known.keys()
         try:
             scored = await self._score(job, batcher, missing) if missing else {}
@@ -65,7 +67,7 @@ class Refiner:
         if self._batcher is None:
             score = self._config.score
             settings = score.model_copy(
-                update={"metric": score.refine.metric, "weights": None, "implementation": "auto"}
+                update={"metric": second_metric(score.refine.metric), "weights": None, "implementation": "auto"}
             )
             self._batcher = await Batcher.open(lambda: open_scorer(settings), "refine")
         return self._batcher
@@ -86,8 +88,8 @@ class Refiner:
             pictures = [frame.picture for frame in batch if frame.picture is not None]
             results = await batcher.score(pictures, job.stall_seconds)
             outcomes = {frame.index: outcome for frame, outcome in zip(batch, results, strict=True)}
-            await self._store.frames.add_scores(
-                record.id, scorer.metric, scorer.lower_better, _identity(batcher, record), outcomes
+            await self._store.scores.add(
+                record.id, scorer.metric, scorer.lower_better, scorer_identity(batcher, record), outcomes
             )
             scored.update(outcomes)
             batch.clear()
@@ -106,7 +108,8 @@ class Refiner:
         return scored
 
 
-def _identity(batcher: Batcher, record: VideoRecord) -> str:
+def scorer_identity(batcher: Batcher, record: VideoRecord) -> str:
+    """The identity of what this scorer says of a film, whose pictures are made as they were when it was scored."""
     if record.info is None:
         return scored_by(batcher.scorer.identity, FIRST_RULES, deinterlace=False)
     return scored_by(batcher.scorer.identity, record.info.rules, deinterlace=record.info.deinterlace)

@@ -11,6 +11,7 @@ from daemon.export import ffmpeg_process, file_names
 from daemon.job import VideoJob
 from daemon.model import Status, VideoRecord
 from daemon.pipeline.export_video import ScoreAgain, VideoExporter
+from daemon.pipeline.rescore import scored_by
 from daemon.pipeline.wishes import wishes_now
 from daemon.store.store import Store
 
@@ -22,13 +23,14 @@ async def reselect(
     *,
     anew: bool = True,
     folder: str | None = None,
+    by: str | None = None,
     on_progress: Callable[[], None] = lambda: None,
 ) -> VideoRecord:
     """Select and export a finished video with ``config.select``; older selections and stills stay.
 
     With ``folder``, the stills go to a folder of that name below the output's, and the current selection stays what it
-    is. Without ``anew``, a newest selection that was marked is taken as it is, with its marks applied. Raises
-    StillwatchError; the video is then as it was before.
+    is. Without ``anew``, a newest selection that was marked is taken as it is, with its marks applied. ``by`` is the
+    metric whose scores are taken, if not the current one's. Raises StillwatchError; the video is then as it was before.
     """
     own = None if folder is None else file_names.safe_stem(folder)
     record = await store.videos.find(key)
@@ -43,6 +45,8 @@ async def reselect(
             f"the source of video {record.id} was deleted after its stills were published (watch.after): drop it again"
             " to choose anew",
         )
+    if by is not None:
+        record = await scored_by(store, record, by)
     capabilities = await ffmpeg_process.probe_binary(ffmpeg_process.find_binary(config.export.ffmpeg))
     exporter = VideoExporter(config, store, capabilities)
     try:

@@ -23,6 +23,7 @@ from daemon.inbox.identity import content_of, require_readable, require_unchange
 from daemon.job import VideoJob
 from daemon.media import alpha, filters
 from daemon.media.rules import scored_by
+from daemon.media.scorable import scorable
 from daemon.model import Frame, Outcome, Scored, VideoInfo
 from daemon.pipeline.film_budget import FilmBudget
 from daemon.pipeline.strip import in_strip, keep_pictures
@@ -195,7 +196,15 @@ class VideoScorer:
         """One pass over the file; None when stopped. Raises DamageError, VideoError, ScorerError."""
         report = DecodeReport()
         gray = None if scorer.gray_from is None else GrayWanted(scorer.gray_from, rows_looked_at, in_strip)
-        frames = decode_frames(info, self._config.decode, report, single_thread=single_thread, known=known, gray=gray)
+        frames = decode_frames(
+            info,
+            self._config.decode,
+            report,
+            single_thread=single_thread,
+            known=known,
+            gray=gray,
+            compiled=True,
+        )
         stream = ThreadStream(
             _measured(frames),
             name=f"decode-{job.record.id}",
@@ -215,7 +224,7 @@ class VideoScorer:
                 self._streams.discard(stream)
                 if not await stream.join(JOIN_SECONDS):
                     job.log.error("decode.stuck")
-        for layout in report.unlike_chain:
+        for layout in dict.fromkeys(report.unlike_chain):
             job.log.warning("video.gray_differs", reason=f"{layout}: FFmpeg's filters convert it, which takes longer")
         return None if self._stopping else report
 
@@ -271,10 +280,10 @@ class VideoScorer:
             # Its rows must not be mixed with those of another scorer.
             raise ScorerError(Kind.DEVICE, "the scorer was opened again in mid-video")
         video_id = job.record.id
-        fresh = [frame for frame in batch if frame.scorable is not None]
-        pictures = [frame.scorable for frame in fresh if frame.scorable is not None]
+        fresh = [frame for frame in batch if scorable(frame) is not None]
+        pictures = [picture for frame in fresh if (picture := scorable(frame)) is not None]
         outcomes = await batcher.score(pictures, job.stall_seconds)
-        rows = [_row(frame, outcome, ground) for frame, outcome in zip(fresh, outcomes, strict=True)]
+        rows = [scored_row(frame, outcome, ground) for frame, outcome in zip(fresh, outcomes, strict=True)]
         await self._store.frames.add(video_id, rows)
         await keep_pictures(self._store, video_id, fresh)
         if fresh and video_id in self._suspects:
@@ -311,7 +320,8 @@ def _measured(frames: Generator[Frame, None, None]) -> Generator[Frame, None, No
                 yield frame
 
 
-def _row(frame: Frame, outcome: Outcome, ground: str) -> Scored:
+def scored_row(frame: Frame, outcome: Outcome, ground: str) -> Scored:
+    """The row of a frame that was scored; ``ground`` is what its alpha was laid over."""
     note = "corrupt" if frame.corrupt and outcome.note is None else outcome.note
     if ground and frame.picture is not None and alpha.nothing_seen(frame.picture, ground):
         note = alpha.NOTE

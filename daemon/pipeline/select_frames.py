@@ -23,12 +23,13 @@ from daemon.pipeline.given_pictures import GivenPictures, Repeats
 from daemon.pipeline.refine import Refiner, lower_better
 from daemon.pipeline.wishes import Wishes, holds
 from daemon.scoring.faces import weights
-from daemon.selection.across import nearest
+from daemon.scoring.second_opinion import second_metric
+from daemon.selection.across import least_detail_difference, nearest
 from daemon.selection.best import Choice, choose
 from daemon.selection.even import choose_evenly
 from daemon.selection.moments import Moments, moments, samples, shortlist
-from daemon.selection.quality import Film
-from daemon.selection.representative import AUTO_MOST, Terms, gain, least_detail_difference, represent
+from daemon.selection.quality import Film, median_difference
+from daemon.selection.representative import AUTO_MOST, Terms, gain, represent
 from daemon.selection.scenes import scenes
 from daemon.store.store import Store
 
@@ -41,7 +42,9 @@ NEIGHBOURS_SECONDS = 0.5
 def selection_params(config: Config, scorer: str | None, wishes: Wishes = Wishes()) -> dict[str, Any]:  # noqa: B008
     """What decides a selection, as it is stored: the same parameters give the same picks."""
     judged = {} if config.select.strategy == "best" else {"judged": settings(config)}
-    refined = {"refine": config.score.refine.model_dump(mode="json")} if config.score.refine.metric else {}
+    refine = config.score.refine
+    second = second_metric(refine.metric)
+    refined = {"refine": {**refine.model_dump(mode="json"), "metric": second}} if second else {}
     # What is off is left out: choices that were made before it was there stay what is asked for.
     off = {"faces"} if config.select.across else {"faces", "across"}
     faces = {"faces": weights.identity()} if portraits.wanted(config) else {}
@@ -130,7 +133,7 @@ class FrameSelector:
             choice = (
                 await self._represent(film, asked) if self._judged else await asyncio.to_thread(self._best, film, asked)
             )
-        rows = await self._store.frames.rows(self._record.id, choice.frames)
+        rows = await self._store.frames.rows(self._record.id, choice.frames, self._record.scorer)
         reasons = choice.reasons or (Reason(),) * len(choice.frames)
         picks = tuple(
             _pick(rank, rows[frame], replace(reason, refined=refined.get(frame)))
@@ -155,7 +158,7 @@ class FrameSelector:
 
     async def _pinned(self, film: Film, frames: Collection[int]) -> tuple[Pick, ...]:
         """Frames that are in whatever else is chosen, in the order in which they were asked for."""
-        rows = await self._store.frames.rows(self._record.id, list(frames))
+        rows = await self._store.frames.rows(self._record.id, list(frames), self._record.scorer)
         scored = [rows[frame] for frame in frames if frame in rows and rows[frame].score is not None]
         known = self._wishes.reasons if self._wishes is not None else {}
         if scored:
@@ -176,7 +179,8 @@ class FrameSelector:
     async def _refined(self, film: Film) -> tuple[Film, dict[int, float]]:
         """With a second metric: the shortlist alone, ordered by that metric's scores; and these by frame."""
         wanted = self._config.score.refine
-        if not wanted.metric or not film.usable.any():
+        metric = second_metric(wanted.metric)
+        if not metric or not film.usable.any():
             return film, {}
         places = await asyncio.to_thread(shortlist, film, wanted.share)
         frames = film.frame[places].tolist()
@@ -184,7 +188,7 @@ class FrameSelector:
         scores = {frame: one.score for frame, one in outcomes.items() if one.score is not None}
         score = np.full(len(film.frame), np.nan)
         score[places] = [scores.get(frame, np.nan) for frame in frames]
-        self._facts = {**self._facts, "refined": {"metric": wanted.metric, "frames": len(scores)}}
+        self._facts = {**self._facts, "refined": {"metric": metric, "frames": len(scores)}}
         return replace(film, score=score, lower_better=lower_better(self._config)), scores
 
     async def _prepare(self) -> None:
@@ -194,7 +198,7 @@ class FrameSelector:
         strategy = self._config.select.strategy
         self._facts = {"strategy": strategy}
         missing = await judge(self._store, self._job, self._config)
-        table = await self._store.frames.table(self._record.id)
+        table = await self._store.frames.table(self._record.id, self._record.scorer)
         self._facts["frames"] = len(table.frame)
         self._judged = strategy != "best" and not missing
         shots: list[Shot] = []
@@ -285,7 +289,8 @@ class FrameSelector:
             new = np.setdiff1d(places, list(seen.looked))
             if len(new) == 0:
                 break
-            found = await self._portraits.preferred(film, seen.moments, new)
+            weight = portraits.POSTER_WEIGHT if terms.poster else portraits.WEIGHT
+            found = await self._portraits.preferred(film, seen.moments, new, weight)
             best, details, lettering = await self._looks(film.frame[found.position])
             seen = replace(
                 seen,
@@ -362,7 +367,7 @@ class FrameSelector:
             records = features.unpack(blobs)
             found[start : start + TOGETHER] = seen(features.sketch(records["thumbnail"]))
             details[start : start + TOGETHER] = features.detail(records["edges"])
-            lettering[start : start + TOGETHER] = records["text"]
+            lettering[start : start + TOGETHER] = features.lettering(records)
             known &= bool((records["version"] >= 2).all())
         return (found, details, lettering) if known else (found, None, None)
 
@@ -377,13 +382,6 @@ class FrameSelector:
         verdicts = {word: count for word, count in self._facts["verdicts"].items() if word != "good"}
         told = ", ".join(f"{count} {word}" for word, count in sorted(verdicts.items(), key=lambda one: -one[1]))
         return f"none of the {frames} frames is worth keeping: {told or 'none is good'}"
-
-
-def median_difference(ones: NDArray[np.float32] | None, others: NDArray[np.float32] | None) -> float:
-    """Of the pairs of rows, the median of their root mean square differences; 0 where they are not known."""
-    if ones is None or others is None:
-        return 0.0
-    return float(np.median(np.sqrt(((ones - others) ** 2).mean(axis=1))))
 
 
 def _less(config: SelectConfig, pinned: int, *, only: bool) -> SelectConfig | None:

@@ -65,8 +65,15 @@ def asked_anew(decided: Decided) -> Wishes:
     return Wishes(pinned, frozenset({*decided.banned, *decided.rejected}) - set(pinned))
 
 
-async def draft(store: Store, video_id: int, decided: Decided, min_gap_seconds: float, lower_better: bool) -> Draft:
-    """The newest selection as its marks, pins and bans want it."""
+async def draft(
+    store: Store,
+    video_id: int,
+    decided: Decided,
+    min_gap_seconds: float,
+    lower_better: bool,
+    scorer: str | None = None,
+) -> Draft:
+    """The newest selection as its marks, pins and bans want it; ``scorer`` None: by the current scores."""
     current = await store.queries.current_selection(video_id)
     rows = await store.queries.stills(current["id"]) if current else []
     stills = [row["frame"] for row in rows]
@@ -77,7 +84,7 @@ async def draft(store: Store, video_id: int, decided: Decided, min_gap_seconds: 
     added = [frame for frame in sorted({*decided.accepted, *decided.pinned}) if frame not in kept and frame not in out]
     instead: dict[int, int | None] = dict.fromkeys(gone)
     if gone:
-        moments = await _Moments.read(store, video_id, lower_better, min_gap_seconds)
+        moments = await _Moments.read(store, video_id, lower_better, min_gap_seconds, scorer)
         for frame in gone:
             taken = [one for one in [*kept, *added, *instead.values()] if one is not None]
             instead[frame] = moments.next_best(frame, added, taken, out)
@@ -97,8 +104,8 @@ class _Moments:
     gap: float
 
     @classmethod
-    async def read(cls, store: Store, video_id: int, lower_better: bool, gap: float) -> _Moments:
-        table = await store.frames.table(video_id)
+    async def read(cls, store: Store, video_id: int, lower_better: bool, gap: float, scorer: str | None) -> _Moments:
+        table = await store.frames.table(video_id, scorer)
         shot = np.zeros(len(table.frame), np.int64)
         for number, one in enumerate(await store.analysis.shots(video_id)):
             if one.kind is ShotKind.SHOT:
@@ -129,7 +136,7 @@ async def wishes_now(store: Store, record: VideoRecord, min_gap_seconds: float, 
     decided = await store.decisions.decided(record.id)
     if anew or not decided.marked:
         return asked_anew(decided)
-    made = await draft(store, record.id, decided, min_gap_seconds, bool(record.lower_better))
+    made = await draft(store, record.id, decided, min_gap_seconds, bool(record.lower_better), record.scorer)
     return Wishes(
         made.frames, frozenset({*decided.banned, *decided.rejected}) - set(made.frames), only=True, reasons=made.reasons
     )

@@ -21,7 +21,7 @@ from functools import partial
 
 from daemon.analysis import measure
 from daemon.config.schema import Config
-from daemon.decode import apart
+from daemon.decode import apart, gray, rgb
 from daemon.errors import Kind, ScorerError, StillwatchError
 from daemon.events import Ended, Heartbeat, Left, Listener, Taken
 from daemon.export import ffmpeg_process
@@ -244,6 +244,7 @@ async def running_workers(
     exporter = VideoExporter(config, store, capabilities)
     try:
         await asyncio.gather(asyncio.to_thread(measure.warm_up), asyncio.to_thread(apart.warm, config.decode))
+        await asyncio.to_thread((rgb if batcher.scorer.gray_from is None else gray).warm_up)
         scorer = batcher.scorer
         log.info("scorer.ready", scorer=scorer.identity, device=scorer.device, ffmpeg=capabilities.version)
         yield Workers(config, store, batcher, exporter, listener, among, dispose=dispose)

@@ -10,7 +10,8 @@ from typing import Self
 
 from daemon.errors import Kind, ScorerError, VideoError
 from daemon.logs.setup import get
-from daemon.model import GrayPicture, Outcome, Scorable
+from daemon.media.scorable import Scorable, size_of
+from daemon.model import GrayPicture, Outcome
 from daemon.runtime.stall import with_stall_timeout
 from daemon.scoring.protocol import PendingResult, Scorer
 
@@ -157,7 +158,7 @@ class Batcher:
     def _join(self, group: _Group) -> None:
         """Add what waits and is alike, as far as the scorer takes it at once."""
         first = group[0][0]
-        height, width = first[0].shape[:2]
+        height, width = size_of(first[0])
         kind = _kind(first[0])
         room = self._scorer.batch_size(height, width, _itemsize(first[0])) - len(first)
         while self._waiting:
@@ -187,7 +188,7 @@ class Batcher:
 
 def _kind(picture: Scorable) -> tuple[object, ...]:
     """Pictures of one kind may share a batch."""
-    return (picture.shape, None if isinstance(picture, GrayPicture) else picture.dtype)
+    return (size_of(picture), None if isinstance(picture, GrayPicture) else picture.dtype)
 
 
 def _itemsize(picture: Scorable) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from daemon.model import Outcome, Scorable
+from daemon.media.scorable import Scorable
+from daemon.model import Outcome
 
 PendingResult = Callable[[], list[Outcome]]
 """What ``Scorer.submit`` gives: call it once, on the scorer's thread, for the outcomes."""

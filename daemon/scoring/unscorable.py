@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from daemon.media.gray import FLAT_CODES
-from daemon.model import GrayPicture, Picture, Scorable
+from daemon.media.scorable import FLAT_CODES, Scorable, size_of
+from daemon.model import GrayPicture, Picture
 from daemon.scoring.batch_size import scaled_size
 
 MOST_GROWN_PIXELS = 1 << 22
@@ -15,7 +15,7 @@ _STRIDE = 16
 
 def why_not(picture: Scorable, side: int) -> str | None:
     """The note of a picture that is not scored by a metric that needs ``side`` pixels: ``thin``, ``flat``; or None."""
-    size = picture.shape[0], picture.shape[1]
+    size = size_of(picture)
     height, width = scaled_size(*size, side)
     if (height, width) != size and height * width > MOST_GROWN_PIXELS:
         return "thin"

@@ -22,14 +22,16 @@ CUT = 0.4
 """The share of a head that is cut off with which as good as nothing is left of it."""
 SOFT, SHARP = 0.3, 0.8
 """A face's sharpness, as a share of the sharpest that it has near by."""
-EYES, TURNED, WHOLE, FOCUS = 0.6, 0.35, 0.5, 0.5
+EYES, TURNED, WHOLE, FOCUS = 0.6, 0.5, 0.5, 0.5
 """How much of a face's worth each takes at most."""
 GAIN, LARGE = 0.25, 0.25
 """What good faces add to a picture's worth, and how high they must be together for all of it."""
 AROUND_SECONDS = 0.6
 """How far from the best frame of a moment others are looked at."""
-LOOKED = 5
+LOOKED = 7
 """Frames of a moment that are looked at."""
+EQUAL = 0.5
+"""The share of their worth in which they are equal whatever their quality: ranks make much of small differences."""
 
 
 def face_worth(face: Face, sharpest: float) -> float:

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.model import Reason
+from daemon.selection.across import ABOVE_NOISE, least_detail_difference
 from daemon.selection.activity import activity, appeal
 from daemon.selection.best import Choice
 from daemon.selection.moments import Moments
@@ -47,8 +48,8 @@ EVENT = 0.5
 """What a moment in which much happens is worth more than one in which nothing does, in average scenes shown."""
 APPEAL = 0.3
 """What the moment with the most to see in it is worth more than the one with the least, in average scenes shown."""
-MUCH_LETTERING = 8.0
-"""Cells of lettering more than usual that take all worth from a picture."""
+MUCH_LETTERING, COVERED_BONUS = 8.0, 0.25
+"""Cells of lettering more than usual that take all worth from a picture, and what a new scene is worth all the same."""
 FIRST = 3.0
 """How much more both count for the first still, which is used where only one is, beside the share that it shows."""
 NEARNESS, NEAR_SHARE = 0.25, 0.25
@@ -57,9 +58,7 @@ AUTO_GAIN, AUTO_LEFT, AUTO_SECONDS = 0.1, 0.2, 1.0
 """With ``auto``: what one more adds is at least this share of what is not shown yet, of which there is at least so much
 of the film; or it is the first of a scene of so many seconds."""
 AUTO_MOST = 100
-DETAIL_DIFFERENCE = 24.0
-"""Pictures whose details differ by so much are not alike, whatever is seen from afar: one and a half octaves."""
-LEAST_DIFFERENCE, ABOVE_NOISE = 2.0, 4.0
+LEAST_DIFFERENCE = 2.0
 """How far ``min_difference`` gives way: to so many codes, or so many times what neighbouring frames differ."""
 ROWS = 256
 """Moments whose likenesses to all others are found at once."""
@@ -151,11 +150,6 @@ def likenesses(
     return table
 
 
-def least_detail_difference(noise: float) -> float:
-    """From which difference on two pictures' details are not alike, where neighbouring frames differ by ``noise``."""
-    return max(DETAIL_DIFFERENCE, ABOVE_NOISE * noise)
-
-
 def uncovered(lettering: NDArray[np.float64]) -> NDArray[np.float64]:
     """From 1, no more lettering than the film usually has, to 0 where there is much more."""
     if len(lettering) == 0:
@@ -188,7 +182,8 @@ class _Greedy:
         self._place = (self._time_s / max(span, 1e-9)).astype(np.float32)
         luma = self._sketches[:, :LUMA_CELLS] / np.float32(LUMA_WEIGHT)
         seen = EVENT * activity(luma, moments.shot) + APPEAL * appeal(sketches)
-        clear = 1.0 if lettering is None else uncovered(lettering)
+        clear = np.ones(len(moments.position)) if lettering is None else uncovered(lettering)
+        self._clear = COVERED_BONUS + (1 - COVERED_BONUS) * clear
         self._seen = clear * moments.quality * seen
         self._value = clear * moments.quality * QUALITY + self._seen
         self._details = details
@@ -304,8 +299,7 @@ class _Greedy:
 
     def _bonus(self, at: NDArray[np.int64]) -> NDArray[np.float64]:
         """Showing a scene at all is worth more than anything else, if it lasts a second."""
-        bonus: NDArray[np.float64] = 2.0 * np.minimum(self._scene_seconds[self._scene[at]], 1.0)
-        return bonus
+        return 2.0 * np.minimum(self._scene_seconds[self._scene[at]], 1.0) * self._clear[at]
 
     def _allowed(self, at: int, chosen: list[int]) -> bool:
         """Whether nothing chosen stands against it; what does is counted for the shortfall."""

@@ -13,6 +13,7 @@ from daemon.errors import Kind, VideoError
 from daemon.events import Listener, ignore
 from daemon.export import work_folder
 from daemon.export.image_format import image_format
+from daemon.export.paths import is_apart
 from daemon.inbox import identity
 from daemon.inbox.enqueue import enter, refuse
 from daemon.model import FileIdentity, Status, VideoRecord
@@ -110,7 +111,7 @@ def _as_wanted(output: OutputConfig, record: VideoRecord, latest: PastSelection)
         return False
     wanted = image_format(output, record.info).name
     return all(image == wanted for image in latest.images) and all(
-        path.is_relative_to(output.path) and path.is_file() for path in latest.paths
+        path.is_relative_to(output.path) and path.is_file() and not is_apart(path) for path in latest.paths
     )
 
 

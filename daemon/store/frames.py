@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import aiosqlite
 
 from daemon.media.info_text import info_json
-from daemon.model import Outcome, Scored, VideoInfo
+from daemon.model import Scored, VideoInfo
 from daemon.store import feature_blocks, features
 from daemon.store.columns import hash_of, hash_value
 from daemon.store.connection import Connection
+from daemon.store.scores import PUT_SCORE, keep_scorer
 
 if TYPE_CHECKING:
     # Only one method needs numpy: who shows what is stored does without.
@@ -57,8 +58,10 @@ class Frames:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._scorers: dict[str, int] = {}
         self._scoring: dict[int, int] = {}
+        self._stored: dict[int, int] = {}
+        self._features = features.PendingFeatures()
+        connection.with_group(self._features.write, self._features.clear)
 
     async def begin_scoring(
         self, video_id: int, info: VideoInfo, metric: str, lower_better: bool, scorer: str
@@ -76,7 +79,8 @@ class Frames:
             if same_stream is not None and not same_stream[0]:
                 for table in ("decoded_frames", "frame_scores", "feature_blocks"):
                     await db.execute(f"DELETE FROM {table} WHERE video_id = ?", (video_id,))
-            self._scoring[video_id] = await self._keep_scorer(db, scorer, metric, lower_better)
+            self._scoring[video_id] = await keep_scorer(db, scorer, metric, lower_better)
+            self._stored[video_id] = await _frames_stored(db, video_id)
             await db.execute(
                 "UPDATE videos SET judged = NULL, metric = ?, lower_better = ?, scorer = ?, width = ?, height = ?,"
                 " pix_fmt = ?, bit_depth = ?, codec = ?, stream_index = ?, time_base = ?, info = ? WHERE id = ?",
@@ -93,7 +97,6 @@ class Frames:
         The scores are those of the current scorer. A frame whose hash is another than before loses the scores of the
         others. Raises StoreError, also when rows that were written before could not be committed.
         """
-        blocks = features.in_blocks(rows)
         values = [(video_id, row.frame, row.pts, row.time_s, row.duration_s, hash_value(row.hash)) for row in rows]
         async with self._connection.grouped(video_id) as db:
             scorer_id = self._scoring.get(video_id) or await self._current_scorer(db, video_id)
@@ -104,29 +107,9 @@ class Frames:
                 " duration_s = excluded.duration_s, hash = excluded.hash, verdict = NULL",
                 values,
             )
-            await db.executemany(_PUT_SCORE, [(video_id, scorer_id, row.frame, row.score, row.note) for row in rows])
-            if blocks:
-                await features.put(db, video_id, blocks)
-
-    async def add_scores(
-        self, video_id: int, metric: str, lower_better: bool | None, scorer: str, outcomes: Mapping[int, Outcome]
-    ) -> None:
-        """Keep a scorer's outcomes by frame, beside those of others; committed at once."""
-        async with self._connection.writing() as db:
-            scorer_id = await self._keep_scorer(db, scorer, metric, lower_better)
-            await db.executemany(
-                _PUT_SCORE,
-                [(video_id, scorer_id, frame, outcome.score, outcome.note) for frame, outcome in outcomes.items()],
-            )
-
-    async def outcomes(self, video_id: int, scorer: str) -> dict[int, Outcome]:
-        """A scorer's outcomes by frame."""
-        async with self._connection.db.execute(
-            "SELECT frame, score, note FROM frame_scores WHERE video_id = ? AND scorer_id ="
-            " (SELECT id FROM scorers WHERE identity = ?)",
-            (video_id, scorer),
-        ) as cursor:
-            return {row[0]: Outcome(row[1], row[2]) for row in await cursor.fetchall()}
+            await db.executemany(PUT_SCORE, [(video_id, scorer_id, row.frame, row.score, row.note) for row in rows])
+            # Before the group may end.
+            self._features.add(video_id, rows)
 
     async def hashes(self, video_id: int, scorer: str | None = None) -> list[str]:
         """Per frame from 0 to the last one the stored hash where the scorer has scored it, '' where it has not."""
@@ -144,14 +127,6 @@ class Frames:
         ) as cursor:
             return await _by_frame(cursor)
 
-    async def _keep_scorer(self, db: aiosqlite.Connection, scorer: str, metric: str, lower_better: bool | None) -> int:
-        cursor = await db.execute(
-            "INSERT INTO scorers (identity, metric, lower_better) VALUES (?, ?, ?) ON CONFLICT (identity) DO UPDATE SET"
-            " metric = excluded.metric, lower_better = COALESCE(excluded.lower_better, lower_better) RETURNING id",
-            (scorer, metric, lower_better),
-        )
-        return int(next(iter(await cursor.fetchall()))[0])
-
     async def _current_scorer(self, db: aiosqlite.Connection, video_id: int) -> int:
         """The id of a film's current scorer; one whose scoring was not begun here has none of a name."""
         async with db.execute(
@@ -159,16 +134,20 @@ class Frames:
         ) as cursor:
             row = await cursor.fetchone()
         identity, metric, lower_better = row if row is not None else ("", "", None)
-        self._scoring[video_id] = found = await self._keep_scorer(db, identity, metric, lower_better)
+        self._stored[video_id] = await _frames_stored(db, video_id)
+        self._scoring[video_id] = found = await keep_scorer(db, identity, metric, lower_better)
         return found
 
     async def _drop_other_pictures(
         self, db: aiosqlite.Connection, video_id: int, scorer_id: int, values: Sequence[tuple[Any, ...]]
     ) -> None:
-        """Of frames that decode to another picture than before, take away what other scorers said of that."""
-        if not values:
+        """Of frames that decode to another picture than before, take away what other scorers said of that.
+
+        Only frames that were there when the scoring began have scores of others.
+        """
+        frames = [value[1] for value in values if value[1] < self._stored.get(video_id, 0)]
+        if not frames:
             return
-        frames = [value[1] for value in values]
         async with db.execute(
             "SELECT frame, hash FROM decoded_frames WHERE video_id = ? AND frame BETWEEN ? AND ?",
             (video_id, min(frames), max(frames)),
@@ -323,6 +302,7 @@ class Frames:
             ) as cursor:
                 packed = [(row[0], row[1]) for row in await cursor.fetchall()]
             records |= await asyncio.to_thread(features.unpacked, packed)
+        records |= self._features.of(video_id)
         return [records.get(frame) for frame in frames]
 
 
@@ -339,10 +319,11 @@ _FRAMES = (
 )
 """A video's frames that the scorer has scored."""
 
-_PUT_SCORE = (
-    "INSERT INTO frame_scores (video_id, scorer_id, frame, score, note) VALUES (?, ?, ?, ?, ?)"
-    " ON CONFLICT (video_id, scorer_id, frame) DO UPDATE SET score = excluded.score, note = excluded.note"
-)
+
+async def _frames_stored(db: aiosqlite.Connection, video_id: int) -> int:
+    async with db.execute("SELECT MAX(frame) + 1 FROM decoded_frames WHERE video_id = ?", (video_id,)) as cursor:
+        row = await cursor.fetchone()
+    return int(row[0] or 0) if row is not None else 0
 
 
 async def _by_frame(cursor: aiosqlite.Cursor) -> list[str]:

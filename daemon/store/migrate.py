@@ -54,6 +54,8 @@ def migrate(path: Path, busy_seconds: float, on_piece: Callable[[int], None] = l
                 _run_scripts(db, path)
         moved = 0
         if _waiting(db):
+            # Every checkpoint waits for the disk: one per 64 MiB instead of 4.
+            db.execute("PRAGMA wal_autocheckpoint = 16384")
             db.create_function("hash_value", 1, hash_value, deterministic=True)
             while (piece := _move_piece(db)) is not None:
                 moved += piece

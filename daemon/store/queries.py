@@ -54,9 +54,10 @@ class EndedVideo(TypedDict):
 
 
 class SelectionRow(TypedDict):
-    """A recorded selection; ``params`` and ``reasons`` are JSON."""
+    """A recorded selection; ``params`` and ``reasons`` are JSON, ``metric`` is the one that it was chosen by."""
 
     id: int
+    metric: str | None
     params: str
     requested: int
     chosen: int
@@ -125,6 +126,10 @@ class ScoreRange(TypedDict):
     mean: float | None
 
 
+_CURRENT = "(SELECT id FROM scorers WHERE identity = (SELECT COALESCE(scorer, '') FROM videos WHERE id = ?1))"
+"""The current scorer of the video that is the first parameter."""
+
+
 class Queries:
     """Reads for ``list``, ``show``, ``status`` and the like."""
 
@@ -176,8 +181,9 @@ class Queries:
         """A video's selections, the newest last."""
         return await self._rows(
             SelectionRow,
-            "SELECT id, params, requested, chosen, shortfall, reasons, created_at FROM selections"
-            " WHERE video_id = ? ORDER BY id",
+            "SELECT s.id, c.metric, s.params, s.requested, s.chosen, s.shortfall, s.reasons, s.created_at"
+            " FROM selections s LEFT JOIN scorers c ON c.identity = json_extract(s.params, '$.scorer')"
+            " WHERE s.video_id = ? ORDER BY s.id",
             video_id,
         )
 
@@ -185,8 +191,9 @@ class Queries:
         """A video's newest selection, those with a folder of their own aside."""
         found = await self._rows(
             SelectionRow,
-            "SELECT id, params, requested, chosen, shortfall, reasons, created_at FROM selections"
-            f" WHERE id = ({CURRENT} ?)",
+            "SELECT s.id, c.metric, s.params, s.requested, s.chosen, s.shortfall, s.reasons, s.created_at"
+            " FROM selections s LEFT JOIN scorers c ON c.identity = json_extract(s.params, '$.scorer')"
+            f" WHERE s.id = ({CURRENT} ?)",
             video_id,
         )
         return found[0] if found else None
@@ -228,19 +235,21 @@ class Queries:
         )
 
     async def notes(self, video_id: int) -> dict[str, int]:
-        """How many frames carry which note in place of a score, or beside it."""
+        """How many frames carry which note of the current scorer in place of a score, or beside it."""
         rows = await self._rows(
             dict,
-            "SELECT note, COUNT(*) AS frames FROM frames WHERE video_id = ? AND note IS NOT NULL GROUP BY note",
+            "SELECT note, COUNT(*) AS frames FROM frame_scores WHERE video_id = ?1 AND note IS NOT NULL"
+            f" AND scorer_id = {_CURRENT} GROUP BY note",
             video_id,
         )
         return {row["note"]: row["frames"] for row in rows}
 
     async def score_range(self, video_id: int) -> ScoreRange:
-        """The lowest, highest and mean score of a video."""
+        """The lowest, highest and mean score of a video by its current scorer."""
         (row,) = await self._rows(
             ScoreRange,
-            "SELECT MIN(score) AS lowest, MAX(score) AS highest, AVG(score) AS mean FROM frames WHERE video_id = ?",
+            "SELECT MIN(score) AS lowest, MAX(score) AS highest, AVG(score) AS mean FROM frame_scores"
+            f" WHERE video_id = ?1 AND scorer_id = {_CURRENT}",
             video_id,
         )
         return row

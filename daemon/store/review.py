@@ -48,6 +48,15 @@ class FilmColumns:
     words: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class OtherScores:
+    """What another scorer says of a film: ``score`` float64 for each row of its columns, NaN where it says nothing."""
+
+    metric: str
+    lower_better: bool
+    score: NDArray[np.float64]
+
+
 class Review:
     """The list of films and what their curves are drawn from."""
 
@@ -73,7 +82,9 @@ class Review:
         async with self._connection.db.execute(
             "SELECT status, scored_at, scorer, judged, (SELECT MAX(s.frame) FROM frame_scores s"
             " WHERE s.video_id = v.id AND s.scorer_id ="
-            " (SELECT id FROM scorers WHERE identity = COALESCE(v.scorer, '')))"
+            " (SELECT id FROM scorers WHERE identity = COALESCE(v.scorer, ''))),"
+            " (SELECT group_concat(c.id || ' ' || (SELECT MAX(s.frame) FROM frame_scores s"
+            " WHERE s.video_id = v.id AND s.scorer_id = c.id)) FROM scorers c)"
             " FROM videos v WHERE id = ?",
             (video_id,),
         ) as cursor:
@@ -100,3 +111,33 @@ class Review:
                 parts.append([np.array(c, kind) for c, kind in zip(columns, types, strict=True)])
         frames, times, scores, verdicts = (np.concatenate(column) for column in zip(*parts, strict=True))
         return FilmColumns(frames, times, scores, verdicts, tuple(word or "" for word in codes))
+
+    async def second(self, video_id: int, frames: NDArray[np.int64]) -> OtherScores | None:
+        """The scores of the newest scorer beside the current one, for these frames (rising); None without one."""
+        import numpy as np
+
+        async with self._connection.db.execute(
+            "SELECT c.id, c.metric, c.lower_better FROM scorers c WHERE c.metric IS NOT NULL"
+            " AND c.lower_better IS NOT NULL"
+            " AND c.identity != (SELECT COALESCE(scorer, '') FROM videos WHERE id = ?1)"
+            " AND EXISTS (SELECT 1 FROM frame_scores s WHERE s.video_id = ?1 AND s.scorer_id = c.id)"
+            " ORDER BY c.id DESC LIMIT 1",
+            (video_id,),
+        ) as cursor:
+            found = await cursor.fetchone()
+        if found is None:
+            return None
+        score = np.full(len(frames), np.nan)
+        async with self._connection.db.execute(
+            "SELECT frame, score FROM frame_scores WHERE video_id = ? AND scorer_id = ? AND score IS NOT NULL"
+            " ORDER BY frame",
+            (video_id, found["id"]),
+        ) as cursor:
+            cursor.row_factory = None
+            while rows := await cursor.fetchmany(ROWS):
+                known = np.array(rows, np.float64)
+                places = np.searchsorted(frames, known[:, 0])
+                there = places < len(frames)
+                there[there] = frames[places[there]] == known[there, 0]
+                score[places[there]] = known[there, 1]
+        return OtherScores(found["metric"], bool(found["lower_better"]), score)

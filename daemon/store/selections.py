@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,15 @@ class PublishedStill:
     sha256: str
     image: str | None
     method: Method
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedStill:
+    """Where a still of a selection lies."""
+
+    selection_id: int
+    rank: int
+    path: Path
 
 
 class Selections:
@@ -116,15 +125,17 @@ class Selections:
                     break
         return found
 
-    async def given(self, selection_ids: Sequence[int]) -> list[tuple[int, int, bytes | None]]:
-        """Film, frame and features of every still of some selections; None where there are no features."""
+    async def given(self, selection_ids: Sequence[int]) -> dict[int, list[int]]:
+        """By film, the frames that are stills of some selections, in their order."""
+        found: dict[int, list[int]] = {}
         async with self._connection.db.execute(
-            "SELECT s.video_id, s.frame, f.record FROM stills s LEFT JOIN features f ON f.video_id = s.video_id"
-            f" AND f.frame = s.frame WHERE s.selection_id IN ({','.join('?' * len(selection_ids))})"
-            " ORDER BY s.selection_id, s.rank",
+            f"SELECT video_id, frame FROM stills WHERE selection_id IN ({','.join('?' * len(selection_ids))})"
+            " ORDER BY selection_id, rank",
             tuple(selection_ids),
         ) as cursor:
-            return [(row[0], row[1], row[2]) for row in await cursor.fetchall()]
+            async for row in cursor:
+                found.setdefault(int(row[0]), []).append(int(row[1]))
+        return found
 
     async def published(self, video_id: int) -> list[PublishedStill]:
         """Every still of a video, the newest of each frame last."""
@@ -142,3 +153,32 @@ class Selections:
                 )
                 for row in await cursor.fetchall()
             ]
+
+    async def older_stills(self, video_id: int, folder: str | None = None) -> list[PlacedStill]:
+        """The stills of every selection of a video and of the videos that it has replaced, the oldest first.
+
+        Of those with a folder of their own only the ones that went to ``folder``; None: of all others.
+        """
+        async with self._connection.db.execute(
+            "WITH RECURSIVE replaced (id) AS (SELECT ? UNION"
+            " SELECT v.id FROM replaced r JOIN videos v ON v.replaced_by = r.id)"
+            " SELECT s.selection_id, s.rank, s.path FROM replaced r CROSS JOIN stills s ON s.video_id = r.id"
+            " JOIN selections c ON c.id = s.selection_id AND json_extract(c.params, '$.folder') IS ?"
+            " ORDER BY s.selection_id, s.rank",
+            (video_id, folder),
+        ) as cursor:
+            return [PlacedStill(row[0], row[1], path_of(row[2])) for row in await cursor.fetchall()]
+
+    async def moved(self, paths: Mapping[tuple[int, int], Path]) -> None:
+        """Stills lie elsewhere now, by selection and rank."""
+        async with self._connection.writing() as db:
+            await db.executemany(
+                "UPDATE stills SET path = ? WHERE selection_id = ? AND rank = ?",
+                [(path_value(path), selection_id, rank) for (selection_id, rank), path in paths.items()],
+            )
+
+    async def forget_stills(self, selection_ids: Sequence[int]) -> None:
+        """The files of these selections are removed; what was chosen stays known."""
+        if selection_ids:
+            async with self._connection.writing() as db:
+                await db.executemany("DELETE FROM stills WHERE selection_id = ?", [(one,) for one in selection_ids])

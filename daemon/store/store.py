@@ -20,6 +20,7 @@ from daemon.store.queries import Queries
 from daemon.store.queue import LONGEST_RETRY_SECONDS, Queue
 from daemon.store.review import Review
 from daemon.store.room import Room
+from daemon.store.scores import Scores
 from daemon.store.selections import PastSelection, Selections
 from daemon.store.sources import Sources
 from daemon.store.strips import Strips
@@ -38,6 +39,7 @@ class Store(Connection):
         self.videos = Videos(self)
         self.queue = Queue(self)
         self.frames = Frames(self)
+        self.scores = Scores(self)
         self.analysis = Analysis(self)
         self.selections = Selections(self)
         self.sources = Sources(self)

@@ -113,6 +113,15 @@ class Videos:
         """Rows with this fingerprint, oldest first."""
         return await self._records("WHERE fingerprint = ? ORDER BY id", (fingerprint,))
 
+    async def same_fingerprint_before(self, video_id: int) -> list[Path]:
+        """The paths of older videos that this one's fingerprint is also that of, although their content is another."""
+        async with self._connection.db.execute(
+            "SELECT o.path FROM videos v JOIN videos o ON o.fingerprint = v.fingerprint AND o.id < v.id"
+            " AND o.digest IS NOT v.digest AND o.status != 'replaced' WHERE v.id = ?",
+            (video_id,),
+        ) as cursor:
+            return [path_of(row[0]) for row in await cursor.fetchall()]
+
     async def at_path(self, path: Path) -> list[VideoRecord]:
         """Rows of this path, the one whose content is there first, then the newest."""
         return await self._records("WHERE path = ? ORDER BY status = 'replaced', id DESC", (path_value(path),))

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 SHARE = 0.05
 BURST_SECONDS = 2.0
 MOST_WAITING = 40
-COSTLY = ("/preview", "/prepare")
+COSTLY = ("/preview", "/prepare", "/why")
 LOOK_SECONDS = 1.0
 MOST_DEBT_SECONDS = 15.0
 """More than that is forgiven; nothing that is asked for takes longer beside the scoring."""

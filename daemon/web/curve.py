@@ -12,19 +12,35 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.store.review import FilmColumns
+from daemon.store.review import FilmColumns, OtherScores
 
 ROLLING_FRAMES = 25
 MAX_COLUMNS = 6000
 CHUNK = 100_000
+DENSE = 0.9
 
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """A film's columns and their rolling median over ``ROLLING_FRAMES``, float32, NaN where there is no score."""
+    """A film's columns and their rolling median over ``ROLLING_FRAMES``, float32, NaN where there is no score.
+
+    ``second`` is what another metric says of it, and ``second_rolling`` the median of that; where only some frames
+    have such a score, these scores themselves.
+    """
 
     columns: FilmColumns
     rolling: NDArray[np.float32]
+    second: OtherScores | None = None
+    second_rolling: NDArray[np.float32] | None = None
+
+    @classmethod
+    def of(cls, columns: FilmColumns, second: OtherScores | None) -> Film:
+        """A film with its medians."""
+        rolling = rolling_median(columns.score)
+        if second is None:
+            return cls(columns, rolling)
+        dense = np.isfinite(second.score).mean() > DENSE if len(second.score) else False
+        return cls(columns, rolling, second, rolling_median(second.score) if dense else second.score.astype(np.float32))
 
     @property
     def frames(self) -> int:
@@ -83,7 +99,20 @@ def curve(film: Film, first: int, last: int, columns: int) -> dict[str, Any]:
         "rolling": _numbers(film.rolling[(starts + ends - 1) // 2]),
         "verdict": _commonest(table.verdict[first : last + 1], inside, len(table.words)).tolist(),
         "time": [round(value, 3) for value in table.time_s[starts].tolist()],
+        "second": _second(film, slice(first, last + 1), inside),
     }
+
+
+def _second(film: Film, part: slice, starts: NDArray[np.int64]) -> dict[str, Any] | None:
+    """The second metric's curve: of each column the mean of its medians."""
+    if film.second is None or film.second_rolling is None:
+        return None
+    values = film.second_rolling[part].astype(np.float64)
+    known = np.isfinite(values)
+    counts = np.add.reduceat(known.astype(np.int64), starts)
+    sums = np.add.reduceat(np.where(known, values, 0.0), starts)
+    means = np.divide(sums, counts, out=np.full(len(starts), np.nan), where=counts > 0)
+    return {"metric": film.second.metric, "lowerBetter": film.second.lower_better, "score": _numbers(means)}
 
 
 def _commonest(verdict: NDArray[np.uint8], starts: NDArray[np.int64], words: int) -> NDArray[np.int64]:

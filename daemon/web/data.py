@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from daemon.export.jpeg import reduced
+from daemon.pipeline.explain import explain
 from daemon.web import context, shown
 from daemon.web.context import film_of, number
 from daemon.web.curve import curve
@@ -39,6 +40,13 @@ async def frame_data(request: Request) -> Response:
     record = await film_of(request)
     facts = await frame_facts(context.of(request), record, number(request, "frame"))
     return JSONResponse(facts)
+
+
+async def why_data(request: Request) -> Response:
+    """The figures that decided a frame's verdict, in a sentence. Every gate is asked again, which reads the film."""
+    here, record = context.of(request), await film_of(request)
+    found = await explain(here.store, record, here.config, number(request, "frame"))
+    return JSONResponse({"because": found["because"], "current": found["current"]})
 
 
 async def scores_data(request: Request) -> Response:

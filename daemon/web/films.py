@@ -7,7 +7,7 @@ from collections import OrderedDict
 from typing import Any
 
 from daemon.store.store import Store
-from daemon.web.curve import Film, rolling_median
+from daemon.web.curve import Film
 
 KEPT_FILMS = 4
 
@@ -30,7 +30,8 @@ class Films:
                 self._kept.move_to_end(video_id)
                 return kept[1]
             columns = await self._store.review.columns(video_id)
-            film = Film(columns, await asyncio.to_thread(rolling_median, columns.score))
+            second = await self._store.review.second(video_id, columns.frame)
+            film = await asyncio.to_thread(Film.of, columns, second)
             self._kept[video_id] = (version, film)
             self._kept.move_to_end(video_id)
             while len(self._kept) > KEPT_FILMS:

@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 from daemon.media import filters
 from daemon.model import Status, VideoRecord
 from daemon.observe import reports
+from daemon.pipeline.explain import explain
 from daemon.web import context, decide, shown
 from daemon.web.context import film_of, number
 from daemon.web.frame_facts import frame_facts
@@ -22,6 +23,7 @@ from daemon.web.stills import stills_of
 
 LISTED = 60
 MAX_SEARCH = 200
+MOST_EXPLAINED = 20_000
 
 
 async def list_page(request: Request) -> Response:
@@ -163,7 +165,11 @@ async def frame_page(request: Request) -> Response:
     """One frame: the picture in full, what is known of it, and its neighbours."""
     record = await film_of(request)
     frame = number(request, "frame")
-    facts = await frame_facts(context.of(request), record, frame)
+    here = context.of(request)
+    facts = await frame_facts(here, record, frame)
+    # In a long film this takes seconds: the scripts ask for it by themselves.
+    short = facts["frames"] <= MOST_EXPLAINED
+    facts["because"] = (await explain(here.store, record, here.config, frame))["because"] if short else None
     name = shown.shown_name(record.file.path.name)
     return _page(request, "frame.html", record=record, name=name, facts=facts)
 

@@ -15,9 +15,11 @@ from daemon.export.scaling import target_size
 from daemon.job import VideoJob
 from daemon.media import filters
 from daemon.model import VideoRecord
+from daemon.pipeline import portraits
 from daemon.pipeline.refine import Refiner
 from daemon.pipeline.select_frames import FrameSelector
 from daemon.pipeline.wishes import wishes_now
+from daemon.scoring.second_opinion import second_metric
 from daemon.store.store import Store
 from daemon.web import shown
 
@@ -37,10 +39,11 @@ class Previews:
 
     async def choose(self, store: Store, config: Config, record: VideoRecord, *, anew: bool) -> dict[str, Any]:
         """Frames and reasons, why there are fewer than asked for, and the bytes that an export needs and has."""
-        # The second metric would have to score: the preview goes without it.
-        refined = bool(config.score.refine.metric)
+        # The second metric would have to score, and faces to be looked at: the preview goes without them.
+        refined = bool(second_metric(config.score.refine.metric)) or portraits.wanted(config)
+        select = config.select.model_copy(update={"faces": "off"})
         score = config.score.model_copy(update={"refine": config.score.refine.model_copy(update={"metric": ""})})
-        config = config.model_copy(update={"score": score})
+        config = config.model_copy(update={"score": score, "select": select})
         wishes = await wishes_now(store, record, config.select.min_gap_seconds, anew=anew)
         async with self._lock:
             version = await store.review.version(record.id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from daemon.export.jpeg import reduced
 from daemon.model import ShotKind, VideoRecord
 from daemon.store.store import Store
 from daemon.web import shown
-from daemon.web.curve import Film, curve, rolling_median
+from daemon.web.curve import Film, curve
 from daemon.web.sheet import facts_line, small_picture
 from daemon.web.stills import stills_of
 
@@ -31,7 +32,7 @@ COLOURS = {
 async def report(store: Store, record: VideoRecord, templates: Environment) -> str:
     """The whole file as text. Raises StoreError."""
     columns = await store.review.columns(record.id)
-    film = Film(columns, await asyncio.to_thread(rolling_median, columns.score))
+    film = await asyncio.to_thread(Film.of, columns, await store.review.second(record.id, columns.frame))
     stills, selection = await stills_of(store, record)
     data = curve(film, 0, film.frames - 1, WIDTH)
     step = max(film.frames // STRIP_PICTURES, 1)
@@ -114,6 +115,7 @@ def drawing(
         else:
             bands.append({"word": word, "start": start, "end": end})
     return {
+        "second": _second(data, x, ends),
         "raw": "".join(raw),
         "rolling": "".join(rolling),
         "bands": [
@@ -130,6 +132,24 @@ def drawing(
             for one in stills
         ],
     }  # fmt: skip
+
+
+def _second(data: dict[str, Any], x: Callable[[float], float], ends: list[int]) -> dict[str, str] | None:
+    """The second metric's curve as a path, over its own range."""
+    second = data.get("second")
+    known = sorted(value for value in second["score"] if value is not None) if second else []
+    if second is None or not known:
+        return None
+    low, high = known[len(known) // 100], known[-1 - len(known) // 100]
+    parts, pen = [], "M"
+    for start, end, value in zip(data["starts"], ends, second["score"], strict=True):
+        if value is None:
+            continue
+        share = min(max((value - low) / ((high - low) or 1), -0.03), 1.03)
+        y = TOP + 8 + (share if second["lowerBetter"] else 1 - share) * (HEIGHT - BAND - TOP - 24)
+        parts.append(f"{pen}{x((start + end) / 2)} {round(y, 1)}")
+        pen = "L"
+    return {"path": "".join(parts), "metric": second["metric"]}
 
 
 def _embedded(picture: bytes) -> str:

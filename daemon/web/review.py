@@ -64,6 +64,7 @@ ROUTES = [
     Route("/films/{film}/previews/{rank}.jpg", data.still_preview),
     Route("/films/{film}/frames/{frame}.jpg", data.full_picture),
     Route("/films/{film}/frames/{frame}.json", data.frame_data),
+    Route("/films/{film}/frames/{frame}/why", data.why_data),
     Route("/films/{film}/frames/{frame}", pages.frame_page),
     Route("/static/{name}", static_files.static_file),
 ]

@@ -14,6 +14,7 @@ VERDICTS = {
     "white": "white",
     "flat": "nothing on it",
     "title": "lettering",
+    "titled": "lettering over the picture",
     "transition": "at a cut, fade or dissolve",
     "burnt": "overexposed beside the frames around",
     "dark": "darker than the frames around",

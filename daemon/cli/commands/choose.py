@@ -31,6 +31,7 @@ def select(
     folder: Annotated[
         str | None, typer.Option(help="below the output folder: the current selection stays as it is")
     ] = None,
+    by: Annotated[str | None, typer.Option(help="choose by this metric's scores, which `rescore` has made")] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -52,13 +53,56 @@ def select(
     chosen = changed(chosen, "output", {key: value for key, value in files.items() if value is not None})
 
     async def work(store: Store) -> list[dict[str, Any]]:
-        anew = any(value is not None for value in changes.values())
-        record: VideoRecord = await reselect(chosen, store, video, anew=anew, folder=folder)
+        anew = by is not None or any(value is not None for value in changes.values())
+        record: VideoRecord = await reselect(chosen, store, video, anew=anew, folder=folder, by=by)
         return await summary(store, [record], newest=True)
 
     with setup.captured_prints():
         shown = with_store(loaded, work)
     print_json(shown) if as_json else print_stills(shown)
+
+
+def rescore(
+    video: VideoArgument,
+    metric: Annotated[str, typer.Option(help="see `stillwatch metrics`")],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Decode a film again and keep another metric's scores beside those that it has; after a kill it goes on.
+
+    The film's stills stay as they are: `stillwatch select VIDEO --by METRIC` chooses by the new scores.
+    """
+    from daemon.cli.live import Bars
+    from daemon.logs import setup
+    from daemon.pipeline.rescore import rescore as score_again
+
+    loaded = load(config)
+    setup.configure(loaded.log.format, "warning" if sys.stderr.isatty() else loaded.log.level)
+    with Bars(enabled=sys.stderr.isatty()) as bars, setup.captured_prints():
+        done = with_store(loaded, lambda store: score_again(loaded, store, video, metric, bars.update))
+    if as_json:
+        print_json(
+            {
+                "id": done.record.id,
+                "video": str(done.record.file.path),
+                "metric": done.metric,
+                "scorer": done.scorer,
+                "frames": done.frames,
+                "fresh": done.fresh,
+                "differing": done.differing,
+            }
+        )
+    else:
+        print(
+            f"video {done.record.id}: {done.metric} has scored {done.frames - done.differing} of {done.frames} frames"
+        )
+    if done.differing:
+        print(
+            f"stillwatch: {done.differing} frames decode to other pictures than those that were scored:"
+            f" `stillwatch retry {done.record.id}` scores the film anew",
+            file=sys.stderr,
+        )
+        raise typer.Exit(1)
 
 
 def accept(video: VideoArgument, frame: FrameArgument, config: ConfigOption = None) -> None:

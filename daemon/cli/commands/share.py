@@ -1,9 +1,10 @@
-"""``sheet``, ``report``, ``review``: a film and its stills for the eye."""
+"""``sheet``, ``report``, ``scores``, ``review``: a film and its stills for the eye, its scores for programs."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -32,6 +33,28 @@ def report(
     from daemon.cli.report import write_report
 
     print(with_store(load(config), lambda store: write_report(store, video, out)))
+
+
+def scores(
+    video: VideoArgument,
+    form: Annotated[str, typer.Option("--format", help="csv | jsonl")] = "csv",
+    out: Annotated[Path | None, typer.Option(help="file to write; without it: standard output")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Write every frame of a film with the scores of every metric that has scored it, side by side."""
+    import io
+
+    from daemon.cli.scores import write_scores
+    from daemon.cli.sheet import write_new
+
+    if form not in ("csv", "jsonl"):
+        raise typer.BadParameter(f"--format is csv or jsonl, not {form}")
+    kind: Literal["csv", "jsonl"] = "jsonl" if form == "jsonl" else "csv"
+    text = io.StringIO()
+    count = with_store(load(config), lambda store: write_scores(store, video, kind, text if out else sys.stdout))
+    if out is not None:
+        write_new(out, text.getvalue().encode("utf-8"))
+        print(f"{out}: {count} frames")
 
 
 def review(

@@ -12,9 +12,11 @@ class Network:
     """One network: an array in, its arrays out, float32."""
 
     def __init__(self, model: bytes) -> None:
-        from ai_edge_litert.interpreter import Interpreter
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-        self._interpreter: Any = Interpreter(model_content=model, num_threads=1)
+        # The usual resolver picks its code by processor, so that numbers differ between machines, and prints a line.
+        plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        self._interpreter: Any = Interpreter(model_content=model, num_threads=1, experimental_op_resolver_type=plain)
         self._interpreter.allocate_tensors()
         self._input = self._interpreter.get_input_details()[0]["index"]
         self._outputs = [one["index"] for one in self._interpreter.get_output_details()]

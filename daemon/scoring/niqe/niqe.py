@@ -49,7 +49,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.model import GrayPicture, Picture, Scorable
+from daemon.media.scorable import Scorable
+from daemon.model import GrayPicture, Picture
 from daemon.scoring.niqe.kernel import BLOCK, FEATURES, score_gray, to_gray
 from daemon.scoring.niqe.pristine import pristine_model
 

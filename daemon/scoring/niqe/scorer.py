@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 
 from daemon.config.score import ScoreConfig
 from daemon.errors import Kind, ScorerError
-from daemon.model import GrayPicture, Outcome, Scorable
+from daemon.media.scorable import Scorable, size_of
+from daemon.model import GrayPicture, Outcome
 from daemon.scoring.batch_size import frames_in_time, scaled_size, smoothed
 from daemon.scoring.metric_table import Metric
 from daemon.scoring.niqe.enlarge import enlarge
@@ -62,7 +63,7 @@ class FusedScorer:
         waiting = [picture for picture, note in zip(pictures, notes, strict=True) if note is None]
         scores = iter(self._niqe.score_all(waiting, self._large_enough))
         outcomes = [_outcome(next(scores)) if note is None else Outcome(None, note) for note in notes]
-        pixels = sum(self._scored_pixels(picture.shape[0], picture.shape[1]) for picture in waiting)
+        pixels = sum(self._scored_pixels(*size_of(picture)) for picture in waiting)
         if pixels:
             self._seconds_per_pixel = smoothed(self._seconds_per_pixel, (self._clock() - started) / pixels)
         return outcomes
@@ -79,9 +80,8 @@ class FusedScorer:
 
     def _large_enough(self, picture: Scorable) -> Scorable:
         """Pictures below the least size are enlarged as pyiqa's scorer enlarges them."""
-        height, width = picture.shape[:2]
-        size = scaled_size(height, width, self._side)
-        if isinstance(picture, GrayPicture) or size == (height, width):
+        size = scaled_size(*size_of(picture), self._side)
+        if isinstance(picture, GrayPicture) or size == size_of(picture):
             return picture
         return enlarge(picture, *size)
 

@@ -20,7 +20,8 @@ import torch
 from daemon.config.score import ScoreConfig
 from daemon.errors import Kind, ScorerError, VideoError
 from daemon.logs import setup
-from daemon.model import GrayPicture, Outcome, Picture, Scorable
+from daemon.media.scorable import Scorable
+from daemon.model import GrayPicture, Outcome, Picture
 from daemon.scoring.batch_size import BatchLimit, frames_in_memory, frames_in_time, scaled_size, smoothed
 from daemon.scoring.catalog import pyiqa_version
 from daemon.scoring.metric_table import Metric

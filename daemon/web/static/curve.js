@@ -3,7 +3,7 @@ import { clock, film, json, rankOf, settled } from "./api.js";
 import { onView, pan, show, span, view, zoom } from "./view.js";
 
 export const COLOURS = {
-  unscored: "#7d8590", black: "#3d4451", white: "#c9c2b2", flat: "#8d99ae", title: "#4c7bd9", transition: "#8f6fd1",
+  unscored: "#7d8590", black: "#3d4451", white: "#c9c2b2", flat: "#8d99ae", title: "#4c7bd9", titled: "#6f95e0", transition: "#8f6fd1",
   burnt: "#e0a100", dark: "#5b4a8a", blur: "#d2603a", blocks: "#b0457b", combed: "#2d9c8f", bars: "#3f8f4f",
   snow: "#6b7f99", spared: "#a8b545",
 };
@@ -87,7 +87,7 @@ export function redraw() {
 function theme() {
   const style = getComputedStyle(document.documentElement);
   const value = (name) => style.getPropertyValue(name).trim();
-  colours = { raw: value("--raw"), accent: value("--accent"), text: value("--text"), quiet: value("--quiet"),
+  colours = { raw: value("--raw"), second: value("--second"), accent: value("--accent"), text: value("--text"), quiet: value("--quiet"),
     line: value("--line"), fill: value("--accent-fill"), raised: value("--raised") };
 }
 
@@ -113,12 +113,11 @@ function draw() {
     pen.fillRect(x(selected[0]), 0, x(selected[1] + 1) - x(selected[0]), height);
     pen.globalAlpha = 1;
   }
-  pen.font = "12px system-ui, sans-serif";
-  drawScale(y, width);
   drawShots(x, width, height);
   drawBands(table, from, to, x, height);
   drawRaw(table, from, to, x, y);
   drawRolling(table, from, to, x, y);
+  drawSecond(table, from, to, x, height);
   drawStills(x, y, table);
   drawWished(x, y, table);
   pen.fillStyle = colours.quiet;
@@ -126,6 +125,7 @@ function draw() {
   pen.textBaseline = "top";
   pen.textAlign = "left";
   pen.fillText(`better ↑  ${film.metric ?? ""}`, 8, TICKS + 4);
+  drawScale(y, width);
   drawTimes(x, width, height);
   if (hovered !== null) line(x(hovered + 0.5), height, colours.quiet, 1);
   if (current !== null) line(x(current + 0.5), height, colours.accent, 2);
@@ -143,21 +143,25 @@ function level(height) {
 /** The scores at a few heights, at the right edge. */
 function drawScale(y, width) {
   pen.fillStyle = colours.quiet;
-  pen.strokeStyle = colours.line;
   pen.textAlign = "right";
   pen.textBaseline = "middle";
-  pen.lineWidth = 1;
   const [low, high] = range;
   const step = [1, 2, 5, 10].map((times) => times * 10 ** Math.floor(Math.log10((high - low) / 4 || 1))).find((one) => (high - low) / one <= 4.5) ?? 1;
   for (let score = Math.ceil(low / step) * step; score <= high; score += step) {
     const at = Math.round(y(score)) + 0.5;
+    pen.strokeStyle = colours.line;
+    pen.lineWidth = 1;
     pen.globalAlpha = 0.6;
     pen.beginPath();
     pen.moveTo(0, at);
     pen.lineTo(width - 44, at);
     pen.stroke();
     pen.globalAlpha = 1;
-    pen.fillText(score.toFixed(step < 1 ? Math.min(Math.ceil(-Math.log10(step)), 4) : 0), width - 6, at);
+    pen.strokeStyle = colours.raised;
+    pen.lineWidth = 4;
+    const words = score.toFixed(step < 1 ? Math.min(Math.ceil(-Math.log10(step)), 4) : 0);
+    pen.strokeText(words, width - 6, at);
+    pen.fillText(words, width - 6, at);
   }
 }
 
@@ -260,6 +264,35 @@ function drawRolling(table, from, to, x, y) {
     joined = true;
   }
   pen.stroke();
+}
+
+/** A second metric over its own range, upwards better as well. */
+function drawSecond(table, from, to, x, height) {
+  if (!table.second || !whole?.second) return;
+  const known = whole.second.score.filter((score) => score !== null).sort((one, other) => one - other);
+  if (!known.length) return;
+  const edge = Math.floor(known.length * 0.01);
+  const [low, high] = [known[edge], known[known.length - 1 - edge]];
+  const room = height - BAND - TICKS - 30;
+  pen.strokeStyle = colours.second;
+  pen.lineWidth = 1.4;
+  pen.beginPath();
+  let joined = false;
+  for (let at = from; at < to; at += 1) {
+    const score = table.second.score[at];
+    if (score === null) continue;
+    const share = Math.min(Math.max((score - low) / (high - low || 1), -0.03), 1.03);
+    const end = at + 1 < table.starts.length ? table.starts[at + 1] : table.last + 1;
+    const [left, top] = [x((table.starts[at] + end) / 2), TICKS + 10 + room * (table.second.lowerBetter ? share : 1 - share)];
+    if (joined) pen.lineTo(left, top); else pen.moveTo(left, top);
+    joined = true;
+  }
+  pen.stroke();
+  pen.fillStyle = colours.second;
+  pen.font = "12px system-ui, sans-serif";
+  pen.textBaseline = "top";
+  pen.textAlign = "left";
+  pen.fillText(table.second.metric, 8, TICKS + 20);
 }
 
 function drawStills(x, y, table) {

@@ -16,6 +16,7 @@ const hover = element("hover");
 let frame = null;
 let facts = null;
 let compared = [];
+const reasons = new Map();
 
 const button = (name, work, properties = {}) => {
   const made = make("button", { type: "button", textContent: name, ...properties });
@@ -94,8 +95,10 @@ const explain = settled(async () => {
   const light = make("canvas", { id: "light", width: 256, height: 56 });
   light.setAttribute("role", "img");
   light.setAttribute("aria-label", "Histogram");
-  why.replaceChildren(make("h2", { textContent: `Frame ${facts.frame}` }), make("p", { textContent: facts.why }), list, light);
+  const figures = make("p", { className: "quiet figures", hidden: true });
+  why.replaceChildren(make("h2", { textContent: `Frame ${facts.frame}` }), make("p", { textContent: facts.why }), figures, list, light);
   histogram();
+  reason(asked, figures);
   const fresh = facts.alternatives.map((one) => one.frame).join();
   alternatives.disabled = facts.alternatives.length === 0;
   // The same ones stay, with whoever is about to press one of them.
@@ -109,10 +112,22 @@ const explain = settled(async () => {
   }));
 }, 60);
 
+/** The figures behind the verdict, once somebody stays at a frame: every gate is asked again. */
+const reason = settled(async (asked, place) => {
+  if (asked !== frame) return;
+  if (!reasons.has(asked)) {
+    const found = await json(`/frames/${asked}/why`).catch(() => null);
+    if (!found) return;
+    reasons.set(asked, found.because);
+  }
+  place.textContent = reasons.get(asked);
+  place.hidden = !place.textContent;
+}, film.frames > 20000 ? 1500 : 400);
+
 /** How the picture's light is spread, from dark to bright. */
 function histogram() {
   const canvas = element("light");
-  const image = panes.mainImage();
+  const image = panes.imageOf(frame);
   if (!canvas || !image?.naturalWidth) return;
   const small = make("canvas", { width: 256, height: Math.max(1, Math.round((256 * image.naturalHeight) / image.naturalWidth)) });
   const copy = small.getContext("2d", { willReadFrequently: true });

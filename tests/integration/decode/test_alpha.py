@@ -68,14 +68,14 @@ KINDS = {
 }
 
 
-def film(folder: Path, kind: str, painter: Painter) -> Path:
+def film(folder: Path, kind: str, painter: Painter, frames: int = FRAMES) -> Path:
     suffix, encoder, pix_fmt = KINDS[kind]
     path = folder / f"{painter.__name__}.{suffix}"
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-loglevel", "error", "-y", "-f", "rawvideo"]
     command += ["-pix_fmt", "rgba", "-video_size", f"{WIDTH}x{HEIGHT}", "-framerate", "25", "-i", "-", *encoder]
     if "-filter_complex" not in encoder:
         command += ["-pix_fmt", pix_fmt]
-    samples = b"".join(painter(number).tobytes() for number in range(FRAMES))
+    samples = b"".join(painter(number).tobytes() for number in range(frames))
     subprocess.run([*command, str(path)], input=samples, check=True, capture_output=True)
     return path
 
@@ -108,6 +108,14 @@ def test_a_film_that_only_could_be_transparent_is_not_laid_over_anything(kind: s
     path = film(tmp_path, kind, opaque)
     assert probe(path, DECODE).ground == ""
     assert np.array_equal(picture_of(path)[0], picture_of(path, rules=FIRST_RULES)[0])
+
+
+@pytest.mark.parametrize("kind", ["apng-rgba", "gif", "mov-qtrle", "mov-prores-4444", "webm-vp9", "mkv-ffv1"])
+def test_a_film_may_turn_transparent_later(kind: str, tmp_path: Path) -> None:
+    def later(number: int) -> NDArray[np.uint8]:
+        return lettering(number % 20) if number >= 90 else opaque(number % 20)
+
+    assert probe(film(tmp_path, kind, later, frames=130), DECODE).ground
 
 
 @pytest.mark.usefixtures("stub_scorer")

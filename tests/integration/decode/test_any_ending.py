@@ -7,6 +7,7 @@ from pathlib import Path
 
 import imageio_ffmpeg
 import pytest
+from PIL import Image
 
 from daemon.cli import verify
 from daemon.config.schema import Config
@@ -117,3 +118,36 @@ def test_a_multipart_stream_that_ends_within_a_picture_keeps_the_others(tmp_path
     info = probe(film, DecodeConfig())
     frames = list(decode_frames(info, DecodeConfig(), DecodeReport(), single_thread=True))
     assert len(frames) >= 11
+
+
+def test_the_last_line_of_a_multipart_stream_is_no_damage(tmp_path: Path) -> None:
+    film = made(tmp_path / "camera.mjpeg", *MJPEG, "-f", "mpjpeg")
+    assert film.read_bytes().rstrip().endswith(b"--ffmpeg")
+    report = DecodeReport()
+    frames = list(decode_frames(probe(film, DecodeConfig()), DecodeConfig(), report, single_thread=False))
+    assert (len(frames), report.summary()) == (12, None)
+
+
+@pytest.mark.parametrize("name", ["picture.mp4", "sound.mkv", "photo.ts"])
+def test_what_is_no_video_is_refused_in_plain_words(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    if name == "sound.mkv":
+        sound = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-f", "lavfi", "-i", "sine=d=0.2", "-f", "mp3"]
+        subprocess.run([*sound, str(path)], check=True)
+    else:
+        Image.new("RGB", (64, 48), "green").save(path, "PNG" if name == "picture.mp4" else "JPEG")
+    with pytest.raises(VideoError) as caught:
+        probe(path, DecodeConfig())
+    assert caught.value.kind is Kind.NOT_A_VIDEO
+    assert "argument" not in str(caught.value).lower()
+    assert "a single picture, sound alone" in str(caught.value)
+
+
+def test_an_animated_webp_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "sticker.webp"
+    pictures = [Image.new("RGB", (64, 48), colour) for colour in ("red", "green", "blue")]
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=40)
+    with pytest.raises(VideoError) as caught:
+        probe(path, DecodeConfig())
+    assert caught.value.kind is Kind.NO_DECODER
+    assert "an animated WebP" in str(caught.value)

@@ -121,7 +121,8 @@ async def stills_of(film: Film, place: Path, capabilities: Capabilities) -> tupl
     proofs = await exporter.prove(picks, place / "work")
     kept = tuple(pick for pick in picks if pick.frame in proofs.proven)
     selection = Selection(kept, len(picks), None, {"count": len(picks)})
-    return await exporter.publish(selection, proofs.proven, proofs.dropped, place / "work"), proofs.dropped
+    ready = await exporter.prepare(selection, proofs.proven, proofs.dropped, place / "work")
+    return await exporter.publish(ready), proofs.dropped
 
 
 @pytest.mark.parametrize(

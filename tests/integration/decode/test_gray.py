@@ -14,12 +14,13 @@ from av.video.frame import VideoFrame
 
 from daemon.analysis.measure import measure, measure_rows, rows_looked_at
 from daemon.config.score import DecodeConfig
-from daemon.decode import gray
+from daemon.decode import planes
 from daemon.decode.damage import DecodeReport
 from daemon.decode.frames import decode_frames
 from daemon.decode.gray import GrayMaker, GrayWanted
 from daemon.decode.picture import PictureMaker
 from daemon.decode.probe import probe
+from daemon.decode.rgb import RgbMaker
 from daemon.media import filters
 from daemon.model import Colour, Crop, GrayPicture, Picture, VideoInfo
 from daemon.scoring.niqe import kernel
@@ -95,6 +96,19 @@ def test_every_bit_is_the_chains(film_info: VideoInfo, pix_fmt: str, width: int,
     made, picture = both(frame, info_of(frame, film_info, Colour("bt709", levels)))
     assert np.array_equal(made.rows.transpose(0, 2, 1), picture)
     assert np.array_equal(made.gray, gray_of(picture))
+
+
+@pytest.mark.parametrize("pix_fmt", FORMATS)
+@pytest.mark.parametrize(("width", "height"), [(320, 200), (201, 203)], ids=["even", "odd"])
+def test_every_bit_in_colour_too(film_info: VideoInfo, pix_fmt: str, width: int, height: int) -> None:
+    differences: list[str] = []
+    maker = RgbMaker(PictureMaker(None, False), differences.append)
+    for seed in (1, 2):
+        # The second comes without the chain, once the first was the same.
+        frame = noise(pix_fmt, width, height, seed=seed)
+        info = info_of(frame, film_info)
+        assert np.array_equal(maker.make(frame, info), PictureMaker(None, False).make(frame, info))
+    assert differences == []
 
 
 @pytest.mark.parametrize("matrix", ["bt709", "smpte170m", "bt470bg", "fcc", "smpte240m", "bt2020nc", "unknown"])
@@ -186,19 +200,26 @@ def test_small_frames_go_through_the_chain(film_info: VideoInfo) -> None:
 def test_a_layout_that_differs_keeps_the_chain_and_says_so(
     film_info: VideoInfo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = gray.factors
+    right = planes.factors
 
     def wrong(matrix: str, *, full: bool) -> Any:
         found = right(matrix, full=full)
         return None if found is None else found + np.array([0, 0, 0, 0, 0, 1], np.int32)
 
-    monkeypatch.setattr(gray, "factors", wrong)
+    monkeypatch.setattr(planes, "factors", wrong)
     differences: list[str] = []
     maker = GrayMaker(ALL_ROWS, PictureMaker(None, False), differences.append)
     frame = noise("yuv420p", 240, 200)
     assert maker.make(frame, info_of(frame, film_info), 0) is None
     assert maker.make(frame, info_of(frame, film_info), 1) is None
     assert differences == ["yuv420p 240x200"]
+    coloured = RgbMaker(PictureMaker(None, False), differences.append)
+    for _ in range(2):
+        assert np.array_equal(
+            coloured.make(frame, info_of(frame, film_info)),
+            PictureMaker(None, False).make(frame, info_of(frame, film_info)),
+        )
+    assert differences == ["yuv420p 240x200"] * 2
 
 
 def test_flat_frames_prove_nothing(film_info: VideoInfo, monkeypatch: pytest.MonkeyPatch) -> None:

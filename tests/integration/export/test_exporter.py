@@ -97,7 +97,8 @@ class Bench:
         proven, reasons = await self.prove(place, *ordinals)
         assert not reasons
         selection = Selection(tuple(self.picks(*ordinals)), len(ordinals), None, {"count": len(ordinals)})
-        return await (await self.exporter()).publish(selection, proven, {}, place)
+        exporter = await self.exporter()
+        return await exporter.publish(await exporter.prepare(selection, proven, {}, place))
 
 
 @pytest.fixture

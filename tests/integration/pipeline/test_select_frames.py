@@ -6,7 +6,7 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.resources import files
@@ -34,6 +34,7 @@ from daemon.pipeline.failures import Retry, decide
 from daemon.pipeline.reselect import reselect
 from daemon.pipeline.score_video import VideoScorer
 from daemon.pipeline.select_frames import FrameSelector
+from daemon.scoring import second_opinion
 from daemon.scoring.batcher import Batcher
 from daemon.store import feature_blocks
 from daemon.store.migrate import SCHEMA_VERSION
@@ -407,6 +408,25 @@ async def test_a_second_metric_that_lost_its_device_is_opened_again_at_the_next_
     assert (len(chosen.picks), len(opened)) == (3, 2)
 
 
+async def test_left_to_the_program_the_second_metric_is_the_one_whose_weights_are_here(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_in(tmp_path)
+    record = await scored(store, config, edited_film(tmp_path / "film.mp4"))
+    auto = config.model_copy(update={"score": ScoreConfig(refine={"metric": "auto", "share": 0.2})})
+    monkeypatch.setattr(second_opinion, "PREFERRED", ("topiq_nr", "piqe"))
+    monkeypatch.setattr(second_opinion, "usable", lambda: ())
+    without = await selector(store, auto, record).select()
+    assert without.picks == (await selector(store, config, record).select()).picks
+    assert "refined" not in without.reasons
+    monkeypatch.setattr(second_opinion, "usable", lambda: ("piqe",))
+    opened: list[str] = []
+    monkeypatch.setattr(refine, "open_scorer", lambda asked: opened.append(asked.metric) or StubScorer())
+    chosen = await selector(store, auto, record).select()
+    assert opened == ["piqe"]
+    assert chosen.reasons["refined"]["metric"] == chosen.params["refine"]["metric"] == "piqe"
+
+
 @pytest.mark.model
 @pytest.mark.slow
 async def test_piqe_over_niqe_without_any_download(tmp_path: Path, store: Store, clips: dict[str, Path]) -> None:
@@ -431,19 +451,28 @@ def _million(path: Path, count: int) -> None:
     scores = rng.normal(5, 1, count)
     kinds = rng.random(count) < 0.7
 
-    def blobs() -> Any:
-        for frame in range(count):
-            if frame % 100 == 0:
-                record["thumbnail"] = base[frame // 100]
-                blob = record.tobytes()
-            yield 1, frame, blob
+    def blocks() -> Iterator[tuple[int, int, bytes]]:
+        blob = b""
+        for first in range(0, count, feature_blocks.FRAMES):
+            records = {}
+            for frame in range(first, min(first + feature_blocks.FRAMES, count)):
+                if frame % 100 == 0:
+                    record["thumbnail"] = base[frame // 100]
+                    blob = record.tobytes()
+                records[frame - first] = blob
+            yield 1, first // feature_blocks.FRAMES, feature_blocks.pack(records)
 
     with sqlite3.connect(path) as db:
+        db.execute("INSERT INTO scorers (id, identity) VALUES (1, '')")
         db.executemany(
-            "INSERT INTO frames (video_id, frame, pts, time_s, score, hash, verdict) VALUES (1,?,?,?,?,'h',?)",
-            ((n, n, n / 25, float(scores[n]), "good" if kinds[n] else "blur") for n in range(count)),
+            "INSERT INTO decoded_frames (video_id, frame, pts, time_s, hash, verdict) VALUES (1,?,?,?,x'68',?)",
+            ((n, n, n / 25, "good" if kinds[n] else "blur") for n in range(count)),
         )
-        db.executemany("INSERT INTO features VALUES (?,?,?)", blobs())
+        db.executemany(
+            "INSERT INTO frame_scores (video_id, scorer_id, frame, score) VALUES (1,1,?,?)",
+            ((n, float(scores[n])) for n in range(count)),
+        )
+        db.executemany("INSERT INTO feature_blocks (video_id, block, packed) VALUES (?,?,?)", blocks())
         db.executemany(
             "INSERT INTO shots VALUES (1,?,'shot',?,?)",
             ((n, 100 * n, min(100 * n + 99, count - 1)) for n in range((count + 99) // 100)),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import io
 import json
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from PIL import Image
 from daemon.config.schema import Config
 from daemon.errors import Kind, StillwatchError
 from daemon.model import Status
+from daemon.pipeline.explain import explain
 from daemon.store.store import Store
 from tests.films import read_code
 from tests.integration.web.client import Client
@@ -133,3 +136,34 @@ async def test_a_failed_film_can_be_tried_again(client: Client, film: int, store
     page = (await client.get(f"/films/{film}")).text
     assert ("it is broken" in page, 'id="retry"' in page) == (True, True)
     assert (await client.post(f"/films/{film}/retry")).json == {"queued": 1}
+
+
+async def test_a_second_metric_has_its_own_curve_on_the_page_and_in_the_report(
+    client: Client, film: int, store: Store, config: Config
+) -> None:
+    assert (await client.get(f"/films/{film}/curve")).json["second"] is None
+    with sqlite3.connect(config.database.path) as db:
+        db.execute("INSERT INTO scorers (identity, metric, lower_better) VALUES ('other', 'musiq', 0)")
+        (scorer,) = db.execute("SELECT id FROM scorers WHERE identity = 'other'").fetchone()
+        rows = [(film, scorer, frame, float(frame)) for frame in range(0, 60, 2)]
+        db.executemany("INSERT INTO frame_scores (video_id, scorer_id, frame, score) VALUES (?, ?, ?, ?)", rows)
+    db.close()
+    second = (await client.get(f"/films/{film}/curve?columns=30")).json["second"]
+    assert (second["metric"], second["lowerBetter"]) == ("musiq", False)
+    assert second["score"] == [float(frame) for frame in range(0, 60, 2)]
+    every = (await client.get(f"/films/{film}/curve?columns=60")).json["second"]["score"]
+    assert every[::2] == second["score"]
+    assert every[1::2] == [None] * 30
+    report = (await client.get(f"/films/{film}/report.html")).text
+    assert "var(--second)" in report
+    assert ">musiq</text>" in report
+
+
+async def test_the_figures_behind_a_verdict_are_those_of_the_command_line(
+    client: Client, film: int, store: Store, config: Config
+) -> None:
+    told = await explain(store, await store.videos.get(film), config, 30)
+    assert (await client.get(f"/films/{film}/frames/30/why")).json["because"] == told["because"]
+    assert (await client.get(f"/films/{film}/frames/999/why")).status == 404
+    page = (await client.get(f"/films/{film}/frames/30", {"accept": "text/html"})).text
+    assert html.escape(told["because"]) in page

@@ -6,10 +6,10 @@ import time
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 
 from daemon.analysis import features
-from daemon.analysis.features import FIRST_RECORD, RECORD, VERSION, ViewFinder, figures, sketch, unpack, view
+from daemon.analysis.features import EARLIER, RECORD, VERSION, ViewFinder, figures, sketch, unpack, view
 from daemon.analysis.measure import measure
 
 
@@ -149,23 +149,41 @@ def test_measuring_costs_a_fraction_of_scoring() -> None:
     assert np.median(costs["measure"]) <= 0.2 * np.median(costs["score"])
 
 
-def test_the_layout_is_what_version_2_says() -> None:
-    assert features.VERSION == 2
-    assert RECORD.itemsize == 770
-    assert FIRST_RECORD.itemsize == 475
+def test_the_layout_is_what_version_3_says() -> None:
+    assert features.VERSION == 3
+    assert RECORD.itemsize == 771
+    assert [EARLIER[version].itemsize for version in (1, 2)] == [475, 770]
 
 
-def test_records_of_version_1_are_still_read() -> None:
+@pytest.mark.parametrize("version", EARLIER)
+def test_records_of_earlier_versions_are_still_read(version: int) -> None:
     new = record(scene())
-    old = np.zeros((), FIRST_RECORD)
-    for name in FIRST_RECORD.names or ():
+    old = np.zeros((), EARLIER[version])
+    for name in EARLIER[version].names or ():
         old[name] = new[name]
-    old["version"] = 1
+    old["version"] = version
     read = unpack([old.tobytes(), measure(scene()), None])
-    assert read["version"].tolist() == [1, 2, 0]
+    assert read["version"].tolist() == [version, 3, 0]
     assert read["sharp_x"][0] == new["sharp_x"]
     assert (read["thumbnail"][0] == new["thumbnail"]).all()
-    assert (read["floor"][0], read["peak"][0], read["comb"][0]) == (new["low"], new["high"], 0)
+    assert read["caption"][0] == 0
+    if version == 1:
+        assert (read["floor"][0], read["peak"][0], read["comb"][0]) == (new["low"], new["high"], 0)
+    else:
+        assert (read["edges"][0] == new["edges"]).all()
+
+
+def written(size: int, height: int = 360, words: str = "NOTHING IS WHAT IT SEEMS") -> np.ndarray:
+    """A picture with a line of writing over it."""
+    card = Image.fromarray(scene(height=height, width=height * 16 // 9))
+    ImageDraw.Draw(card).text((card.width // 2, card.height // 2), words, fill="white", anchor="mm", font_size=size)
+    return np.asarray(card)
+
+
+@pytest.mark.parametrize("height", [240, 360, 720])
+def test_a_line_of_writing_is_told_from_the_picture_it_lies_over(height: int) -> None:
+    assert record(written(height // 10, height))["caption"] >= 3
+    assert record(scene(height=height, width=height * 16 // 9))["caption"] <= 1
 
 
 def test_two_fields_in_one_frame_are_combed() -> None:

@@ -44,6 +44,28 @@ def judge(found: np.ndarray, shots: list[Shot] | None = None, **options: Any) ->
     return [gates.ORDER[verdict].value for verdict in verdicts]
 
 
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lies beside spoilt frames is judged by itself."""
+    monkeypatch.setattr(gates, "BESIDE_SPOILT_SECONDS", 0.0)
+
+
+def test_what_lies_beside_spoilt_frames_is_refused_with_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gates, "BESIDE_SPOILT_SECONDS", 0.22)
+    film = records(
+        (40, {}), (10, {"mean": 40, "contrast": 18, "high": 90}), (40, {}), (1, {"sharp_x": 0.006, "edges": 57})
+    )
+    found = judge(film)
+    assert found[:55] == ["good"] * 35 + ["dark"] * 20
+    assert found[55:] == ["good"] * 35 + ["blur"]
+
+
+def test_focus_that_hunts_while_the_camera_moves_is_blur_whatever_is_seen() -> None:
+    film = records((60, {}), (15, {"sharp_x": 0.003, "sharp_y": 0.003, "edges": 45}), (60, {}))
+    film["luma"] = np.random.default_rng(1).integers(20, 230, film["luma"].shape)
+    assert judge(film) == ["good"] * 60 + ["blur"] * 15 + ["good"] * 60
+
+
 def test_an_ordinary_film_is_good_throughout() -> None:
     assert set(judge(records((50, {})))) == {"good"}
     assert judge(records()) == []

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from daemon.analysis.features import GRID
-from daemon.analysis.shots import ShotFinder, assemble, fades, light_alone, same_view, united
+from daemon.analysis.light import light_alone, same_view
+from daemon.analysis.shots import ShotFinder, assemble, fades, united
 from daemon.config.selection import ShotsConfig
 from daemon.model import Shot, ShotKind
 from daemon.selection.scenes import scenes

@@ -1,0 +1,252 @@
+"""What is wrong with the picture of something: exposure, combing, the coder's grid, blur, lettering over it.
+
+Each frame is judged against its peers, those frames of a window that show much the same; some against all within
+some seconds. Pure functions of figures.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.analysis.lettering import DRAWN_CODES, drawing
+from daemon.analysis.witness import NOBODY, Witness
+from daemon.config.selection import GatesConfig
+
+Records = NDArray[np.void]
+"""``features.FIGURES``."""
+Mask = NDArray[np.bool_]
+DRAWN_PLAIN, EMPTY_PLAIN = 0.6, 0.85
+"""The share of one shade in a drawing, and in one with so many lines that its pixels are not like their neighbours."""
+MOST_PEERS = 160
+"""Frames of a window that others are compared with."""
+TITLED_TEXT = 6
+"""Cells with lettering of what lies over a picture, beside twice the picture's own."""
+BRIGHT_MEAN = 175.0
+"""Brighter frames are no measure of what is dark."""
+DARK_WORDS = {"mean": "mean of luma", "contrast": "contrast", "high": "highlights"}
+"""What a dark frame has less of, and what it is called."""
+LIKE_FOCUS = 0.4
+"""Frames with this share of another's sharpness are in like focus."""
+AWHILE_SECONDS, AWHILE_LEAST = 2.0, 0.35
+"""Within so many seconds, a frame has at least this share of the sharpness of the sharp ones, whatever they show."""
+IN_PART = 1.15
+"""What is lost in the sharpest part of a picture may be so much less than what is lost in all of it."""
+SHARP_WORDS = ("sharpness across", "sharpness down")
+AWHILE_WORDS = (*SHARP_WORDS, *(f"{words}, sharpest quarter" for words in SHARP_WORDS))
+TOLD, LEAST_TOLD = 40, 8
+"""A cell's edges from which a loss of sharpness can be told, as ``features`` has them, and such cells, at least."""
+
+
+class Peers:
+    """Which frames of a window each of its frames can be compared with: they show much the same, in whatever light."""
+
+    def __init__(self, records: Records, alike: float, beside: float, own: int) -> None:
+        """Of ``records`` the first ``own`` are the window's; ``alike`` holds for these, ``beside`` for the others."""
+        count = len(records)
+        inside = np.linspace(0, own - 1, min(own, MOST_PEERS)).round().astype(np.int64)
+        self._columns = np.concatenate([inside, np.arange(own, count)])
+        luma = records["luma"].reshape(count, -1).astype(np.float32)
+        luma = luma - luma.mean(axis=1, keepdims=True)
+        length = np.linalg.norm(luma, axis=1, keepdims=True)
+        seen = luma / np.maximum(length, 1e-6)
+        least = np.where(self._columns < own, alike, beside)
+        self._like: Mask = seen @ seen[self._columns].T >= least
+        # An empty picture is like all others.
+        empty = length[:, 0] < 1.0
+        self._like[empty] = True
+        self._like[:, empty[self._columns]] = True
+        self._like[:, len(inside) :] &= ~empty[:, None] & ~empty[self._columns[len(inside) :]]
+
+    def of(self, place: int, among: Mask) -> NDArray[np.int64]:
+        """The places of those frames ``among`` the window's that one frame is compared with."""
+        found: NDArray[np.int64] = self._columns[self._like[place] & among[self._columns]]
+        return found
+
+    def typical(
+        self, values: NDArray[np.floating], among: Mask, share: float, at_least: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64]:
+        """Per frame, the value that ``share`` of its peers ``among`` do not exceed; NaN without any.
+
+        With ``at_least``, only peers count that have ``LIKE_FOCUS`` of what the frame has of it.
+        """
+        own = values[self._columns]
+        order = np.argsort(own, kind="stable")
+        like = self._like[:, order] & among[self._columns[order]]
+        if at_least is not None:
+            like &= at_least[self._columns[order]] >= LIKE_FOCUS * at_least[:, None]
+        table = np.cumsum(like, axis=1, dtype=np.int32)
+        total = table[:, -1]
+        wanted = np.floor((total - 1) * share)
+        found = own[order][np.argmax(table > wanted[:, None], axis=1)].astype(np.float64)
+        return np.where(total > 0, found, np.nan)
+
+
+def sharpness(records: Records) -> NDArray[np.float64]:
+    """Per frame, how sharp it is across and along: the steps in its sharpest quarter, over the variance of luma.
+
+    The sharpest cell would be lettering that is laid over a picture; the mean says little of a small subject.
+    """
+    if (records["version"] < 2).any():
+        return np.stack([records["sharp_x"], records["sharp_y"]], axis=1).astype(np.float64)
+    cells = records["edges"].reshape(len(records), -1, 2)
+    place = cells.shape[1] * 3 // 4
+    sharpest = np.stack([np.partition(cells[..., way], place, axis=1)[:, place] for way in range(2)], axis=1)
+    variance = np.maximum(records["contrast"].astype(np.float64) ** 2, 1.0)
+    found: NDArray[np.float64] = (2.0 ** (sharpest / 16.0) - 1) / variance[:, None]
+    return found
+
+
+def dark(records: Records, like: Peers, among: Mask, config: GatesConfig, witness: Witness = NOBODY) -> Mask:
+    """Darker, with less contrast and with darker highlights than the well exposed frames of the shot.
+
+    Frames that are clipped or very bright are no measure for others, where there are any else.
+    """
+    measure = among & (records["light"] <= 2 * config.burnt) & (records["mean"] <= BRIGHT_MEAN)
+    mask = ~line_art(records)
+    for name in DARK_WORDS:
+        values = records[name].astype(np.float64)
+        reference = like.typical(values, measure, 0.65)
+        reference = np.where(np.isnan(reference), like.typical(values, among, 0.65), reference)
+        witness.figure(DARK_WORDS[name], values, config.dark * reference, below=True, reference=reference)
+        mask &= values < config.dark * reference
+    return mask
+
+
+def burnt(records: Records, like: Peers, among: Mask, config: GatesConfig, witness: Witness = NOBODY) -> Mask:
+    """More is clipped white than in the frames of the shot where least is; less will do if it is much brighter."""
+    light, mean = records["light"].astype(np.float64), records["mean"].astype(np.float64)
+    least, usual = like.typical(light, among, 0.1), like.typical(mean, among, 0.35)
+    more = light - least
+    brighter = config.dark * mean > usual
+    witness.figure(
+        "share clipped to white", light, least + np.where(brighter, config.burnt / 4, config.burnt), reference=least
+    )
+    witness.figure("mean of luma", mean, usual / max(config.dark, 1e-6), reference=usual)
+    return (more > config.burnt) | (brighter & (more > config.burnt / 4))
+
+
+def titled(records: Records, like: Peers, among: Mask, witness: Witness = NOBODY) -> Mask:
+    """Lettering lies over a picture that is there without it, too; what is drawn or written is the picture itself."""
+    text = records["text"].astype(np.float64)
+    least = like.typical(text, among, 0.2)
+    witness.figure("cells with lettering", text, 2 * least + TITLED_TEXT, reference=least)
+    return ~line_art(records) & (text >= 2 * least + TITLED_TEXT)
+
+
+def combed(records: Records, like: Peers, among: Mask, config: GatesConfig, witness: Witness = NOBODY) -> Mask:
+    """The two fields of a frame show different moments, plainly more than in the frames where they do least."""
+    comb = records["comb"].astype(np.float64)
+    least = like.typical(comb, among, 0.1)
+    witness.figure("share of pixels of two moments", comb, np.fmax(2 * least, config.comb), reference=least)
+    # Level lines of one pixel are combed, too.
+    return ~line_art(records) & (comb > config.comb) & (comb > 2 * least)
+
+
+def blocks(records: Records, like: Peers, among: Mask, config: GatesConfig, witness: Witness = NOBODY) -> Mask:
+    """The coder's grid shows more than in the frames of the shot where it shows least; a drawing has none.
+
+    Frames that are softer are no measure: blur hides the grid that the sharp ones have.
+    """
+    focus = (records["sharp_x"] + records["sharp_y"]).astype(np.float64)
+    least = like.typical(records["blocks"], among, 0.2, focus)
+    witness.figure("strength of the 8-pixel grid", records["blocks"], config.blocks * least, reference=least)
+    return ~line_art(records) & (records["blocks"] > config.blocks * least)
+
+
+def blur(
+    records: Records, sharp: NDArray[np.float64], like: Peers, among: Mask, least: float, witness: Witness = NOBODY
+) -> Mask:
+    """Edges across or along are softer than in the sharp frames: defocus takes both, movement one.
+
+    Both in all of the picture and in its sharpest quarter: lettering that is gone takes from the one alone.
+    """
+    mask = np.zeros(len(sharp), np.bool_)
+    for way, name in enumerate(("sharp_x", "sharp_y")):
+        whole, part = records[name].astype(np.float64), sharp[:, way]
+        of_whole, of_part = like.typical(whole, among, 0.8), like.typical(part, among, 0.8)
+        witness.figure(SHARP_WORDS[way], whole, least * of_whole, below=True, reference=of_whole)
+        limit = IN_PART * least * of_part
+        witness.figure(f"{SHARP_WORDS[way]}, sharpest quarter", part, limit, below=True, reference=of_part)
+        mask |= (whole < least * of_whole) & (part < limit)
+    return mask
+
+
+def blur_for_a_while(
+    records: Records,
+    sharp: NDArray[np.float64],
+    time_s: NDArray[np.float64],
+    among: Mask,
+    own: int,
+    witness: Witness = NOBODY,
+) -> Mask:
+    """Much softer both ways than the first ``own`` frames within some seconds, whatever these show: focus that hunts
+    while the camera moves has no sharp picture of the same view beside it."""
+    mask = np.zeros(len(records), np.bool_)
+    places = np.flatnonzero(among[:own])
+    if len(places) < 2:
+        return mask
+    times = time_s[places]
+    start = float(times.min())
+    soft = np.ones(len(places), np.bool_)
+    part = ((times - start) / (AWHILE_SECONDS / 2)).astype(np.int64)
+    values = [records["sharp_x"][places], records["sharp_y"][places], sharp[places, 0], sharp[places, 1]]
+    for number in np.unique(part):
+        own_part = part == number
+        near = np.abs(times - start - (number + 0.5) * AWHILE_SECONDS / 2) <= AWHILE_SECONDS
+        asked = own_part & (places == (-1 if witness.at is None else witness.at))
+        for value, name in zip(values, AWHILE_WORDS, strict=True):
+            usual = _high(value[near])
+            soft[own_part] &= value[own_part] < AWHILE_LEAST * usual
+            if asked.any():
+                told = f"{name}, beside some seconds"
+                limit = AWHILE_LEAST * float(usual)
+                witness.figure(told, float(value[asked][0]), limit, below=True, reference=float(usual))
+    mask[places] = soft
+    return mask
+
+
+def blur_of_view(records: Records, among: Mask, least: float, witness: Witness = NOBODY) -> Mask:
+    """Softer than the sharp frames ``among``, which see the same, also cell by cell: what is laid over says little."""
+    mask = np.zeros(len(records), np.bool_)
+    places = np.flatnonzero(among)
+    if len(places) < 2:
+        return mask
+    some = records[places]
+    # Sixteenths of an octave; in cells without edges there is nothing to lose.
+    cells = some["edges"].reshape(len(places), -1, 2).astype(np.float32)
+    variance = 16 * np.log2(np.maximum(some["contrast"].astype(np.float32) ** 2, 1.0))
+    usual = _high(cells)
+    for way, name in enumerate(("sharp_x", "sharp_y")):
+        usual_sharp = _high(some[name])
+        softer = some[name] < least * usual_sharp
+        told = usual[:, way] >= TOLD
+        if (some["version"] >= 2).all() and told.sum() >= LEAST_TOLD:
+            level = np.median(cells[:, told, way], axis=1) - variance
+            softer &= level < _high(level) + 16 * np.log2(IN_PART * least)
+        if witness.at is not None and among[witness.at]:
+            witness.figure(
+                f"{SHARP_WORDS[way]}, same view",
+                float(records[name][witness.at]),
+                least * usual_sharp,
+                below=True,
+                reference=float(usual_sharp),
+            )
+        mask[places] |= softer
+    return mask
+
+
+def line_art(records: Records) -> Mask:
+    """Lines on an empty ground: how many there are says nothing of the light, nor their direction of the coder."""
+    spread = records["peak"].astype(np.int64) - records["floor"]
+    empty = (records["version"] >= 2) & (spread >= DRAWN_CODES) & (records["plain"] >= EMPTY_PLAIN)
+    mask: Mask = empty | (drawing(records) & (records["plain"] >= DRAWN_PLAIN))
+    return mask
+
+
+def _high(values: NDArray[np.floating]) -> Any:
+    """What four fifths do not exceed, along the first axis."""
+    place = int((len(values) - 1) * 0.8)
+    return np.partition(values, place, axis=0)[place]

@@ -1,0 +1,125 @@
+"""What is written: title cards, and lettering that is laid over a picture. Pure functions of figures.
+
+A film of slides, of drawings, or of a screen is made of such pictures: what is usual in a film is no title.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.analysis.witness import NOBODY, Witness
+from daemon.config.selection import GatesConfig
+from daemon.model import Shot
+
+Records = NDArray[np.void]
+"""``features.FIGURES``."""
+Mask = NDArray[np.bool_]
+
+CARD_TEXT = 8
+"""Cells with lettering of a title card that is not plain."""
+HARD = 0.05
+"""The mean squared step over the variance where edges are hard."""
+FILMED_PLAIN, PRINT_PLAIN, PRINT_HARD = 0.5, 0.85, 0.2
+"""A film is no drawing where usually less of it is one shade; the share and the edges of a card with small print."""
+DRAWN_CODES, DRAWN_STILL = 40, 0.9
+"""Codes between the darkest and the brightest thousandth, and the share of pixels that are like their neighbours."""
+EDGED = 40
+"""A cell's edges from which there is something in it, as ``features`` has them."""
+CENTRED_CELLS, CENTRED_MOST = 1, 0.6
+"""How many cells the margins of a row of a card differ by, and which share of the cells a card fills at most."""
+LINE, LONG_LINE = 3, 5
+"""Cells in a line of writing from which it may be one, and from which it is one."""
+AROUND, OFTEN = 8, 0.35
+"""Frames on either side of which so many have a line of writing where one lies over the picture."""
+DRAWN_USUALLY = 0.86
+"""What is usual of that share in a film of drawings, slides or a screen; a locked camera has less."""
+CAPTIONED_MOST, DRAWN_MOST = 0.5, 0.35
+"""Where more of a film has lines of writing, they belong to it: a game, a screen; lines that are drawn."""
+COME_AND_GO = 0.75
+"""Where more of a shot has lines of writing, they are there throughout."""
+
+
+def drawing(records: Records) -> Mask:
+    """Thin lines or lettering on a ground of one shade: a thousandth of the picture is enough to be seen."""
+    spread = records["peak"].astype(np.int64) - records["floor"]
+    mask: Mask = (records["version"] >= 2) & (spread >= DRAWN_CODES) & (records["still"] >= DRAWN_STILL)
+    return mask
+
+
+def titles(records: Records, lines: Mask, among: Mask, config: GatesConfig, witness: Witness = NOBODY) -> Mask:
+    """Title cards, unless a film is made of the like; of a drawn film those that are set as cards are."""
+    found = title(records, lines, config, witness)
+    if drawn(records) or (found & among).sum() > config.title_most * among.sum():
+        found &= centred(records)
+    few = (found & among).sum() <= config.title_most * among.sum()
+    mask: Mask = found & few
+    return mask
+
+
+def drawn(records: Records) -> bool:
+    """Whether the pictures of a film usually are smooth, as drawings, slides and screens are."""
+    return float(np.median(records["still"])) >= DRAWN_USUALLY
+
+
+def title(records: Records, lines: Mask, config: GatesConfig, witness: Witness = NOBODY) -> Mask:
+    """Lettering on a smooth ground: mostly one shade with hard edges where there is anything, or much of it.
+
+    A drawing is as plain and smooth, but has no lettering, however hard its edges: in a film that is not drawn, it is a
+    card with small print. What was measured before lettering was is judged without.
+    """
+    edge = np.maximum(records["sharp_x"], records["sharp_y"])
+    lettered = (records["text"] >= 1) | lines | (records["version"] < 2)
+    smooth = records["still"] >= config.title_still
+    plain = records["plain"] >= config.title_plain
+    card = smooth & ((records["text"] >= CARD_TEXT) | lines)
+    witness.figure("share of one shade", records["plain"], config.title_plain)
+    witness.figure("share of pixels like their neighbours", records["still"], config.title_still)
+    witness.figure("cells with lettering", records["text"], CARD_TEXT)
+    witness.figure("cells in a line of writing", records["caption"], LINE)
+    mask: Mask = plain & smooth & (edge > HARD) & lettered | card
+    if np.median(records["plain"]) < FILMED_PLAIN and not drawn(records):
+        mask |= (records["plain"] >= PRINT_PLAIN) & smooth & (edge > PRINT_HARD)
+    return mask
+
+
+def written(records: Records, shots: Sequence[Shot]) -> Mask:
+    """Whether lines of writing are in a picture: many, or some in a good part of the frames around it in its shot."""
+    line = records["caption"] >= LINE
+    mask: Mask = records["caption"] >= LONG_LINE
+    for shot in shots:
+        part = line[shot.first : shot.last + 1].astype(np.float64)
+        window = np.ones(min(2 * AROUND + 1, len(part)))
+        share = np.convolve(part, window, "same") / np.convolve(np.ones(len(part)), window, "same")
+        mask[shot.first : shot.last + 1] |= share >= OFTEN
+    return mask
+
+
+def centred(records: Records) -> Mask:
+    """What there is stands in rows with equal margins on both sides, as on a card, and leaves much of it empty."""
+    filled = records["edges"].max(axis=-1) >= EDGED
+    rows = filled.any(axis=2)
+    left, right = filled.argmax(axis=2), filled[:, :, ::-1].argmax(axis=2)
+    even = ((np.abs(left - right) <= CENTRED_CELLS) | ~rows).all(axis=1)
+    share = filled.mean(axis=(1, 2))
+    mask: Mask = even & (share > 0) & (share <= CENTRED_MOST)
+    return mask
+
+
+def captioned(records: Records, lines: Mask, shots: Sequence[Shot], among: Mask, witness: Witness = NOBODY) -> Mask:
+    """Where lines of writing lie over the picture, in a film that does not have them throughout.
+
+    Subtitles come and go over the same picture: of such shots, the frames without any are left.
+    """
+    witness.figure("cells in a line of writing", records["caption"], LINE)
+    most = DRAWN_MOST if drawn(records) else CAPTIONED_MOST
+    if (lines & among).sum() <= most * among.sum():
+        return lines
+    mask = np.zeros(len(records), np.bool_)
+    for shot in shots if not drawn(records) else ():
+        part = lines[shot.first : shot.last + 1]
+        if part.mean() <= COME_AND_GO:
+            mask[shot.first : shot.last + 1] = part
+    return mask

@@ -1,0 +1,84 @@
+"""Where the stills of a video lie; every path of a still is made here.
+
+::
+
+    <output.path>/
+      <stem>-<fingerprint8>/            the current selection
+        <stem>_r01_f000431_….png
+        manifest.json
+        selections/
+          17/                           an older one, by its id: of this video or of content that it replaced
+            <stem>_r01_f000102_….png
+            manifest.json
+          0/                            stills that no selection is known of any more
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from daemon.export.file_names import folder_name, parse_name, safe_stem
+from daemon.model import FileIdentity
+
+MANIFEST = "manifest.json"
+SELECTIONS = "selections"
+UNKNOWN = 0
+"""Stands for a selection that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class StillFolder:
+    """The folder of one video's stills."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, output: Path, file: FileIdentity, alike: bool = False) -> StillFolder:
+        """A video's folder below ``output``; ``alike``: another one of this name has the same fingerprint."""
+        name = file.digest if alike and file.digest is not None else file.fingerprint
+        return cls(output / folder_name(file.path.stem, name))
+
+    @property
+    def manifest(self) -> Path:
+        """What the current selection says of itself."""
+        return self.path / MANIFEST
+
+    def still(self, name: str) -> Path:
+        """A still of the current selection."""
+        return self.path / name
+
+    def apart(self, selection_id: int) -> Path:
+        """The folder of an older selection."""
+        return self.path / SELECTIONS / str(selection_id)
+
+    def selections(self) -> list[tuple[int, Path]]:
+        """The older selections that are there, oldest first."""
+        folder = self.path / SELECTIONS
+        if not folder.is_dir():
+            return []
+        found = [(int(one.name), one) for one in folder.iterdir() if one.name.isascii() and one.name.isdecimal()]
+        return sorted(found)
+
+    def stills(self) -> list[Path]:
+        """The files of the folder itself that are named as stills."""
+        return [path for path in sorted(self.path.iterdir()) if is_still(path)] if self.path.is_dir() else []
+
+
+def is_apart(still: Path) -> bool:
+    """Whether a still lies with an older selection."""
+    return still.parent.parent.name == SELECTIONS and still.parent.name.isdecimal()
+
+
+def is_still(path: Path) -> bool:
+    """Whether a file is named as a still."""
+    try:
+        parse_name(path.name)
+    except ValueError:
+        return False
+    return True
+
+
+def same_folder(one: Path, other: Path) -> bool:
+    """Whether films of these paths have folders that begin with the same name."""
+    return safe_stem(one.stem) == safe_stem(other.stem)

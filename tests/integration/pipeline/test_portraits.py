@@ -1,0 +1,183 @@
+"""Faces in the choice: of a moment the frame with the best ones, whatever the metric prefers.
+
+With a reader that is told what to see; and, where the extra and its weights are here, with the real one on a real face.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from daemon.config.schema import Config
+from daemon.model import Face, Picture
+from daemon.pipeline import portraits
+from daemon.pipeline.select_frames import selection_params
+from daemon.scoring.faces import weights
+from daemon.scoring.faces.reader import FaceReader
+from daemon.store.store import Store
+from tests import films
+from tests.integration.pipeline.test_select_frames import config_in, finished, noisy, painted, scene, scored, selector
+
+GOOD = Face(size=0.3, blink=0.05, facing=0.97, sharp=0.2, cut=0.0)
+SPOILT = {
+    "blink": Face(size=0.3, blink=0.8, facing=0.97, sharp=0.2, cut=0.0),
+    "turned": Face(size=0.3, blink=0.05, facing=0.2, sharp=0.2, cut=0.0),
+    "cut": Face(size=0.3, blink=0.05, facing=0.97, sharp=0.2, cut=0.4),
+    "soft": Face(size=0.3, blink=0.05, facing=0.97, sharp=0.03, cut=0.0),
+}
+
+MARKED = 10
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    opened = await Store.open(config_in(tmp_path).database)
+    yield opened
+    await opened.close()
+
+
+class ToldReader:
+    """Sees the fault in every frame without a bright corner."""
+
+    def __init__(self, fault: Face) -> None:
+        self.fault = fault
+        self.looked = 0
+
+    def look(self, picture: Picture) -> tuple[Face, ...]:
+        self.looked += 1
+        return (GOOD if picture[-8:, -8:].mean() > 200 else self.fault,)
+
+
+def film(path: Path) -> Path:
+    """Two scenes of three seconds; of each second 0.4 are marked with a corner, and a little worse by the metric."""
+
+    def picture(number: int) -> Any:
+        shown = noisy(scene(1 + number // 75), number)
+        shown[:16, :16] = 255
+        if number % 25 < MARKED:
+            shown[-8:, -8:] = 255
+            shown[:16, :16] = 128
+        return shown
+
+    return painted(path, [picture(n) for n in range(150)])
+
+
+@pytest.fixture
+def reader(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> ToldReader:
+    told = ToldReader(SPOILT[getattr(request, "param", "blink")])
+    monkeypatch.setattr(weights, "state", lambda: "")
+    monkeypatch.setattr(FaceReader, "open", lambda: told)
+    return told
+
+
+def asked(folder: Path, **select: Any) -> Config:
+    return config_in(folder, **{"count": 2, "min_gap_seconds": 0.5, **select})
+
+
+@pytest.mark.parametrize("reader", SPOILT, indirect=True)
+@pytest.mark.parametrize("strategy", ["representative", "poster"])
+async def test_the_spoilt_face_loses_to_the_good_one_of_its_moment(
+    store: Store, tmp_path: Path, reader: ToldReader, strategy: str
+) -> None:
+    config = asked(tmp_path, strategy=strategy)
+    record = await scored(store, config, film(tmp_path / "film.mkv"))
+    off = await selector(store, asked(tmp_path, strategy=strategy, faces="off"), record).select()
+    assert reader.looked == 0
+    assert all(pick.frame % 25 >= MARKED for pick in off.picks)
+    chosen = await selector(store, config, record).select()
+    assert len(chosen.picks) == 2
+    assert all(pick.frame % 25 < MARKED for pick in chosen.picks)
+
+
+async def test_only_a_shortlist_is_looked_at_and_its_cost_is_said(
+    store: Store, tmp_path: Path, reader: ToldReader
+) -> None:
+    config = asked(tmp_path)
+    record, stills = await finished(store, config, film(tmp_path / "film.mkv"))
+    assert reader.looked <= 150 * 0.6
+    (row,) = await store.queries.selections(record.id)
+    told = json.loads(row["reasons"])["faces"]
+    assert told["frames"] == told["with_faces"] == reader.looked
+    assert set(told["stills"]) == {str(still.frame) for still in stills}
+    assert all(
+        set(face) == {"size", "blink", "facing", "sharp", "cut"} for one in told["stills"].values() for face in one
+    )
+    assert json.loads(row["params"])["faces"] == weights.identity()
+
+
+async def test_what_was_looked_at_is_not_looked_at_again(store: Store, tmp_path: Path, reader: ToldReader) -> None:
+    config = asked(tmp_path)
+    record = await scored(store, config, film(tmp_path / "film.mkv"))
+    choosing = selector(store, config, record)
+    first = await choosing.select()
+    looked = reader.looked
+    assert (await choosing.select()).picks == first.picks
+    assert reader.looked == looked
+
+
+def test_without_the_extra_parameters_are_what_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "state", lambda: "not here")
+    assert not portraits.wanted(asked(tmp_path))
+    assert "faces" not in selection_params(asked(tmp_path), "niqe")
+
+
+@pytest.mark.parametrize("strategy", ["best", "even"])
+def test_best_and_even_do_without(tmp_path: Path, reader: ToldReader, strategy: str) -> None:
+    assert not portraits.wanted(asked(tmp_path, strategy=strategy))
+
+
+needs_the_extra = pytest.mark.skipif(bool(weights.state()), reason=weights.state())
+
+
+def astronaut() -> Any:
+    data = pytest.importorskip("skimage.data", reason="the picture of a face comes with scikit-image")
+    return data.astronaut()
+
+
+def blinking(picture: Any) -> Any:
+    """The same face with its lids closed: between brow and cheek all is skin, with a line of lashes."""
+    closed = picture.astype(float)
+    for left, right, top, bottom in ((193, 216, 94, 107), (234, 258, 97, 109)):
+        share = np.linspace(0, 1, bottom - top)[:, None, None]
+        closed[top:bottom, left:right] = closed[top, left:right] * (1 - share) + closed[bottom, left:right] * share
+        closed[top + (bottom - top) * 3 // 4, left + 1 : right - 1] *= 0.55
+    return closed.astype(np.uint8)
+
+
+@needs_the_extra
+class TestOnARealFace:
+    def test_the_numbers_say_what_is_seen(self) -> None:
+        reader, picture = FaceReader.open(), astronaut()
+        (face,) = reader.look(picture)
+        assert face.blink < 0.2
+        assert face.facing > 0.9
+        assert face.cut == 0
+        (blink,) = reader.look(blinking(picture))
+        assert blink.blink > 0.5
+        (cut,) = reader.look(np.ascontiguousarray(picture[90:]))
+        assert cut.cut > 0.2
+        assert reader.look(picture[300:400, :150].copy()) == ()
+        (deep,) = reader.look(picture.astype(np.uint16) * 257)
+        assert deep == face
+
+    async def test_a_blink_loses_to_open_eyes(self, store: Store, tmp_path: Path) -> None:
+        face, closed = astronaut(), blinking(astronaut())
+
+        def picture(number: int) -> Any:
+            # The blink is better by the metric: a bright corner.
+            shown = noisy((closed if 10 <= number < 40 else face)[:384, :384], number)
+            shown[-40:, -40:] = 255 if 10 <= number < 40 else 120
+            return shown
+
+        path = films.make(tmp_path / "face.mkv", frames=50, width=384, height=384, painter=lambda n, *_: picture(n))
+        config = asked(tmp_path, count=1, strategy="poster")
+        record = await scored(store, config, path)
+        off = await selector(store, asked(tmp_path, count=1, strategy="poster", faces="off"), record).select()
+        assert 10 <= off.picks[0].frame < 40
+        chosen = await selector(store, config, record).select()
+        assert not 10 <= chosen.picks[0].frame < 40

@@ -1,0 +1,80 @@
+"""What is written over a picture or on a card, and what belongs to the picture."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from daemon.analysis import lettering
+from daemon.config.selection import GatesConfig
+from daemon.model import Shot, ShotKind
+from tests.unit.analysis.test_gates import judge as judged
+from tests.unit.analysis.test_gates import records
+
+CARD = {"plain": 0.95, "still": 0.95, "sharp_x": 0.3, "sharp_y": 0.2}
+
+
+def shots(*lengths: int) -> list[Shot]:
+    ends = np.cumsum(lengths)
+    return [Shot(ShotKind.SHOT, int(end) - length, int(end) - 1) for length, end in zip(lengths, ends, strict=True)]
+
+
+def judge(found: np.ndarray, spans: list[Shot] | None = None) -> list[str]:
+    """Verdicts; what lies beside a cut as if it did not."""
+    return judged(found, spans, config={"edge_frames": 0})
+
+
+def test_a_shot_under_a_title_is_titled_where_the_others_have_none() -> None:
+    found = records((60, {}), (40, {"caption": 7}), (60, {}))
+    assert judge(found, shots(60, 40, 60)) == ["good"] * 60 + ["titled"] * 40 + ["good"] * 60
+
+
+def test_a_long_shot_under_a_title_comes_last_instead_of_never() -> None:
+    found = records((200, {}), (100, {"caption": 7}), (200, {}))
+    assert set(judge(found, shots(200, 100, 200))[200:300]) == {"spared"}
+
+
+def test_a_line_of_writing_that_is_seen_in_some_frames_lies_over_those_between_too() -> None:
+    found = records((100, {}), (40, {}))
+    found["caption"][100::2] = 3
+    assert set(judge(found, shots(100, 40))[100:]) == {"titled"}
+
+
+def test_one_frame_with_something_like_a_line_of_writing_is_not_titled() -> None:
+    found = records((100, {}))
+    found["caption"][50] = 3
+    assert set(judge(found)) == {"good"}
+
+
+def test_what_a_film_has_throughout_belongs_to_it() -> None:
+    found = records((30, {}), (70, {"caption": 7}))
+    assert set(judge(found, shots(30, 70))) == {"good"}
+
+
+def test_small_print_is_a_card_in_a_film_that_is_not_drawn() -> None:
+    print_ = {"plain": 0.94, "still": 0.9, "sharp_x": 0.6, "sharp_y": 0.4, "text": 0}
+    assert set(judge(records((100, {}), (20, print_)), shots(100, 20))[100:]) == {"title"}
+    drawn = {"plain": 0.9, "still": 0.92, "sharp_x": 0.4, "sharp_y": 0.4}
+    assert "title" not in judge(records((100, drawn), (20, print_)), shots(100, 20))
+
+
+def test_of_a_drawn_film_a_card_is_one_where_the_writing_is_centred() -> None:
+    found = records((100, {**CARD, "caption": 6}), (20, {**CARD, "caption": 6}))
+    found["edges"] = 0
+    found["edges"][:, 2:7, 1:9] = 80
+    found["edges"][100:] = 0
+    found["edges"][100:, 4:6, 4:12] = 80
+    found["edges"][100:, 6, 6:10] = 80
+    assert judge(found, shots(100, 20)) == ["good"] * 100 + ["title"] * 20
+
+
+def test_all_of_a_deck_of_centred_slides_is_kept() -> None:
+    found = records((120, {**CARD, "text": 9}))
+    found["edges"] = 0
+    found["edges"][:, 3:6, 3:13] = 80
+    assert set(judge(found)) == {"good"}
+
+
+def test_an_empty_picture_is_not_centred() -> None:
+    found = records((3, {"edges": 0}))
+    assert not lettering.centred(found).any()
+    assert not lettering.titles(found, np.zeros(3, bool), np.ones(3, bool), GatesConfig()).any()
