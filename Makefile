@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 # Test files that run side by side: most of them wait for daemons. In their order, which has the longest first.
 WORKERS ?= 2
 
-.PHONY: demo run bench selection-bench film-bench test test-systemd test-fresh test-container test-all soak lint format config clean
+.PHONY: demo run bench bench-compare selection-bench film-bench test test-systemd test-fresh test-container test-all soak lint format config clean
 
 demo: $(STAMP)        ## the real daemon on a scratch folder with real footage
 	$(BIN)/stillwatch demo
@@ -16,6 +16,9 @@ run: $(STAMP)         ## the daemon with ./config.yaml
 
 bench: $(STAMP)       ## speed on made clips of 720p, 1080p and 4K
 	$(BIN)/stillwatch bench
+
+bench-compare: $(STAMP)     ## beside FFmpeg's thumbnail filter, PySceneDetect and wallpaper-frame-picker; FILM
+	$(BIN)/python -m tests.bench_compare $(FILM)
 
 selection-bench: $(STAMP)   ## strategies of selection on edited films of known truth; SEEDS, CLIPS, CACHE
 	STILLWATCH_LOG__LEVEL=error $(BIN)/python -m tests.selection_bench $(if $(SEEDS),--seeds $(SEEDS)) \

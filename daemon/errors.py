@@ -27,6 +27,7 @@ class Kind(StrEnum):
     SCORE = "score"
     OUT_OF_MEMORY = "out_of_memory"
     DISK_FULL = "disk_full"
+    NO_ROOM = "no_room"
     AWAY = "away"
     FFMPEG_MISSING = "ffmpeg_missing"
     EXPORT = "export"
@@ -75,6 +76,7 @@ _RETRYABLE = frozenset(
         Kind.UNREADABLE,
         Kind.OUT_OF_MEMORY,
         Kind.DISK_FULL,
+        Kind.NO_ROOM,
         Kind.AWAY,
         Kind.FFMPEG_MISSING,
         Kind.EXPORT,

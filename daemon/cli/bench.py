@@ -69,6 +69,8 @@ def bench(path: Path, config: Config) -> Result:
     """Measure one file. Raises StillwatchError like the daemon would."""
     info = probe(path, config.decode)
     binary = find_binary(config.export.ffmpeg)
+    # What is to be compiled on this machine is compiled now, not while the clock runs.
+    bench_stages.start(config)
     ffmpeg = bench_stages.ffmpeg_decode(binary, path, info.stream_index)
     with tempfile.TemporaryDirectory(prefix="stillwatch-bench-") as folder:
         whole, memory = bench_stages.once(path, config, Path(folder), count=config.select.count)

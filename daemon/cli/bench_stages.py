@@ -96,7 +96,7 @@ def version(binary: str) -> str:
 def ffmpeg_decode(binary: str, path: Path, stream: int) -> Cost:
     """FFmpeg decodes the stream and drops every frame."""
     command = [binary, "-nostdin", "-loglevel", "quiet", "-i", str(path), "-map", f"0:{stream}", "-f", "null", "-"]
-    return _child(command, None)[0]
+    return child(command, None)[0]
 
 
 def once(path: Path, config: Config, folder: Path, *, count: int) -> tuple[Cost, int]:
@@ -113,7 +113,7 @@ def once(path: Path, config: Config, folder: Path, *, count: int) -> tuple[Cost,
         "STILLWATCH_DECODE__THREADS": str(config.decode.threads),
         "STILLWATCH_LOG__LEVEL": "error",
     }
-    cost, memory, code = _child([sys.executable, "-m", "daemon", "once", str(path)], {**os.environ, **settings})
+    cost, memory, code = child([sys.executable, "-m", "daemon", "once", str(path)], {**os.environ, **settings})
     if code:
         raise VideoError(Kind.DECODE, f"`stillwatch once {path.name}` fails: run it to see why")
     return cost, memory
@@ -138,7 +138,7 @@ def start(config: Config) -> Cost:
             "STILLWATCH_SCORE__IMPLEMENTATION": config.score.implementation,
             "STILLWATCH_LOG__LEVEL": "error",
         }
-        return _child([sys.executable, "-c", program], {**os.environ, **settings})[0]
+        return child([sys.executable, "-c", program], {**os.environ, **settings})[0]
 
 
 def pyav_decode(info: VideoInfo, config: Config) -> Cost:
@@ -263,7 +263,7 @@ def _batched(frames: Sequence[Frame], size: int) -> Iterator[list[Frame]]:
         yield batch
 
 
-def _child(command: Sequence[str], environment: dict[str, str] | None) -> tuple[Cost, int, int]:
+def child(command: Sequence[str], environment: dict[str, str] | None) -> tuple[Cost, int, int]:
     """Cost of a process and of those it waited for, its most bytes of memory, and its exit code."""
     started = time.perf_counter()
     process = subprocess.Popen(

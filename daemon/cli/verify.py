@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from daemon.config.score import DecodeConfig
+from daemon.decode.apart import probe_apart
 from daemon.decode.damage import DecodeReport
 from daemon.decode.frames import decode_frames
-from daemon.decode.probe import probe
 from daemon.decode.seek import index_of, sought_frames
 from daemon.decode.seek_plan import cost, shown_rank
 from daemon.errors import Kind, StillwatchError
@@ -225,7 +225,7 @@ def _against_source(
     reason = "the source has no such frame any more"
     try:
         is_it()
-        info = probe(source, config, rules)
+        info = probe_apart(source, config, rules)
         # With damage that no decoder reports, one thread and several give different pictures. A frame that is sought
         # is made into a picture as the first one is: where a film changes in the middle, only the pass is right.
         last = partial(_passed, single_thread=False)

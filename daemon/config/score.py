@@ -29,6 +29,24 @@ class DecodeConfig(Section):
         description="auto: frames of two fields, marked or seen as such, are made of one; off: pictures keep both",
     )
     max_pixels: int = Field(134_217_728, ge=4096, description="frames with more pixels (width x height) are refused")
+    memory_bytes: int = Field(
+        1536 * MIB,
+        ge=64 * MIB,
+        description="memory for decoding, of all videos together: fewer threads, and too large frames refused",
+    )
+    max_frames: int = Field(5_000_000, ge=1, description="a film with more frames is refused")
+    max_frames_per_kib: int = Field(
+        128, ge=1, le=1_000_000, description="and one with more for each KiB of its file, beyond the first 1000"
+    )
+    work_seconds: float = Field(
+        604_800.0, ge=1.0, description="and one whose decoding and scoring takes more seconds at one go"
+    )
+    open_memory_bytes: int = Field(
+        768 * MIB, ge=64 * MIB, description="a film whose opening takes more memory is refused"
+    )
+    open_cpu_seconds: float = Field(
+        20.0, ge=1.0, le=3600.0, description="and one whose opening takes more seconds of computing"
+    )
 
 
 class RefineConfig(Section):

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 
-from daemon.config.section import Section
+from daemon.config.section import MIB, Section
 
 
 class DatabaseConfig(Section):
@@ -17,6 +17,9 @@ class DatabaseConfig(Section):
     path: Path = Field(Path("stillwatch.db"), description="SQLite file")
     commit_seconds: float = Field(
         0.5, gt=0.0, le=10.0, description="scores are committed at most this many seconds apart"
+    )
+    disk_margin_bytes: int = Field(
+        64 * MIB, ge=0, description="free space that scores leave on the disk of the database"
     )
     busy_seconds: float = Field(
         5.0, gt=0.0, le=600.0, description="seconds to wait for another writer; the daemon then pauses and tries again"

@@ -29,7 +29,7 @@ _PHOTO_BYTES = 64 * 1024 * 1024
 def opened(path: Path, config: DecodeConfig) -> Iterator[InputContainer]:
     """The container of a file, closed at the end of the block.
 
-    Raises VideoError: UNSAFE_NAME, MISSING, UNREADABLE, NOT_A_VIDEO, NO_DECODER.
+    Raises VideoError: UNSAFE_NAME, MISSING, UNREADABLE, NOT_A_VIDEO, NO_DECODER, OUT_OF_MEMORY.
     """
     options = {
         "format_whitelist": DEMUXERS,
@@ -41,6 +41,8 @@ def opened(path: Path, config: DecodeConfig) -> Iterator[InputContainer]:
         container = _open(path, options)
     except FileNotFoundError as error:
         raise VideoError(Kind.MISSING, f"{path} is not there any more") from error
+    except MemoryError as error:
+        raise VideoError(Kind.OUT_OF_MEMORY, f"memory ran out when {path.name} was opened: free some") from error
     except (av.error.FFmpegError, OSError, ValueError) as error:
         # Some demuxers answer "not permitted" to what they cannot parse.
         if isinstance(error, PermissionError) and not os.access(path, os.R_OK):

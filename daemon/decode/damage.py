@@ -16,6 +16,8 @@ from daemon.decode.references import References, Spans
 from daemon.model import Stretch
 
 GAPS_KEPT = 100
+LINE_KEPT = 500
+"""Characters of a line of FFmpeg."""
 
 
 class DamageError(Exception):
@@ -116,6 +118,25 @@ class DecodeReport:
         return self.errors > 0
 
 
+class Lines:
+    """Lines of FFmpeg: how many, and the first of those that were not taken yet. A file may give any number."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first: str | None = None
+
+    def append(self, line: str) -> None:
+        """One more."""
+        self.count += 1
+        if self.first is None:
+            self.first = line[:LINE_KEPT]
+
+    def take(self) -> str | None:
+        """The first since the last time, if any."""
+        first, self.first = self.first, None
+        return first
+
+
 class ErrorLines(logging.Handler):
     """Collects lines per decoding thread.
 
@@ -125,7 +146,7 @@ class ErrorLines(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(level=logging.ERROR)
-        self._watches: dict[int, tuple[bool, list[str]]] = {}
+        self._watches: dict[int, tuple[bool, Lines]] = {}
         self._installed = False
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -140,7 +161,7 @@ class ErrorLines(logging.Handler):
                     lines.append(record.getMessage())
 
     @contextmanager
-    def watching(self, *, any_thread: bool) -> Iterator[list[str]]:
+    def watching(self, *, any_thread: bool) -> Iterator[Lines]:
         """Collect the lines of the decode that runs on this thread."""
         if not self._installed:
             av.logging.set_level(av.logging.ERROR)
@@ -149,7 +170,7 @@ class ErrorLines(logging.Handler):
             logger.addHandler(self)
             logger.propagate = False
             self._installed = True
-        lines: list[str] = []
+        lines = Lines()
         thread = threading.get_ident()
         outer = self._watches.get(thread)
         self._watches[thread] = (any_thread, lines)

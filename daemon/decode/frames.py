@@ -15,6 +15,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from daemon.config.score import DecodeConfig
+from daemon.decode.budget import most_pixels, threads_for
 from daemon.decode.combing import is_combed
 from daemon.decode.container import opened
 from daemon.decode.damage import GAPS_KEPT, DamageError, DecodeReport, PictureChangeError
@@ -108,7 +109,16 @@ def _one_pass(
         stream = container.streams[info.stream_index]
         if not isinstance(stream, VideoStream):
             raise VideoError(Kind.CHANGED, f"stream {info.stream_index} is no video any more: the file was changed")
-        raws = decoded_frames(container, stream, config, report, single_thread=single_thread, decoder=info.decoder)
+        raws = decoded_frames(
+            container,
+            stream,
+            config,
+            report,
+            single_thread=single_thread,
+            decoder=info.decoder,
+            threads=1 if single_thread else threads_for(info, config),
+            largest=most_pixels(info.width, info.height, config),
+        )
         for ordinal, (raw, aspect, pts, next_pts) in enumerate(_looking_ahead(raws, report)):
             if last is not None and ordinal > last:
                 return

@@ -15,8 +15,9 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
 from daemon.config.score import DecodeConfig
+from daemon.decode.budget import refuse_many
 from daemon.decode.container import error_text
-from daemon.decode.damage import ERRORS, DamageError, DecodeReport, PictureChangeError
+from daemon.decode.damage import ERRORS, DamageError, DecodeReport, Lines, PictureChangeError
 from daemon.decode.sequence_header import sequence_header
 
 ASKED_AGAIN = 64
@@ -30,7 +31,7 @@ CLOSING_BYTES = 128
 _STREAMED = ("flv", "live_flv", "asf", "mpegts", "mpegtsraw", "mpeg")
 """Demuxers of files that hold nothing but packets from beginning to end."""
 SILENT_SHARE = 0.25
-SILENT_BYTES = 128 * 1024
+SILENT_BYTES = 16 * 1024
 """A longer end of such a file, of which no packet of the stream comes, is said to be unread."""
 _PASSING = (av.error.BlockingIOError, av.error.InvalidDataError)
 """Errors that say something of a place in the file and nothing of the disk under it."""
@@ -44,26 +45,31 @@ def decoded_frames(
     *,
     single_thread: bool,
     decoder: str = "",
+    threads: int = 0,
+    largest: int = 0,
 ) -> Iterator[VideoFrame]:
     """All frames of the stream, the flushed ones included; signs of damage go to ``report``.
 
-    ``decoder`` is the name of FFmpeg's decoder where it is not the codec's usual one.
+    ``decoder`` is the name of FFmpeg's decoder where it is not the codec's usual one; ``threads`` and ``largest``
+    (pixels of a frame) 0: as configured.
+    Raises VideoError(TOO_LARGE) for more frames or packets than a file of this size may have.
 
     With ``single_thread`` False the first sign of damage raises DamageError, and a change of the sample aspect
     PictureChangeError.
     """
     context = opened_by(decoder, stream) if decoder else stream.codec_context
     # Without `unaligned` a crop on the left is rounded away, but not by the command line of FFmpeg 9.
-    context.options = {"max_pixels": str(config.max_pixels), "flags": "+unaligned"}
+    context.options = {"max_pixels": str(largest or config.max_pixels), "flags": "+unaligned"}
     context.thread_type = "NONE" if single_thread else "AUTO"
-    context.thread_count = 1 if single_thread else config.threads
+    context.thread_count = 1 if single_thread else (threads or config.threads)
     context.copy_opaque = single_thread
     with ERRORS.watching(any_thread=not single_thread) as lines:
         signs = _DamageSigns(lines, report, stop_at_first=not single_thread)
         aspects = _CodedAspects(may_change=single_thread)
         first_header: bytes | None = None
+        frames_given = 0
         try:
-            for packet in PacketReader(container, stream, signs):
+            for packet in PacketReader(container, stream, signs, config):
                 if packet is not None and packet.size:
                     report.packets += not packet.is_discard
                     report.index.add(packet)
@@ -87,7 +93,9 @@ def decoded_frames(
                     if single_thread:
                         intra = frame.pict_type == PictureType.I
                         report.references.frame(number, intra=intra, corrupt=frame.is_corrupt)
+                    frames_given += 1
                     yield frame
+                refuse_many(frames_given, container.size, config)
                 signs.note_new_lines()
         finally:
             if not single_thread:
@@ -133,10 +141,11 @@ def opened_by(decoder: str, stream: VideoStream) -> Any:
     return context
 
 
-def index_packets(container: InputContainer, stream: VideoStream, report: DecodeReport) -> None:
+def index_packets(container: InputContainer, stream: VideoStream, config: DecodeConfig, report: DecodeReport) -> None:
     """Note where every packet of the stream lies in ``report.index``, without decoding one."""
     with ERRORS.watching(any_thread=False) as lines:
-        for packet in PacketReader(container, stream, _DamageSigns(lines, report, stop_at_first=False)):
+        signs = _DamageSigns(lines, report, stop_at_first=False)
+        for packet in PacketReader(container, stream, signs, config):
             if packet is not None and packet.size:
                 report.packets += not packet.is_discard
                 report.index.add(packet)
@@ -145,18 +154,16 @@ def index_packets(container: InputContainer, stream: VideoStream, report: Decode
 class _DamageSigns:
     """Signs of damage in one pass, each together with the first line that FFmpeg has logged since the last."""
 
-    def __init__(self, lines: list[str], report: DecodeReport, *, stop_at_first: bool) -> None:
+    def __init__(self, lines: Lines, report: DecodeReport, *, stop_at_first: bool) -> None:
         self._lines = lines
-        self._seen = 0
         self.report = report
         self._stop_at_first = stop_at_first
 
     def note(self, reason: str, *, of_packet: bool = True) -> None:
         """Count a sign; ``of_packet``: it belongs to the packet that is being decoded."""
-        if len(self._lines) > self._seen:
-            line = self._lines[self._seen]
+        line = self._lines.take()
+        if line is not None:
             reason = f"{reason}: {line}" if reason else line
-            self._seen = len(self._lines)
         self.report.note(reason)
         if of_packet:
             self.report.references.damage()
@@ -165,7 +172,7 @@ class _DamageSigns:
 
     def note_new_lines(self) -> None:
         """Lines of FFmpeg that came with no other sign are one themselves."""
-        if len(self._lines) > self._seen:
+        if self._lines.first is not None:
             self.note("")
 
 
@@ -173,10 +180,14 @@ class PacketReader:
     """Every packet of a stream and, at the end of the file, the empty one that flushes.
 
     A demuxer that finds nothing for long, or that stumbles over a damaged place, is asked again: it goes on behind it.
-    It is given up when it answers with errors alone, more often than a file of this size can give cause for.
+    It is given up when it answers with errors alone, more often than a file of this size can give cause for. Raises
+    VideoError(TOO_LARGE) when it gives more packets than that.
     """
 
-    def __init__(self, container: InputContainer, stream: VideoStream, signs: _DamageSigns) -> None:
+    def __init__(
+        self, container: InputContainer, stream: VideoStream, signs: _DamageSigns, config: DecodeConfig
+    ) -> None:
+        self._config = config
         self._container = container
         self._stream = stream
         self._signs = signs
@@ -191,12 +202,13 @@ class PacketReader:
     def __iter__(self) -> Iterator[Packet[Any] | None]:
         allowed = ASKED_AGAIN + self._size // BYTES_PER_ANSWER
         packets = self._container.demux(self._stream)
-        errors = 0
+        errors = given = 0
         while True:
             try:
                 packet = next(packets)
             except StopIteration:
-                self._look_behind()
+                if not errors:
+                    self._look_behind()
                 break
             except (av.error.FFmpegError, OSError) as error:
                 if not errors and self._at_closing_line():
@@ -220,6 +232,8 @@ class PacketReader:
                 self._behind_hole -= 1
                 self._count_hole(packet)
             self._follow(packet)
+            given += 1
+            refuse_many(given, self._size, self._config)
             yield packet
 
     def _follow(self, packet: Packet[Any]) -> None:
@@ -244,10 +258,12 @@ class PacketReader:
     def _look_behind(self) -> None:
         """Files that were joined may go on where their demuxer sees an end: FLV, ASF, a TS with other numbers."""
         behind = self._size - self._end if self._end is not None else 0
-        streamed = self._container.format.name in _STREAMED
+        # What follows the packets of a sound file of another kind may be its index, or sound.
+        streamed = self._container.format.name in _STREAMED or self._signs.report.damaged
         if streamed and behind > max(SILENT_BYTES, SILENT_SHARE * self._size):
             self._signs.report.unread_bytes += behind
-            self._signs.note(f"the last {behind} bytes of the file hold nothing that is read of this stream")
+            reason = f"the last {behind} bytes of the file hold nothing that is read of this stream"
+            self._signs.note(reason, of_packet=False)
 
     def _at_closing_line(self) -> bool:
         multipart = self._container.format.name == "mpjpeg"

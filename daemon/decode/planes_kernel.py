@@ -252,28 +252,34 @@ def _reduce(planes: Any, side: Any, step: Any, factor: Any, depth: Any, out: Any
     us, vs = np.empty(chroma_wide, np.int32), np.empty(chroma_wide, np.int32)
     tall, across = max(side // step[1], 1), max(side // step[0], 1)
     black, of_y, red_v, green_v, green_u, blue_u = factor[0], factor[1], factor[2], factor[3], factor[4], factor[5]
-    shift = depth - 8
+    # In 2^-9 of a code of 8 bits, as the factors want them.
+    mean = np.float32(512.0 / (side * side << (depth - 8)))
+    chroma_mean = np.float32(512.0 / (tall * across << (depth - 8)))
+    unit, none = np.float32(1.0 / (1 << 22)), np.float32(128 << 9)
     for y in range(height):
         _add_rows(luma, y * side, side, ys)
         top = y * side // step[1]
         _add_rows(u_plane, top, tall, us)
         _add_rows(v_plane, top, tall, vs)
         for x in range(width):
-            total = _i(0)
+            total, u_total, v_total = _i(0), _i(0), _i(0)
             for at in range(x * side, x * side + side):
                 total += ys[at]
-            u_total, v_total = _i(0), _i(0)
             left = min(x * side // step[0], chroma_wide - across)
             for at in range(left, left + across):
                 u_total += us[at]
                 v_total += vs[at]
-            gray = (((total << 9) // (side * side)) >> shift) - black
-            u = (((u_total << 9) // (tall * across)) >> shift) - (128 << 9)
-            v = (((v_total << 9) // (tall * across)) >> shift) - (128 << 9)
-            level = gray * of_y + (1 << 21)
-            out[y, x, 0] = min(max((level + v * red_v) >> 22, 0), 255)
-            out[y, x, 1] = min(max((level + v * green_v + u * green_u) >> 22, 0), 255)
-            out[y, x, 2] = min(max((level + u * blue_u) >> 22, 0), 255)
+            level = (np.float32(total) * mean - np.float32(black)) * np.float32(of_y)
+            u = np.float32(u_total) * chroma_mean - none
+            v = np.float32(v_total) * chroma_mean - none
+            out[y, x, 0] = _code((level + v * np.float32(red_v)) * unit)
+            out[y, x, 1] = _code((level + v * np.float32(green_v) + u * np.float32(green_u)) * unit)
+            out[y, x, 2] = _code((level + u * np.float32(blue_u)) * unit)
+
+
+@_part
+def _code(value: Any) -> Any:
+    return np.uint8(min(max(_i(value + np.float32(0.5)), _i(0)), _i(255)))
 
 
 @_part

@@ -15,6 +15,7 @@ from av.video.stream import VideoStream
 
 from daemon.config.score import DecodeConfig
 from daemon.decode.alpha import FIRST_FRAMES, alpha_decoder, ground_of, later_frames
+from daemon.decode.budget import threads_for
 from daemon.decode.colour import colour_of, colours_lost, told_by
 from daemon.decode.container import appended_film, opened
 from daemon.decode.damage import DecodeReport
@@ -80,6 +81,7 @@ def probe(path: Path, config: DecodeConfig, rules: int = PICTURE_RULES) -> Video
         )
         origin = origin_of(container, choice.index)
         refuse_large_pictures(first, info, config)
+        threads_for(info, config)
         if rules > FIRST_RULES and has_alpha(info.pix_fmt):
             ground = ground_of(islice(chain([first], frames), FIRST_FRAMES)) or _later_ground(path, config, info)
             info = replace(info, ground=ground)

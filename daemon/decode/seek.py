@@ -29,6 +29,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from daemon.config.score import DecodeConfig
+from daemon.decode.budget import most_pixels
 from daemon.decode.combing import is_combed
 from daemon.decode.container import opened
 from daemon.decode.damage import ERRORS, DecodeReport
@@ -129,7 +130,7 @@ def sought_frames(
 def index_of(info: VideoInfo, config: DecodeConfig, report: DecodeReport) -> PacketIndex:
     """The index of a file's packets by reading them without decoding any; the file is read whole, except for MP4."""
     with opened(info.path, config) as container:
-        index_packets(container, _stream(container, info), report)
+        index_packets(container, _stream(container, info), config, report)
     return report.index.built()
 
 
@@ -291,7 +292,8 @@ class _Seeker:
         stream = _stream(container, self._info)
         context = opened_by(self._info.decoder, stream) if self._info.decoder else stream.codec_context
         # As the pass with one thread does, see ``decoded_frames``.
-        context.options = {"max_pixels": str(self._config.max_pixels), "flags": "+unaligned"}
+        largest = most_pixels(self._info.width, self._info.height, self._config)
+        context.options = {"max_pixels": str(largest), "flags": "+unaligned"}
         context.thread_type = "NONE"
         context.thread_count = 1
         context.copy_opaque = True

@@ -36,6 +36,8 @@ from daemon.store.store import Store
 
 ROUNDS = 4
 """How often the choice is asked again at most: what is newly in it is looked at each time."""
+POSTER_WEIGHT, WEIGHT = 1.0, 0.0
+"""How much faces count between moments: in full for a poster, not at all where all of the film is to be seen."""
 SHORTLIST = 12
 """Moments that are looked at in the first round, at least; and half as many again as are asked for."""
 
@@ -85,8 +87,11 @@ class Portraits:
         self._known: dict[int, tuple[Face, ...]] = {}
         self._seconds = 0.0
 
-    async def preferred(self, film: Film, found: Moments, chosen: NDArray[np.int64]) -> Moments:
-        """The moments, of which those ``chosen`` have the frame with the best faces, and their worth by these."""
+    async def preferred(self, film: Film, found: Moments, chosen: NDArray[np.int64], weight: float) -> Moments:
+        """The moments, of which those ``chosen`` have the frame with the best faces, and their worth by these.
+
+        ``weight`` is how much faces count between moments: 1 in full, 0 not at all.
+        """
         usable = np.flatnonzero(film.usable)
         good, own = quality(film, usable)
         looked = {
@@ -106,7 +111,7 @@ class Portraits:
             worths = np.array([worth(faces, sharpest) for faces in pictures])
             best = int(np.argmax(worths * (EQUAL + (1 - EQUAL) * good[places])))
             place = places[best]
-            position[at], value[at], percentile[at] = usable[place], worths[best] * good[place], own[place]
+            position[at], value[at], percentile[at] = usable[place], worths[best] ** weight * value[at], own[place]
         return replace(found, position=position, quality=value, percentile=percentile)
 
     def told(self, frames: Collection[int]) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from dataclasses import replace
 
 from daemon.analysis.measure import measure, measure_rows, rows_looked_at
 from daemon.config.schema import Config
+from daemon.decode.apart import probe_apart
 from daemon.decode.damage import DamageError, DecodeReport
 from daemon.decode.frames import decode_frames
 from daemon.decode.gray import GrayWanted
-from daemon.decode.probe import probe
 from daemon.decode.stretches import best_size
 from daemon.errors import Kind, ScorerError, VideoError
 from daemon.events import FramesScored, Listener, Progress
@@ -25,6 +25,7 @@ from daemon.media import alpha, filters
 from daemon.media.rules import scored_by
 from daemon.media.scorable import scorable
 from daemon.model import Frame, Outcome, Scored, VideoInfo
+from daemon.pipeline.film_budget import FilmBudget
 from daemon.pipeline.strip import in_strip, keep_pictures
 from daemon.runtime.stall import run_in_abandonable_thread, with_stall_timeout
 from daemon.runtime.stream import ThreadStream
@@ -33,6 +34,8 @@ from daemon.scoring.protocol import Scorer
 from daemon.store.store import Store
 
 JOIN_SECONDS = 5.0
+GIVES_BACK = (Kind.TOO_LARGE, Kind.NO_ROOM)
+"""Ends of a film that took more than it may."""
 CPU_BATCHES = 2
 """One batch is written while the next is scored."""
 GPU_BATCHES = 3
@@ -75,6 +78,8 @@ class VideoScorer:
         try:
             return await self._score(job, batcher)
         except VideoError as error:
+            if error.kind in GIVES_BACK:
+                await self._give_back(job)
             if error.kind.rejects:
                 # A refusal is final: a disk or share that fails in the middle must not look like a bad file.
                 await require_readable(job.record.file, job.stall_seconds)
@@ -105,7 +110,12 @@ class VideoScorer:
         try:
             report = await self._pass(job, info, known, batcher, scorer, single_thread=record.damaged)
         except DamageError as damage:
-            job.log.warning("video.damaged", reason=str(damage), action="decoding again with one thread")
+            reason = str(damage)
+        else:
+            reason = ""
+        # Behind the block: what has failed is kept no longer than that, and its decoder with it.
+        if reason:
+            job.log.warning("video.damaged", reason=reason, action="decoding again with one thread")
             await self._store.flush()
             known = await self._store.frames.hashes(record.id)
             report = await self._pass(job, info, known, batcher, scorer, single_thread=True)
@@ -146,6 +156,12 @@ class VideoScorer:
         )
         return True
 
+    async def _give_back(self, job: VideoJob) -> None:
+        """The room that a film took which may not have it is there for the others."""
+        await self._store.flush()
+        if frames := await self._store.room.give_back(job.record.id):
+            job.log.warning("video.given_back", frames=frames)
+
     async def _read_whole(self, job: VideoJob) -> None:
         """Note what the content is, by every byte of it; the decoder then finds them in memory.
 
@@ -161,8 +177,10 @@ class VideoScorer:
             raise VideoError(Kind.CHANGED, "the file holds other content than when it was taken: that is taken now")
 
     async def _probe(self, job: VideoJob) -> VideoInfo:
-        path = job.record.file.path
-        probing = run_in_abandonable_thread(lambda: probe(path, self._config.decode), "probe")
+        path, stuck_seconds = job.record.file.path, job.stall_seconds
+        probing = run_in_abandonable_thread(
+            lambda: probe_apart(path, self._config.decode, stuck_seconds=stuck_seconds), "probe"
+        )
         return await with_stall_timeout(probing, job.stall_seconds, "opening the file")
 
     async def _pass(
@@ -206,7 +224,7 @@ class VideoScorer:
                 self._streams.discard(stream)
                 if not await stream.join(JOIN_SECONDS):
                     job.log.error("decode.stuck")
-        for layout in report.unlike_chain:
+        for layout in dict.fromkeys(report.unlike_chain):
             job.log.warning("video.gray_differs", reason=f"{layout}: FFmpeg's filters convert it, which takes longer")
         return None if self._stopping else report
 
@@ -215,6 +233,7 @@ class VideoScorer:
     ) -> None:
         """Score the frames in batches, some of them under way at once, to the end of the stream."""
         meter = _Meter(self._config.log.progress_seconds, self._monotonic)
+        budget = FilmBudget(self._config, self._store.room, self._monotonic)
         width, height = filters.picture_size(info)
         itemsize = filters.bits(info, filters.layout_of(info)) // 8
         outstanding: deque[asyncio.Task[None]] = deque()
@@ -223,6 +242,7 @@ class VideoScorer:
             size = batcher.scorer.batch_size(height, width, itemsize)
             # A slow decoder fills its batch in its own time; it hangs when not a single frame comes.
             while batch := await stream.take(size):
+                await budget.require(batch[-1].index + 1)
                 outstanding.append(asyncio.create_task(self._score_batch(job, info.ground, batch, batcher, scorer)))
                 for picture in (frame.picture for frame in batch if frame.picture is not None):
                     if picture.nbytes > height * width * 3 * itemsize:

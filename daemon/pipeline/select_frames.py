@@ -24,12 +24,12 @@ from daemon.pipeline.refine import Refiner, lower_better
 from daemon.pipeline.wishes import Wishes, holds
 from daemon.scoring.faces import weights
 from daemon.scoring.second_opinion import second_metric
-from daemon.selection.across import nearest
+from daemon.selection.across import least_detail_difference, nearest
 from daemon.selection.best import Choice, choose
 from daemon.selection.even import choose_evenly
 from daemon.selection.moments import Moments, moments, samples, shortlist
-from daemon.selection.quality import Film
-from daemon.selection.representative import AUTO_MOST, Terms, gain, least_detail_difference, represent
+from daemon.selection.quality import Film, median_difference
+from daemon.selection.representative import AUTO_MOST, Terms, gain, represent
 from daemon.selection.scenes import scenes
 from daemon.store.store import Store
 
@@ -289,7 +289,8 @@ class FrameSelector:
             new = np.setdiff1d(places, list(seen.looked))
             if len(new) == 0:
                 break
-            found = await self._portraits.preferred(film, seen.moments, new)
+            weight = portraits.POSTER_WEIGHT if terms.poster else portraits.WEIGHT
+            found = await self._portraits.preferred(film, seen.moments, new, weight)
             best, details, lettering = await self._looks(film.frame[found.position])
             seen = replace(
                 seen,
@@ -381,13 +382,6 @@ class FrameSelector:
         verdicts = {word: count for word, count in self._facts["verdicts"].items() if word != "good"}
         told = ", ".join(f"{count} {word}" for word, count in sorted(verdicts.items(), key=lambda one: -one[1]))
         return f"none of the {frames} frames is worth keeping: {told or 'none is good'}"
-
-
-def median_difference(ones: NDArray[np.float32] | None, others: NDArray[np.float32] | None) -> float:
-    """Of the pairs of rows, the median of their root mean square differences; 0 where they are not known."""
-    if ones is None or others is None:
-        return 0.0
-    return float(np.median(np.sqrt(((ones - others) ** 2).mean(axis=1))))
 
 
 def _less(config: SelectConfig, pinned: int, *, only: bool) -> SelectConfig | None:

@@ -21,7 +21,7 @@ from functools import partial
 
 from daemon.analysis import measure
 from daemon.config.schema import Config
-from daemon.decode import gray, rgb
+from daemon.decode import apart, gray, rgb
 from daemon.errors import Kind, ScorerError, StillwatchError
 from daemon.events import Ended, Heartbeat, Left, Listener, Taken
 from daemon.export import ffmpeg_process
@@ -243,14 +243,14 @@ async def running_workers(
     batcher = await Batcher.open(lambda: _open_scorer(config), "score")
     exporter = VideoExporter(config, store, capabilities)
     try:
-        await asyncio.to_thread(measure.warm_up)
+        await asyncio.gather(asyncio.to_thread(measure.warm_up), asyncio.to_thread(apart.warm, config.decode))
         await asyncio.to_thread((rgb if batcher.scorer.gray_from is None else gray).warm_up)
         scorer = batcher.scorer
         log.info("scorer.ready", scorer=scorer.identity, device=scorer.device, ffmpeg=capabilities.version)
         yield Workers(config, store, batcher, exporter, listener, among, dispose=dispose)
     finally:
         # At once: each may take its whole time, and a stop has not got it twice.
-        await asyncio.gather(exporter.close(), batcher.close())
+        await asyncio.gather(exporter.close(), batcher.close(), asyncio.to_thread(apart.CELLS.close))
 
 
 def _open_scorer(config: Config) -> Scorer:

@@ -94,7 +94,7 @@ class Channel(Generic[T]):
                         return self._pop(max_items)
                     if self._ended:
                         if self._error is not None:
-                            raise self._error
+                            raise self._raised()
                         return []
             await self._readable.wait()
 
@@ -106,6 +106,12 @@ class Channel(Generic[T]):
             self._bytes = 0
             self._room.notify_all()
         self._readable.set()
+
+    def _raised(self) -> BaseException:
+        """The error, which is not kept: its traceback holds on to much."""
+        assert self._error is not None
+        error, self._error = self._error, None
+        return error
 
     def _pop(self, max_items: int) -> list[T]:
         taken: list[T] = []

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from typing import Generic, Self, TypeVar
 
@@ -106,4 +107,9 @@ def produce(items: Iterator[T], channel: Channel[T], nbytes: Callable[[T], int])
             if close is not None:
                 close()
         finally:
+            if error is not None:
+                # Its traceback would keep what has failed, a decoder with its threads and frames, for as long as it.
+                traceback.clear_frames(error.__traceback__)
             channel.finish(error)
+            # And it would keep itself, by way of this frame.
+            del error

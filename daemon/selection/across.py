@@ -11,6 +11,12 @@ ROWS = 1024
 """Given pictures that are compared at once: some MiB for a long film."""
 
 
+DETAIL_DIFFERENCE = 24.0
+"""Pictures whose details differ by so much are not alike, whatever is seen from afar: one and a half octaves."""
+ABOVE_NOISE = 4.0
+"""What differs plainly differs by so many times what neighbouring frames do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Given:
     """Pictures that other films gave, as columns.
@@ -57,6 +63,11 @@ def nearest(
         nearer = found < np.minimum(distance, limit)
         distance[nearer], place[nearer] = found[nearer], best[nearer] + start
     return distance, place
+
+
+def least_detail_difference(noise: float) -> float:
+    """From which difference on two pictures' details are not alike, where neighbouring frames differ by ``noise``."""
+    return max(DETAIL_DIFFERENCE, ABOVE_NOISE * noise)
 
 
 def _differences(some: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:

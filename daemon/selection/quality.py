@@ -94,3 +94,10 @@ def quality(film: Film, positions: NDArray[np.int64]) -> tuple[NDArray[np.float6
     if film.spared is not None:
         good = np.where(film.spared[positions], good * min(float(good.min(initial=1.0)), SPARED), good)
     return good, own
+
+
+def median_difference(ones: NDArray[np.float32] | None, others: NDArray[np.float32] | None) -> float:
+    """Of the pairs of rows, the median of their root mean square differences; 0 where they are not known."""
+    if ones is None or others is None:
+        return 0.0
+    return float(np.median(np.sqrt(((ones - others) ** 2).mean(axis=1))))

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.model import Reason
+from daemon.selection.across import ABOVE_NOISE, least_detail_difference
 from daemon.selection.activity import activity, appeal
 from daemon.selection.best import Choice
 from daemon.selection.moments import Moments
@@ -57,9 +58,7 @@ AUTO_GAIN, AUTO_LEFT, AUTO_SECONDS = 0.1, 0.2, 1.0
 """With ``auto``: what one more adds is at least this share of what is not shown yet, of which there is at least so much
 of the film; or it is the first of a scene of so many seconds."""
 AUTO_MOST = 100
-DETAIL_DIFFERENCE = 24.0
-"""Pictures whose details differ by so much are not alike, whatever is seen from afar: one and a half octaves."""
-LEAST_DIFFERENCE, ABOVE_NOISE = 2.0, 4.0
+LEAST_DIFFERENCE = 2.0
 """How far ``min_difference`` gives way: to so many codes, or so many times what neighbouring frames differ."""
 BALANCE = 0.5
 """What the first still of a shot is worth for every average scene that it lasts; the second is worth half of that."""
@@ -151,11 +150,6 @@ def likenesses(
     away += 1
     table *= away
     return table
-
-
-def least_detail_difference(noise: float) -> float:
-    """From which difference on two pictures' details are not alike, where neighbouring frames differ by ``noise``."""
-    return max(DETAIL_DIFFERENCE, ABOVE_NOISE * noise)
 
 
 def uncovered(lettering: NDArray[np.float64]) -> NDArray[np.float64]:

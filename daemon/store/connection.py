@@ -48,6 +48,17 @@ class Connection:
         self._flusher: asyncio.Task[None] | None = None
         self._pending: set[int] = set()
         self._lost: dict[int, StoreError] = {}
+        self._before_commit: Callable[[aiosqlite.Connection], Awaitable[None]] | None = None
+        self._after_group: Callable[[], None] | None = None
+
+    def with_group(
+        self, before_commit: Callable[[aiosqlite.Connection], Awaitable[None]], after: Callable[[], None]
+    ) -> None:
+        """Have rows written at the end of each group of pending scores, in its transaction.
+
+        ``before_commit`` may be called again when the commit fails; ``after`` follows the group's end, whichever it is.
+        """
+        self._before_commit, self._after_group = before_commit, after
 
     @classmethod
     async def open(cls, config: DatabaseConfig, *, create: bool = True, clock: Callable[[], str] = utc_now) -> Self:
@@ -158,6 +169,8 @@ class Connection:
             return
         try:
             with as_store_error():
+                if self._before_commit is not None:
+                    await self._before_commit(self.db)
                 await to_the_end(self.db.execute("COMMIT"))
         except StoreError as error:
             self._group_failed(error)
@@ -169,6 +182,8 @@ class Connection:
     def _group_ended(self) -> None:
         self._pending_since = None
         self._pending.clear()
+        if self._after_group is not None:
+            self._after_group()
 
     def _group_failed(self, error: StoreError) -> None:
         """SQLite itself rolls a group back for some causes, such as a full disk; remember whose rows went."""

@@ -21,7 +21,7 @@ FRAMES = 32
 
 _LAYOUT, _AS_THEY_ARE, _DIFFERENCES = 1, 0, 1
 _HEAD = 6
-_LEVEL = 3
+_LEVEL = 1
 
 
 def pack(records: Mapping[int, bytes]) -> bytes:

@@ -12,16 +12,6 @@ from daemon.model import Scored
 from daemon.store import feature_blocks
 
 
-def in_blocks(rows: Sequence[Scored]) -> dict[int, dict[int, bytes]]:
-    """The features of rows by block, then by place in it."""
-    blocks: dict[int, dict[int, bytes]] = {}
-    for row in rows:
-        if row.features is not None:
-            block, place = divmod(row.frame, feature_blocks.FRAMES)
-            blocks.setdefault(block, {})[place] = row.features
-    return blocks
-
-
 def unpacked(rows: Iterable[tuple[int, bytes]]) -> dict[int, bytes]:
     """Records by frame; those of a form that is not known are left out."""
     records: dict[int, bytes] = {}
@@ -32,7 +22,39 @@ def unpacked(rows: Iterable[tuple[int, bytes]]) -> dict[int, bytes]:
     return records
 
 
-async def put(db: aiosqlite.Connection, video_id: int, blocks: Mapping[int, Mapping[int, bytes]]) -> None:
+class PendingFeatures:
+    """Records of the group of pending scores: a block is written once for each group, not for each batch."""
+
+    def __init__(self) -> None:
+        self._blocks: dict[int, dict[int, dict[int, bytes]]] = {}
+
+    def add(self, video_id: int, rows: Sequence[Scored]) -> None:
+        """Records of rows that are in the group."""
+        for row in rows:
+            if row.features is not None:
+                block, place = divmod(row.frame, feature_blocks.FRAMES)
+                self._blocks.setdefault(video_id, {}).setdefault(block, {})[place] = row.features
+
+    def of(self, video_id: int) -> dict[int, bytes]:
+        """The records of a video by frame."""
+        blocks = self._blocks.get(video_id, {})
+        return {
+            block * feature_blocks.FRAMES + place: record
+            for block, records in blocks.items()
+            for place, record in records.items()
+        }
+
+    def clear(self) -> None:
+        """The group has ended."""
+        self._blocks.clear()
+
+    async def write(self, db: aiosqlite.Connection) -> None:
+        """Write them into their blocks, beside those that are there."""
+        for video_id, blocks in self._blocks.items():
+            await _put(db, video_id, blocks)
+
+
+async def _put(db: aiosqlite.Connection, video_id: int, blocks: Mapping[int, Mapping[int, bytes]]) -> None:
     """Write records into their blocks, beside those that are there."""
     async with db.execute(
         "SELECT block, packed FROM feature_blocks WHERE video_id = ? AND block BETWEEN ? AND ?",

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import aiosqlite
 
+from daemon.media.info_text import info_json
 from daemon.model import Scored, VideoInfo
 from daemon.store import feature_blocks, features
 from daemon.store.columns import hash_of, hash_value
 from daemon.store.connection import Connection
-from daemon.store.mapping import info_json
 from daemon.store.scores import PUT_SCORE, keep_scorer
 
 if TYPE_CHECKING:
@@ -58,8 +58,10 @@ class Frames:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._scorers: dict[str, int] = {}
         self._scoring: dict[int, int] = {}
+        self._stored: dict[int, int] = {}
+        self._features = features.PendingFeatures()
+        connection.with_group(self._features.write, self._features.clear)
 
     async def begin_scoring(
         self, video_id: int, info: VideoInfo, metric: str, lower_better: bool, scorer: str
@@ -78,6 +80,7 @@ class Frames:
                 for table in ("decoded_frames", "frame_scores", "feature_blocks"):
                     await db.execute(f"DELETE FROM {table} WHERE video_id = ?", (video_id,))
             self._scoring[video_id] = await keep_scorer(db, scorer, metric, lower_better)
+            self._stored[video_id] = await _frames_stored(db, video_id)
             await db.execute(
                 "UPDATE videos SET judged = NULL, metric = ?, lower_better = ?, scorer = ?, width = ?, height = ?,"
                 " pix_fmt = ?, bit_depth = ?, codec = ?, stream_index = ?, time_base = ?, info = ? WHERE id = ?",
@@ -94,7 +97,6 @@ class Frames:
         The scores are those of the current scorer. A frame whose hash is another than before loses the scores of the
         others. Raises StoreError, also when rows that were written before could not be committed.
         """
-        blocks = features.in_blocks(rows)
         values = [(video_id, row.frame, row.pts, row.time_s, row.duration_s, hash_value(row.hash)) for row in rows]
         async with self._connection.grouped(video_id) as db:
             scorer_id = self._scoring.get(video_id) or await self._current_scorer(db, video_id)
@@ -106,8 +108,8 @@ class Frames:
                 values,
             )
             await db.executemany(PUT_SCORE, [(video_id, scorer_id, row.frame, row.score, row.note) for row in rows])
-            if blocks:
-                await features.put(db, video_id, blocks)
+            # Before the group may end.
+            self._features.add(video_id, rows)
 
     async def hashes(self, video_id: int, scorer: str | None = None) -> list[str]:
         """Per frame from 0 to the last one the stored hash where the scorer has scored it, '' where it has not."""
@@ -132,16 +134,20 @@ class Frames:
         ) as cursor:
             row = await cursor.fetchone()
         identity, metric, lower_better = row if row is not None else ("", "", None)
+        self._stored[video_id] = await _frames_stored(db, video_id)
         self._scoring[video_id] = found = await keep_scorer(db, identity, metric, lower_better)
         return found
 
     async def _drop_other_pictures(
         self, db: aiosqlite.Connection, video_id: int, scorer_id: int, values: Sequence[tuple[Any, ...]]
     ) -> None:
-        """Of frames that decode to another picture than before, take away what other scorers said of that."""
-        if not values:
+        """Of frames that decode to another picture than before, take away what other scorers said of that.
+
+        Only frames that were there when the scoring began have scores of others.
+        """
+        frames = [value[1] for value in values if value[1] < self._stored.get(video_id, 0)]
+        if not frames:
             return
-        frames = [value[1] for value in values]
         async with db.execute(
             "SELECT frame, hash FROM decoded_frames WHERE video_id = ? AND frame BETWEEN ? AND ?",
             (video_id, min(frames), max(frames)),
@@ -296,6 +302,7 @@ class Frames:
             ) as cursor:
                 packed = [(row[0], row[1]) for row in await cursor.fetchall()]
             records |= await asyncio.to_thread(features.unpacked, packed)
+        records |= self._features.of(video_id)
         return [records.get(frame) for frame in frames]
 
 
@@ -311,6 +318,12 @@ _FRAMES = (
     f" WHERE s.video_id = ?1 AND s.scorer_id = {_SCORER}"
 )
 """A video's frames that the scorer has scored."""
+
+
+async def _frames_stored(db: aiosqlite.Connection, video_id: int) -> int:
+    async with db.execute("SELECT MAX(frame) + 1 FROM decoded_frames WHERE video_id = ?", (video_id,)) as cursor:
+        row = await cursor.fetchone()
+    return int(row[0] or 0) if row is not None else 0
 
 
 async def _by_frame(cursor: aiosqlite.Cursor) -> list[str]:

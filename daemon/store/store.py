@@ -19,6 +19,7 @@ from daemon.store.migrate import SCHEMA_VERSION
 from daemon.store.queries import Queries
 from daemon.store.queue import LONGEST_RETRY_SECONDS, Queue
 from daemon.store.review import Review
+from daemon.store.room import Room
 from daemon.store.scores import Scores
 from daemon.store.selections import PastSelection, Selections
 from daemon.store.sources import Sources
@@ -46,3 +47,4 @@ class Store(Connection):
         self.review = Review(self)
         self.strips = Strips(self)
         self.decisions = Decisions(self)
+        self.room = Room(self, path)

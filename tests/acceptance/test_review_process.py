@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
+from daemon.export.ffmpeg_process import find_binary
 from daemon.web.budget import BURST_SECONDS, SHARE
 from tests import films
 from tests.acceptance.harness import Daemon, cli, query, write_config
@@ -92,6 +93,7 @@ def test_a_killed_page_loses_nothing_that_it_acknowledged(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_ten_busy_clients_cost_little_beside_the_scoring(tmp_path: Path) -> None:
     """Counted: the processor time of the process that serves the pages, while another one scores."""
     config = write_config(tmp_path, log={"format": "json", "progress_seconds": 0.5})
@@ -99,7 +101,7 @@ def test_ten_busy_clients_cost_little_beside_the_scoring(tmp_path: Path) -> None
     assert cli("once", str(done), "--config", str(config)).returncode == 0
     with Daemon(config) as daemon:
         daemon.ready()
-        shutil.copy(films.make(tmp_path / "long.mp4", frames=6000, width=640, height=360), tmp_path / "inbox")
+        shutil.copy(_long(tmp_path, done), tmp_path / "inbox")
         daemon.event("video.progress")
         alone = _frames_per_second(daemon, 12)
         with reviewing(config) as (process, address):
@@ -115,10 +117,20 @@ def test_ten_busy_clients_cost_little_beside_the_scoring(tmp_path: Path) -> None
         for one in clients:
             one.join()
         daemon.process.kill()
-    share = (used - BURST_SECONDS) / seconds / (psutil.cpu_count() or 1)
-    print(f"{used:.2f} s in {seconds:.0f} s, {100 * share:.1f} %; {alone:.1f} frames per second, {beside:.1f} with it")
+    allowed = SHARE * (psutil.cpu_count() or 1) * seconds + BURST_SECONDS
+    print(
+        f"{used:.2f} of {allowed:.2f} s allowed in {seconds:.0f} s; {alone:.0f} frames per second, {beside:.0f} with it"
+    )
     # Listening, looking and refusing are not counted by the budget.
-    assert share <= SHARE + 0.02
+    assert 0.1 < used <= 1.3 * allowed
+
+
+def _long(folder: Path, film: Path) -> Path:
+    """The packets of a film again and again."""
+    long = folder / "long.mp4"
+    loop = ["-stream_loop", "30", "-i", str(film), "-c", "copy", str(long)]
+    subprocess.run([find_binary(""), "-v", "error", *loop], check=True)
+    return long
 
 
 def _frames_per_second(daemon: Daemon, seconds: float) -> float:

@@ -362,11 +362,10 @@ def recorded(machine: Machine, video: Path, name: str) -> Iterator[None]:
         machine.shell("rm -f /tmp/go")
 
 
-def doctor(machine: Machine) -> dict[str, Any]:
-    command = "/opt/stillwatch/.venv/bin/stillwatch doctor --json --config /etc/stillwatch/config.yaml"
-    environment = "STILLWATCH_WATCH__AFTER=delete"
-    shown = machine.run("runuser", "-u", "stillwatch", "--", "env", environment, *command.split(), check=False)
-    return next(one for one in json.loads(shown.stdout) if one["check"] == "writers")
+def writers_are_seen(machine: Machine) -> bool:
+    """What the running daemon says of it, which is what `doctor` goes by."""
+    said: bool = json.loads(machine.path(HOME / "stillwatch.db.progress").read_text())["waiting"]["writers_seen"]
+    return said
 
 
 @pytest.mark.parametrize("opened", [False, True], ids=["shipped", "writers.conf"])
@@ -392,7 +391,7 @@ def test_a_recording_that_pauses_is_never_deleted_before_its_end(
             assert ("has it open for writing" in waiting["reason"]) is opened
             assert waiting["reason"].startswith("who writes to it cannot be seen") is not opened
             installed.path("/tmp/go").touch()
-        installed.until(lambda: doctor(installed)["ok"] is opened, "what doctor says")
+        assert writers_are_seen(installed) is opened
         journal.event("video.queued", video=path)
         assert journal.event("video.scored", video=path)["frames"] == 30
         journal.event("source.deleted", video=path)
@@ -423,3 +422,41 @@ def test_every_line_in_the_journal_is_an_event_of_the_contract(installed: Machin
         f"{machines.CONFIG}: score.max_batch = 0" in line for entry in journal.entries if (line := refusal(entry))
     )
     assert all(entry["SYSLOG_IDENTIFIER"] == "stillwatch" for entry in journal.entries if by_daemon(entry))
+
+
+ASK = (
+    "import socket, sys; kind, *address = sys.argv[1:];"
+    " one = socket.socket(socket.AF_UNIX if kind == 'unix' else socket.AF_INET);"
+    " one.connect(address[0] if kind == 'unix' else (address[0], int(address[1])));"
+    " one.sendall(b'GET / HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n');"
+    " print(one.recv(12).decode())"
+)
+
+
+def ask(machine: Machine, user: str, *address: str) -> str:
+    """The status line's beginning that a user gets from the review page, or why there is none."""
+    python = f"{machines.PREFIX}/.venv/bin/python"
+    answer = machine.run("runuser", "-u", user, "--", python, "-c", ASK, *address, check=False)
+    return str(answer.stdout).strip() or str(answer.stderr).strip().splitlines()[-1]
+
+
+def test_the_review_page_on_a_socket_as_shipped_and_on_tcp_by_a_drop_in(installed: Machine, journal: Journal) -> None:
+    socket = f"{HOME}/review.sock"
+    try:
+        drop_in(installed, "review.conf", f"[Service]\nEnvironment=STILLWATCH_SERVICE__REVIEW={socket}\n")
+        installed.shell(f"systemctl daemon-reload; systemctl restart {UNIT}")
+        assert journal.event("review.started")["address"] == socket
+        assert ask(installed, "alice", "unix", socket) == "HTTP/1.1 200"
+        assert "PermissionError" in ask(installed, "mallory", "unix", socket)
+        tcp = (
+            "[Service]\nEnvironment=STILLWATCH_SERVICE__REVIEW=127.0.0.1:8421\nPrivateNetwork=no\n"
+            "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX\nIPAddressDeny=any\nIPAddressAllow=localhost\n"
+        )
+        drop_in(installed, "review.conf", tcp)
+        installed.shell(f"systemctl daemon-reload; systemctl restart {UNIT}")
+        assert journal.event("review.started")["address"].startswith("http://127.0.0.1:8421/?token=")
+        # Whoever has no token sees nothing, on this machine too.
+        assert ask(installed, "alice", "inet", "127.0.0.1", "8421") == "HTTP/1.1 403"
+    finally:
+        installed.path(DROP_INS / "review.conf").unlink()
+        installed.shell(f"systemctl daemon-reload; systemctl restart {UNIT}")

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemon.config.service import DatabaseConfig
+from daemon.media.info_text import info_json, info_of
 from daemon.model import Colour, FileIdentity, Scored, VideoInfo
-from daemon.store.mapping import info_json, info_of, path_of, path_value
+from daemon.store.columns import path_of, path_value
 from daemon.store.store import Store
 
 INT64 = st.integers(-(2**63), 2**63 - 1)

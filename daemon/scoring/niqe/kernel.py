@@ -163,7 +163,7 @@ def _window_kernels(size: int) -> tuple[Callable[..., None], ...]:
     def normalise(source: Array, first: Array, second: Array, target: Array, turned: Array) -> None:
         """The window's vertical pass over 7 rows of sums, then ``(value - mean) / (deviation + 1)``.
 
-        To ``target``, and with its columns turned by one to the right to ``turned``.
+        To ``target``, and with its columns turned by one to the right to ``turned``, whose next value is overwritten.
         """
         s1, s2, s3, s4, s5, s6 = size, 2 * size, 3 * size, 4 * size, 5 * size, 6 * size
         for x in range(size):
@@ -174,10 +174,10 @@ def _window_kernels(size: int) -> tuple[Callable[..., None], ...]:
             mean += WINDOW_GAIN * mean
             power += WINDOW_GAIN * power
             deviation = np.float32(math.sqrt(np.float32(abs(power - mean * mean) + _EPSILON)))
-            target[x] = np.float32(np.float64(source[x]) - mean) / (deviation + _ONE)
+            value = np.float32(np.float64(source[x]) - mean) / (deviation + _ONE)
+            target[x] = value
+            turned[x + 1] = value
         turned[0] = target[size - 1]
-        for x in range(size - 1):
-            turned[x + 1] = target[x]
 
     return load, across, normalise
 
@@ -224,7 +224,10 @@ def _block_kernel(size: int) -> Callable[..., Array]:
                     across(line, first[at : at + size], second[at : at + size])
                     if y >= 6:
                         source, above = plane[top + y - 6, left : left + size], at - 6 * size
-                        row, turned = values[above + size : above + 2 * size], shifted[above + size : above + 2 * size]
+                        row, turned = (
+                            values[above + size : above + 2 * size],
+                            shifted[above + size : above + 2 * size + 1],
+                        )
                         normalise(source, first[above : at + size], second[above : at + size], row, turned)
             if part > 0:
                 start = part % parts * _ROWS + 1
@@ -302,9 +305,9 @@ def _score_gray(gray: Array, half: Array, features: Array, shapes: Array, mean: 
     _to_half(gray, line, half)
     window = np.empty(BLOCK + 6)
     moments = np.empty((2, (BLOCK + 6) * BLOCK))
-    maps = np.empty((2, (BLOCK + 1) * BLOCK), np.float32)
+    maps = np.empty((2, (BLOCK + 1) * BLOCK + 1), np.float32)
     half_moments = np.empty((2, (BLOCK // 2 + 6) * (BLOCK // 2)))
-    half_maps = np.empty((2, (BLOCK // 2 + 1) * (BLOCK // 2)), np.float32)
+    half_maps = np.empty((2, (BLOCK // 2 + 1) * (BLOCK // 2) + 1), np.float32)
     columns = width // BLOCK
     for b in range(features.shape[0]):
         top, left = b // columns * BLOCK, b % columns * BLOCK

@@ -127,7 +127,7 @@ const reason = settled(async (asked, place) => {
 /** How the picture's light is spread, from dark to bright. */
 function histogram() {
   const canvas = element("light");
-  const image = panes.mainImage();
+  const image = panes.imageOf(frame);
   if (!canvas || !image?.naturalWidth) return;
   const small = make("canvas", { width: 256, height: Math.max(1, Math.round((256 * image.naturalHeight) / image.naturalWidth)) });
   const copy = small.getContext("2d", { willReadFrequently: true });

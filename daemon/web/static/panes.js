@@ -115,10 +115,11 @@ export function showFrames(frames, timeAt, onload) {
   if (film.size) stage.style.aspectRatio = `${film.size[0] * wide} / ${film.size[1]}`;
   stage.className = `panes ${{ 2: "two", 4: "four" }[frames.length] ?? ""}`;
   frames.forEach((frame, at) => {
-    panes[at].onload = at === 0 ? onload : undefined;
+    panes[at].onload = onload;
     if (panes[at].frame !== frame) panes[at].show(frame, timeAt(frame)); else panes[at].place();
   });
 }
 
-export const mainImage = () => panes[0]?.image;
+/** The picture of a frame that is shown. */
+export const imageOf = (frame) => panes.find((pane) => pane.frame === frame)?.image;
 new ResizeObserver(placeAll).observe(stage);

@@ -14,8 +14,8 @@ from daemon.decode.damage import DecodeReport
 from daemon.decode.frames import decode_frames
 from daemon.decode.probe import probe
 from daemon.decode.stretches import best_size
+from daemon.media.info_text import info_json, info_of
 from daemon.model import Frame, VideoInfo
-from daemon.store.mapping import info_json, info_of
 from tests import corpus, films
 
 CONFIG = DecodeConfig()

@@ -104,6 +104,14 @@ def test_a_part_that_its_demuxer_does_not_see_is_said_to_be_unread(
     assert "hold nothing that is read of this stream" in (report.summary() or "")
 
 
+def test_the_rest_of_a_cluster_behind_a_hole_is_said_to_be_unread(tmp_path: Path) -> None:
+    """Matroska is found again at the next cluster, and here there is none."""
+    one_cluster = ("-g", "250", "-cluster_size_limit", "100M", "-cluster_time_limit", "100000")
+    frames, report = reading(path := with_holes(noisy(tmp_path / "film.mkv", *TS, *one_cluster), 0.2))
+    assert len(frames) < 30
+    assert report.unread_bytes > path.stat().st_size / 2
+
+
 def test_a_demuxer_that_only_fails_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = noisy(tmp_path / "film.ts", *TS, count=10)
     path.write_bytes(

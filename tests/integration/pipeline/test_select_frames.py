@@ -34,6 +34,7 @@ from daemon.pipeline.failures import Retry, decide
 from daemon.pipeline.reselect import reselect
 from daemon.pipeline.score_video import VideoScorer
 from daemon.pipeline.select_frames import FrameSelector
+from daemon.scoring import second_opinion
 from daemon.scoring.batcher import Batcher
 from daemon.store import feature_blocks
 from daemon.store.migrate import SCHEMA_VERSION
@@ -405,6 +406,25 @@ async def test_a_second_metric_that_lost_its_device_is_opened_again_at_the_next_
     chosen = await selector(store, second, record, refiner).select()
     await refiner.close()
     assert (len(chosen.picks), len(opened)) == (3, 2)
+
+
+async def test_left_to_the_program_the_second_metric_is_the_one_whose_weights_are_here(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_in(tmp_path)
+    record = await scored(store, config, edited_film(tmp_path / "film.mp4"))
+    auto = config.model_copy(update={"score": ScoreConfig(refine={"metric": "auto", "share": 0.2})})
+    monkeypatch.setattr(second_opinion, "PREFERRED", ("topiq_nr", "piqe"))
+    monkeypatch.setattr(second_opinion, "usable", lambda: ())
+    without = await selector(store, auto, record).select()
+    assert without.picks == (await selector(store, config, record).select()).picks
+    assert "refined" not in without.reasons
+    monkeypatch.setattr(second_opinion, "usable", lambda: ("piqe",))
+    opened: list[str] = []
+    monkeypatch.setattr(refine, "open_scorer", lambda asked: opened.append(asked.metric) or StubScorer())
+    chosen = await selector(store, auto, record).select()
+    assert opened == ["piqe"]
+    assert chosen.reasons["refined"]["metric"] == chosen.params["refine"]["metric"] == "piqe"
 
 
 @pytest.mark.model

@@ -265,12 +265,12 @@ async def test_a_folder_elsewhere_that_is_away_holds_up_nobody_but_its_own_film(
     """A film that was named by hand once, in a folder that this daemon may not list."""
     ids = [await film(store, tmp_path, f"{n}.mkv", numbers=range(n, n + 24)) for n in range(3)]
 
-    def away(path: Path, *rest: Any) -> Any:
+    def away(path: Path, config: Any, **_: Any) -> Any:
         if path.name != "2.mkv":
             raise VideoError(Kind.UNREADABLE, "the file cannot be read")
-        return probe(path, *rest)
+        return probe(path, config)
 
-    monkeypatch.setattr("daemon.pipeline.score_video.probe", away)
+    monkeypatch.setattr("daemon.pipeline.score_video.probe_apart", away)
     scandir = os.scandir
 
     def not_listed(path: Any) -> Any:
