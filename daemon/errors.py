@@ -85,6 +85,16 @@ _RETRYABLE = frozenset(
 )
 
 
+def printable(text: str) -> str:
+    """The text with each character that a terminal would obey, and each byte that is no text, as its code.
+
+    >>> printable("a\\x1b[31m\\u202eb\\udce9")
+    'a\\\\x1b[31m\\\\x202eb\\\\udce9'
+    """
+    safe = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in safe)
+
+
 class StillwatchError(Exception):
     """The root: ``kind`` for programs, the message (one sentence, with the fix) for people."""
 
@@ -96,6 +106,11 @@ class StillwatchError(Exception):
     def sentence(self) -> str:
         """The message on one line, fit for a log field or a terminal."""
         return " ".join(str(self).split())
+
+    @property
+    def shown(self) -> str:
+        """The sentence for a terminal: a file's name in it may hold what moves the cursor or turns the line."""
+        return printable(self.sentence)
 
 
 class ConfigError(StillwatchError):

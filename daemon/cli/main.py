@@ -104,7 +104,7 @@ def _exit_code() -> int:
     try:
         typer_app(asked if asked and asked[0] in COMMANDS else COMMANDS)()
     except StillwatchError as error:
-        print(f"stillwatch: {error.sentence}", file=sys.stderr)
+        print(f"stillwatch: {error.shown}", file=sys.stderr)
         return exit_code(error)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)

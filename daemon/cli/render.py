@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.markup import escape as escape_markup
 from rich.table import Table
 
+from daemon.errors import printable
+
 if TYPE_CHECKING:
     from daemon.store.queries import ListedVideo
 
@@ -324,9 +326,7 @@ def print_doctor(checks: Sequence[dict[str, Any]]) -> None:
 
 def escape(text: str) -> str:
     """Text that came from a file name or an error, fit for a terminal: one line, no control codes."""
-    safe = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    safe = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in safe)
-    return escape_markup(safe)
+    return escape_markup(printable(text))
 
 
 def _console() -> Console:

@@ -49,6 +49,7 @@ from daemon.export.source import ReferenceDecoder, Source
 from daemon.job import VideoJob
 from daemon.media import filters
 from daemon.model import Frame, Method, Pick, Selection, Still, WantedFrame
+from daemon.runtime.durable import make_synced_folder
 
 MOST_FAILED_SINGLES = 2
 """When this many runs for one frame fail before any works, the binary cannot do it, or not with this video."""
@@ -103,7 +104,7 @@ class Exporter:
     def preflight(self, stills: int) -> None:
         """Refuse before writing when the disk is too full. Raises ExportError(DISK_FULL)."""
         with disk_space.writing(self._output):
-            self._output.mkdir(parents=True, exist_ok=True)
+            make_synced_folder(self._output)
         info = self._source.info
         sizes = [filters.picture_size(one.info) for one in info.stretches] or [filters.picture_size(info)]
         width, height = max(sizes, key=lambda size: size[0] * size[1])

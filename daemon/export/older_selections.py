@@ -17,7 +17,7 @@ from pathlib import Path
 
 from daemon.export.paths import MANIFEST, SELECTIONS, UNKNOWN, StillFolder, is_apart, is_still
 from daemon.export.work_folder import remove_if_empty
-from daemon.runtime.durable import sync
+from daemon.runtime.durable import make_synced_folder, sync
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def _describes(manifest: Path, names: Collection[str]) -> bool:
 
 def _link(source: Path, target: Path) -> None:
     """A second name, or a copy where the file system has none or another one is meant."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_synced_folder(target.parent)
     draft = target.with_name(f".{target.name}.new")
     with suppress(FileNotFoundError):
         draft.unlink()

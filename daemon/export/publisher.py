@@ -17,6 +17,7 @@ from daemon.export.source import Source
 from daemon.export.still_colour import still_colour
 from daemon.job import VideoJob
 from daemon.model import Pick, Selection, Still
+from daemon.runtime.durable import make_synced_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class Publisher:
             return await asyncio.to_thread(self._publish, ready, folder, older)
 
     def _publish(self, ready: Ready, folder: StillFolder, older: Sequence[OlderStill]) -> list[Still]:
-        folder.path.parent.mkdir(parents=True, exist_ok=True)
+        make_synced_folder(folder.path.parent)
         older_selections.clear(folder, older, {still.path.name for still in ready.stills})
         work_folder.publish(ready.place, folder.path, manifest.NAME)
         self._log.info("export.verified", stills=len(ready.stills), folder=str(folder.path))

@@ -27,6 +27,7 @@ from daemon.inbox.source_file import KeepSource, NameTaken, NotStillYet, NotYet
 from daemon.inbox.watch_mode import is_shared
 from daemon.logs.setup import get
 from daemon.model import FileIdentity, Status, VideoRecord
+from daemon.runtime.durable import make_synced_folder
 from daemon.runtime.retry import is_global
 from daemon.runtime.tasks import is_set_within
 from daemon.store.sources import DueSource
@@ -57,7 +58,7 @@ def check(watch: WatchConfig, output: OutputConfig) -> None:
                 " choose a folder beside it"
             )
     try:
-        watch.after_path.mkdir(parents=True, exist_ok=True)
+        make_synced_folder(watch.after_path)
     except OSError as error:
         raise ConfigError(f"watch.after_path = {watch.after_path} cannot be made: {error.strerror}") from error
 

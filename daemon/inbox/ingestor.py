@@ -176,9 +176,20 @@ class Ingestor:
             log.warning("watch.unavailable", path=str(self._config.path), reason=error.sentence)
             return
         self._left_alone.forget_unseen()
+        await self._forget_gone()
         for path in await self._store.videos.unknown(looks):
             if not self._readiness.waits(path):
                 self._tracker.noticed(path)
+
+    async def _forget_gone(self) -> None:
+        """What could not be read and is gone was renamed or removed: nothing is left to be said of it."""
+        ours = [(one, path) for one, path in await self._store.videos.never_read() if self._is_ours(path)]
+        gone = await asyncio.to_thread(lambda: [one for one, path in ours if not os.path.lexists(path)])
+        if gone:
+            await self._store.videos.forget(gone)
+
+    def _is_ours(self, path: Path) -> bool:
+        return path.is_relative_to(self._config.path)
 
     def _looks(self) -> list[Look]:
         looks: list[Look] = []

@@ -16,7 +16,7 @@ from daemon.errors import Kind, VideoError
 from daemon.inbox import writers
 from daemon.inbox.identity import fingerprint, identify, inode, mtime_ns, same_content, same_file
 from daemon.model import FileIdentity
-from daemon.runtime.durable import sync
+from daemon.runtime.durable import make_synced_folder, sync
 from daemon.store.sources import DueSource
 
 CHUNK_BYTES = 8 * 1024 * 1024
@@ -140,7 +140,7 @@ def arrived(due: DueSource) -> FileIdentity | None:
 def make_folder(folder: Path) -> None:
     """Make a folder and those above it. Raises NotYet where a file stands in the way, OSError."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_synced_folder(folder)
     except (FileExistsError, NotADirectoryError) as error:
         file = next((at for at in (folder, *folder.parents) if os.path.lexists(at) and not at.is_dir()), folder)
         raise NotYet(f"{file} is no folder, but stands where one is needed: move it away") from error

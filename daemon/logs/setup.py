@@ -48,6 +48,22 @@ def _text(value: Any) -> Any:
     return value
 
 
+def for_terminal(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Names are strangers' texts: what would move the cursor, colour or turn the line is shown as its code."""
+    return {key: value if key == "exc_info" else _shown(value) for key, value in event.items()}
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, str):
+        # Tracebacks have lines.
+        return "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in value)
+    if isinstance(value, list | tuple):
+        return [_shown(item) for item in value]
+    if type(value) is dict:
+        return {_shown(key): _shown(item) for key, item in value.items()}
+    return value
+
+
 def json_line(_: WrappedLogger, __: str, event: EventDict) -> str:
     """An event as one line of ASCII, at most LINE_BYTES long.
 
@@ -152,7 +168,7 @@ def configure(
         one_line,
     ]
     tail: list[Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=out.isatty())]
+        [for_terminal, structlog.dev.ConsoleRenderer(colors=out.isatty())]
         if console
         else [
             structlog.processors.ExceptionRenderer(

@@ -13,13 +13,14 @@ import json
 import os
 import shutil
 import signal
-import tempfile
+import socket
+import ssl
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import IO, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from daemon import __version__
@@ -28,14 +29,27 @@ from daemon.errors import ConfigError
 from daemon.events import Ended, Event
 from daemon.logs.setup import get
 from daemon.model import VideoRecord
+from daemon.runtime.tasks import cancel
 
 log = get(__name__)
 
 QUEUE_VIDEOS = 1000
 BACK_OFF_SECONDS = 1.0
 _SAID_BYTES = 300
-_PRIVATE = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS", "JOURNAL_STREAM")
+_PRIVATE = (
+    "NOTIFY_SOCKET",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+    "LISTEN_PID",
+    "LISTEN_FDS",
+    "JOURNAL_STREAM",
+    "CREDENTIALS_DIRECTORY",
+)
 """What the service manager meant for the daemon alone."""
+_SETTINGS = "STILLWATCH_"
+"""Settings may hold a secret, such as an address; what a command is told begins so too."""
+WORDS_SECONDS = 1.0
+"""How long the last words of a command that has ended are waited for."""
 _PASSING = frozenset({408, 429})
 
 
@@ -111,36 +125,46 @@ class Webhooks:
                 return
 
     async def _command(self, event: Ended) -> None:
-        with tempfile.TemporaryFile() as said:
-            try:
-                process = await asyncio.create_subprocess_exec(
-                    *self._config.command,
-                    stdin=asyncio.subprocess.PIPE,
-                    stdout=asyncio.subprocess.DEVNULL,
-                    stderr=said,
-                    env=environment(event.record),
-                    # A group of its own, so that a timeout ends its children too.
-                    start_new_session=True,
-                )
-            except OSError as error:
-                raise HookError(f"it cannot be run: {error.strerror}", again=False) from error
-            try:
-                async with asyncio.timeout(self._config.timeout_seconds):
-                    await process.communicate(_body(event))
-            except TimeoutError as error:
-                raise HookError(f"it took longer than {self._config.timeout_seconds:g} s") from error
-            finally:
-                if process.returncode is None:
-                    with suppress(ProcessLookupError):
-                        os.killpg(process.pid, signal.SIGKILL)
-                    await process.wait()
-            if process.returncode:
-                raise HookError(f"it ended with code {process.returncode}: {_last_words(said)}")
+        # A pipe of our own: asyncio waits for the end of its own ones too, which a child may hold open.
+        read_end, write_end = os.pipe()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self._config.command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=write_end,
+                env=environment(event.record),
+                # A group of its own, so that its children end with it.
+                start_new_session=True,
+            )
+        except OSError as error:
+            os.close(read_end)
+            raise HookError(f"it cannot be run: {error.strerror}", again=False) from error
+        finally:
+            os.close(write_end)
+        saying = asyncio.create_task(_last_words(read_end))
+        feeding = asyncio.create_task(_feed(process.stdin, _body(event)))
+        try:
+            async with asyncio.timeout(self._config.timeout_seconds):
+                await process.wait()
+        except TimeoutError as error:
+            raise HookError(f"it took longer than {self._config.timeout_seconds:g} s") from error
+        finally:
+            # Also of one that has ended: what it left running would be nobody's.
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+            done, _ = await asyncio.wait([saying], timeout=WORDS_SECONDS)
+            await cancel([saying, feeding])
+        if process.returncode:
+            words = saying.result() if done else "it said nothing"
+            raise HookError(f"it ended with code {process.returncode}: {words}")
 
     async def _post(self, event: Ended) -> None:
         """In a thread of its own that nobody waits for: name look-ups and slow servers can't be cancelled."""
         loop = asyncio.get_running_loop()
         answered: asyncio.Future[None] = loop.create_future()
+        reach = Reach()
 
         def finish(error: Exception | None) -> None:
             if answered.done():
@@ -150,7 +174,7 @@ class Webhooks:
         def deliver() -> None:
             failed: Exception | None = None
             try:
-                post(self._config.url.get_secret_value(), _body(event), self._config.timeout_seconds)
+                post(self._config.url.get_secret_value(), _body(event), self._config.timeout_seconds, reach)
             except Exception as error:
                 failed = error
             with suppress(RuntimeError):  # the loop is closed: the daemon has stopped
@@ -162,6 +186,9 @@ class Webhooks:
                 await answered
         except TimeoutError as error:
             raise HookError(f"no answer within {self._config.timeout_seconds:g} s") from error
+        finally:
+            # A server that sends drop by drop never lets a single read time out.
+            reach.end()
 
 
 def payload_of(event: Ended) -> dict[str, Any]:
@@ -189,7 +216,7 @@ def payload_of(event: Ended) -> dict[str, Any]:
 
 def environment(record: VideoRecord) -> dict[str, str]:
     """The command's environment: the daemon's own without what is private, and the main facts."""
-    kept = {key: value for key, value in os.environ.items() if key not in _PRIVATE}
+    kept = {key: value for key, value in os.environ.items() if key not in _PRIVATE and not key.startswith(_SETTINGS)}
     facts = {
         "STILLWATCH_EVENT": f"video.{record.status.value}",
         "STILLWATCH_VIDEO": str(record.file.path),
@@ -199,12 +226,85 @@ def environment(record: VideoRecord) -> dict[str, str]:
     return {**kept, **facts}
 
 
-def post(url: str, body: bytes, timeout_seconds: float) -> None:
-    """POST JSON and expect 2xx. Raises HookError, whose text never holds the address: that may be a secret."""
+class Reach:
+    """The connections of one delivery, so that they can be ended from outside."""
+
+    def __init__(self) -> None:
+        self._held: list[socket.socket] = []
+        self._ended = False
+        self._lock = threading.Lock()
+
+    def hold(self, connected: socket.socket) -> None:
+        """One more; a connection has moved into another object by the time it is ended, so it is doubled."""
+        with self._lock:
+            self._held.append(connected.dup())
+        if self._ended:
+            self.end()
+
+    def end(self) -> None:
+        """Close them, whoever reads from them; and those that are still to come."""
+        with self._lock:
+            self._ended = True
+            held, self._held = self._held, []
+        for one in held:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+
+class _Plain(http.client.HTTPConnection):
+    reach: Reach
+
+    def connect(self) -> None:
+        """Connect, and be held."""
+        super().connect()
+        self.reach.hold(self.sock)
+
+
+class _Tls(http.client.HTTPSConnection):
+    reach: Reach
+    _context: ssl.SSLContext
+    _tunnel_host: str | None
+
+    def connect(self) -> None:
+        """Connect, and be held before the handshake, which may be slow as well."""
+        http.client.HTTPConnection.connect(self)
+        self.reach.hold(self.sock)
+        self.sock = self._context.wrap_socket(self.sock, server_hostname=self._tunnel_host or self.host)
+
+
+def _opener(reach: Reach) -> urllib.request.OpenerDirector:
+    def plain(host: str, /, **options: Any) -> http.client.HTTPConnection:
+        connection = _Plain(host, **options)
+        connection.reach = reach
+        return connection
+
+    def tls(host: str, /, **options: Any) -> http.client.HTTPConnection:
+        connection = _Tls(host, **options)
+        connection.reach = reach
+        return connection
+
+    class Http(urllib.request.HTTPHandler):
+        def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+            return self.do_open(plain, req)
+
+    class Https(urllib.request.HTTPSHandler):
+        def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+            return self.do_open(tls, req, context=ssl.create_default_context())
+
+    return urllib.request.build_opener(_NoRedirect, Http, Https)
+
+
+def post(url: str, body: bytes, timeout_seconds: float, reach: Reach | None = None) -> None:
+    """POST JSON and expect 2xx; ``reach`` ends it from another thread.
+
+    Raises HookError, whose text never holds the address: that may be a secret.
+    """
     headers = {"Content-Type": "application/json", "User-Agent": f"stillwatch/{__version__}"}
+    reach = reach or Reach()
     try:
         request = urllib.request.Request(url, data=body, headers=headers, method="POST")
-        with _OPENER.open(request, timeout=timeout_seconds):
+        with _opener(reach).open(request, timeout=timeout_seconds):
             return
     except urllib.error.HTTPError as error:
         error.close()
@@ -214,6 +314,8 @@ def post(url: str, body: bytes, timeout_seconds: float) -> None:
         raise HookError(_reason(error.reason)) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise HookError(_reason(error)) from None
+    finally:
+        reach.end()
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -221,9 +323,6 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, *_: object) -> None:
         """Refuse it; the answer's code is then the error."""
-
-
-_OPENER = urllib.request.build_opener(_NoRedirect)
 
 
 def public(url: str) -> str:
@@ -243,9 +342,27 @@ def _reason(error: object) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
 
 
-def _last_words(said: IO[bytes]) -> str:
-    said.seek(max(0, said.seek(0, os.SEEK_END) - _SAID_BYTES))
-    return " ".join(said.read().decode("utf-8", "replace").split()) or "it said nothing"
+async def _last_words(read_end: int) -> str:
+    """The end of what a command says, read to its end so that it is never held up, and not kept."""
+    said = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    pipe = os.fdopen(read_end, "rb", buffering=0)
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(said), pipe)
+    kept = b""
+    try:
+        while chunk := await said.read(4096):
+            kept = (kept + chunk)[-_SAID_BYTES:]
+    finally:
+        transport.close()
+    return " ".join(kept.decode("utf-8", "replace").split()) or "it said nothing"
+
+
+async def _feed(stream: asyncio.StreamWriter | None, body: bytes) -> None:
+    assert stream is not None
+    with suppress(BrokenPipeError, ConnectionResetError):
+        stream.write(body)
+        await stream.drain()
+    stream.close()
 
 
 def _body(event: Ended) -> bytes:

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from daemon.errors import Kind, StillwatchError
+from daemon.runtime.durable import make_synced_folder
 
 
 def require_listed(folder: Path) -> None:
@@ -21,7 +22,7 @@ def require_listed(folder: Path) -> None:
 def require_written(folder: Path) -> None:
     """Raise StillwatchError(AWAY) when nothing can be written to a folder."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_synced_folder(folder)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:

@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from daemon.errors import Kind, StoreError
+from daemon.runtime.durable import make_synced_folder
 
 
 @contextmanager
 def only_one(database: Path) -> Iterator[None]:
     """Hold the lock beside the database. Raises StoreError(BUSY) when another process works with it."""
-    database.parent.mkdir(parents=True, exist_ok=True)
+    make_synced_folder(database.parent)
     with _lock_file(database).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 from daemon.logs.setup import get
 
@@ -27,7 +28,7 @@ async def wind_down(tasks: Sequence[asyncio.Task[None]], seconds: float) -> None
         await cancel(list(late))
 
 
-async def cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+async def cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
     """Cancel the tasks and wait for them; errors stay in the tasks."""
     for task in tasks:
         task.cancel()

@@ -17,6 +17,7 @@ from daemon.logs.setup import get
 from daemon.observe import status_line
 from daemon.pipeline.workers import Workers, running_workers
 from daemon.runtime import heartbeat, systemd
+from daemon.runtime.durable import make_synced_folder
 from daemon.runtime.heartbeat import Heartbeats
 from daemon.runtime.lock import only_one
 from daemon.runtime.retry import StagePause, is_global
@@ -157,7 +158,7 @@ def _reporters(store: Store, hearts: Heartbeats) -> list[asyncio.Task[None]]:
 def _make_folders(config: Config) -> None:
     for key, folder in (("watch.path", config.watch.path), ("output.path", config.output.path)):
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_synced_folder(folder)
         except OSError as error:
             raise StillwatchError(
                 Kind.CONFIG, f"{key} = {folder} cannot be made: {error.strerror}; choose another or create it"

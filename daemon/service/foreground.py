@@ -20,6 +20,7 @@ from daemon.model import FileIdentity, Status, VideoRecord
 from daemon.pipeline.select_frames import selection_params
 from daemon.pipeline.wishes import holds
 from daemon.pipeline.workers import Workers, running_workers
+from daemon.runtime.durable import make_synced_folder
 from daemon.runtime.lock import only_one
 from daemon.runtime.tasks import wind_down
 from daemon.service.signals import Stop
@@ -37,7 +38,7 @@ async def once(config: Config, paths: Sequence[Path], listener: Listener = ignor
     # Whoever waits in the foreground is told what is wrong instead of waiting for it to pass.
     config = config.model_copy(update={"service": config.service.model_copy(update={"max_retries": 0})})
     with only_one(config.database.path), Stop(config.service) as stop:
-        config.output.path.mkdir(parents=True, exist_ok=True)
+        make_synced_folder(config.output.path)
         await asyncio.to_thread(work_folder.clean, config.output.path)
         store = await Store.open(config.database)
         try:

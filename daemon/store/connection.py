@@ -21,7 +21,7 @@ from daemon.config.service import DatabaseConfig
 from daemon.errors import Kind, StillwatchError, StoreError
 from daemon.runtime import systemd
 from daemon.runtime.clock import utc_now
-from daemon.runtime.durable import sync
+from daemon.runtime.durable import make_synced_folder, sync
 from daemon.runtime.stall import run_in_abandonable_thread
 from daemon.store.migrate import SCHEMA_VERSION, migrate
 
@@ -73,7 +73,7 @@ class Connection:
                 f"there is no database {config.path} yet: start `stillwatch run` or `once` first",
             )
         try:
-            config.path.parent.mkdir(parents=True, exist_ok=True)
+            make_synced_folder(config.path.parent)
             # Whoever does not want to wait for it ends the process: the next start goes on.
             await run_in_abandonable_thread(lambda: _upgrade(config), "upgrade")
             db = await aiosqlite.connect(config.path, timeout=config.busy_seconds, isolation_level=None)

@@ -94,6 +94,21 @@ class Videos:
             missing += [path for path, *_ in part if path not in known]
         return missing
 
+    async def never_read(self) -> list[tuple[int, Path]]:
+        """Files that could not be read when they were to be taken: nothing is known of them but their names."""
+        async with self._connection.db.execute(
+            "SELECT id, path FROM videos WHERE fingerprint = '' AND error_kind = 'unreadable'"
+        ) as cursor:
+            return [(row[0], path_of(row[1])) for row in await cursor.fetchall()]
+
+    async def forget(self, video_ids: Sequence[int]) -> None:
+        """Delete the rows of files that were never read."""
+        async with self._connection.writing() as db:
+            await db.executemany(
+                "DELETE FROM videos WHERE id = ? AND fingerprint = '' AND error_kind = 'unreadable'",
+                [(video_id,) for video_id in video_ids],
+            )
+
     async def same_content(self, fingerprint: str) -> list[VideoRecord]:
         """Rows with this fingerprint, oldest first."""
         return await self._records("WHERE fingerprint = ? ORDER BY id", (fingerprint,))

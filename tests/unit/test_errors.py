@@ -20,7 +20,7 @@ REJECTS = {
     "outside_folder",
     "duplicate",
 }
-RETRYABLE = {"unreadable", "out_of_memory", "disk_full", "away", "ffmpeg_missing", "export", "busy"}
+RETRYABLE = {"unreadable", "out_of_memory", "disk_full", "no_room", "away", "ffmpeg_missing", "export", "busy"}
 
 
 @pytest.mark.parametrize("kind", Kind)

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from daemon.cli.command import ConfigOption, JsonOption, exit_code, load, print_json, with_store
-from daemon.errors import StillwatchError
+from daemon.errors import StillwatchError, printable
 
 
 def init(
@@ -87,9 +87,9 @@ def once(
     setup.configure(loaded.log.format, "warning" if sys.stderr.isatty() else loaded.log.level)
     meant = named(files, loaded.watch)
     for _, error in meant.refused:
-        print(f"stillwatch: {error.sentence}", file=sys.stderr)
+        print(f"stillwatch: {error.shown}", file=sys.stderr)
     for one in meant.left_alone.newest:
-        print(f"stillwatch: {one.path} is not taken: {one.reason} ({one.key})", file=sys.stderr)
+        print(printable(f"stillwatch: {one.path} is not taken: {one.reason} ({one.key})"), file=sys.stderr)
     shown, stopped = [refused(path, error) for path, error in meant.refused], False
     if meant.files:
         with Bars(enabled=sys.stderr.isatty()) as bars, setup.captured_prints():

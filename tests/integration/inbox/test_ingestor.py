@@ -131,6 +131,29 @@ async def test_a_file_that_cannot_be_read_is_said_once_and_taken_when_it_can(
     ]
 
 
+async def test_a_file_that_could_not_be_read_is_forgotten_once_its_name_is_gone(
+    inbox: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, other = put(inbox / "a.mp4"), put(inbox / "other.mp4")
+    read = identity.fingerprint
+
+    def unreadable(path: Path) -> Any:
+        if path.name != "b.mp4":
+            raise VideoError(Kind.UNREADABLE, f"{path} may not be read by this user")
+        return read(path)
+
+    monkeypatch.setattr(identity, "fingerprint", unreadable)
+    async with arrivals(inbox, store):
+        await row(store, path)
+        await row(store, other)
+        path.rename(inbox / "b.mp4")
+        await row(store, inbox / "b.mp4", queued)
+        async with asyncio.timeout(20):
+            while await store.videos.at_path(path):
+                await asyncio.sleep(0.02)
+        assert [record.file.path for record in await store.videos.at_path(other)] == [other]
+
+
 async def test_a_retry_of_a_file_that_was_never_read_takes_it_anew(inbox: Path, store: Store) -> None:
     path = put(inbox / "empty.mp4", b"")
     async with arrivals(inbox, store):

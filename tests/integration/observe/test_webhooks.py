@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+import socket
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -149,6 +151,48 @@ async def test_a_command_that_hangs_is_killed_with_its_children(tmp_path: Path, 
         async with asyncio.timeout(20):
             assert await with_end == b""
     assert said[1]["reason"] == "it took longer than 3 s"
+
+
+async def test_what_a_command_leaves_running_ends_with_it(tmp_path: Path, log: Log) -> None:
+    pipe = tmp_path / "alive"
+    os.mkfifo(pipe)
+    code = (
+        "import subprocess, sys;"
+        "subprocess.Popen([sys.executable, '-c', 'import sys, time; f = open(sys.argv[1], \"w\");"
+        " print(1, flush=True); time.sleep(600)', sys.argv[1]], stdout=subprocess.PIPE).stdout.readline()"
+    )
+    with_end = asyncio.create_task(asyncio.to_thread(pipe.read_bytes))
+    async with running(command=script(code, str(pipe)), timeout_seconds=60.0, attempts=1) as one:
+        one.tell(ended())
+        assert (await log.wait())[0][0] == "notify.sent"
+        async with asyncio.timeout(20):
+            assert await with_end == b""
+
+
+async def test_a_command_that_says_much_fills_nothing(
+    tmp_path: Path, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    code = (
+        "import os, sys; sys.stderr.write('x' * 50_000_000 + 'last words');"
+        "sys.exit(int(os.statvfs(sys.argv[1]).f_bavail < 0) or 3)"
+    )
+    async with running(command=script(code, str(tmp_path)), timeout_seconds=60.0, attempts=1) as one:
+        one.tell(ended())
+        (said,) = await log.wait()
+    assert said[1]["reason"].endswith("last words")
+    assert len(said[1]["reason"]) < 400
+    assert "tempfile" not in vars(webhooks), "its words pass through a pipe, and no more than their end is kept"
+
+
+async def test_a_command_is_not_told_the_settings(tmp_path: Path, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STILLWATCH_NOTIFY__URL", "https://hooks.example/T0K3N")
+    code = "import os, sys; open(sys.argv[1], 'w').write(repr(dict(os.environ)))"
+    async with running(command=script(code, str(tmp_path / "given"))) as one:
+        one.tell(ended())
+        await log.wait()
+    assert "T0K3N" not in (tmp_path / "given").read_text()
 
 
 async def test_a_program_that_is_not_there_stops_the_start() -> None:
@@ -309,6 +353,32 @@ async def test_a_server_that_does_not_answer_is_given_up_in_time(log: Log, serve
         server.hold.set()
     assert said[0] == "notify.failed"
     assert said[1]["reason"] in ("no answer within 0.3 s", "no answer in time")
+
+
+@pytest.mark.parametrize("sends", [b"HTTP/1.1 200 OK\r\n", b""])
+async def test_a_server_that_answers_drop_by_drop_keeps_no_thread(log: Log, loopback: None, sends: bytes) -> None:
+    """Each drop comes within the limit, so that no single read takes too long."""
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.sendall(sends)
+                while not over.wait(0.05):
+                    connection.sendall(b"x")
+
+        threading.Thread(target=serve, daemon=True).start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        async with running(url=url, timeout_seconds=0.5, attempts=1) as one:
+            one.tell(ended())
+            (said,) = await log.wait()
+        (delivery,) = [thread for thread in threading.enumerate() if thread.name == "notify"] or [None]
+        if delivery is not None:
+            await asyncio.to_thread(delivery.join, 5.0)
+            assert not delivery.is_alive()
+        over.set()
+    assert (said[0], said[1]["reason"]) == ("notify.failed", "no answer within 0.5 s")
 
 
 async def test_a_server_that_is_away_is_said_and_the_address_is_not(log: Log, server: Server, loopback: None) -> None:

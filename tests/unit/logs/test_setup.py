@@ -239,6 +239,15 @@ def test_the_console_keeps_a_nasty_path_on_one_line_and_harmless(stream: Stream)
     assert "\x1b" not in stream.text
 
 
+@pytest.mark.parametrize("character", ["\x1b", "\x9b", "\x85", "\u202e", "\u2066", "\u2028", "\x07", "\x08"])
+def test_the_console_shows_what_a_terminal_would_obey(character: str, stream: Stream) -> None:
+    setup.configure("console", "info", stream)
+    setup.get().info("video.queued", video=f"/in/a{character}b.mp4", videos=[f"c{character}d"])
+    assert character not in stream.text
+    assert f"a\\x{ord(character):02x}b" in stream.text
+    assert f"c\\x{ord(character):02x}d" in stream.text.replace("\\\\", "\\")
+
+
 def test_the_console_survives_a_traceback_with_undecodable_bytes() -> None:
     stream = Stream()
     setup.configure("console", "info", stream)
