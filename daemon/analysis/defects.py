@@ -28,6 +28,8 @@ BRIGHT_MEAN = 175.0
 """Brighter frames are no measure of what is dark."""
 DARK_WORDS = {"mean": "mean of luma", "contrast": "contrast", "high": "highlights"}
 """What a dark frame has less of, and what it is called."""
+GROSS_BLOCKS = 2.0
+"""A grid so many times stronger than in any frame of the shot is no matter of focus."""
 LIKE_FOCUS = 0.4
 """Frames with this share of another's sharpness are in like focus."""
 AWHILE_SECONDS, AWHILE_LEAST = 2.0, 0.35
@@ -153,7 +155,10 @@ def blocks(records: Records, like: Peers, among: Mask, config: GatesConfig, witn
     focus = (records["sharp_x"] + records["sharp_y"]).astype(np.float64)
     least = like.typical(records["blocks"], among, 0.2, focus)
     witness.figure("strength of the 8-pixel grid", records["blocks"], config.blocks * least, reference=least)
-    return ~line_art(records) & (records["blocks"] > config.blocks * least)
+    drawn = drawing(records) & (records["plain"] >= DRAWN_PLAIN)
+    # The edges of gross blocks make a frame look sharper than all others.
+    gross = records["blocks"] > GROSS_BLOCKS * like.typical(records["blocks"], among, 0.2)
+    return ~drawn & ((records["blocks"] > config.blocks * least) | gross)
 
 
 def blur(

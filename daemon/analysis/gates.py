@@ -77,6 +77,8 @@ LEAST_FRAMES = 5
 """No shot beside a fade or dissolve is shorter."""
 EDGE_SECONDS = 0.2
 """Frames farther apart are no blend of what is on either side of a cut."""
+SPOILING = (Verdict.DARK, Verdict.BURNT, Verdict.BLUR)
+"""What comes and goes little by little, so that frames beside it have some of it."""
 LEAST_SPOILT, BESIDE_SPOILT_SECONDS = 3, 0.25
 """So many spoilt frames in a row spoil those within so many seconds before and after."""
 SNOW_SHARP = 1.0
@@ -124,7 +126,14 @@ def judge(
     gate(Verdict.BURNT, washed_out(records, witness))
     window = windows(time_s, shots, config.window_seconds)
     judge_windows(records, time_s, window, views, verdict, config, witness)
-    widen(time_s, shots, verdict)
+    witness.within(None)
+    wider = widened(time_s, shots, verdict)
+    for word in SPOILING:
+        kind = ORDER.index(word)
+        if witness.at is not None and (verdict == kind).any():
+            away_seconds = float(np.abs(time_s[verdict == kind] - time_s[witness.at]).min())
+            witness.figure("seconds from spoilt frames", away_seconds, BESIDE_SPOILT_SECONDS, below=True)
+        gate(word, (wider == kind) & (verdict == 0))
     spare(time_s, shots, verdict)
     return verdict
 
@@ -209,12 +218,14 @@ def bars(records: Records) -> Mask:
     return mask
 
 
-def widen(time_s: NDArray[np.float64], shots: Sequence[Shot], verdict: NDArray[np.uint8]) -> None:
-    """Refuse what is right beside a stretch of spoilt frames, too: focus and exposure return little by little.
+def widened(time_s: NDArray[np.float64], shots: Sequence[Shot], verdict: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The verdicts, with what is right beside a stretch of spoilt frames refused, too: focus and exposure return little
+    by little.
 
     A shot that would lose more than half of its good frames by this keeps them.
     """
-    kinds = [ORDER.index(word) for word in (Verdict.DARK, Verdict.BURNT, Verdict.BLUR)]
+    found = verdict.copy()
+    kinds = [ORDER.index(word) for word in SPOILING]
     for shot in shots:
         part, times = verdict[shot.first : shot.last + 1], time_s[shot.first : shot.last + 1]
         wider = part.copy()
@@ -229,7 +240,8 @@ def widen(time_s: NDArray[np.float64], shots: Sequence[Shot], verdict: NDArray[n
                         break
                     wider[at] = word
         if 2 * (wider == 0).sum() >= (part == 0).sum():
-            verdict[shot.first : shot.last + 1] = wider
+            found[shot.first : shot.last + 1] = wider
+    return found
 
 
 def spare(time_s: NDArray[np.float64], shots: Sequence[Shot], verdict: NDArray[np.uint8]) -> None:

@@ -49,7 +49,7 @@ class _Claim:
     """What a still says about itself."""
 
     still: Path
-    source: Path
+    source: Path | None
     fingerprint: str
     digest: str
     frame: int
@@ -102,13 +102,19 @@ def whereabouts(rows: Iterable[DoneSource]) -> dict[str, Whereabouts]:
 
 
 def verify(
-    stills: Sequence[Path], config: DecodeConfig, known: Mapping[str, Whereabouts] | None = None
+    stills: Sequence[Path],
+    config: DecodeConfig,
+    known: Mapping[str, Whereabouts] | None = None,
+    films: Sequence[Path] = (),
 ) -> Iterator[Verdict]:
     """Prove each still; every source is decoded once, as far as its last still, or where its stills are.
 
-    A source is looked for where ``known`` has it, by digest or fingerprint, and where its stills say it was.
+    A source is looked for among ``films``, where ``known`` has it, by digest or fingerprint, and where its stills say
+    that it was.
     """
-    claims: dict[tuple[Path, str, str, bool, int, str, int, Literal["auto", "off"]], list[_Claim]] = defaultdict(list)
+    claims: dict[tuple[Path | None, str, str, bool, int, str, int, Literal["auto", "off"]], list[_Claim]] = defaultdict(
+        list
+    )
     for still in stills:
         try:
             claim = _read(still)
@@ -121,24 +127,29 @@ def verify(
     contents = _Contents()
     for (source, fingerprint, digest, keep_hdr, depth, stream, rules, deinterlace), group in claims.items():
         place = (known or {}).get(digest or fingerprint)
-        unchanged = next((path for path in _places(source, place) if contents.holds(path, fingerprint, digest)), None)
+        places = [*films, *_places(source, place)]
+        unchanged = next((path for path in places if contents.holds(path, fingerprint, digest)), None)
         if unchanged is None and place is not None and place.deleted_at is not None:
-            reason = f"{source} was deleted {place.deleted_at}, after its stills were published (watch.after)"
+            reason = f"{place.path} was deleted {place.deleted_at}, after its stills were published (watch.after)"
             yield from (Verdict(claim.still, False, reason) for claim in group)
             continue
         if unchanged is None and place is not None and place.replaced:
-            reason = f"{source} is not the file that was scored: other content has taken its place"
+            reason = f"{place.path} is not the file that was scored: other content has taken its place"
             yield from (Verdict(claim.still, False, reason) for claim in group)
             continue
         source = unchanged or source
+        if source is None:
+            reason = "the still does not say where its film is, and the database does not know: name it with --film"
+            yield from (Verdict(claim.still, False, reason) for claim in group)
+            continue
         # The stream that the stills were made of, whichever would be chosen now.
         same_stream = config.model_copy(update={"stream": stream, "deinterlace": deinterlace})
         is_it = partial(contents.require, source, fingerprint, digest)
         yield from _against_source(source, is_it, group, same_stream, keep_hdr=keep_hdr, depth=depth, rules=rules)
 
 
-def _places(source: Path, place: Whereabouts | None) -> list[Path]:
-    return [source] if place is None else [place.path, source]
+def _places(source: Path | None, place: Whereabouts | None) -> list[Path]:
+    return [path for path in (place.path if place is not None else None, source) if path is not None]
 
 
 class _Contents:

@@ -27,6 +27,7 @@ class OutputConfig(Section):
     size: int = Field(
         0, ge=0, le=65_535, description="longest side in pixels: larger stills are scaled once proven; 0: never"
     )
+    gps: bool = Field(False, description="stills say where the film was shot, if it does")
     jpeg_quality: int = Field(2, ge=1, le=31, description="FFmpeg's -q:v for jpeg, 1 is the best")
 
 

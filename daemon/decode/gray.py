@@ -22,6 +22,9 @@ from daemon.media.gray import gray_of_picture
 from daemon.media.scorable import FLAT_CODES
 from daemon.model import GrayPicture, Picture, VideoInfo
 
+FLAT_FRAMES = 16
+"""Of so many flat frames at a film's start one is compared: a title may be long in coming."""
+
 
 @dataclass(frozen=True, slots=True)
 class GrayWanted:
@@ -43,24 +46,26 @@ class GrayMaker:
         self._key: tuple[VideoInfo, filters.Layout] | None = None
         self._plan: Plan | None = None
         self._proven = False
+        self._flat_ones = 0
 
     def make(self, raw: VideoFrame, info: VideoInfo, ordinal: int) -> GrayPicture | None:
         """The gray of a frame; None where it has to go through the chain. Raises VideoError (DECODE)."""
         here = layout(raw)
         if (info, here) != self._key:
-            self._key, self._proven = (info, here), False
+            self._key, self._proven, self._flat_ones = (info, here), False, 0
             fits = min(here.width, here.height) >= self._wanted.least_side
             self._plan = plan_of(raw, info, here) if fits else None
         plan = self._plan
         if plan is None:
             return None
         made = _made(raw, plan, self._wanted.rows(raw.height), small=self._wanted.small(ordinal))
-        if not self._proven:
+        if not self._proven and not (made.flat and self._flat_ones % FLAT_FRAMES):
             if not _is_same(made, self._pictures.make(raw, info), self._wanted.rows(raw.height)):
                 self._plan = None
                 self._on_difference(f"{here.pix_fmt} {here.width}x{here.height}")
                 return None
             self._proven = not made.flat
+        self._flat_ones += made.flat
         return made
 
 

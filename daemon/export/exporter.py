@@ -99,7 +99,7 @@ class Exporter:
         self._image = image = image_format(output, source.info)
         self._prover = Prover(job, source.info, image, config, output.path, capabilities)
         self._scaler = Scaler(self._prover, image, config, output.path, capabilities)
-        self._publisher = Publisher(job, source, image, output.path, capabilities)
+        self._publisher = Publisher(job, source, image, output, capabilities)
 
     def preflight(self, stills: int) -> None:
         """Refuse before writing when the disk is too full. Raises ExportError(DISK_FULL)."""

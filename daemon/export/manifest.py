@@ -14,6 +14,7 @@ from daemon.export.ffmpeg_arguments import Capabilities
 from daemon.export.image_format import ImageFormat
 from daemon.export.paths import MANIFEST
 from daemon.export.proof import Proven
+from daemon.export.xmp import is_xml_text
 from daemon.media import tonemap
 from daemon.model import FileIdentity, Pick, Selection, Still, VideoInfo
 
@@ -28,15 +29,18 @@ def facts(
     scorer: str,
     image: ImageFormat,
     scaled_from: tuple[int, int] | None = None,
+    number: int = 1,
 ) -> dict[str, str]:
     """What a still says about itself. The same for every way of making it, so equal stills are equal files.
 
-    ``source_uri`` is there for names that are not UTF-8, which no text can hold.
+    ``number`` is its place among the stills in time, from 1.
+
+    ``source_uri`` is there for names that no XML can hold: bytes that are not UTF-8, control characters.
     """
     return {
         "software": f"stillwatch {__version__}",
         "source": str(file.path),
-        **({} if _is_text(file.path) else {"source_uri": file.path.as_uri()}),
+        **({} if is_xml_text(str(file.path)) else {"source_uri": file.path.as_uri()}),
         "fingerprint": file.fingerprint,
         **({"digest": file.digest} if file.digest is not None else {}),
         "stream": str(info.stream_index),
@@ -45,6 +49,8 @@ def facts(
         "time_base": str(info.time_base),
         "time_s": f"{pick.time_s:.6f}",
         "rank": str(pick.rank),
+        "n": str(number),
+        **({} if pick.reason.shot is None else {"shot": str(pick.reason.shot)}),
         "metric": metric,
         "score": repr(pick.score),
         "scorer": scorer,
@@ -57,19 +63,11 @@ def facts(
     }
 
 
-def source_of(facts: dict[str, str]) -> Path:
-    """The path that a still's facts name. Raises KeyError where they name none."""
+def source_of(facts: dict[str, str]) -> Path | None:
+    """The path that a still's facts name; None where they name none, as in sets that are handed on."""
     if "source_uri" in facts:
         return Path(os.fsdecode(unquote_to_bytes(facts["source_uri"].removeprefix("file://"))))
-    return Path(facts["source"])
-
-
-def _is_text(path: Path) -> bool:
-    try:
-        str(path).encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
+    return Path(facts["source"]) if "source" in facts else None
 
 
 def document(

@@ -1,8 +1,10 @@
-"""Facts inside the image file, without touching a pixel: PNG text chunks, JPEG EXIF; and what its colours are.
+"""Facts inside the image file, without touching a pixel; what people's tools read of it; and what its colours are.
 
-PNG: one ``iTXt`` chunk per fact before the first ``IDAT`` (PNG specification, 11.3.4.5), then the colour's chunk.
-JPEG: the facts as JSON in EXIF ``ImageDescription`` (0x010E) in an APP1 segment after the start marker, then the
-colour profile in an APP2 segment.
+PNG: before the first ``IDAT`` an ``iTXt`` chunk with an XMP packet (PNG specification, 11.3.4.5; XMP part 3), an
+``eXIf`` chunk, then the colour's chunk. JPEG: after the start marker EXIF and XMP, an APP1 segment each, then the
+colour profile in an APP2 segment. The facts are in the packet, in a namespace of our own.
+
+Stills of earlier versions have them as ``iTXt`` chunks ``stillwatch:<name>``, or as JSON in EXIF ``ImageDescription``.
 """
 
 from __future__ import annotations
@@ -11,30 +13,41 @@ import json
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from PIL import Image
-
+from daemon.export import xmp
 from daemon.export.image_file import open_image
 from daemon.export.still_colour import ICC_MARKER, ICC_NAME, PNG_CHUNKS, StillColour, chunk
+from daemon.export.tags import Tags, exif
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PREFIX = "stillwatch:"
 SRGB = StillColour()
-_SOFTWARE, _DESCRIPTION = 0x0131, 0x010E
+NOTHING = Tags()
+_DESCRIPTION = 0x010E
+_PNG_XMP = b"XML:com.adobe.xmp\0"
+_EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
+_HEAD_BYTES = 1 << 18
+"""The facts are in the first bytes of a file."""
 
 
-def embed(data: bytes, facts: dict[str, str], colour: StillColour = SRGB) -> bytes:
+def embed(data: bytes, facts: dict[str, str], colour: StillColour = SRGB, tags: Tags = NOTHING) -> bytes:
     """The same image with the facts in its metadata. Raises ValueError if it is neither PNG nor JPEG.
 
-    An encoder's own word on the colours of a PNG is left as it is.
+    An encoder's own word on the colours of a PNG, and EXIF that it wrote, are left as they are.
     """
+    packet = xmp.packet(facts, tags)
     if data.startswith(PNG_SIGNATURE):
         at = _first_image_data(data)
-        told = any(kind in PNG_CHUNKS for kind, _, _ in _chunks(data, at))
-        texts = b"".join(_itxt(key, value) for key, value in facts.items())
-        return data[:at] + texts + (b"" if told else colour.png_chunk()) + data[at:]
+        there = {kind for kind, _, _ in _chunks(data, at)}
+        added = [chunk(b"iTXt", _PNG_XMP + b"\0\0\0\0" + packet)]
+        if b"eXIf" not in there:
+            added.append(chunk(b"eXIf", exif(tags)))
+        if there.isdisjoint(PNG_CHUNKS):
+            added.append(colour.png_chunk())
+        return b"".join([data[:at], *added, data[at:]])
     if data.startswith(b"\xff\xd8"):
-        return data[:2] + _app1(facts) + colour.jpeg_segment() + data[2:]
+        return b"".join([data[:2], _app1(_EXIF + exif(tags)), _app1(_XMP + packet), colour.jpeg_segment(), data[2:]])
     raise ValueError("neither a PNG nor a JPEG file")
 
 
@@ -42,6 +55,8 @@ def remove(data: bytes) -> bytes:
     """The image as it was before ``embed``. Raises ValueError, struct.error for what ``embed`` did not make."""
     if data.startswith(b"\xff\xd8\xff\xe1"):
         at = _after_segment(data, 2)
+        if data.startswith(b"\xff\xe1", at) and data.startswith(_XMP, at + 4):
+            at = _after_segment(data, at)
         if data.startswith(ICC_MARKER, at) and data.startswith(ICC_NAME, at + 4):
             at = _after_segment(data, at)
         return data[:2] + data[at:]
@@ -49,9 +64,12 @@ def remove(data: bytes) -> bytes:
     kept = [data[: len(PNG_SIGNATURE)]]
     behind_facts = False
     for kind, start, end in _chunks(data, first):
-        fact = kind == b"iTXt" and data.startswith(PREFIX.encode(), start + 8)
+        fact = kind == b"iTXt" and (
+            data.startswith(PREFIX.encode(), start + 8)
+            or (data.startswith(_PNG_XMP, start + 8) and xmp.NAMESPACE.encode() in data[start:end])
+        )
         behind_facts |= fact
-        if not fact and not (behind_facts and kind in PNG_CHUNKS):
+        if not fact and not (behind_facts and kind in (*PNG_CHUNKS, b"eXIf")):
             kept.append(data[start:end])
     return b"".join([*kept, data[first:]])
 
@@ -62,8 +80,40 @@ def read(path: Path) -> dict[str, str]:
         image.load()
         if image.format == "PNG":
             texts = getattr(image, "text", {})
-            return {k.removeprefix(PREFIX): str(v) for k, v in texts.items() if k.startswith(PREFIX)}
-        description = image.getexif().get(_DESCRIPTION, "")
+            older = {k.removeprefix(PREFIX): str(v) for k, v in texts.items() if k.startswith(PREFIX)}
+        else:
+            older = _facts_in(image.getexif().get(_DESCRIPTION, ""))
+    return read_head(path) or older
+
+
+def read_head(path: Path) -> dict[str, str]:
+    """The facts in a file's XMP packet, of which only the beginning is read; empty without one. Raises OSError."""
+    with path.open("rb") as file:
+        data = file.read(_HEAD_BYTES)
+    return xmp.read_facts(_packet(data))
+
+
+def _packet(data: bytes) -> bytes:
+    """The XMP packet of a file that begins with ``data``; empty where there is none."""
+    try:
+        if data.startswith(PNG_SIGNATURE):
+            for kind, start, end in _chunks(data, len(data)):
+                if kind == b"IDAT":
+                    break
+                if kind == b"iTXt" and data.startswith(_PNG_XMP + b"\0\0\0\0", start + 8):
+                    return data[start + 8 + len(_PNG_XMP) + 4 : end - 4]
+        at = 2
+        while data.startswith(b"\xff\xd8") and data[at : at + 1] == b"\xff" and data[at + 1] != 0xDA:
+            end = _after_segment(data, at)
+            if data.startswith(b"\xff\xe1", at) and data.startswith(_XMP, at + 4):
+                return data[at + 4 + len(_XMP) : end]
+            at = end
+    except (struct.error, IndexError):
+        pass  # a file that ends here has no packet
+    return b""
+
+
+def _facts_in(description: Any) -> dict[str, str]:
     try:
         facts = json.loads(description)
     except ValueError:
@@ -93,17 +143,5 @@ def _after_segment(data: bytes, at: int) -> int:
     return at + 2 + int(length)
 
 
-def _itxt(key: str, value: str) -> bytes:
-    # Keyword, null, no compression, method 0, no language, no translated keyword, UTF-8 text.
-    body = f"{PREFIX}{key}".encode("latin-1") + b"\0\0\0\0\0" + value.encode("utf-8", "backslashreplace")
-    return chunk(b"iTXt", body)
-
-
-def _app1(facts: dict[str, str]) -> bytes:
-    exif = Image.Exif()
-    exif[_SOFTWARE] = "stillwatch"
-    exif[_DESCRIPTION] = json.dumps(facts, ensure_ascii=True, sort_keys=True)
-    body = exif.tobytes()
-    if not body.startswith(b"Exif\0\0"):
-        body = b"Exif\0\0" + body
+def _app1(body: bytes) -> bytes:
     return b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from daemon.export import disk_space, file_names, manifest, metadata, older_selections, proof, work_folder
+from daemon.config.output import OutputConfig
+from daemon.export import disk_space, file_names, manifest, metadata, older_selections, proof, tags, work_folder
 from daemon.export.ffmpeg_arguments import Capabilities
 from daemon.export.image_format import ImageFormat
 from daemon.export.older_selections import OlderStill
@@ -36,7 +37,7 @@ class Publisher:
         job: VideoJob,
         source: Source,
         image: ImageFormat,
-        output: Path,
+        output: OutputConfig,
         capabilities: Capabilities,
     ) -> None:
         self._log = job.log
@@ -52,7 +53,7 @@ class Publisher:
 
         Raises ExportError when the output disk is full or cannot be written.
         """
-        with disk_space.writing(self._output):
+        with disk_space.writing(self._output.path):
             return await asyncio.to_thread(self._prepare, selection, proven, dropped, place)
 
     async def publish(self, ready: Ready, folder: StillFolder, older: Sequence[OlderStill] = ()) -> list[Still]:
@@ -60,7 +61,7 @@ class Publisher:
 
         Raises ExportError when the output disk is full or cannot be written.
         """
-        with disk_space.writing(self._output):
+        with disk_space.writing(self._output.path):
             return await asyncio.to_thread(self._publish, ready, folder, older)
 
     def _publish(self, ready: Ready, folder: StillFolder, older: Sequence[OlderStill]) -> list[Still]:
@@ -74,7 +75,8 @@ class Publisher:
         source = self._source
         ready = place / "ready"
         ready.mkdir()
-        stills = [(self._finish(pick, proven[pick.frame], ready), pick) for pick in selection.picks]
+        numbers = {frame: at for at, frame in enumerate(sorted(pick.frame for pick in selection.picks), 1)}
+        stills = [(self._finish(pick, numbers, proven[pick.frame], ready), pick) for pick in selection.picks]
         content = manifest.document(
             file=source.file,
             info=source.info,
@@ -92,7 +94,8 @@ class Publisher:
         manifest.write(ready, content)
         return Ready(ready, tuple(still for still, _ in stills))
 
-    def _finish(self, pick: Pick, image: Proven, ready: Path) -> Still:
+    def _finish(self, pick: Pick, numbers: dict[int, int], image: Proven, ready: Path) -> Still:
+        """``numbers``: by frame, the place of each still in time."""
         source = self._source
         name = file_names.StillName(
             stem=file_names.safe_stem(source.file.path.stem),
@@ -105,10 +108,27 @@ class Publisher:
         )
         target = ready / file_names.format_name(name)
         facts = manifest.facts(
-            source.file, source.info, pick, source.metric, source.scorer, self._image, image.scaled_from
+            source.file,
+            source.info,
+            pick,
+            source.metric,
+            source.scorer,
+            self._image,
+            image.scaled_from,
+            numbers[pick.frame],
+        )
+        shown = tags.tags_of(
+            source.file,
+            source.info,
+            pick,
+            metric=source.metric,
+            lower_better=source.lower_better,
+            of=len(numbers),
+            gps=self._output.gps,
         )
         content = image.path.read_bytes()
-        target.write_bytes(metadata.embed(content, facts, still_colour(source.info.at(pick.frame), self._image)))
+        colour = still_colour(source.info.at(pick.frame), self._image)
+        target.write_bytes(metadata.embed(content, facts, colour, shown))
         proof.check_embedded(content, target)
         image.path.unlink()
         return Still(

@@ -60,6 +60,8 @@ of the film; or it is the first of a scene of so many seconds."""
 AUTO_MOST = 100
 LEAST_DIFFERENCE = 2.0
 """How far ``min_difference`` gives way: to so many codes, or so many times what neighbouring frames differ."""
+BALANCE = 0.5
+"""What the first still of a shot is worth for every average scene that it lasts; the second is worth half of that."""
 ROWS = 256
 """Moments whose likenesses to all others are found at once."""
 TOGETHER = 64
@@ -195,6 +197,8 @@ class _Greedy:
         self._scene_seconds = np.bincount(self._scene, weights=moments.seconds, minlength=len(self._scenes))
         # In average scenes, so that it means the same in a short film and in a long one.
         self._weight = moments.seconds / max(float(self._scene_seconds.mean()) if len(names) else 1.0, 1e-9)
+        self._lasting = np.bincount(moments.shot, weights=self._weight)[moments.shot] if len(names) else self._weight
+        self._taken = np.zeros(int(moments.shot.max(initial=0)) + 1)
         self._covered = np.zeros(len(names))
         self._scenes_shown: set[int] = set()
         self._refused = {"gap": 0, "alike": 0, "scene": 0, "given": 0}
@@ -231,7 +235,7 @@ class _Greedy:
 
     def _posters(self, gains: NDArray[np.float64]) -> NDArray[np.float64]:
         """What each is worth by itself: the share of the film that looks like it, quality, and what is seen in it."""
-        shown = gains - self._bonus(np.arange(len(gains))) - self._value
+        shown = gains - self._bonus(np.arange(len(gains))) - self._value - BALANCE * self._lasting
         share = shown / max(float(self._weight.sum()), 1e-9)
         worth: NDArray[np.float64] = share + QUALITY * self._moments.quality + FIRST * self._seen
         return worth
@@ -239,6 +243,7 @@ class _Greedy:
     def _take(self, at: int) -> None:
         self._covered = np.maximum(self._covered, self._likeness[at])
         self._scenes_shown.add(int(self._scene[at]))
+        self._taken[self._moments.shot[at]] += 1
 
     def _add(self, chosen: list[int], among: NDArray[np.int64], gains: NDArray[np.float64]) -> list[int]:
         """Add to what is chosen while something is allowed; ``gains`` are upper bounds, and kept so."""
@@ -274,6 +279,7 @@ class _Greedy:
             return known
         shown = self._likeness @ self._weight.astype(np.float32)
         gains: NDArray[np.float64] = shown + self._bonus(np.arange(len(shown))) + self._value
+        gains += BALANCE * self._lasting
         self._kept["gains"] = gains.copy()
         return gains
 
@@ -295,6 +301,7 @@ class _Greedy:
         added = np.maximum(self._likeness[places] - self._covered, 0.0) @ self._weight
         fresh = ~np.isin(self._scene[places], list(self._scenes_shown))
         gains: NDArray[np.float64] = added + np.where(fresh, self._bonus(places), 0.0) + self._value[places]
+        gains += BALANCE * self._lasting[places] / (1 + self._taken[self._moments.shot[places]])
         return gains
 
     def _bonus(self, at: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -43,6 +43,9 @@ def pull(metric: Annotated[str, typer.Argument(help="see `stillwatch metrics`; o
 
 def verify(
     paths: Annotated[list[Path], typer.Argument(help="stills or folders of stills", metavar="PATH...")],
+    films: Annotated[
+        list[Path] | None, typer.Option("--film", help="a film that they may be of, wherever it lies now")
+    ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -55,7 +58,7 @@ def verify(
     rows = with_store(loaded, lambda store: store.queries.done_sources()) if loaded.database.path.exists() else []
     verdicts = [
         {"still": str(one.still), "proven": one.proven, "reason": one.reason}
-        for one in verify.verify(stills, loaded.decode, verify.whereabouts(rows))
+        for one in verify.verify(stills, loaded.decode, verify.whereabouts(rows), films or [])
     ]
     print_json(verdicts) if as_json else print_verdicts(verdicts)
     raise typer.Exit(0 if verdicts and all(one["proven"] for one in verdicts) else 1)

@@ -19,6 +19,7 @@ from daemon.export.image_format import ImageFormat
 from daemon.export.proof import ProofError
 from daemon.service.foreground import once
 from tests import corpus, films
+from tests.older_stills import older_form
 from tests.stub import stub_scorer
 
 __all__ = ["stub_scorer"]
@@ -54,6 +55,17 @@ async def test_stills_are_proven_file_by_file_and_folder_by_folder(tmp_path: Pat
 async def test_a_still_away_from_its_manifest_is_proven_by_itself(tmp_path: Path) -> None:
     still = shutil.copy((await published(tmp_path))[0], tmp_path / "copy.png")
     assert reasons(Path(still)) == [""]
+
+
+@pytest.mark.parametrize("form", ["png", "jpeg"])
+async def test_stills_of_earlier_versions_are_proven(tmp_path: Path, form: str) -> None:
+    still = (await published(tmp_path, format=form))[0]
+    (still.parent / manifest.NAME).unlink()
+    data = still.read_bytes()
+    still.write_bytes(older_form(metadata.remove(data), metadata.read(still)))
+    assert b"urn:stillwatch" in data
+    assert b"urn:stillwatch" not in still.read_bytes()
+    assert reasons(still) == [""]
 
 
 def facts_of(still: Path, **changes: str) -> dict[str, str]:

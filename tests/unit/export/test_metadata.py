@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import av
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
-from daemon.export.metadata import embed, read
+from daemon.export.metadata import embed, read, remove
+from daemon.export.tags import Tags
+from daemon.export.xmp import NAMESPACE, is_xml_text, read_facts
+from tests.older_stills import older_form
 
 FACTS = {
     "software": "stillwatch 1.0",
@@ -97,7 +103,13 @@ def test_a_png_names_its_program_so_that_other_texts_are_not_mistaken(tmp_path: 
     told = embed(png(pixels()), {"frame": "3"})
     with Image.open(io.BytesIO(told)) as image:
         image.load()
-        assert getattr(image, "text", {}) == {"stillwatch:frame": "3"}
+        assert list(getattr(image, "text", {})) == ["XML:com.adobe.xmp"]
+    others = "<x:xmpmeta xmlns:x='adobe:ns:meta/'/>"
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", others)
+    info.add_text("Comment", "stillwatch:frame")
+    Image.fromarray(pixels()).save(tmp_path / "other.png", pnginfo=info)
+    assert read(tmp_path / "other.png") == {}
 
 
 def test_equal_pictures_with_equal_facts_are_equal_files() -> None:
@@ -122,10 +134,49 @@ def test_the_longest_path_that_linux_allows_fits(tmp_path: Path, kind: str) -> N
 
 
 def test_a_text_that_spells_a_chunks_name_is_no_chunk(tmp_path: Path) -> None:
-    once = embed(png(pixels()), {"source": "/in/IDAT.mp4"})
-    twice = embed(once, {"frame": "3"})
-    assert np.array_equal(by_pillow(twice), pixels())
-    assert facts_of(twice, tmp_path) == {"source": "/in/IDAT.mp4", "frame": "3"}
+    plain = png(pixels())
+    told = embed(plain, {"source": "/in/IDAT.mp4", "frame": "3"})
+    assert np.array_equal(by_pillow(told), pixels())
+    assert facts_of(told, tmp_path) == {"source": "/in/IDAT.mp4", "frame": "3"}
+    assert remove(told) == plain
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg"])
+@given(
+    facts=st.dictionaries(st.from_regex(r"[a-z][a-z_0-9]{0,12}", fullmatch=True), st.text(max_size=80), max_size=6),
+    tags=st.builds(Tags, st.text(max_size=60), st.text(max_size=60), st.integers(0, 5), maker=st.text(max_size=30)),
+)
+def test_whatever_the_texts_are_the_image_stays_and_the_facts_come_back(
+    kind: str, facts: dict[str, str], tags: Tags
+) -> None:
+    plain = png(pixels()) if kind == "png" else jpeg(pixels())
+    told = embed(plain, facts, tags=tags)
+    assert remove(told) == plain
+    assert np.array_equal(by_pillow(told), by_pillow(plain))
+    with TemporaryDirectory() as folder:
+        found = facts_of(told, Path(folder))
+    assert found.keys() == facts.keys()
+    assert all(found[name] == text for name, text in facts.items() if is_xml_text(text))
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg"])
+def test_stills_of_earlier_versions_say_their_facts_and_give_their_image_back(tmp_path: Path, kind: str) -> None:
+    plain = png(pixels()) if kind == "png" else jpeg(pixels())
+    assert facts_of(older_form(plain, FACTS), tmp_path) == FACTS
+    assert remove(older_form(plain, FACTS)) == plain
+
+
+@pytest.mark.parametrize("packet", [b"<a", b"\xff\xfe", b"<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>"])
+def test_a_packet_that_is_no_xmp_has_no_facts(packet: bytes) -> None:
+    assert read_facts(packet + NAMESPACE.encode()) == {}
+
+
+def test_facts_that_another_program_wrote_as_attributes_are_read() -> None:
+    packet = (
+        "<x:xmpmeta xmlns:x='adobe:ns:meta/'><rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'>"
+        f"<rdf:Description xmlns:s='{NAMESPACE}' s:frame='3'/></rdf:RDF></x:xmpmeta>"
+    )
+    assert read_facts(packet.encode()) == {"frame": "3"}
 
 
 def test_an_image_without_facts_has_none(tmp_path: Path) -> None:
