@@ -36,6 +36,8 @@ from daemon.store.store import Store
 JOIN_SECONDS = 5.0
 GIVES_BACK = (Kind.TOO_LARGE, Kind.NO_ROOM)
 """Ends of a film that took more than it may."""
+CATCH_UP_PARTS = 10
+"""A film that is caught up with by this share of its stored frames more than ever before has made progress."""
 CPU_BATCHES = 2
 """One batch is written while the next is scored."""
 GPU_BATCHES = 3
@@ -57,7 +59,8 @@ class VideoScorer:
         self._listener = listener
         self._monotonic = monotonic
         self._streams: set[ThreadStream[Frame]] = set()
-        self._suspects: set[int] = set()
+        self._suspects: dict[int, int] = {}
+        """Films whose work has ended the process before, and how many frames of catching up count as progress."""
         self._stopping = False
 
     def stop(self) -> None:
@@ -106,7 +109,7 @@ class VideoScorer:
         if info.colours_lost:
             job.log.warning("video.colours_lost", reason=info.colours_lost)
         if record.attempts > 1:
-            self._suspects.add(record.id)
+            self._suspects[record.id] = max(len(known) // CATCH_UP_PARTS, 1)
         try:
             report = await self._pass(job, info, known, batcher, scorer, single_thread=record.damaged)
         except DamageError as damage:
@@ -286,10 +289,13 @@ class VideoScorer:
         rows = [scored_row(frame, outcome, ground) for frame, outcome in zip(fresh, outcomes, strict=True)]
         await self._store.frames.add(video_id, rows)
         await keep_pictures(self._store, video_id, fresh)
-        if fresh and video_id in self._suspects:
+        if fresh and self._suspects.pop(video_id, 0):
             # Progress since the last attempt: what ended that was not this video.
-            self._suspects.discard(video_id)
             await self._store.queue.reset_attempts(video_id)
+        elif part := self._suspects.get(video_id):
+            before, now = batch[0].index // part, (batch[-1].index + 1) // part
+            if now > before:
+                await self._store.queue.caught_up(video_id, now * part)
         self._listener(FramesScored(len(fresh)))
 
 
