@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 # Test files that run side by side: most of them wait for daemons. In their order, which has the longest first.
 WORKERS ?= 2
 
-.PHONY: demo run bench bench-compare selection-bench film-bench test test-systemd test-fresh test-container test-all soak lint format config clean
+.PHONY: demo run bench bench-compare selection-bench film-bench test test-systemd test-fresh test-container test-all soak fuzz lint format config clean
 
 demo: $(STAMP)        ## the real daemon on a scratch folder with real footage
 	$(BIN)/stillwatch demo
@@ -43,6 +43,9 @@ test-container: $(STAMP)  ## builds the light image and runs it: needs root, deb
 
 test-all: $(STAMP) lint   ## with the long tests
 	$(BIN)/python -m pytest
+
+fuzz: $(STAMP)        ## mutants of films, sidecars, settings, requests and answers; FUZZ_SECONDS
+	STILLWATCH_LOG__LEVEL=error $(BIN)/python -m tests.fuzz --seconds $(or $(FUZZ_SECONDS),600)
 
 soak: $(STAMP)        ## kills, storms, idleness: an hour or so
 	$(BIN)/python -m pytest -m slow -s tests/acceptance/test_kill.py tests/acceptance/test_storm.py

@@ -26,7 +26,7 @@ def write_config(folder: Path, **sections: dict[str, Any]) -> Path:
     settings: dict[str, dict[str, Any]] = {
         "watch": {"path": "inbox", "settle_seconds": 0.3, "rescan_seconds": 1.0},
         "output": {"path": "stills"},
-        "database": {"path": "stillwatch.db"},
+        "database": {"path": "stillwatch.db", "disk_margin_bytes": 0},
         "export": {"disk_margin_bytes": 0},
         # The films of the tests show one texture throughout: nothing for a representative choice to tell apart.
         "select": {"strategy": "best", "count": 3, "min_gap_seconds": 0.2},

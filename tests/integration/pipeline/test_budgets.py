@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,35 @@ def test_large_frames_get_fewer_threads(tmp_path: Path) -> None:
     assert budget.threads_for(info, DecodeConfig(memory_bytes=2**34)) == 0, "as many as FFmpeg takes"
     with pytest.raises(VideoError, match=r"decode\.memory_bytes"):
         budget.threads_for(info, DecodeConfig(memory_bytes=picture * 3 + frame * 5 - 1000))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "db"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("a small disk can only be mounted by root")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.usefixtures("stub_scorer")
+async def test_a_film_that_fills_the_disk_of_the_database_makes_room_for_the_next(
+    small_disk: Path, tmp_path: Path
+) -> None:
+    config = settings(
+        tmp_path,
+        database={"path": small_disk / "db.sqlite", "disk_margin_bytes": 6 * 1024**2},
+        decode={"max_frames_per_kib": 100_000},
+    )
+    film, good = hostile.smallest_pictures(tmp_path), films.make(tmp_path / "good.mp4", frames=30)
+    (large, done), _ = await once(config, [film, good])
+    assert (large.status, large.error_kind) == (Status.FAILED, Kind.NO_ROOM), large.error
+    assert done.status is Status.DONE
+    assert set((await rows_left(config, large.id)).values()) == {0}
 
 
 class Disk:
