@@ -128,7 +128,7 @@ KINDS = [
     Case("gif", made("film.gif")),
     Case("gif-palette", made("film.gif", "-filter_complex", "split[a][b];[a]palettegen[p];[b][p]paletteuse")),
     Case("apng", made("film.apng", "-f", "apng", "-plays", "0")),
-    Case("webp", made("film.webp", "-c:v", "libwebp_anim", "-lossless", "1"), rejected=(Kind.NOT_A_VIDEO,)),
+    Case("webp", made("film.webp", "-c:v", "libwebp_anim", "-lossless", "1"), rejected=(Kind.NO_DECODER,)),
     Case("png-mov", made("film.mov", "-c:v", "png")),
     Case("png-16-bit", made("film.mkv", "-c:v", "png", "-pix_fmt", "rgb48be")),
     Case("png-gray", made("film.mkv", "-c:v", "png", "-pix_fmt", "gray")),

@@ -18,6 +18,8 @@ from daemon.config.selection import GatesConfig
 Records = NDArray[np.void]
 """``features.FIGURES``."""
 Mask = NDArray[np.bool_]
+LINE_SHARP = 0.2
+"""The mean squared step over the variance from which there are lines: what is dark or soft has less."""
 DRAWN_PLAIN, EMPTY_PLAIN = 0.6, 0.85
 """The share of one shade in a drawing, and in one with so many lines that its pixels are not like their neighbours."""
 MOST_PEERS = 160
@@ -246,7 +248,8 @@ def blur_of_view(records: Records, among: Mask, least: float, witness: Witness =
 def line_art(records: Records) -> Mask:
     """Lines on an empty ground: how many there are says nothing of the light, nor their direction of the coder."""
     spread = records["peak"].astype(np.int64) - records["floor"]
-    empty = (records["version"] >= 2) & (spread >= DRAWN_CODES) & (records["plain"] >= EMPTY_PLAIN)
+    hard = np.maximum(records["sharp_x"], records["sharp_y"]) >= LINE_SHARP
+    empty = (records["version"] >= 2) & (spread >= DRAWN_CODES) & hard & (records["plain"] >= EMPTY_PLAIN)
     mask: Mask = empty | (drawing(records) & (records["plain"] >= DRAWN_PLAIN))
     return mask
 
