@@ -63,9 +63,8 @@ class Publisher:
             return await asyncio.to_thread(self._publish, ready, folder, older)
 
     def _publish(self, ready: Ready, folder: StillFolder, older: Sequence[OlderStill]) -> list[Still]:
-        folder.path.parent.mkdir(parents=True, exist_ok=True)
-        older_selections.clear(folder, older, {still.path.name for still in ready.stills})
-        work_folder.publish(ready.place, folder.path, manifest.NAME)
+        older_selections.clear(folder, self._output, older, {still.path.name for still in ready.stills})
+        work_folder.publish(ready.place, folder.path, manifest.NAME, self._output)
         self._log.info("export.verified", stills=len(ready.stills), folder=str(folder.path))
         return [replace(still, path=folder.still(still.path.name)) for still in ready.stills]
 
