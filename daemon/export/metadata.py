@@ -66,7 +66,7 @@ def read(path: Path) -> dict[str, str]:
         description = image.getexif().get(_DESCRIPTION, "")
     try:
         facts = json.loads(description)
-    except ValueError:
+    except (ValueError, TypeError, RecursionError):
         return {}
     return {str(key): str(value) for key, value in facts.items()} if isinstance(facts, dict) else {}
 
