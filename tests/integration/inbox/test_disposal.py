@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import IO, Any
@@ -970,3 +970,45 @@ async def test_what_takes_the_sources_name_in_the_last_moment_is_kept(
     assert source.is_symlink() == (swap == "link")
     assert await place.state(video_id) == "kept"
     assert [path for path in place.archive.iterdir() if path.stat().st_size] == []
+
+
+# The database's own files
+
+
+def removed(path: Path) -> None:
+    path.unlink()
+
+
+def emptied_anew(path: Path) -> None:
+    path.unlink()
+    path.touch()
+
+
+def begun_by_another(path: Path) -> None:
+    """As any other command does."""
+    path.unlink()
+    database = path.with_name(path.name.rpartition("-")[0])
+    # It begins a log of its own, whatever it can read then.
+    with closing(sqlite3.connect(database)) as other, suppress(sqlite3.Error):
+        other.execute("SELECT COUNT(*) FROM videos").fetchall()
+
+
+def renamed(path: Path) -> None:
+    path.rename(path.with_name("kept"))
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
+@pytest.mark.parametrize("lose", [removed, emptied_anew, begun_by_another, renamed])
+@pytest.mark.parametrize("action", ["move", "delete"])
+async def test_no_source_is_touched_when_the_databases_files_are_not_those_that_are_written(
+    place: Place, tmp_path: Path, suffix: str, lose: Callable[[Path], None], action: str
+) -> None:
+    if lose is begun_by_another and suffix != "-wal":
+        pytest.skip("others begin a log anew, and nothing else")
+    await place.done(action=action)
+    lose(tmp_path / f"stillwatch.db{suffix}")
+    assert await place.disposal(action)._round()
+    assert (place.inbox / "film.mp4").exists()
+    assert list(place.archive.iterdir()) == []
+    ((_, facts),) = place.said
+    assert "was deleted or replaced" in str(facts["reason"])
