@@ -116,7 +116,7 @@ def _packet(data: bytes) -> bytes:
 def _facts_in(description: Any) -> dict[str, str]:
     try:
         facts = json.loads(description)
-    except ValueError:
+    except (ValueError, TypeError, RecursionError):
         return {}
     return {str(key): str(value) for key, value in facts.items()} if isinstance(facts, dict) else {}
 

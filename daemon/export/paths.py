@@ -52,18 +52,6 @@ class StillFolder:
         """The folder of an older selection."""
         return self.path / SELECTIONS / str(selection_id)
 
-    def selections(self) -> list[tuple[int, Path]]:
-        """The older selections that are there, oldest first."""
-        folder = self.path / SELECTIONS
-        if not folder.is_dir():
-            return []
-        found = [(int(one.name), one) for one in folder.iterdir() if one.name.isascii() and one.name.isdecimal()]
-        return sorted(found)
-
-    def stills(self) -> list[Path]:
-        """The files of the folder itself that are named as stills."""
-        return [path for path in sorted(self.path.iterdir()) if is_still(path)] if self.path.is_dir() else []
-
 
 def is_apart(still: Path) -> bool:
     """Whether a still lies with an older selection."""

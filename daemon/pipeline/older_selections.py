@@ -53,4 +53,4 @@ class OlderSelections:
         kept = set(ids[:keep]) | ({0} if len(ids) < keep else set())
         await self._store.selections.forget_stills([one for one in ids if one not in kept])
         with disk_space.writing(self._output.path):
-            await asyncio.to_thread(prune, folder, kept)
+            await asyncio.to_thread(prune, folder, self._output.path, kept)
