@@ -104,7 +104,14 @@ class Publisher:
             score=pick.score,
             suffix=self._image.suffix,
         )
-        target = ready / file_names.format_name(name)
+        target = ready / file_names.name_of(
+            name,
+            self._output.name,
+            number=numbers[pick.frame],
+            shot=pick.reason.shot,
+            fingerprint=source.file.fingerprint,
+            date=source.info.origin.captured_after(pick.time_s) or "",
+        )
         facts = manifest.facts(
             source.file,
             source.info,
