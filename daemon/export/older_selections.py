@@ -125,7 +125,7 @@ class _Below:
 
     def stills(self, folder: Path) -> list[Path]:
         """The files and links of a folder that are named as stills."""
-        return [folder / name for name in self.names(folder) if is_still(Path(name))]
+        return [folder / name for name in self.names(folder) if is_still(folder / name)]
 
     def is_folder(self, path: Path) -> bool:
         with suppress(OSError, ValueError), self.folder(path):
