@@ -207,3 +207,23 @@ def test_a_png_is_read_to_its_end(tmp_path: Path, deep: bool) -> None:
         path.write_bytes(whole[:at])
         with pytest.raises(ProofError):
             proof.check_image(path, 32, 16, form)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "code"),
+    [
+        ("proven", 0),
+        ("proven replaced", 0),
+        ("replaced", 1),
+        ("proven refuted", 1),
+        ("proven replaced refuted", 1),
+        ("", 1),
+    ],
+)
+def test_only_what_was_replaced_does_not_fail_while_others_are_proven(verdicts: str, code: int) -> None:
+    of = {
+        "proven": verify.Verdict(Path("a.png"), True, ""),
+        "replaced": verify.Verdict(Path("b.png"), False, "other content", source_replaced=True),
+        "refuted": verify.Verdict(Path("c.png"), False, "the pixels are not those of its frame"),
+    }
+    assert verify.exit_code([of[word] for word in verdicts.split()]) == code
