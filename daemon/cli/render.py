@@ -289,9 +289,12 @@ def print_verdicts(verdicts: Sequence[dict[str, Any]]) -> None:
     console = _console()
     for still in verdicts:
         if not still["proven"]:
-            console.print(f"[red]not proven[/] {escape(_short(still['still']))}: {escape(still['reason'])}")
+            word = "[yellow]source replaced[/]" if still["source_replaced"] else "[red]not proven[/]"
+            console.print(f"{word} {escape(_short(still['still']))}: {escape(still['reason'])}")
     proven = sum(1 for still in verdicts if still["proven"])
-    console.print(f"{proven} of {len(verdicts)} stills proven")
+    replaced = sum(1 for still in verdicts if still["source_replaced"])
+    rest = f", the source of {replaced} was replaced" if replaced else ""
+    console.print(f"{proven} of {len(verdicts)} stills proven{rest}")
 
 
 def print_bench(results: Iterable[dict[str, Any]]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -39,11 +39,15 @@ MANIFEST_BYTES = 16 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether one still is proven; ``reason`` is empty when it is."""
+    """Whether one still is proven; ``reason`` is empty when it is.
+
+    ``source_replaced``: nothing speaks against the still, but other content has taken its source's place.
+    """
 
     still: Path
     proven: bool
     reason: str
+    source_replaced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,12 @@ class Whereabouts:
 
 class _Refuted(Exception):  # noqa: N818 - a verdict, not a failure
     pass
+
+
+def exit_code(verdicts: Collection[Verdict]) -> int:
+    """0 when some stills are proven and of all others the source was replaced, 1 otherwise."""
+    told = all(one.proven or one.source_replaced for one in verdicts)
+    return 0 if told and any(one.proven for one in verdicts) else 1
 
 
 def find_stills(paths: Iterable[Path]) -> list[Path]:
@@ -137,7 +147,7 @@ def verify(
             continue
         if unchanged is None and place is not None and place.replaced:
             reason = f"{place.path} is not the file that was scored: other content has taken its place"
-            yield from (Verdict(claim.still, False, reason) for claim in group)
+            yield from (Verdict(claim.still, False, reason, source_replaced=True) for claim in group)
             continue
         source = unchanged or source
         if source is None:

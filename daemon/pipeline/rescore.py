@@ -64,10 +64,15 @@ async def rescore(config: Config, store: Store, key: str, metric: str, listener:
 
 
 async def scored_by(store: Store, record: VideoRecord, metric: str) -> VideoRecord:
-    """The film as if this metric were its current one. Raises VideoError where it has not scored every frame."""
+    """The film as if this metric were its current one.
+
+    Raises VideoError where it has not scored every frame, ScorerError where there is no such metric.
+    """
     asked = f"`stillwatch rescore {record.id} --metric {metric}`"
     known = [one for one in await store.scores.scorers(record.id) if one.metric == metric]
     if not known:
+        # A name that is no metric's is said to be none: nothing could make its scores.
+        catalog.find(metric)
         raise VideoError(Kind.NOT_FOUND, f"video {record.id} has no scores by {metric}: {asked} makes them")
     best: ScoredBy = max(known, key=lambda one: (one.current, one.frames))
     if best.frames < (record.frames_decoded or 0):

@@ -46,16 +46,18 @@ def scenes(shot: NDArray[np.int64], views: NDArray[np.float32], *, alike: float,
         seen = np.zeros((after - first, len(names)), np.int32)
         for row in range(begin, end, ROWS):
             rows = views[row : min(row + ROWS, end)]
-            near = rows @ views.T >= alike
             own = owner[row : row + len(rows)]
-            near &= own[:, None] != owner
-            ones, others = np.nonzero(near)
+            ones, others = np.divmod(np.flatnonzero(rows @ views.T >= alike), len(views))
+            apart = own[ones] != owner[others]
+            ones, others = ones[apart], others[apart]
+            same = np.zeros(len(ones), np.bool_)
             for part in range(0, len(ones), PAIRS):
                 pair = slice(part, part + PAIRS)
-                near[ones[pair], others[pair]] = same_throughout(rows[ones[pair]], views[others[pair]])
-            near |= own[:, None] == owner
-            found = np.logical_or.reduceat(near, starts, axis=1)
-            np.add.at(seen, owner[row : row + len(rows)] - first, found)
+                same[pair] = same_throughout(rows[ones[pair]], views[others[pair]])
+            # A moment counts once for each shot: its pairs follow each other, and in them those of one shot.
+            ones, shots = ones[same], owner[others[same]]
+            new = np.append(True, (ones[1:] != ones[:-1]) | (shots[1:] != shots[:-1]))[: len(ones)]
+            np.add.at(seen.reshape(-1), (own[ones[new]] - first) * len(names) + shots[new], 1)
         for one, other in zip(*np.nonzero(seen >= share * sizes[first:after, None]), strict=True):
             first_root, second_root = sorted((root(first + int(one)), root(int(other))))
             parent[second_root] = first_root

@@ -70,6 +70,13 @@ def test_a_file_that_is_filled_in_place_after_it_was_scored_is_scored_again(
     assert folders(tmp_path) == {current: 3, f"{current}/selections/1": 3}
     proven = cli("verify", "--config", str(config), *map(str, (tmp_path / "stills" / current).glob("*.png")))
     assert proven.returncode == 0, proven.stdout
+    # All of the folder: what cannot be proven any more is said, and is no failure by itself.
+    everything = cli("verify", "--config", str(config), str(tmp_path / "stills"))
+    assert everything.returncode == 0, everything.stdout
+    assert everything.stdout.count("source replaced") == 3
+    assert "3 of 6 stills proven, the source of 3 was replaced" in everything.stdout
+    older = cli("verify", "--config", str(config), str(tmp_path / "stills" / current / "selections"))
+    assert older.returncode == 1, "nothing was proven"
     assert "replaced" in cli("list", "--config", str(config)).stdout
 
 

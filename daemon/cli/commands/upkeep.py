@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -49,19 +50,17 @@ def verify(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Prove stills again from their sources: 0 all proven, 1 any not."""
+    """Prove stills again from their sources: 0 all proven or their source was replaced, 1 otherwise."""
     from daemon.cli import verify
     from daemon.cli.render import print_verdicts
 
     stills = verify.find_stills(paths)
     loaded = load(config)
     rows = with_store(loaded, lambda store: store.queries.done_sources()) if loaded.database.path.exists() else []
-    verdicts = [
-        {"still": str(one.still), "proven": one.proven, "reason": one.reason}
-        for one in verify.verify(stills, loaded.decode, verify.whereabouts(rows), films or [])
-    ]
-    print_json(verdicts) if as_json else print_verdicts(verdicts)
-    raise typer.Exit(0 if verdicts and all(one["proven"] for one in verdicts) else 1)
+    verdicts = list(verify.verify(stills, loaded.decode, verify.whereabouts(rows), films or []))
+    told = [{**asdict(one), "still": str(one.still)} for one in verdicts]
+    print_json(told) if as_json else print_verdicts(told)
+    raise typer.Exit(verify.exit_code(verdicts))
 
 
 def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:

@@ -312,3 +312,23 @@ async def test_facts_that_nobody_wrote_are_a_verdict(tmp_path: Path, facts: dict
     changed.write_bytes(metadata.embed(metadata.remove(still.read_bytes()), facts_of(still, **facts)))
     assert all(reasons(changed))
     assert reasons(still) == [""]
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "code"),
+    [
+        ("proven", 0),
+        ("proven replaced", 0),
+        ("replaced", 1),
+        ("proven refuted", 1),
+        ("proven replaced refuted", 1),
+        ("", 1),
+    ],
+)
+def test_only_what_was_replaced_does_not_fail_while_others_are_proven(verdicts: str, code: int) -> None:
+    of = {
+        "proven": verify.Verdict(Path("a.png"), True, ""),
+        "replaced": verify.Verdict(Path("b.png"), False, "other content", source_replaced=True),
+        "refuted": verify.Verdict(Path("c.png"), False, "the pixels are not those of its frame"),
+    }
+    assert verify.exit_code([of[word] for word in verdicts.split()]) == code

@@ -108,6 +108,8 @@ async def test_another_metric_s_scores_stand_beside_the_first_ones(
 async def test_a_choice_by_the_other_metric_takes_its_best_and_says_so(
     config: Config, store: Store, second: type[Second]
 ) -> None:
+    with pytest.raises(ScorerError, match="there is no metric 'pique'"):
+        await reselect(config, store, "1", by="pique")
     with pytest.raises(VideoError, match="has no scores by piqe: `stillwatch rescore 1 --metric piqe` makes them"):
         await reselect(config, store, "1", by="piqe")
     done = await rescore(config, store, "1", "piqe")
