@@ -19,6 +19,7 @@ from daemon.decode.stretches import best_size
 from daemon.errors import Kind, ScorerError, VideoError
 from daemon.events import FramesScored, Listener, Progress
 from daemon.inbox.enqueue import enter
+from daemon.inbox.held_source import held
 from daemon.inbox.identity import content_of, require_readable, require_unchanged, same_content
 from daemon.job import VideoJob
 from daemon.media import alpha, filters
@@ -79,7 +80,8 @@ class VideoScorer:
         Frames that are stored already with the same hash are not scored again. Raises VideoError, ScorerError.
         """
         try:
-            return await self._score(job, batcher)
+            async with held(job, self._config.watch, prove=False) as with_source:
+                return await self._score(with_source, batcher)
         except VideoError as error:
             if error.kind in GIVES_BACK:
                 await self._give_back(job)
@@ -171,8 +173,7 @@ class VideoScorer:
         Raises VideoError(CHANGED) when it is not what was admitted; what is there now is queued in its own right.
         """
         record = job.record
-        await require_unchanged(record.file, job.stall_seconds)
-        now = await content_of(record.file.path, job.stall_seconds, job.on_progress)
+        now = replace(await content_of(job.source, job.stall_seconds, job.on_progress), path=record.file.path)
         if record.file.digest is None and now.digest is not None and now.fingerprint == record.file.fingerprint:
             await self._store.videos.keep_digest(record.id, now.digest)
         elif not same_content(record.file, now):
@@ -180,7 +181,7 @@ class VideoScorer:
             raise VideoError(Kind.CHANGED, "the file holds other content than when it was taken: that is taken now")
 
     async def _probe(self, job: VideoJob) -> VideoInfo:
-        path, stuck_seconds = job.record.file.path, job.stall_seconds
+        path, stuck_seconds = job.source, job.stall_seconds
         probing = run_in_abandonable_thread(
             lambda: probe_apart(path, self._config.decode, stuck_seconds=stuck_seconds), "probe"
         )
