@@ -13,6 +13,7 @@ from daemon.job import VideoJob
 from daemon.media.rules import FIRST_RULES, scored_by
 from daemon.model import Frame, Outcome, VideoRecord, WantedFrame
 from daemon.pipeline.reference import FilmPackets, decoded_again
+from daemon.runtime.stall import while_loading
 from daemon.scoring import catalog
 from daemon.scoring.batcher import Batcher
 from daemon.scoring.open_scorer import open_scorer
@@ -49,7 +50,7 @@ class Refiner:
         record = job.record
         await require_unchanged(record.file, job.stall_seconds)
         # What is stored counts only for this very scorer, and only an open one can say which it is.
-        batcher = await self._opened()
+        batcher = await while_loading(self._opened(), job.on_progress)
         identity = scorer_identity(batcher, record)
         metric = second_metric(self._config.score.refine.metric)
         known = (await self._store.analysis.refined(record.id, metric)).get(identity, {})

@@ -34,6 +34,7 @@ from daemon.pipeline.export_video import Exported, VideoExporter
 from daemon.pipeline.failures import Decision, Exit, Fail, Pause, Retry, as_failure, decide
 from daemon.pipeline.score_video import VideoScorer
 from daemon.runtime.retry import StagePause
+from daemon.runtime.stall import while_loading
 from daemon.runtime.tasks import is_set_within
 from daemon.scoring.batcher import Batcher
 from daemon.scoring.open_scorer import check, open_scorer
@@ -158,7 +159,7 @@ class Workers:
                 _raise_if_cancelled()
                 await self._after_error(job, stage, pause, error)
                 if isinstance(error, ScorerError) and error.kind is Kind.DEVICE and stage is self._scoring:
-                    await self._batcher.replace_lost(scorer, error)
+                    await while_loading(self._batcher.replace_lost(scorer, error), job.on_progress)
             else:
                 pause.went_well()
         except asyncio.CancelledError:

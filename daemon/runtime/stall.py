@@ -17,6 +17,8 @@ from daemon.errors import Kind, VideoError
 T = TypeVar("T")
 
 SLICE_SECONDS = 1.0
+LOADING_SECONDS = 900.0
+"""A scorer that is opened on a busy machine may take so long, whatever ``service.stuck_seconds`` is."""
 
 
 def stuck(what: str, seconds: float) -> VideoError:
@@ -41,6 +43,27 @@ async def with_stall_timeout(
             now = progress()
             seen, silent = (seen, silent + part) if now == seen else (now, 0.0)
         raise stuck(what, seconds)
+    finally:
+        task.cancel()
+
+
+async def while_loading(
+    awaitable: Awaitable[T], on_progress: Callable[[], object], seconds: float = LOADING_SECONDS
+) -> T:
+    """The result of ``awaitable``, which loads something: meanwhile it is told that this is no hang.
+
+    After ``seconds`` it is told no more, so that whoever watches takes it for one.
+    """
+    task = asyncio.ensure_future(awaitable)
+    spent = 0.0
+    try:
+        while spent < seconds:
+            done, _ = await asyncio.wait([task], timeout=SLICE_SECONDS)
+            if done:
+                break
+            spent += SLICE_SECONDS
+            on_progress()
+        return await task
     finally:
         task.cancel()
 

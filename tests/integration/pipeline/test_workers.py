@@ -79,7 +79,12 @@ def config(tmp_path: Path) -> Config:
     return Config.model_validate(
         {
             "output": {"path": tmp_path / "stills"},
-            "database": {"path": tmp_path / "s.db", "busy_seconds": 0.2, "commit_seconds": 0.05},
+            "database": {
+                "path": tmp_path / "s.db",
+                "busy_seconds": 0.2,
+                "commit_seconds": 0.05,
+                "disk_margin_bytes": 0,
+            },
             "export": {"disk_margin_bytes": 0},
             "select": {"count": 2, "min_gap_seconds": 0.1},
             "service": {

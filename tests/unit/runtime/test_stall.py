@@ -93,3 +93,28 @@ async def test_what_a_thread_raises_is_raised_here() -> None:
 
     with pytest.raises(OSError, match="Input/output"):
         await run_in_abandonable_thread(broken, "broken")
+
+
+async def test_loading_is_no_hang_within_its_own_bound_and_is_one_beyond(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stall, "SLICE_SECONDS", 0.01)
+    loaded, told = asyncio.Event(), []
+
+    def tell() -> None:
+        told.append(1)
+        if len(told) == 3:
+            loaded.set()
+
+    assert await stall.while_loading(loaded.wait(), tell, 60.0)
+    assert len(told) == 3
+    told.clear()
+    late = asyncio.create_task(stall.while_loading(asyncio.sleep(0.3, "late"), lambda: told.append(1), 0.05))
+    assert await late == "late"
+    assert len(told) == 5, "after its bound nothing is told any more"
+
+
+async def test_what_goes_wrong_in_loading_is_raised() -> None:
+    async def fails() -> None:
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        await stall.while_loading(fails(), lambda: None)
