@@ -99,6 +99,7 @@ SHARED_FOLDERS = "runtime/shared_folder.py"
 WRITERS = {
     "cli/bench.py": "in a temporary folder of its own, closed to others",
     "cli/demo.py": "a scratch folder that the user names for a try",
+    "cli/gather.py": "makes folders below the one that the user names, and second names that replace nothing",
     "config/default_file.py": "a new file, made exclusively, where the user says",
     "export/exporter.py": "in the work folder, which is held and closed to others",
     "export/manifest.py": "in the work folder, which is held and closed to others",
@@ -106,13 +107,9 @@ WRITERS = {
     "export/publisher.py": "in the work folder, which is held and closed to others",
     "export/reuse.py": "in the work folder, which is held and closed to others",
     "export/scaling.py": "in the work folder, which is held and closed to others",
-    "inbox/disposal.py": "makes the folder that watch.after_path names",
     "inbox/held_source.py": "in a temporary folder of its own, closed to others",
-    "runtime/folders.py": "makes a folder that the configuration names; a temporary file has no name",
-    "runtime/lock.py": "opens the lock exclusively by what it is, without following a link or emptying it",
+    "runtime/durable.py": "makes the folders that the configuration names",
     "scoring/faces/weights.py": "in the cache of the user",
-    "service/daemon.py": "makes the folders that the configuration names",
-    "service/foreground.py": "makes the folder that output.path names",
     "store/connection.py": "makes the folder and the file that database.path names",
     "web/server.py": "removes a socket of its own and binds a new one, where the configuration says",
 }
