@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -21,6 +22,7 @@ T = TypeVar("T")
 C = TypeVar("C", bound="Connection")
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="configuration file")]
+NOTHING_TO_OTHERS = 0o007
 VideoArgument = Annotated[str, typer.Argument(help="id, path, file name or start of the fingerprint")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 
@@ -34,7 +36,17 @@ def load(path: Path | None) -> Config:
     """The settings of the file, else of the places where one is looked for. Raises ConfigError."""
     from daemon.config import load
 
-    return load.load(path)
+    config = load.load(path)
+    _narrow(config.service.umask)
+    return config
+
+
+def _narrow(umask: str) -> None:
+    """Set what new files grant nobody. A service manager has its own setting for it, which stands."""
+    if umask:
+        os.umask(int(umask, 8))
+    elif "NOTIFY_SOCKET" not in os.environ:
+        os.umask(os.umask(NOTHING_TO_OTHERS) | NOTHING_TO_OTHERS)
 
 
 def with_store(config: Config, work: Callable[[Store], Awaitable[T]]) -> T:

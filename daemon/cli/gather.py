@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -27,6 +28,7 @@ from daemon.export.file_names import folder_name
 from daemon.export.tags import tags_of
 from daemon.model import Pick, VideoRecord
 from daemon.pipeline.given_pictures import looks_of
+from daemon.runtime.shared_folder import SharedFolder
 from daemon.selection.across import DETAIL_DIFFERENCE, nearest
 from daemon.store.queries import StillRow
 from daemon.store.store import Store
@@ -209,9 +211,8 @@ def _add(out: Path, candidate: _Candidate, how: Gathering, rows: list[Row]) -> s
     else:
         content, linked = _handed_on(data, source, candidate), False
     if not linked:
-        draft = target.with_name(f".{target.name}.new")
-        draft.write_bytes(content)
-        draft.replace(target)
+        with SharedFolder.open(target.parent) as folder:
+            folder.write(target.name, content)
     rows.append(replace(candidate.row, sha256=hashlib.sha256(content).hexdigest()))
     return ""
 
@@ -259,12 +260,12 @@ def _read(out: Path) -> list[Row]:
 
 
 def _write(out: Path, rows: Sequence[Row]) -> None:
-    draft = out / f".{METADATA}.new"
-    with draft.open("w", encoding="utf-8", newline="") as opened:
-        writer = csv.DictWriter(opened, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in sorted(rows, key=lambda row: row.file_name))
-    draft.replace(out / METADATA)
+    written = io.StringIO(newline="")
+    writer = csv.DictWriter(written, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in sorted(rows, key=lambda row: row.file_name))
+    with SharedFolder.open(out) as folder:
+        folder.write(METADATA, written.getvalue().encode("utf-8"))
 
 
 def sentences(gathered: Gathered, out: Path) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from daemon.errors import ConfigError, Kind, VideoError
+from daemon.runtime.shared_folder import SharedFolder
 from daemon.store.store import Store
 from daemon.web.sheet import contact_sheet
 
@@ -23,11 +24,9 @@ async def write_sheet(store: Store, key: str, out: Path | None, columns: int, ro
 
 def write_new(target: Path, content: bytes) -> Path:
     """Write a file, whole or not at all. Raises VideoError where it cannot be written."""
-    draft = target.with_name(f".{target.name}.new")
     try:
-        draft.write_bytes(content)
-        draft.replace(target)
+        with SharedFolder.open(target.parent) as folder:
+            folder.write(target.name, content)
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise VideoError(Kind.EXPORT, f"{target} cannot be written: {error.strerror}; choose another --out") from error
     return target

@@ -92,3 +92,8 @@ class ServiceConfig(Section):
     review: Annotated[str, Field(pattern=r"^$|^/.+$|^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]*):[0-9]{1,5}$")] = Field(
         "", description="host:port or path of a Unix socket for the review page, such as 127.0.0.1:8420; empty: off"
     )
+    umask: Annotated[str, Field(pattern=r"^$|^[0-7]{3}$")] = Field(
+        "",
+        description="octal: what new files and folders grant nobody; empty: nothing to others beside the shell's umask:"
+        " 0640 and 0750 as a rule; in a systemd unit what its UMask= says",
+    )

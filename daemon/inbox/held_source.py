@@ -34,13 +34,14 @@ from daemon.runtime.stall import run_in_abandonable_thread, with_stall_timeout
 @dataclass(frozen=True, slots=True)
 class _Held:
     handle: int
-    folder: Path
+    folder: Path | None
     path: Path
     inode: int
 
     def close(self) -> None:
-        self.path.unlink(missing_ok=True)
-        self.folder.rmdir()
+        if self.folder is not None:
+            self.path.unlink(missing_ok=True)
+            self.folder.rmdir()
         os.close(self.handle)
 
 
@@ -79,13 +80,26 @@ def _open(file: FileIdentity, watch: WatchConfig) -> _Held:
             if file.path.is_relative_to(watch.path):
                 # Where the handle is, not where the name leads by now.
                 refuse_outside(Path(f"/proc/self/fd/{handle}"), watch.path, watch.follow_outside, named=file.path)
-            folder = Path(tempfile.mkdtemp(prefix="stillwatch-held-"))
-            path = folder / file.path.name
-            path.symlink_to(f"/proc/{os.getpid()}/fd/{handle}")
+            folder, path = _named(Path(f"/proc/{os.getpid()}/fd/{handle}"), file.path.name)
         except BaseException:
             os.close(handle)
             raise
     return _Held(handle, folder, path, inode(look))
+
+
+def _named(handle: Path, name: str) -> tuple[Path | None, Path]:
+    """A private folder with the file's name in it; where there is no room for one the handle's own path has to do."""
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="stillwatch-held-"))
+    except OSError:
+        return None, handle
+    path = folder / name
+    try:
+        path.symlink_to(handle)
+    except OSError:
+        folder.rmdir()
+        return None, handle
+    return folder, path
 
 
 def _read_from(info: VideoInfo, path: Path) -> VideoInfo:

@@ -21,10 +21,13 @@ from daemon.logs.setup import get
 from daemon.model import Status
 from daemon.observe.progress_reader import path_beside
 from daemon.runtime.clock import utc_now
+from daemon.runtime.shared_folder import SharedFolder
 
 log = get(__name__)
 
 WRITE_SECONDS = 1.0
+MODE = 0o660
+"""Narrowed by the umask."""
 
 
 @dataclass(slots=True)
@@ -95,11 +98,16 @@ class ProgressFile:
 
     def remove(self) -> None:
         """Remove the file, also that of a daemon that was killed."""
-        for path in (self._path, self._draft):
-            try:
-                path.unlink(missing_ok=True)
-            except OSError as error:
-                self._report_failure(error)
+        try:
+            with SharedFolder.open(self._path.parent) as folder:
+                folder.remove(self._path.name)
+                for name in filter(folder.is_draft_of(self._path.name), folder.names()):
+                    folder.remove(name)
+        except FileNotFoundError:
+            # The database's folder is made later.
+            return
+        except OSError as error:
+            self._report_failure(error)
 
     def _content(self) -> str:
         working = [
@@ -119,8 +127,8 @@ class ProgressFile:
 
     def _write(self, content: str) -> None:
         try:
-            self._draft.write_text(content + "\n", encoding="ascii")
-            self._draft.replace(self._path)
+            with SharedFolder.open(self._path.parent) as folder:
+                folder.write(self._path.name, f"{content}\n".encode("ascii"), MODE)
         except OSError as error:
             self._report_failure(error)
         else:
@@ -131,10 +139,6 @@ class ProgressFile:
         if self._writable:
             log.warning("progress.unwritable", path=str(self._path), reason=error.strerror or str(error))
         self._writable = False
-
-    @property
-    def _draft(self) -> Path:
-        return self._path.with_name(self._path.name + ".new")
 
 
 def _shown(video: _Current) -> dict[str, Any]:

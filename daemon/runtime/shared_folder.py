@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 
@@ -140,7 +141,7 @@ class SharedFolder:
     @contextmanager
     def draft(self, name: str) -> Iterator[str]:
         """A name to make a file under, which then takes ``name``; it is gone where the block fails."""
-        draft = f".{name[:200]}.{token()}.new"
+        draft = f".{_short(name)}.{token()}.new"
         try:
             yield draft
             os.rename(draft, name, src_dir_fd=self._handle, dst_dir_fd=self._handle)
@@ -148,6 +149,11 @@ class SharedFolder:
             # Of two names of one file the first is kept by the rename.
             with suppress(FileNotFoundError):
                 os.unlink(draft, dir_fd=self._handle)
+
+    def is_draft_of(self, name: str) -> Callable[[str], bool]:
+        """Whether a name is that of a draft of ours, left by a kill, for a file of this name."""
+        form = re.compile(rf"\.{re.escape(_short(name))}\.[0-9a-f]{{16}}\.new")
+        return lambda found: form.fullmatch(found) is not None and self.is_our_file(found)
 
     def link(self, name: str, folder: SharedFolder, new: str) -> None:
         """A second name for a regular file, or a copy where the file system has none. It replaces what is there."""
@@ -199,6 +205,11 @@ class SharedFolder:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def _short(name: str) -> str:
+    """As much of a name as leaves room for more in the 255 bytes that a name may have."""
+    return os.fsdecode(os.fsencode(name)[:200])
 
 
 def _open_folder(name: str, handle: int, path: Path) -> int:

@@ -30,6 +30,8 @@ T = TypeVar("T")
 _WAL_LIMIT_BYTES = 64 * 1024 * 1024
 _EXTENSION_SECONDS = 120
 _TOLD_SECONDS = 1.0
+_MODE = 0o660
+"""Narrowed by the umask."""
 
 
 class Connection:
@@ -75,6 +77,9 @@ class Connection:
             )
         try:
             make_synced_folder(config.path.parent)
+            if create:
+                # SQLite would make it readable for everybody; log and index get the same mode.
+                os.close(os.open(config.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, _MODE))
             # Whoever does not want to wait for it ends the process: the next start goes on.
             await run_in_abandonable_thread(lambda: _upgrade(config), "upgrade")
             db = await aiosqlite.connect(config.path, timeout=config.busy_seconds, isolation_level=None)

@@ -164,7 +164,7 @@ def _unix(setting: str, key: str) -> list[socket.socket]:
     path = Path(setting)
     one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        if path.exists() and stat.S_ISSOCK(path.stat().st_mode):
+        if os.path.lexists(path) and stat.S_ISSOCK(path.lstat().st_mode):
             _refuse_if_served(path)
             path.unlink()
         before = os.umask(0o777 & ~SOCKET_MODE)

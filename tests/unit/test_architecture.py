@@ -93,6 +93,41 @@ SECTIONS = {
     "export": {"ExportConfig", "OutputConfig"},
 }
 
+# Names in folders that others may write to are made, renamed and removed here only.
+SHARED_FOLDERS = "runtime/shared_folder.py"
+# Other files that change names on the disk, each with the reason why no stranger can have planted one there.
+WRITERS = {
+    "cli/bench.py": "in a temporary folder of its own, closed to others",
+    "cli/demo.py": "a scratch folder that the user names for a try",
+    "cli/gather.py": "makes folders below the one that the user names, and second names that replace nothing",
+    "config/default_file.py": "a new file, made exclusively, where the user says",
+    "export/exporter.py": "in the work folder, which is held and closed to others",
+    "export/manifest.py": "in the work folder, which is held and closed to others",
+    "export/prover.py": "in the work folder, which is held and closed to others",
+    "export/publisher.py": "in the work folder, which is held and closed to others",
+    "export/reuse.py": "in the work folder, which is held and closed to others",
+    "export/scaling.py": "in the work folder, which is held and closed to others",
+    "inbox/held_source.py": "in a temporary folder of its own, closed to others",
+    "runtime/durable.py": "makes the folders that the configuration names",
+    "scoring/faces/weights.py": "in the cache of the user",
+    "store/connection.py": "makes the folder and the file that database.path names",
+    "web/server.py": "removes a socket of its own and binds a new one, where the configuration says",
+}
+CHANGES = {
+    *("unlink", "rmdir", "rmtree", "removedirs", "mkdir", "makedirs", "touch", "symlink_to", "hardlink_to", "symlink"),
+    *("write_text", "write_bytes", "copyfile", "copy2", "copytree", "chmod", "mkfifo", "mknod", "chown"),
+}
+"""Calls of these names change names or files by their path; SharedFolder has none of these names."""
+OF_A_LIBRARY = {
+    ("os", "remove"),
+    ("os", "link"),
+    ("os", "rename"),
+    ("shutil", "copy"),
+    ("shutil", "move"),
+    ("os", "replace"),
+}
+WRITING_MODES = frozenset("wax+")
+
 FILES = sorted(file for file in PACKAGE.rglob("*.py"))
 
 
@@ -179,6 +214,25 @@ def wrong_init(text: str) -> str:
     return f"defines {', '.join(defined)}" if defined else ""
 
 
+def changes_names(text: str) -> list[str]:
+    """Calls that make, change or remove a name on the disk by its path: ``line: name``."""
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, ast.Call):
+            continue
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        owner = ast.unparse(node.func.value) if isinstance(node.func, ast.Attribute) else ""
+        arguments = [*node.args, *(keyword.value for keyword in node.keywords)]
+        modes = [one.value for one in arguments if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+        opens = name == "open" and any(len(mode) <= 3 and WRITING_MODES & set(mode) for mode in modes)
+        flags = name == "open" and "O_CREAT" in ast.unparse(node)
+        # Of a string it has two arguments, of a dataclass keywords, of a SharedFolder three.
+        moves = name in ("rename", "replace") and len(node.args) == 1 and not node.keywords and owner != "self"
+        if opens or flags or moves or name in CHANGES or (owner, name) in OF_A_LIBRARY:
+            found.append(f"{node.lineno}: {name}")
+    return found
+
+
 def ids(file: Path) -> str:
     return str(file.relative_to(PACKAGE))
 
@@ -254,6 +308,17 @@ def test_what_scores_nothing_does_not_import_torch(module: str) -> None:
     assert found.stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize("file", FILES, ids=ids)
+def test_names_on_the_disk_are_changed_by_their_owner_only(file: Path) -> None:
+    if ids(file) != SHARED_FOLDERS and ids(file) not in WRITERS:
+        assert changes_names(file.read_text(encoding="utf-8")) == []
+
+
+def test_no_writer_is_excepted_without_need() -> None:
+    needless = [name for name in WRITERS if not changes_names((PACKAGE / name).read_text(encoding="utf-8"))]
+    assert needless == []
+
+
 class TestTheRulesThemselves:
     """Each rule, broken on purpose: it says so."""
 
@@ -281,6 +346,28 @@ class TestTheRulesThemselves:
         assert wrong_init('"""Docs."""\n\ndef helper() -> None: ...\n') == "defines helper"
         assert wrong_init("#\n" * (MOST_INIT_LINES + 1)) == f"longer than {MOST_INIT_LINES} lines"
         assert wrong_init('"""Docs."""\n') == ""
+
+    @pytest.mark.parametrize(
+        "code",
+        [
+            "path.unlink()",
+            "(folder / name).rename(other)",
+            "path.open('w')",
+            "open(path, 'ab')",
+            "open(path, mode='x')",
+            "os.open(path, os.O_WRONLY | os.O_CREAT)",
+            "shutil.rmtree(path, ignore_errors=True)",
+            "await asyncio.to_thread(lambda: path.mkdir())",
+            "path.replace(target)",
+            "os.symlink(a, b)",
+        ],
+    )
+    def test_a_name_that_is_changed_by_its_path(self, code: str) -> None:
+        assert len(changes_names(code)) == 1
+
+    @pytest.mark.parametrize("code", ["path.open('rb')", "text.replace('a', 'b')", "folder.rename(a, folder, b)"])
+    def test_what_changes_no_name_by_its_path(self, code: str) -> None:
+        assert changes_names(code) == []
 
     def test_an_unknown_wing(self) -> None:
         assert layer_of("helpers") == -1

@@ -138,7 +138,7 @@ async def test_what_takes_the_name_during_the_export_is_not_cut(
     assert list(config.output.path.rglob("*.png"))
 
 
-@pytest.mark.parametrize("swap", [by_a_link, by_links_in_a_row, by_a_linked_folder])
+@pytest.mark.parametrize("swap", [by_a_link, by_links_in_a_row])
 async def test_other_content_behind_a_link_is_not_taken_instead(
     config: Config, film: Path, private: Path, swap: Swap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
