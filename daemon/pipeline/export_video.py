@@ -63,22 +63,27 @@ class VideoExporter:
         self._config = config
 
     async def export(
-        self, job: VideoJob, after: str | None = None, wishes: Wishes | None = None, folder: str | None = None
+        self,
+        job: VideoJob,
+        after: str | None = None,
+        wishes: Wishes | None = None,
+        folder: str | None = None,
+        config: Config | None = None,
     ) -> Exported | ScoreAgain:
         """Select, export, prove and publish the stills of a scored video; marks it done.
 
         ``after``, move or delete, becomes due for the source if there is a still. ``wishes`` are frames that are always
         or never chosen; None: the pins and bans that hold. ``folder`` is a folder of its own below the output's: the
-        current selection then stays what it is. Raises ExportError, VideoError,
-        ScorerError.
+        current selection then stays what it is. ``config``: other settings than the usual ones, for this film alone.
+        Raises ExportError, VideoError, ScorerError.
         """
         async with held(job, self._config.watch) as with_source:
-            return await self._export(with_source, after, wishes, folder)
+            return await self._export(with_source, after, wishes, folder, config or self._config)
 
     async def _export(
-        self, job: VideoJob, after: str | None, wishes: Wishes | None, folder: str | None
+        self, job: VideoJob, after: str | None, wishes: Wishes | None, folder: str | None, config: Config
     ) -> Exported | ScoreAgain:
-        record, config = job.record, self._config
+        record = job.record
         decoder = PyavReference(job, config.decode, FilmPackets(self._store, job, config.decode))
         exporter = Exporter(job, config.export, config.output, self._capabilities, decoder, self._conversions)
         selector = FrameSelector(config, self._store, job, self._refiner, wishes, self._given, self._faces)
