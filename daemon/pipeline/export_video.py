@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from daemon.config.schema import Config
 from daemon.errors import ExportError, Kind
-from daemon.export import work_folder
+from daemon.export import beside, work_folder
 from daemon.export.exporter import Exporter, Proofs, ProvenConversions
 from daemon.export.ffmpeg_arguments import Capabilities
 from daemon.export.reuse import Published
@@ -104,8 +105,23 @@ class VideoExporter:
             stills = await exporter.publish(ready, stills_folder, await older.set_apart(stills_folder))
         current = await self._store.selections.finish(record.id, selection, stills, after if stills else None)
         await older.prune(stills_folder, current)
+        if folder is None:
+            await self._beside(job, config, stills)
         job.log.info("video.done", stills=len(stills), shortfall=selection.shortfall)
         return Exported(tuple(stills))
+
+    async def _beside(self, job: VideoJob, config: Config, stills: list[Still]) -> None:
+        """The pictures beside the film; where they cannot be made, that is said and nothing else."""
+        file, templates = job.record.file, config.output.beside
+        if not templates:
+            return
+        try:
+            taken = await asyncio.to_thread(beside.renew, file.path, file.fingerprint, templates, stills)
+        except OSError as error:
+            job.log.warning("export.not_beside", reason=f"{file.path.parent}: {error.strerror or error}")
+            return
+        if taken:
+            job.log.warning("export.not_beside", reason=f"there is another file of the name {', '.join(taken)}")
 
     async def _score_again(self, job: VideoJob) -> None:
         await self._store.queue.score_again(job.record.id)
