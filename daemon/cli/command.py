@@ -24,6 +24,7 @@ C = TypeVar("C", bound="Connection")
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="configuration file")]
 NOTHING_TO_OTHERS = 0o007
 VideoArgument = Annotated[str, typer.Argument(help="id, path, file name or start of the fingerprint")]
+PresetOption = Annotated[str | None, typer.Option(help="settings for one purpose over the file's: see `presets`")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
@@ -32,13 +33,16 @@ def exit_code(error: StillwatchError) -> int:
     return 2 if error.kind is Kind.CONFIG else 1
 
 
-def load(path: Path | None) -> Config:
-    """The settings of the file, else of the places where one is looked for. Raises ConfigError."""
+def load(path: Path | None, preset: str | None = None) -> Config:
+    """The settings of the file, else of the places where one is looked for, a preset over them. Raises ConfigError."""
     from daemon.config import load
+    from daemon.config.preset_over import with_preset
 
-    config = load.load(path)
+    config = with_preset(load.load(path), preset)
     _narrow(config.service.umask)
-    return config
+    # What is asked for now holds for every folder.
+    presets = {} if preset is not None else config.watch.presets
+    return config.model_copy(update={"watch": config.watch.model_copy(update={"presets": presets})})
 
 
 def _narrow(umask: str) -> None:

@@ -21,6 +21,7 @@ from daemon.errors import StillwatchError
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "init": run.init,
+    "presets": run.presets,
     "run": run.run,
     "once": run.once,
     "demo": run.demo,

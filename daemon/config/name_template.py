@@ -21,6 +21,7 @@ LONGEST = {
 """The fields, and the most bytes that each takes."""
 NAME_FIELDS = tuple(LONGEST)
 FOLDER_FIELDS = ("stem", "fingerprint", "date")
+BESIDE_FIELDS = ("stem", "rank", "n")
 TELLING = ("rank", "n", "frame")
 """Each tells the stills of a selection apart."""
 
@@ -41,6 +42,15 @@ def checked_folder(template: str) -> str:
     if "fingerprint" not in _checked(template, FOLDER_FIELDS):
         raise ValueError("two films would have one folder: it needs {fingerprint}")
     return template
+
+
+def checked_beside(templates: list[str]) -> list[str]:
+    """The templates of pictures beside the film. Raises ValueError with the reason."""
+    for template in templates:
+        _checked(template, BESIDE_FIELDS)
+        if not template.endswith(".jpg"):
+            raise ValueError(f"{template!r}: pictures beside the film are JPEG, so it has to end in .jpg")
+    return templates
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from daemon.config.name_template import checked_folder, checked_name
+from daemon.config.name_template import checked_beside, checked_folder, checked_name
 from daemon.config.section import MIB, Section
 
 
@@ -36,6 +36,11 @@ class OutputConfig(Section):
     size: int = Field(
         0, ge=0, le=65_535, description="longest side in pixels: larger stills are scaled once proven; 0: never"
     )
+    beside: list[str] = Field(
+        [],
+        description="pictures beside the film for media servers, of {stem}, {rank} and {n}, such as"
+        " '{stem}-poster.jpg', '{stem}-fanart{n}.jpg': JPEG of at most 1920 pixels",
+    )
     gps: bool = Field(False, description="stills say where the film was shot, if it does")
     jpeg_quality: int = Field(2, ge=1, le=31, description="FFmpeg's -q:v for jpeg, 1 is the best")
 
@@ -43,6 +48,11 @@ class OutputConfig(Section):
     @classmethod
     def _name_is_safe(cls, template: str) -> str:
         return template and checked_name(template)
+
+    @field_validator("beside")
+    @classmethod
+    def _beside_is_safe(cls, templates: list[str]) -> list[str]:
+        return checked_beside(templates)
 
     @field_validator("folder")
     @classmethod

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from daemon.config.preset import checked
 from daemon.config.section import Section
 
 VIDEO_EXTENSIONS = [
@@ -127,6 +128,9 @@ class WatchConfig(Section):
     )
     copies: bool = Field(False, description="score a copy under another name too, instead of noting it as a duplicate")
     follow_outside: bool = Field(False, description="take symbolic links that lead out of the folder")
+    presets: dict[str, str] = Field(
+        {}, description="by subfolder, the preset for its films, such as {scans: photogrammetry}; see `presets`"
+    )
     after: Literal["keep", "move", "delete"] = Field(
         "keep", description="what becomes of a video in the folder once its stills are proven and published"
     )
@@ -136,6 +140,11 @@ class WatchConfig(Section):
     def unfinished_s(self) -> float:
         """``unfinished_seconds`` with its default."""
         return UNFINISHED_FACTOR * self.settle_seconds if self.unfinished_seconds is None else self.unfinished_seconds
+
+    @field_validator("presets")
+    @classmethod
+    def _presets_are_known(cls, presets: dict[str, str]) -> dict[str, str]:
+        return checked(presets)
 
     @field_validator("marker")
     @classmethod

@@ -64,9 +64,19 @@ def check(watch: WatchConfig, output: OutputConfig) -> None:
 
 
 class SourceDisposal:
-    """Moves or deletes what is due, one source after the other: ``tell`` it the events, ``run`` it."""
+    """Moves or deletes what is due, one source after the other: ``tell`` it the events, ``run`` it.
 
-    def __init__(self, config: WatchConfig, store: Store, monotonic: Callable[[], float] = time.monotonic) -> None:
+    ``follow`` takes along what lies beside a source: the file as it was, and its new path, None when it is deleted.
+    """
+
+    def __init__(
+        self,
+        config: WatchConfig,
+        store: Store,
+        monotonic: Callable[[], float] = time.monotonic,
+        follow: Callable[[FileIdentity, Path | None], None] = lambda *_: None,
+    ) -> None:
+        self._follow_source = follow
         self._config = config
         self._store = store
         self._monotonic = monotonic
@@ -130,13 +140,21 @@ class SourceDisposal:
             if due.action == "delete":
                 await self._delete(due)
                 bound.info("source.deleted")
+                await self._follow(due.file, None)
             else:
                 moved = await self._move(due)
                 await self._store.sources.moved(due.video_id, moved)
                 bound.info("source.moved", to=str(moved.path))
+                await self._follow(due.file, moved.path)
         except KeepSource as decision:
             await self._store.sources.kept(due.video_id, str(decision))
             bound.warning("source.kept", reason=str(decision))
+
+    async def _follow(self, file: FileIdentity, moved: Path | None) -> None:
+        try:
+            await asyncio.to_thread(self._follow_source, file, moved)
+        except OSError as error:
+            log.warning("export.not_beside", video=str(file.path), reason=f"they did not follow: {error.strerror}")
 
     def _report_failure(self, due: DueSource, reason: str, unforeseen: Exception | None = None) -> bool:
         """Log once why a source has to wait; always False."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from daemon.config.schema import Config
 from daemon.errors import ExportError, Kind
-from daemon.export import work_folder
+from daemon.export import beside, work_folder
 from daemon.export.exporter import Exporter, Proofs, ProvenConversions
 from daemon.export.ffmpeg_arguments import Capabilities
 from daemon.export.reuse import Published
@@ -63,22 +64,27 @@ class VideoExporter:
         self._config = config
 
     async def export(
-        self, job: VideoJob, after: str | None = None, wishes: Wishes | None = None, folder: str | None = None
+        self,
+        job: VideoJob,
+        after: str | None = None,
+        wishes: Wishes | None = None,
+        folder: str | None = None,
+        config: Config | None = None,
     ) -> Exported | ScoreAgain:
         """Select, export, prove and publish the stills of a scored video; marks it done.
 
         ``after``, move or delete, becomes due for the source if there is a still. ``wishes`` are frames that are always
         or never chosen; None: the pins and bans that hold. ``folder`` is a folder of its own below the output's: the
-        current selection then stays what it is. Raises ExportError, VideoError,
-        ScorerError.
+        current selection then stays what it is. ``config``: other settings than the usual ones, for this film alone.
+        Raises ExportError, VideoError, ScorerError.
         """
         async with held(job, self._config.watch) as with_source:
-            return await self._export(with_source, after, wishes, folder)
+            return await self._export(with_source, after, wishes, folder, config or self._config)
 
     async def _export(
-        self, job: VideoJob, after: str | None, wishes: Wishes | None, folder: str | None
+        self, job: VideoJob, after: str | None, wishes: Wishes | None, folder: str | None, config: Config
     ) -> Exported | ScoreAgain:
-        record, config = job.record, self._config
+        record = job.record
         decoder = PyavReference(job, config.decode, FilmPackets(self._store, job, config.decode))
         exporter = Exporter(job, config.export, config.output, self._capabilities, decoder, self._conversions)
         selector = FrameSelector(config, self._store, job, self._refiner, wishes, self._given, self._faces)
@@ -99,8 +105,23 @@ class VideoExporter:
             stills = await exporter.publish(ready, stills_folder, await older.set_apart(stills_folder))
         current = await self._store.selections.finish(record.id, selection, stills, after if stills else None)
         await older.prune(stills_folder, current)
+        if folder is None:
+            await self._beside(job, config, stills)
         job.log.info("video.done", stills=len(stills), shortfall=selection.shortfall)
         return Exported(tuple(stills))
+
+    async def _beside(self, job: VideoJob, config: Config, stills: list[Still]) -> None:
+        """The pictures beside the film; where they cannot be made, that is said and nothing else."""
+        file, templates = job.record.file, config.output.beside
+        if not templates:
+            return
+        try:
+            taken = await asyncio.to_thread(beside.renew, file.path, file.fingerprint, templates, stills)
+        except OSError as error:
+            job.log.warning("export.not_beside", reason=f"{file.path.parent}: {error.strerror or error}")
+            return
+        if taken:
+            job.log.warning("export.not_beside", reason=f"there is another file of the name {', '.join(taken)}")
 
     async def _score_again(self, job: VideoJob) -> None:
         await self._store.queue.score_again(job.record.id)

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from daemon.analysis import measure
+from daemon.config.preset_over import for_film
 from daemon.config.schema import Config
 from daemon.decode import apart, gray, rgb
 from daemon.errors import Kind, ScorerError, StillwatchError
@@ -218,7 +219,8 @@ class Workers:
         record, watch = job.record, self._config.watch
         # A file that was named by hand lies elsewhere and is its owner's business.
         dispose = self._dispose and watch.after != "keep" and record.file.path.is_relative_to(watch.path)
-        result = await self._exporter.export(job, watch.after if dispose else None)
+        after = watch.after if dispose else None
+        result = await self._exporter.export(job, after, config=for_film(self._config, record.file.path))
         if isinstance(result, Exported):
             self._listener(Ended(await self._store.videos.get(record.id), result.stills))
         else:

@@ -7,14 +7,17 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daemon.config.schema import Config
 from daemon.events import Listener, to_all
+from daemon.export import beside
 from daemon.inbox import disposal
 from daemon.logs.setup import get
+from daemon.model import FileIdentity
 from daemon.observe import prometheus
 from daemon.observe.progress_file import ProgressFile
 from daemon.observe.prometheus import Metrics
@@ -34,6 +37,11 @@ Unwell = Callable[[], str]
 """Why the daemon is not well, in a few words; nothing when it is."""
 
 
+def _take_along(templates: list[str], file: FileIdentity, moved: Path | None) -> None:
+    if templates:
+        beside.follow(file.path, moved, file.fingerprint, templates)
+
+
 @asynccontextmanager
 async def background_tasks(config: Config, store: Store, unwell: Unwell) -> AsyncIterator[Listener]:
     """Run them as long as the context lasts, which gives their listener; at its end each gets a short time to finish.
@@ -43,7 +51,7 @@ async def background_tasks(config: Config, store: Store, unwell: Unwell) -> Asyn
     """
     disposal.check(config.watch, config.output)
     progress_file = ProgressFile(config.database.path)
-    sources = disposal.SourceDisposal(config.watch, store)
+    sources = disposal.SourceDisposal(config.watch, store, follow=partial(_take_along, config.output.beside))
     metrics = Metrics(progress_file)
     webhooks = Webhooks(config.notify)
     async with AsyncExitStack() as stack:

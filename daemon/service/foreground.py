@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from daemon.config.output import OutputConfig
+from daemon.config.preset_over import for_film
 from daemon.config.schema import Config
 from daemon.errors import Kind, VideoError
 from daemon.events import Listener, ignore
@@ -95,6 +96,7 @@ async def _reopen(config: Config, store: Store, workers: Workers, record: VideoR
     if record.scorer != workers.scorer_identity or asked != config.decode.stream:
         await store.queue.set_status(record.id, Status.QUEUED)
         return
+    config = for_film(config, record.file.path)
     latest = await store.selections.latest(record.id)
     held = holds(await store.decisions.decided(record.id))
     if (

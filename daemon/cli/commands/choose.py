@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from daemon.cli.command import ConfigOption, JsonOption, VideoArgument, load, print_json, with_store
+from daemon.cli.command import ConfigOption, JsonOption, PresetOption, VideoArgument, load, print_json, with_store
 
 if TYPE_CHECKING:
     from daemon.model import VideoRecord
@@ -31,6 +31,7 @@ def select(
     folder: Annotated[
         str | None, typer.Option(help="below the output folder: the current selection stays as it is")
     ] = None,
+    preset: PresetOption = None,
     by: Annotated[str | None, typer.Option(help="choose by this metric's scores, which `rescore` has made")] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -41,19 +42,21 @@ def select(
     """
     from daemon.cli.render import print_stills
     from daemon.config.load import changed
+    from daemon.config.preset_over import for_film
     from daemon.logs import setup
     from daemon.observe.reports import summary
     from daemon.pipeline.reselect import reselect
 
-    loaded = load(config)
+    loaded = load(config, preset)
     setup.configure(loaded.log.format, "warning" if sys.stderr.isatty() else loaded.log.level)
     changes = {"count": count, "min_gap_seconds": min_gap_seconds, "strategy": strategy, "start": start, "end": end}
-    chosen = changed(loaded, "select", {key: value for key, value in changes.items() if value is not None})
     files = {"format": form, "size": size}
-    chosen = changed(chosen, "output", {key: value for key, value in files.items() if value is not None})
 
     async def work(store: Store) -> list[dict[str, Any]]:
-        anew = by is not None or any(value is not None for value in changes.values())
+        chosen = for_film(loaded, (await store.videos.find(video)).file.path)
+        chosen = changed(chosen, "select", {key: value for key, value in changes.items() if value is not None})
+        chosen = changed(chosen, "output", {key: value for key, value in files.items() if value is not None})
+        anew = any(value is not None for value in (by, preset, *changes.values()))
         record: VideoRecord = await reselect(chosen, store, video, anew=anew, folder=folder, by=by)
         return await summary(store, [record], newest=True)
 

@@ -1,4 +1,4 @@
-"""``init``, ``run``, ``once``, ``demo``: films become stills."""
+"""``init``, ``presets``, ``run``, ``once``, ``demo``: films become stills."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from daemon.cli.command import ConfigOption, JsonOption, exit_code, load, print_json, with_store
+from daemon.cli.command import ConfigOption, JsonOption, PresetOption, exit_code, load, print_json, with_store
 from daemon.errors import StillwatchError, printable
 
 
@@ -24,7 +24,7 @@ def init(
     print(f"wrote {written}: change what you need, then `stillwatch run`")
 
 
-def run(config: ConfigOption = None) -> None:
+def run(config: ConfigOption = None, preset: PresetOption = None) -> None:
     """Watch the folder until a signal stops it."""
     # HUP asks for a reload and never ends the daemon, also before it listens. No SIG_IGN: its children would get it.
     import asyncio
@@ -33,11 +33,11 @@ def run(config: ConfigOption = None) -> None:
     from daemon.logs import setup
     from daemon.service import daemon
 
-    loaded = load(config)
+    loaded = load(config, preset)
     as_json = setup.configure(loaded.log.format, loaded.log.level)
     with setup.captured_prints(errors=as_json):
         try:
-            asyncio.run(_to_the_end(daemon.run(loaded, read_config=lambda: load(config))))
+            asyncio.run(_to_the_end(daemon.run(loaded, read_config=lambda: load(config, preset))))
         except StillwatchError as error:
             if not as_json:
                 raise
@@ -69,6 +69,7 @@ def once(
     stream: Annotated[
         str | None, typer.Option(help="auto, a stream's number as `show` lists it, or a language such as deu")
     ] = None,
+    preset: PresetOption = None,
 ) -> None:
     """Take files through the same pipeline now, then exit: 0 all done, 1 any failed."""
     import asyncio
@@ -81,7 +82,7 @@ def once(
     from daemon.observe.reports import refused, summary
     from daemon.service import foreground
 
-    loaded = load(config)
+    loaded = load(config, preset)
     if stream is not None:
         loaded = changed(loaded, "decode", {"stream": stream})
     setup.configure(loaded.log.format, "warning" if sys.stderr.isatty() else loaded.log.level)
@@ -102,6 +103,19 @@ def once(
     if stopped:
         raise typer.Exit(130)
     raise typer.Exit(0 if all(one["ok"] for one in shown) else 1)
+
+
+def presets(
+    name: Annotated[str | None, typer.Argument(help="print what this one sets")] = None,
+) -> None:
+    """List the presets, sets of settings for one purpose; with a name, print what it sets, to be copied or changed."""
+    from daemon.config import preset
+
+    if name is not None:
+        print(preset.text(name), end="")
+        return
+    for one in preset.names():
+        print(f"{one:15} {preset.purpose(one)}")
 
 
 def demo(
