@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 from daemon.logs.setup import get
@@ -23,6 +24,13 @@ class VideoJob:
     log: Any
     on_progress: Callable[[], None]
     stall_seconds: float
+    reading: Path | None = None
+    """Leads to the open file while the source is held (``inbox.held_source``)."""
+
+    @property
+    def source(self) -> Path:
+        """Where the film is read from."""
+        return self.reading or self.record.file.path
 
     @classmethod
     def of(cls, record: VideoRecord, stall_seconds: float, on_progress: Callable[[], None] = lambda: None) -> Self:

@@ -40,6 +40,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "sheet": share.sheet,
     "report": share.report,
     "scores": share.scores,
+    "gather": share.gather,
     "review": share.review,
     "retry": upkeep.retry,
     "metrics": upkeep.metrics,

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from daemon.config.score import DecodeConfig
 from daemon.decode.apart import probe_apart
@@ -24,15 +24,17 @@ from daemon.decode.seek import index_of, sought_frames
 from daemon.decode.seek_plan import cost, shown_rank
 from daemon.errors import Kind, StillwatchError
 from daemon.export import manifest, metadata, proof
-from daemon.export.image_file import open_image
-from daemon.export.proof import ProofError
+from daemon.export.image_file import open_image, read_regular
 from daemon.export.scaling import scaled
 from daemon.inbox import identity
-from daemon.media.rules import FIRST_RULES
+from daemon.media.rules import FIRST_RULES, PICTURE_RULES
 from daemon.model import Frame, VideoInfo, WantedFrame
 from daemon.store.queries import DoneSource
 
 SUFFIXES = (".png", ".jpg")
+DEPTHS = (8, 16)
+MANIFEST_BYTES = 16 * 1024 * 1024
+"""More than any manifest has: a thousand stills need less than one MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,12 +194,18 @@ def _read(still: Path) -> _Claim:
     try:
         facts = metadata.read(still)
         depth = proof.png_depth(still)[0] if still.suffix == ".png" else 8
-    except (OSError, SyntaxError, ValueError, ProofError) as error:
-        raise _Refuted(f"the image cannot be read: {error}") from error
-    entry = _entry(still)
-    if entry is not None and entry["sha256"] != proof.sha256_of(still):
+        published = _published_sha256(still)
+        changed = published is not None and published != proof.sha256_of(still)
+    except _Refuted:
+        raise
+    except Exception as error:
+        # Whatever a stranger's file makes of a parser: it is one line, and the others are looked at.
+        raise _Refuted(f"the image cannot be read: {error or type(error).__name__}") from error
+    if changed:
         raise _Refuted("the file was changed after it was published")
     try:
+        if depth not in DEPTHS or not FIRST_RULES <= int(facts.get("rules", FIRST_RULES)) <= PICTURE_RULES:
+            raise ValueError
         return _Claim(
             still=still,
             source=manifest.source_of(facts),
@@ -217,16 +225,16 @@ def _read(still: Path) -> _Claim:
         raise _Refuted("the image carries no facts of stillwatch") from error
 
 
-def _entry(still: Path) -> dict[str, Any] | None:
-    """The manifest's entry of a still; None without a manifest or when an older selection made it."""
+def _published_sha256(still: Path) -> str | None:
+    """The digest in the manifest's entry of a still; None without a manifest or when an older selection made it."""
     try:
-        content = json.loads((still.parent / manifest.NAME).read_text(encoding="utf-8"))
+        content = json.loads(read_regular(still.parent / manifest.NAME, MANIFEST_BYTES))
         entries = {entry["file"]: entry for entry in content["stills"]}
-        return entries.get(still.name)
+        return str(entries[still.name]["sha256"]) if still.name in entries else None
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _Refuted(f"the manifest beside it cannot be read: {error}") from error
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise _Refuted(f"the manifest beside it cannot be read: {error!r}") from error
 
 
 def _against_source(
@@ -297,9 +305,13 @@ def _compare(claim: _Claim, frame: Frame) -> str:
     if frame.picture is None:
         return "the frame could not be turned into a picture"
     picture = frame.picture
-    if claim.scaled:
-        with open_image(claim.still) as still:
-            size = still.size
-        picture = scaled(picture, *size)
-    off = proof.difference(claim.still, picture)
+    try:
+        if claim.scaled:
+            with open_image(claim.still) as still:
+                size = still.size
+            picture = scaled(picture, *size)
+        off = proof.difference(claim.still, picture)
+    except (OSError, SyntaxError, ValueError) as error:
+        # It was well when its facts were read.
+        return f"the image cannot be read: {error}"
     return f"the pixels are not those of its frame: {off}" if off else ""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from daemon.config.name_template import checked_folder, checked_name
 from daemon.config.section import MIB, Section
 
 
@@ -14,6 +15,14 @@ class OutputConfig(Section):
     """Where stills go and what they are."""
 
     path: Path = Field(Path("stills"), description="folder for the stills, one subfolder per video")
+    name: str = Field(
+        "",
+        description="name of a still without its ending, of {stem} {rank} {n} {frame} {time_ms} {score} {shot}"
+        " {fingerprint} {date}, where {n} counts in time; empty: as docs/pictures.md has it",
+    )
+    folder: str = Field(
+        "{stem}-{fingerprint}", description="name of a film's folder, of {stem}, {fingerprint} and {date}"
+    )
     format: Literal["auto", "png", "png8", "jpeg"] = Field(
         "auto",
         description="auto and png: PNG, 16-bit from sources above 8 bits; png8: always 8-bit; jpeg",
@@ -29,6 +38,16 @@ class OutputConfig(Section):
     )
     gps: bool = Field(False, description="stills say where the film was shot, if it does")
     jpeg_quality: int = Field(2, ge=1, le=31, description="FFmpeg's -q:v for jpeg, 1 is the best")
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_safe(cls, template: str) -> str:
+        return template and checked_name(template)
+
+    @field_validator("folder")
+    @classmethod
+    def _folder_is_safe(cls, template: str) -> str:
+        return checked_folder(template)
 
 
 class ExportConfig(Section):

@@ -63,6 +63,8 @@ def writing(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in _FULL:
             raise _full(folder) from error
+        if error.errno == errno.ELOOP:
+            raise ExportError(Kind.EXPORT, f"{error.filename}: {error.strerror}; remove what is there") from error
         raise ExportError(
             Kind.EXPORT, f"{folder} cannot be written: {error.strerror or error}; give this user write permission"
         ) from error

@@ -93,6 +93,7 @@ class Exporter:
         self._source = source = Source.of(job.record)
         self._config = config
         self._output = output.path
+        self._folder = output.folder
         self._capabilities = capabilities
         self._decoder = decoder
         self._conversions = conversions
@@ -167,7 +168,10 @@ class Exporter:
         self, ready: Ready, folder: StillFolder | None = None, older: Sequence[OlderStill] = ()
     ) -> list[Still]:
         """Bring out what was prepared, all of it at once, into a video's folder. Names of older stills go."""
-        return await self._publisher.publish(ready, folder or StillFolder.of(self._output, self._source.file), older)
+        usual = StillFolder.of(
+            self._output, self._source.file, template=self._folder, date=self._source.info.origin.captured_at
+        )
+        return await self._publisher.publish(ready, folder or usual, older)
 
     async def _seek(self, expected: Expected, place: Path) -> Proofs:
         """The first rung, where it is cheaper than a pass over the film."""

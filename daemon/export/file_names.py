@@ -7,7 +7,12 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
+from daemon.config.name_template import fill
+
 STEM_BYTES = 120
+FOLDER = "{stem}-{fingerprint}"
+UNDATED = "undated"
+"""Stands for the date of a film that does not say when it was shot."""
 _NAME = re.compile(
     r"(?P<stem>.+)_r(?P<rank>\d{2,})_f(?P<frame>\d{6,})_t(?P<time>-?\d{6,}\.\d{3})"
     r"_(?P<metric>[A-Za-z0-9+._-]+?)=?(?P<score>-?\d+\.\d{4})\.(?P<suffix>png|jpg)",
@@ -43,9 +48,13 @@ def safe_stem(name: str) -> str:
     return clipped.strip("._-") or "video"
 
 
-def folder_name(stem: str, fingerprint: str) -> str:
-    """The folder of one video's stills: ``<stem>-<first 8 of the fingerprint>``."""
-    return f"{safe_stem(stem)}-{fingerprint[:8]}"
+def folder_name(stem: str, fingerprint: str, template: str = FOLDER, date: str = "") -> str:
+    """The folder of one video's stills, ``<stem>-<first 8 of the fingerprint>`` unless there is another template.
+
+    Without the stem in it, 16 digits of the fingerprint tell films apart. ``date`` is ISO 8601.
+    """
+    digits = 8 if "{stem}" in template else 16
+    return fill(template, {"stem": safe_stem(stem), "fingerprint": fingerprint[:digits], "date": date[:10] or UNDATED})
 
 
 def format_name(name: StillName) -> str:
@@ -61,6 +70,27 @@ def format_name(name: StillName) -> str:
         f"{name.stem}_r{name.rank:02d}_f{name.frame:06d}_t{sign}{abs(name.time_s):010.3f}"
         f"_{metric}{part}{name.score:.4f}.{name.suffix}"
     )
+
+
+def name_of(name: StillName, template: str, *, number: int, shot: int | None, fingerprint: str, date: str) -> str:
+    """The file name by ``output.name``; ``number`` is the still's place in time, ``date`` is ISO 8601 or empty.
+
+    Where there is a template, the facts in the picture say what its name may not.
+    """
+    if not template:
+        return format_name(name)
+    values = {
+        "stem": name.stem,
+        "rank": f"{name.rank:02d}",
+        "n": f"{number:04d}",
+        "frame": f"{name.frame:06d}",
+        "time_ms": f"{round(name.time_s * 1000):09d}",
+        "score": f"{name.score:.4f}",
+        "shot": f"{shot or 0:03d}",
+        "fingerprint": fingerprint[:8],
+        "date": date[:10] or UNDATED,
+    }
+    return f"{fill(template, values)}.{name.suffix}"
 
 
 def parse_name(text: str) -> StillName:

@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Callable
+from io import BufferedReader
 from pathlib import Path
 
 from PIL import Image, JpegImagePlugin, PngImagePlugin
 
 MOST_PIXELS = 1 << 28
 """Twice ``decode.max_pixels`` as shipped: a frame with narrow pixels is wider as a still."""
+MOST_BYTES = 2 * 1024**3
+"""More than a PNG of MOST_PIXELS with 16 bits a sample takes."""
 
 _READERS: tuple[tuple[bytes, Callable[[str], Image.Image]], ...] = (
     (b"\x89PNG\r\n\x1a\n", PngImagePlugin.PngImageFile),
     (b"\xff\xd8\xff", JpegImagePlugin.JpegImageFile),
 )
+
+
+def open_regular(path: Path, most_bytes: int = MOST_BYTES) -> BufferedReader:
+    """A regular file, opened for reading; never waits for a pipe. Raises OSError, also for one that is larger."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    look = os.fstat(handle)
+    if stat.S_ISREG(look.st_mode) and look.st_size <= most_bytes:
+        return os.fdopen(handle, "rb")
+    os.close(handle)
+    if not stat.S_ISREG(look.st_mode):
+        raise OSError(f"{path.name} is not a file")
+    raise OSError(f"{path.name} has {look.st_size} bytes, more than {most_bytes}")
+
+
+def read_regular(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
+    """The content of a regular file of a bounded size. Raises OSError."""
+    with open_regular(path, most_bytes) as file:
+        return file.read(most_bytes)
 
 
 def open_image(path: Path, most_pixels: int = MOST_PIXELS) -> Image.Image:
@@ -24,15 +46,14 @@ def open_image(path: Path, most_pixels: int = MOST_PIXELS) -> Image.Image:
     process. Raises OSError for anything but a PNG or JPEG in a regular file, SyntaxError for a broken one,
     ValueError when it has more than ``most_pixels``.
     """
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError(f"{path.name} is not a file")
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         start = file.read(8)
-    for signature, reader in _READERS:
-        if start.startswith(signature):
-            image = reader(str(path))
-            if image.width * image.height > most_pixels:
-                image.close()
-                raise ValueError(f"{path.name} has {image.width}x{image.height} pixels, more than {most_pixels}")
-            return image
+        for signature, reader in _READERS:
+            if start.startswith(signature):
+                # The very file that was looked at, whatever has its name by now.
+                image = reader(f"/proc/self/fd/{file.fileno()}")
+                if image.width * image.height > most_pixels:
+                    image.close()
+                    raise ValueError(f"{path.name} has {image.width}x{image.height} pixels, more than {most_pixels}")
+                return image
     raise OSError(f"{path.name} is neither a PNG nor a JPEG")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from daemon.export.image_file import open_image
 from daemon.model import Picture
 
 
@@ -29,8 +30,11 @@ def enlarged(picture: Picture, width: int, height: int) -> bytes:
 
 
 def reduced(path: Path, longest: int) -> bytes:
-    """An image file as a JPEG that is no longer than ``longest`` on any side. Raises OSError for what is no image."""
-    with Image.open(path) as image:
+    """A still as a JPEG that is no longer than ``longest`` on any side.
+
+    Raises OSError, SyntaxError, ValueError for what is no PNG or JPEG of a bounded size.
+    """
+    with open_image(path) as image:
         small = image.convert("RGB")
     small.thumbnail((longest, longest), Image.Resampling.BILINEAR, reducing_gap=2.0)
     return _written(small, 82)

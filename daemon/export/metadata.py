@@ -74,6 +74,23 @@ def remove(data: bytes) -> bytes:
     return b"".join([*kept, data[first:]])
 
 
+def replace(data: bytes, facts: dict[str, str], tags: Tags = NOTHING) -> bytes:
+    """A still with other facts and tags, its picture and colour as they are. Raises as ``remove`` does."""
+    packet = xmp.packet(facts, tags)
+    if data.startswith(b"\xff\xd8\xff\xe1"):
+        at = _after_segment(data, 2)
+        if data.startswith(b"\xff\xe1", at) and data.startswith(_XMP, at + 4):
+            at = _after_segment(data, at)
+        return b"".join([data[:2], _app1(_EXIF + exif(tags)), _app1(_XMP + packet), data[at:]])
+    first = _first_image_data(data)
+    added = chunk(b"iTXt", _PNG_XMP + b"\0\0\0\0" + packet) + chunk(b"eXIf", exif(tags))
+    colours = [data[start:end] for kind, start, end in _chunks(data, first) if kind in PNG_CHUNKS]
+    bare = remove(data)
+    at = _first_image_data(bare)
+    own = {kind for kind, _, _ in _chunks(bare, at)}
+    return b"".join([bare[:at], added, *(colours if own.isdisjoint(PNG_CHUNKS) else ()), bare[at:]])
+
+
 def read(path: Path) -> dict[str, str]:
     """The facts that ``embed`` put in; empty where there are none. The image has to decode to its end."""
     with open_image(path) as image:
@@ -116,7 +133,7 @@ def _packet(data: bytes) -> bytes:
 def _facts_in(description: Any) -> dict[str, str]:
     try:
         facts = json.loads(description)
-    except ValueError:
+    except (ValueError, TypeError, RecursionError):
         return {}
     return {str(key): str(value) for key, value in facts.items()} if isinstance(facts, dict) else {}
 

@@ -18,7 +18,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon.export.file_names import folder_name, parse_name, safe_stem
+from daemon.export.file_names import FOLDER, folder_name, parse_name, safe_stem
+from daemon.export.metadata import read_head
 from daemon.model import FileIdentity
 
 MANIFEST = "manifest.json"
@@ -34,10 +35,15 @@ class StillFolder:
     path: Path
 
     @classmethod
-    def of(cls, output: Path, file: FileIdentity, alike: bool = False) -> StillFolder:
-        """A video's folder below ``output``; ``alike``: another one of this name has the same fingerprint."""
+    def of(
+        cls, output: Path, file: FileIdentity, alike: bool = False, template: str = FOLDER, date: str = ""
+    ) -> StillFolder:
+        """A video's folder below ``output``; ``alike``: another one of this name has the same fingerprint.
+
+        ``date`` is when the film was shot, ISO 8601 or empty.
+        """
         name = file.digest if alike and file.digest is not None else file.fingerprint
-        return cls(output / folder_name(file.path.stem, name))
+        return cls(output / folder_name(file.path.stem, name, template, date))
 
     @property
     def manifest(self) -> Path:
@@ -52,18 +58,6 @@ class StillFolder:
         """The folder of an older selection."""
         return self.path / SELECTIONS / str(selection_id)
 
-    def selections(self) -> list[tuple[int, Path]]:
-        """The older selections that are there, oldest first."""
-        folder = self.path / SELECTIONS
-        if not folder.is_dir():
-            return []
-        found = [(int(one.name), one) for one in folder.iterdir() if one.name.isascii() and one.name.isdecimal()]
-        return sorted(found)
-
-    def stills(self) -> list[Path]:
-        """The files of the folder itself that are named as stills."""
-        return [path for path in sorted(self.path.iterdir()) if is_still(path)] if self.path.is_dir() else []
-
 
 def is_apart(still: Path) -> bool:
     """Whether a still lies with an older selection."""
@@ -71,14 +65,21 @@ def is_apart(still: Path) -> bool:
 
 
 def is_still(path: Path) -> bool:
-    """Whether a file is named as a still."""
+    """Whether a file is named as a still, or is a picture that says that it is one."""
     try:
         parse_name(path.name)
     except ValueError:
-        return False
+        return path.suffix in (".png", ".jpg") and _says_so(path)
     return True
 
 
-def same_folder(one: Path, other: Path) -> bool:
-    """Whether films of these paths have folders that begin with the same name."""
-    return safe_stem(one.stem) == safe_stem(other.stem)
+def _says_so(path: Path) -> bool:
+    try:
+        return path.is_file() and "hash" in read_head(path)
+    except OSError:
+        return False
+
+
+def same_folder(one: Path, other: Path, template: str = FOLDER) -> bool:
+    """Whether films of these paths have folders of the same name but for the fingerprint."""
+    return "{stem}" not in template or safe_stem(one.stem) == safe_stem(other.stem)

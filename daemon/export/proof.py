@@ -13,7 +13,7 @@ import numpy as np
 
 from daemon.export import metadata
 from daemon.export.ffmpeg_arguments import HASHES
-from daemon.export.image_file import open_image
+from daemon.export.image_file import open_image, open_regular, read_regular
 from daemon.export.image_format import ImageFormat
 from daemon.export.metadata import PNG_SIGNATURE
 from daemon.model import Method, Picture
@@ -130,7 +130,7 @@ def _read_to_the_end(path: Path) -> None:
 
     Raises ValueError, KeyError, zlib.error, struct.error.
     """
-    data = memoryview(path.read_bytes())
+    data = memoryview(read_regular(path))
     inflate = zlib.decompressobj()
     at, total, line, height, kind = len(PNG_SIGNATURE), 0, 1, 0, b""
     while kind != b"IEND":
@@ -157,7 +157,7 @@ def _read_to_the_end(path: Path) -> None:
 def check_embedded(image: bytes, path: Path) -> None:
     """The file on disk is the image that was checked, byte by byte, but for its facts. Raises ProofError."""
     try:
-        same = metadata.remove(path.read_bytes()) == image
+        same = metadata.remove(read_regular(path)) == image
     except (ValueError, struct.error) as error:
         raise ProofError(f"{path.name} is no image any more: {error}") from error
     if not same:
@@ -189,15 +189,17 @@ def _blocks(picture: Any) -> Any:
 
 def png_depth(path: Path) -> tuple[int, int]:
     """Bits a sample and colour type of a PNG file, from its IHDR chunk."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         head = file.read(26)
     if not head.startswith(PNG_SIGNATURE):
         raise ProofError(f"{path.name} is no PNG file")
+    if len(head) < 26:
+        raise ProofError(f"{path.name} is cut short")
     depth, colour = struct.unpack(">BB", head[24:26])
     return depth, colour
 
 
 def sha256_of(path: Path) -> str:
-    """Hex SHA-256 of a file."""
-    with path.open("rb") as file:
+    """Hex SHA-256 of a still. Raises OSError for what is no regular file of a still's size."""
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

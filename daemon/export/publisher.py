@@ -18,7 +18,6 @@ from daemon.export.source import Source
 from daemon.export.still_colour import still_colour
 from daemon.job import VideoJob
 from daemon.model import Pick, Selection, Still
-from daemon.runtime.durable import make_synced_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +64,8 @@ class Publisher:
             return await asyncio.to_thread(self._publish, ready, folder, older)
 
     def _publish(self, ready: Ready, folder: StillFolder, older: Sequence[OlderStill]) -> list[Still]:
-        make_synced_folder(folder.path.parent)
-        older_selections.clear(folder, older, {still.path.name for still in ready.stills})
-        work_folder.publish(ready.place, folder.path, manifest.NAME)
+        older_selections.clear(folder, self._output.path, older, {still.path.name for still in ready.stills})
+        work_folder.publish(ready.place, folder.path, manifest.NAME, self._output.path)
         self._log.info("export.verified", stills=len(ready.stills), folder=str(folder.path))
         return [replace(still, path=folder.still(still.path.name)) for still in ready.stills]
 
@@ -106,7 +104,14 @@ class Publisher:
             score=pick.score,
             suffix=self._image.suffix,
         )
-        target = ready / file_names.format_name(name)
+        target = ready / file_names.name_of(
+            name,
+            self._output.name,
+            number=numbers[pick.frame],
+            shot=pick.reason.shot,
+            fingerprint=source.file.fingerprint,
+            date=source.info.origin.captured_after(pick.time_s) or "",
+        )
         facts = manifest.facts(
             source.file,
             source.info,

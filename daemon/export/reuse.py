@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.export import metadata, proof
+from daemon.export.image_file import read_regular
 from daemon.export.image_format import ImageFormat
 from daemon.export.proof import Evidence, ProofError
 from daemon.model import Method, Pick
@@ -31,14 +33,15 @@ def take(old: Published, pick: Pick, image: ImageFormat, width: int, height: int
     if old.image != image.name:
         return None
     try:
-        if proof.sha256_of(old.path) != old.sha256:
+        content = read_regular(old.path)
+        if hashlib.sha256(content).hexdigest() != old.sha256:
             return None
         facts = metadata.read(old.path)
         if facts.get("hash") != pick.hash or facts.get("frame") != str(pick.frame):
             return None
-        target.write_bytes(metadata.remove(old.path.read_bytes()))
+        target.write_bytes(metadata.remove(content))
         proof.check_image(target, width, height, image)
-    except (OSError, ValueError, ProofError):
+    except (OSError, SyntaxError, ValueError, ProofError):
         # Cutting it out again mends whatever this was.
         target.unlink(missing_ok=True)
         return None

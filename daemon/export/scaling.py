@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -83,7 +84,7 @@ class Scaler:
 
     async def _read(self, one: Proven, folder: Path) -> Picture:
         raw = folder / "picture.raw"
-        arguments = ffmpeg_arguments.read_arguments(self._image, str(one.path), raw.name)
+        arguments = ffmpeg_arguments.read_arguments(self._image, os.path.relpath(one.path, folder), raw.name)
         run = await ffmpeg_process.run(self._capabilities, arguments, folder, self._config.timeout_seconds)
         if run.code != 0:
             disk_space.refuse_full(self._output, run.message)

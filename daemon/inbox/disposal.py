@@ -160,21 +160,22 @@ class SourceDisposal:
             await self._check_source(due)
             await self._store.sources.record_target(due.video_id, due.file.path)
             await self._store.make_durable()
-            await self._uninterrupted(lambda: source_file.delete(due.file))
+            await self._uninterrupted(lambda: source_file.delete(due.file, self._config.path))
         await self._store.sources.deleted(due.video_id)
 
     async def _move(self, due: DueSource) -> FileIdentity:
-        assert self._config.after_path is not None
+        archive = self._config.after_path
+        assert archive is not None
         if due.target is not None:
-            moved = await self._uninterrupted(lambda: source_file.arrived(due))
+            moved = await self._uninterrupted(lambda: source_file.arrived(due, archive))
             if moved is not None:
                 return moved
         await self._check_source(due)
         if not due.file.path.is_relative_to(self._config.path):
             # watch.path was a link to where it leads now: what would be the subfolder under after_path?
             raise KeepSource(f"its path does not begin with watch.path = {self._config.path} any more")
-        wanted = self._config.after_path / due.file.path.relative_to(self._config.path)
-        await asyncio.to_thread(source_file.make_folder, wanted.parent)
+        wanted = archive / due.file.path.relative_to(self._config.path)
+        await asyncio.to_thread(source_file.make_folder, wanted.parent, archive)
         for target in _candidates(wanted):
             ours = target == due.target
             if not ours and await asyncio.to_thread(os.path.lexists, target):
@@ -182,7 +183,17 @@ class SourceDisposal:
             await self._store.sources.record_target(due.video_id, target)
             await self._store.make_durable()
             try:
-                return await self._uninterrupted(partial(source_file.move, due, target, self._stopping, begun=ours))
+                return await self._uninterrupted(
+                    partial(
+                        source_file.move,
+                        due,
+                        target,
+                        self._stopping,
+                        begun=ours,
+                        watched=self._config.path,
+                        archive=archive,
+                    )
+                )
             except NameTaken:
                 continue
         raise AssertionError("there is always another name")

@@ -73,7 +73,7 @@ def check_unchanged(file: FileIdentity) -> None:
     except OSError as error:
         raise VideoError(Kind.UNREADABLE, f"the file cannot be read: {error.strerror}") from error
     if not same_file(file, look):
-        raise _changed_in_work()
+        raise changed_in_work()
 
 
 async def require_unchanged(file: FileIdentity, stall_seconds: float) -> None:
@@ -90,10 +90,10 @@ async def require_readable(file: FileIdentity, stall_seconds: float) -> None:
     reading = run_in_abandonable_thread(lambda: fingerprint(file.path), "look")
     now = await with_stall_timeout(reading, stall_seconds, "reading the file")
     if now.fingerprint != file.fingerprint:
-        raise _changed_in_work()
+        raise changed_in_work()
 
 
-def _changed_in_work() -> VideoError:
+def changed_in_work() -> VideoError:
     """The error for a file that changed between admission and export."""
     return VideoError(Kind.CHANGED, "the file was changed while it was worked on: it is taken again once it is still")
 
@@ -114,7 +114,7 @@ def fingerprint(path: Path) -> FileIdentity:
     was written or replaced during the reading.
     """
     _refuse_unsafe(path)
-    with _as_video_error(path):
+    with as_video_error(path):
         _refuse_special(path, path.stat())
         # A pipe may have taken the file's place since the look: without O_NONBLOCK the open waits
         # for a writer.
@@ -141,7 +141,7 @@ def identify(path: Path, on_read: Callable[[], object] = lambda: None) -> FileId
     file = fingerprint(path)
     if file.digest is not None:
         return file
-    with _as_video_error(path):
+    with as_video_error(path):
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
         try:
             before = os.fstat(descriptor)
@@ -183,9 +183,10 @@ def same_content(file: FileIdentity, now: FileIdentity) -> bool:
     return file.fingerprint == now.fingerprint
 
 
-def refuse_outside(path: Path, folder: Path, follow_outside: bool) -> None:
+def refuse_outside(path: Path, folder: Path, follow_outside: bool, *, named: Path | None = None) -> None:
     """Refuse a path that lies outside ``folder`` once every symbolic link in it is resolved.
 
+    ``named`` is how the file is called where ``path`` leads to its handle.
     Raises VideoError: OUTSIDE_FOLDER unless ``follow_outside``, UNSAFE_NAME.
     """
     _refuse_unsafe(path)
@@ -196,7 +197,7 @@ def refuse_outside(path: Path, folder: Path, follow_outside: bool) -> None:
     if not real.is_relative_to(os.path.realpath(folder)):
         raise VideoError(
             Kind.OUTSIDE_FOLDER,
-            f"{path} leads out of the watch folder to {real}: put the video itself there, "
+            f"{named or path} leads out of the watch folder to {real}: put the video itself there, "
             "or set watch.follow_outside to true",
         )
 
@@ -255,7 +256,7 @@ def _changed(path: Path) -> VideoError:
 
 
 @contextmanager
-def _as_video_error(path: Path) -> Iterator[None]:
+def as_video_error(path: Path) -> Iterator[None]:
     """Turn an OSError of the block into the VideoError that names the fix."""
     try:
         yield

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import stat
 import threading
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from daemon.errors import Kind, VideoError
 from daemon.inbox import writers
 from daemon.inbox.identity import fingerprint, identify, inode, mtime_ns, same_content, same_file
 from daemon.model import FileIdentity
-from daemon.runtime.durable import make_synced_folder, sync
+from daemon.runtime.shared_folder import SharedFolder, token
 from daemon.store.sources import DueSource
 
 CHUNK_BYTES = 8 * 1024 * 1024
@@ -103,13 +105,57 @@ def _keep_unless_same_content(path: Path, file: FileIdentity) -> None:
         raise KeepSource("its content is not what was scored")
 
 
-def delete(file: FileIdentity) -> None:
+def delete(file: FileIdentity, watched: Path) -> None:
     """Delete a source once its content is proven to be what was scored. Raises KeepSource, OSError."""
-    _keep_unless_same_content(file.path, file)
-    _keep_if_changed(file, file.path.lstat())
-    keep_if_written_to(file.path)
-    file.path.unlink()
-    sync(file.path.parent)
+    with _held(file, watched) as source:
+        _keep_unless_same_content(source.held, file)
+        keep_if_written_to(source.file.path)
+        source.keep_unless_named()
+        source.folder.remove(source.name)
+        source.folder.sync()
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A source that is open: what is proven of ``handle`` holds for this very file, whatever takes its name."""
+
+    file: FileIdentity
+    folder: SharedFolder
+    name: str
+    handle: int
+
+    @property
+    def held(self) -> Path:
+        return Path(f"/proc/self/fd/{self.handle}")
+
+    def keep_unless_named(self, folder: SharedFolder | None = None, name: str | None = None) -> None:
+        """Raise KeepSource unless the name is this very file's, and it is as it was admitted."""
+        look = (folder or self.folder).look(name or self.name)
+        own = os.fstat(self.handle)
+        if look is None or (look.st_dev, look.st_ino) != (own.st_dev, own.st_ino):
+            raise KeepSource("another file has taken its place")
+        _keep_if_changed(self.file, look)
+
+
+@contextmanager
+def _held(file: FileIdentity, watched: Path) -> Iterator[_Held]:
+    """A source, opened once; its folder lies in the watch folder. Raises KeepSource, OSError."""
+    with SharedFolder.open(file.path.parent) as folder:
+        if not folder.held.readlink().is_relative_to(os.path.realpath(watched)):
+            raise KeepSource("it lies outside of the watch folder")
+        look = folder.look(file.path.name)
+        if look is not None:
+            _keep_if_changed(file, look)
+        handle = folder.read_handle(file.path.name)
+        try:
+            held = _Held(file, folder, file.path.name, handle)
+            held.keep_unless_named()
+            if file.inode is not None and inode(os.fstat(handle)) != file.inode:
+                # Another file of the same size and time; a network share may also have given the same one a new number.
+                _keep_unless_same_content(held.held, file)
+            yield held
+        finally:
+            os.close(handle)
 
 
 def _look(path: Path) -> os.stat_result | None:
@@ -120,85 +166,120 @@ def _look(path: Path) -> os.stat_result | None:
         return None
 
 
-def arrived(due: DueSource) -> FileIdentity | None:
-    """Where the source is, when an earlier try had brought it there; what it left behind is removed."""
+def arrived(due: DueSource, archive: Path) -> FileIdentity | None:
+    """Where the source is, when an earlier try had brought it there; what it left behind is removed.
+
+    ``archive`` is the folder that sources are moved to.
+    """
     assert due.target is not None
-    there = _look(due.target)
-    if there is None or not stat.S_ISREG(there.st_mode) or there.st_size == 0:
+    if _look(due.target) is None:
         return None
-    try:
-        _keep_unless_same_content(due.target, due.file)
-    except KeepSource:
-        return None
-    if (left := _look(due.file.path)) is not None:
-        _keep_if_changed(due.file, left)
-        due.file.path.unlink()
-        sync(due.file.path.parent)
-    return _moved_to(due.target, due.file)
+    # The setting may have been another one then.
+    top = archive if due.target.is_relative_to(archive) else due.target.parent
+    with SharedFolder.open(top) as opened, opened.below(due.target.parent.relative_to(top)) as folder:
+        there = folder.look(due.target.name)
+        if there is None or not stat.S_ISREG(there.st_mode) or there.st_size == 0:
+            return None
+        handle = folder.read_handle(due.target.name)
+        try:
+            _keep_unless_same_content(Path(f"/proc/self/fd/{handle}"), due.file)
+        except KeepSource:
+            return None
+        finally:
+            os.close(handle)
+    if _look(due.file.path) is not None:
+        with SharedFolder.open(due.file.path.parent) as left:
+            if (look := left.look(due.file.path.name)) is not None:
+                _keep_if_changed(due.file, look)
+                left.remove(due.file.path.name)
+                left.sync()
+    return _moved_to(due.target, there, due.file)
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder and those above it. Raises NotYet where a file stands in the way, OSError."""
+def make_folder(folder: Path, archive: Path) -> None:
+    """Make a folder and those above it. Raises NotYet where a file or a link stands in the way, OSError."""
     try:
-        make_synced_folder(folder)
+        with SharedFolder.open(archive, make=True) as top, top.below(folder.relative_to(archive), make=True):
+            return
     except (FileExistsError, NotADirectoryError) as error:
         file = next((at for at in (folder, *folder.parents) if os.path.lexists(at) and not at.is_dir()), folder)
-        raise NotYet(f"{file} is no folder, but stands where one is needed: move it away") from error
+        raise _in_the_way(str(file)) from error
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise _in_the_way(error.filename) from error
 
 
-def _claim(target: Path, *, begun: bool) -> None:
+def _in_the_way(file: str) -> NotYet:
+    return NotYet(f"{file} is no folder, but stands where one is needed: move it away")
+
+
+def _claim(folder: SharedFolder, name: str, *, begun: bool) -> None:
     """Take a name with an empty file; ``begun`` says that one that is there is ours. Raises NameTaken."""
     try:
-        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC))
+        os.close(folder.new_handle(name))
     except FileExistsError as error:
-        look = _look(target)
+        look = folder.look(name)
         if not begun or look is None or not stat.S_ISREG(look.st_mode) or look.st_size:
             raise NameTaken from error
 
 
-def move(due: DueSource, target: Path, stopping: threading.Event, *, begun: bool) -> FileIdentity:
+def move(
+    due: DueSource, target: Path, stopping: threading.Event, *, begun: bool, watched: Path, archive: Path
+) -> FileIdentity:
     """Move without ever replacing a file of somebody else's. Raises NameTaken when the name was taken.
 
-    The name is claimed with an empty file first, which the rename then replaces.
+    The name is claimed with an empty file first, which the rename then replaces. ``target`` lies below ``archive``; no
+    link in between is followed.
     """
-    source = due.file.path
-    _claim(target, begun=begun)
-    try:
+    name = target.name
+    with (
+        _held(due.file, watched) as source,
+        SharedFolder.open(archive) as top,
+        top.below(target.parent.relative_to(archive)) as folder,
+    ):
+        _claim(folder, name, begun=begun)
         try:
-            source.rename(target)
-        except OSError as error:
-            if error.errno != errno.EXDEV:
-                raise
-            _copy_file(due, target, stopping)
-        else:
-            _give_back_if_changed(due.file, target)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            if target.lstat().st_size == 0:
-                target.unlink()
-        raise
-    sync(target.parent)
-    sync(source.parent)
-    return _moved_to(target, due.file)
+            try:
+                source.folder.rename(source.name, folder, name)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                _copy_file(due, source, folder, name, stopping)
+            else:
+                _give_back_if_changed(source, folder, name)
+        except BaseException:
+            if (look := folder.look(name)) is not None and look.st_size == 0:
+                folder.remove(name)
+            raise
+        folder.sync()
+        source.folder.sync()
+        look = folder.look(name)
+    return _moved_to(target, look or target.lstat(), due.file)
 
 
-def _give_back_if_changed(file: FileIdentity, target: Path) -> None:
+def _give_back_if_changed(source: _Held, folder: SharedFolder, name: str) -> None:
     """The file may have been replaced in the moment before the rename."""
     try:
-        _keep_if_changed(file, target.lstat())
+        source.keep_unless_named(folder, name)
     except KeepSource:
-        if not os.path.lexists(file.path):
-            target.rename(file.path)
+        if source.folder.look(source.name) is None:
+            folder.rename(name, source.folder, source.name)
         raise
 
 
-def _copy_file(due: DueSource, target: Path, stopping: threading.Event) -> None:
+def _copy_file(due: DueSource, source: _Held, folder: SharedFolder, name: str, stopping: threading.Event) -> None:
     """To another file system: a whole, proven copy takes the name in one step, then the source goes."""
-    source, part = due.file.path, target.with_name(f".stillwatch-{due.video_id}.part")
-    if shutil.disk_usage(target.parent).free < due.file.size_bytes:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target.parent))
+    if shutil.disk_usage(folder.held).free < due.file.size_bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder.path))
+    ours = re.compile(rf"\.stillwatch-{due.video_id}-[0-9a-f]{{16}}\.part")
+    for left in filter(ours.fullmatch, folder.names()):
+        # A copy that a kill cut short.
+        if folder.is_our_file(left):
+            folder.remove(left)
+    part = f".stillwatch-{due.video_id}-{token()}.part"
     try:
-        with source.open("rb") as reader, part.open("wb") as writer:
+        with source.held.open("rb") as reader, os.fdopen(folder.new_handle(part), "w+b") as writer:
             while chunk := reader.read(CHUNK_BYTES):
                 if stopping.is_set():
                     raise Interrupted
@@ -206,18 +287,17 @@ def _copy_file(due: DueSource, target: Path, stopping: threading.Event) -> None:
             writer.flush()
             # Not every file system can hold the mode and the times.
             with suppress(OSError):
-                shutil.copystat(source, part)
+                shutil.copystat(source.held, f"/proc/self/fd/{writer.fileno()}")
             os.fsync(writer.fileno())
-        _keep_unless_same_content(part, due.file)
-        _keep_if_changed(due.file, source.lstat())
-        keep_if_written_to(source)
-        part.replace(target)
+            _keep_unless_same_content(Path(f"/proc/self/fd/{writer.fileno()}"), due.file)
+        keep_if_written_to(source.file.path)
+        source.keep_unless_named()
+        folder.rename(part, folder, name)
     finally:
-        part.unlink(missing_ok=True)
-    sync(target.parent)
-    source.unlink()
+        folder.remove(part)
+    folder.sync()
+    source.folder.remove(source.name)
 
 
-def _moved_to(path: Path, file: FileIdentity) -> FileIdentity:
-    look = path.stat()
+def _moved_to(path: Path, look: os.stat_result, file: FileIdentity) -> FileIdentity:
     return replace(file, path=path, size_bytes=look.st_size, mtime_ns=mtime_ns(look), inode=inode(look))

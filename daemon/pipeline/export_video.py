@@ -11,6 +11,7 @@ from daemon.export import work_folder
 from daemon.export.exporter import Exporter, Proofs, ProvenConversions
 from daemon.export.ffmpeg_arguments import Capabilities
 from daemon.export.reuse import Published
+from daemon.inbox.held_source import held
 from daemon.inbox.identity import require_unchanged
 from daemon.job import VideoJob
 from daemon.model import Selection, Still
@@ -71,8 +72,13 @@ class VideoExporter:
         current selection then stays what it is. Raises ExportError, VideoError,
         ScorerError.
         """
+        async with held(job, self._config.watch) as with_source:
+            return await self._export(with_source, after, wishes, folder)
+
+    async def _export(
+        self, job: VideoJob, after: str | None, wishes: Wishes | None, folder: str | None
+    ) -> Exported | ScoreAgain:
         record, config = job.record, self._config
-        await require_unchanged(record.file, job.stall_seconds)
         decoder = PyavReference(job, config.decode, FilmPackets(self._store, job, config.decode))
         exporter = Exporter(job, config.export, config.output, self._capabilities, decoder, self._conversions)
         selector = FrameSelector(config, self._store, job, self._refiner, wishes, self._given, self._faces)

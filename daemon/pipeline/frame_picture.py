@@ -8,7 +8,7 @@ from contextlib import aclosing
 from daemon.config.schema import Config
 from daemon.errors import Kind, VideoError
 from daemon.export.image_format import ImageFormat
-from daemon.inbox.identity import require_unchanged
+from daemon.inbox.held_source import held
 from daemon.job import VideoJob
 from daemon.model import Frame, VideoRecord, WantedFrame
 from daemon.pipeline.reference import FilmPackets, PyavReference
@@ -26,17 +26,17 @@ async def frame_pictures(
     are left out. Raises VideoError when the source is gone, was changed, or hangs.
     """
     job = VideoJob.of(record, config.service.stuck_seconds)
-    await require_unchanged(record.file, job.stall_seconds)
     rows = await store.frames.rows(record.id, sorted(frames))
     wanted = [
         WantedFrame(row.frame, row.pts, row.time_s, row.hash) if (row := rows.get(frame)) else _unknown(frame)
         for frame in sorted(frames)
     ]
-    reference = PyavReference(job, config.decode, FilmPackets(store, job, config.decode))
-    async with reference.frames(wanted, AS_SHOWN) as stream:
-        async for frame in stream:
-            if frame.picture is not None:
-                yield frame
+    async with held(job, config.watch) as with_source:
+        reference = PyavReference(with_source, config.decode, FilmPackets(store, with_source, config.decode))
+        async with reference.frames(wanted, AS_SHOWN) as stream:
+            async for frame in stream:
+                if frame.picture is not None:
+                    yield frame
 
 
 async def frame_picture(config: Config, store: Store, record: VideoRecord, frame: int) -> Frame:

@@ -76,19 +76,26 @@ class GivenPictures:
 
     async def _read(self, selections: dict[int, int]) -> None:
         frames = await self._store.selections.given(list(selections.values()))
-        blobs = [blob for one, stills in frames.items() for blob in await self._store.frames.features_of(one, stills)]
-        records = features.unpack(blobs)
-        video = np.repeat(np.array(list(frames), np.int64), [len(stills) for stills in frames.values()])
-        found = Given(
-            video_id=video,
-            frame=np.array([frame for stills in frames.values() for frame in stills], np.int64),
-            sketch=features.sketch(records["thumbnail"]).astype(np.float16),
-            detail=features.detail(records["edges"]).astype(np.uint8),
-            detailed=records["version"] >= 2,
-        )
+        found = await looks_of(self._store, frames)
         for one, selection in selections.items():
-            self._given[one] = _some(found, (video == one) & (records["version"] > 0))
+            self._given[one] = _some(found, found.video_id == one)
             self._selections[one] = selection
+
+
+async def looks_of(store: Store, frames: dict[int, list[int]]) -> Given:
+    """Frames by film as the choice compares them; without those of which no features are stored."""
+    blobs = [blob for one, some in frames.items() for blob in await store.frames.features_of(one, some)]
+    if not blobs:
+        return _joined([])
+    records = features.unpack(blobs)
+    found = Given(
+        video_id=np.repeat(np.array(list(frames), np.int64), [len(some) for some in frames.values()]),
+        frame=np.array([frame for some in frames.values() for frame in some], np.int64),
+        sketch=features.sketch(records["thumbnail"]).astype(np.float16),
+        detail=features.detail(records["edges"]).astype(np.uint8),
+        detailed=records["version"] >= 2,
+    )
+    return _some(found, records["version"] > 0)
 
 
 def _some(given: Given, mask: NDArray[np.bool_]) -> Given:

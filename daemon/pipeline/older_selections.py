@@ -29,7 +29,9 @@ class OlderSelections:
         file = self._record.file
         others = await self._store.videos.same_fingerprint_before(self._record.id)
         output = self._output.path if self._folder is None else self._output.path / self._folder
-        return StillFolder.of(output, file, any(same_folder(file.path, other) for other in others))
+        template, info = self._output.folder, self._record.info
+        alike = any(same_folder(file.path, other, template) for other in others)
+        return StillFolder.of(output, file, alike, template, info.origin.captured_at if info is not None else "")
 
     async def set_apart(self, folder: StillFolder) -> list[OlderStill]:
         """Have every still of an older selection apart, on the disk and then in the database; where they were.
@@ -53,4 +55,4 @@ class OlderSelections:
         kept = set(ids[:keep]) | ({0} if len(ids) < keep else set())
         await self._store.selections.forget_stills([one for one in ids if one not in kept])
         with disk_space.writing(self._output.path):
-            await asyncio.to_thread(prune, folder, kept)
+            await asyncio.to_thread(prune, folder, self._output.path, kept)

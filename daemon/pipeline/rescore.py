@@ -13,7 +13,8 @@ from daemon.decode.damage import DamageError, DecodeReport
 from daemon.decode.frames import decode_frames
 from daemon.errors import Kind, VideoError
 from daemon.events import Listener, Progress, ignore
-from daemon.inbox.identity import content_of, require_unchanged, same_content
+from daemon.inbox.held_source import held
+from daemon.inbox.identity import content_of, same_content
 from daemon.job import VideoJob
 from daemon.model import Frame, Outcome, Status, VideoRecord
 from daemon.pipeline.reference import decoded_again, scored_info
@@ -53,12 +54,13 @@ async def rescore(config: Config, store: Store, key: str, metric: str, listener:
         update={} if metric == config.score.metric else {"metric": metric, "weights": None, "implementation": "auto"}
     )
     job = VideoJob.of(record, config.service.stuck_seconds)
-    await _require_same_content(store, job)
-    batcher = await Batcher.open(lambda: open_scorer(settings), "rescore")
-    try:
-        return await _Pass(config, store, job, batcher, listener).run()
-    finally:
-        await batcher.close()
+    async with held(job, config.watch, prove=False) as with_source:
+        await _require_same_content(store, with_source)
+        batcher = await Batcher.open(lambda: open_scorer(settings), "rescore")
+        try:
+            return await _Pass(config, store, with_source, batcher, listener).run()
+        finally:
+            await batcher.close()
 
 
 async def scored_by(store: Store, record: VideoRecord, metric: str) -> VideoRecord:
@@ -85,8 +87,7 @@ async def scored_by(store: Store, record: VideoRecord, metric: str) -> VideoReco
 
 async def _require_same_content(store: Store, job: VideoJob) -> None:
     record = job.record
-    await require_unchanged(record.file, job.stall_seconds)
-    now = await content_of(record.file.path, job.stall_seconds)
+    now = await content_of(job.source, job.stall_seconds)
     if not same_content(record.file, now):
         raise VideoError(
             Kind.CHANGED,

@@ -19,6 +19,7 @@ from daemon.decode.stretches import best_size
 from daemon.errors import Kind, ScorerError, VideoError
 from daemon.events import FramesScored, Listener, Progress
 from daemon.inbox.enqueue import enter
+from daemon.inbox.held_source import held
 from daemon.inbox.identity import content_of, require_readable, require_unchanged, same_content
 from daemon.job import VideoJob
 from daemon.media import alpha, filters
@@ -36,6 +37,8 @@ from daemon.store.store import Store
 JOIN_SECONDS = 5.0
 GIVES_BACK = (Kind.TOO_LARGE, Kind.NO_ROOM)
 """Ends of a film that took more than it may."""
+CATCH_UP_PARTS = 10
+"""A film that is caught up with by this share of its stored frames more than ever before has made progress."""
 CPU_BATCHES = 2
 """One batch is written while the next is scored."""
 GPU_BATCHES = 3
@@ -57,7 +60,8 @@ class VideoScorer:
         self._listener = listener
         self._monotonic = monotonic
         self._streams: set[ThreadStream[Frame]] = set()
-        self._suspects: set[int] = set()
+        self._suspects: dict[int, int] = {}
+        """Films whose work has ended the process before, and how many frames of catching up count as progress."""
         self._stopping = False
 
     def stop(self) -> None:
@@ -76,7 +80,8 @@ class VideoScorer:
         Frames that are stored already with the same hash are not scored again. Raises VideoError, ScorerError.
         """
         try:
-            return await self._score(job, batcher)
+            async with held(job, self._config.watch, prove=False) as with_source:
+                return await self._score(with_source, batcher)
         except VideoError as error:
             if error.kind in GIVES_BACK:
                 await self._give_back(job)
@@ -106,7 +111,7 @@ class VideoScorer:
         if info.colours_lost:
             job.log.warning("video.colours_lost", reason=info.colours_lost)
         if record.attempts > 1:
-            self._suspects.add(record.id)
+            self._suspects[record.id] = max(len(known) // CATCH_UP_PARTS, 1)
         try:
             report = await self._pass(job, info, known, batcher, scorer, single_thread=record.damaged)
         except DamageError as damage:
@@ -168,8 +173,7 @@ class VideoScorer:
         Raises VideoError(CHANGED) when it is not what was admitted; what is there now is queued in its own right.
         """
         record = job.record
-        await require_unchanged(record.file, job.stall_seconds)
-        now = await content_of(record.file.path, job.stall_seconds, job.on_progress)
+        now = replace(await content_of(job.source, job.stall_seconds, job.on_progress), path=record.file.path)
         if record.file.digest is None and now.digest is not None and now.fingerprint == record.file.fingerprint:
             await self._store.videos.keep_digest(record.id, now.digest)
         elif not same_content(record.file, now):
@@ -177,7 +181,7 @@ class VideoScorer:
             raise VideoError(Kind.CHANGED, "the file holds other content than when it was taken: that is taken now")
 
     async def _probe(self, job: VideoJob) -> VideoInfo:
-        path, stuck_seconds = job.record.file.path, job.stall_seconds
+        path, stuck_seconds = job.source, job.stall_seconds
         probing = run_in_abandonable_thread(
             lambda: probe_apart(path, self._config.decode, stuck_seconds=stuck_seconds), "probe"
         )
@@ -286,10 +290,13 @@ class VideoScorer:
         rows = [scored_row(frame, outcome, ground) for frame, outcome in zip(fresh, outcomes, strict=True)]
         await self._store.frames.add(video_id, rows)
         await keep_pictures(self._store, video_id, fresh)
-        if fresh and video_id in self._suspects:
+        if fresh and self._suspects.pop(video_id, 0):
             # Progress since the last attempt: what ended that was not this video.
-            self._suspects.discard(video_id)
             await self._store.queue.reset_attempts(video_id)
+        elif part := self._suspects.get(video_id):
+            before, now = batch[0].index // part, (batch[-1].index + 1) // part
+            if now > before:
+                await self._store.queue.caught_up(video_id, now * part)
         self._listener(FramesScored(len(fresh)))
 
 

@@ -1,8 +1,15 @@
-"""The lock beside a database: one process works with it, others may see whether one does."""
+"""The lock beside a database: one process works with it, others may see whether one does.
+
+It lies beside the file itself, wherever links to the database lead, so that one database has one lock. What stands in
+its place is never emptied and a link there is never followed.
+"""
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,34 +17,66 @@ from pathlib import Path
 from daemon.errors import Kind, StoreError
 from daemon.runtime.durable import make_synced_folder
 
+_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+MODE = 0o660
+"""Narrowed by the umask."""
+
 
 @contextmanager
 def only_one(database: Path) -> Iterator[None]:
-    """Hold the lock beside the database. Raises StoreError(BUSY) when another process works with it."""
-    make_synced_folder(database.parent)
-    with _lock_file(database).open("w") as file:
+    """Hold the lock beside the database. Raises StoreError(BUSY) when another process works with it.
+
+    StoreError(DATABASE) where something that is no file stands in the lock's place.
+    """
+    path = _lock_file(database)
+    make_synced_folder(path.parent)
+    handle = _opened(path, os.O_RDWR | os.O_CREAT)
+    try:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise StoreError(
                 Kind.BUSY,
                 f"another stillwatch works with {database}: drop the files into its watch folder, or stop it first",
             ) from error
         yield
+    finally:
+        os.close(handle)
 
 
 def is_locked(database: Path) -> bool:
     """Whether a daemon or a foreground run holds the lock beside the database."""
-    path = _lock_file(database)
-    if not path.exists():
+    try:
+        handle = _opened(_lock_file(database), 0)
+    except FileNotFoundError:
         return False
-    with path.open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
     return False
 
 
+def _opened(path: Path, flags: int) -> int:
+    """Raises StoreError for what is no regular file of one name, FileNotFoundError."""
+    try:
+        handle = os.open(path, _OPEN | flags, MODE)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
+            raise _no_lock(path) from error
+        raise
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise _no_lock(path)
+    return handle
+
+
+def _no_lock(path: Path) -> StoreError:
+    return StoreError(Kind.DATABASE, f"{path} is no plain file, but stands where the lock belongs: remove it")
+
+
 def _lock_file(database: Path) -> Path:
-    return database.with_name(database.name + ".lock")
+    real = Path(os.path.realpath(database))
+    return real.with_name(real.name + ".lock")

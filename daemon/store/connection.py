@@ -41,6 +41,7 @@ class Connection:
         self.db = connection
         self._path = path
         self._file = _device_and_inode(path)
+        self._beside: dict[Path, tuple[int, int] | None] = {}
         self._commit_seconds = commit_seconds
         self._clock = clock
         self._lock = asyncio.Lock()
@@ -87,6 +88,8 @@ class Connection:
             await db.execute("PRAGMA journal_mode = WAL")
             await db.execute("PRAGMA synchronous = NORMAL")
             await db.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
+            # The log and its index are opened by the first look into the database.
+            await db.execute_fetchall("SELECT COUNT(*) FROM sqlite_master")
             db.row_factory = sqlite3.Row
         except sqlite3.Error as error:
             await db.close()
@@ -95,7 +98,9 @@ class Connection:
         except StillwatchError:
             await db.close()
             raise
-        return cls(db, config.path, config.commit_seconds, clock)
+        connection = cls(db, config.path, config.commit_seconds, clock)
+        await connection._note_log()
+        return connection
 
     async def close(self) -> None:
         """Commit what is pending and close the connection."""
@@ -107,11 +112,24 @@ class Connection:
             await self.db.close()
 
     async def require_file(self) -> None:
-        """Raise StoreError(DATABASE) when the file was deleted or replaced: what is written would be lost."""
+        """Raise StoreError(DATABASE) when the file or its log was deleted or replaced: what is written is lost."""
         if await asyncio.to_thread(_device_and_inode, self._path) != self._file:
             raise StoreError(
                 Kind.DATABASE, f"{self._path} was deleted or replaced while it was in use: put it back, or start again"
             )
+        for path, known in self._beside.items():
+            if await asyncio.to_thread(_device_and_inode, path) != known:
+                raise StoreError(
+                    Kind.DATABASE,
+                    f"{path} was deleted or replaced while it was in use: stop and start again",
+                )
+
+    async def _note_log(self) -> None:
+        """Know the write-ahead log and its index by what they are: they stay the same while they are open."""
+        log = await self._write_ahead_log()
+        for path in (log, log.with_name(log.name.removesuffix("-wal") + "-shm")):
+            if (known := await asyncio.to_thread(_device_and_inode, path)) is not None:
+                self._beside[path] = known
 
     async def set_busy_timeout(self, busy_seconds: float) -> None:
         """Wait no longer than this for another writer from now on."""
@@ -130,9 +148,10 @@ class Connection:
         synced there: a sync of the log is all that is missing. A checkpoint would do more and promise less, since
         it is refused while a statement of this connection is open and stops where another reader needs the log.
 
-        Raises StoreError when the log cannot be synced.
+        Raises StoreError when the log cannot be synced, or is not the one that others would read.
         """
         await self.flush()
+        await self.require_file()
         log = await self._write_ahead_log()
         try:
             # SQLite's locks are on the database and its index, never on the log: closing it takes none of them away.

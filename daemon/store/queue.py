@@ -210,6 +210,19 @@ class Queue:
         async with self._connection.writing() as db:
             await db.execute("UPDATE videos SET attempts = 1 WHERE id = ? AND attempts > 1", (video_id,))
 
+    async def caught_up(self, video_id: int, frames: int) -> None:
+        """So many stored frames were met again, which is progress where no attempt before has met so many.
+
+        Then starts that have not come to an end are forgotten but for this one. How many is kept where the number of
+        decoded frames is kept in the end.
+        """
+        async with self._connection.writing() as db:
+            await db.execute(
+                "UPDATE videos SET attempts = MIN(attempts, 1), frames_decoded = ?1 WHERE id = ?2"
+                " AND scored_at IS NULL AND COALESCE(frames_decoded, 0) < ?1",
+                (frames, video_id),
+            )
+
     async def score_again(self, video_id: int) -> None:
         """Queue a video whose damage showed only at its export: it is decoded with one thread from now on."""
         async with self._connection.writing() as db:

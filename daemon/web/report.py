@@ -159,6 +159,6 @@ def _embedded(picture: bytes) -> str:
 def _still(path: Path) -> str | None:
     try:
         return _embedded(reduced(path, STILL_PIXELS))
-    except OSError:
-        # It was moved or deleted: the report says what there was all the same.
+    except (OSError, SyntaxError, ValueError):
+        # It was moved or deleted, or is not ours any more: the report says what there was all the same.
         return None

@@ -1,4 +1,4 @@
-"""``sheet``, ``report``, ``scores``, ``review``: a film and its stills for the eye, its scores for programs."""
+"""``sheet``, ``report``, ``scores``, ``gather``, ``review``: films and their stills for the eye and for programs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from daemon.cli.command import ConfigOption, VideoArgument, load, with_store
+from daemon.cli.command import ConfigOption, JsonOption, VideoArgument, load, print_json, with_store
 
 
 def sheet(
@@ -55,6 +55,30 @@ def scores(
     if out is not None:
         write_new(out, text.getvalue().encode("utf-8"))
         print(f"{out}: {count} frames")
+
+
+def gather(
+    out: Annotated[Path, typer.Argument(help="folder of the set", metavar="OUT")],
+    videos: Annotated[list[str] | None, typer.Argument(help="films; without any: all", metavar="VIDEO...")] = None,
+    test: Annotated[
+        float, typer.Option(help="share of the films whose split is test, the others' is train", min=0, max=1)
+    ] = 0.1,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="hard links of the stills as they are, with the film's path and place")
+    ] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make one set of the stills of many films, with a metadata.csv; run again, it adds what is new."""
+    from dataclasses import asdict
+
+    from daemon.cli.gather import Gathering, sentences
+    from daemon.cli.gather import gather as make
+
+    loaded = load(config)
+    how = Gathering(test, whole, loaded.select.min_difference)
+    done = with_store(loaded, lambda store: make(store, out, videos or [], how))
+    print_json(asdict(done)) if as_json else print("\n".join(sentences(done, out)))
 
 
 def review(

@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 import io
 import logging
+import pickle
 import socket
 import sys
 import threading
@@ -19,6 +20,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+
+from daemon.errors import Kind, ScorerError
 
 # torch.library and torch.ops carry no types of their own.
 _library: Any = torch.library
@@ -41,6 +44,7 @@ PATCHED = (
     ("pyiqa.archs.topiq_arch", "dist_to_mos"),
     ("pyiqa.archs.unique_arch", "load_pretrained_network"),
     ("timm.models._builder", "load_pretrained"),
+    ("torch", "load"),
     *(("torchvision.models", name) for name in BACKBONES),
 )
 """Module and attribute."""
@@ -163,6 +167,29 @@ def only_local_weights(name: str) -> Iterator[None]:
             arch = importlib.import_module("pyiqa.archs.liqe_arch")
             folder = stack.enter_context(TemporaryDirectory(prefix="stillwatch-"))
             stack.enter_context(_replaced(arch, "DEFAULT_CACHE_DIR", folder))
+        yield
+
+
+@contextmanager
+def only_tensors(name: str, file: Path) -> Iterator[None]:
+    """Let torch load tensors and plain values alone: no file runs code when it is read.
+
+    pyiqa loads with ``weights_only=False`` (``pyiqa/archs/arch_util.py``, ``brisque_arch.py``). Raises ScorerError
+    (WEIGHTS) for a ``file`` that holds more. Can go when pyiqa loads so itself.
+    """
+    load = torch.load
+
+    def load_tensors(*arguments: Any, **options: Any) -> Any:
+        try:
+            return load(*arguments, **{**options, "weights_only": True})
+        except pickle.UnpicklingError as error:
+            raise ScorerError(
+                Kind.WEIGHTS,
+                f"{file} does not fit {name}, or holds more than tensors, which could run code when it is loaded:"
+                " set score.weights to a file that torch.save made of tensors alone, or leave it empty",
+            ) from error
+
+    with _replaced(torch, "load", load_tensors):
         yield
 
 

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import json
+import os
 import shutil
+import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +20,7 @@ from PIL import Image
 from daemon.cli import verify
 from daemon.config.schema import Config
 from daemon.errors import StillwatchError
-from daemon.export import manifest, metadata, proof
+from daemon.export import manifest, metadata, proof, still_colour
 from daemon.export.image_format import ImageFormat
 from daemon.export.proof import ProofError
 from daemon.service.foreground import once
@@ -227,3 +233,102 @@ def test_only_what_was_replaced_does_not_fail_while_others_are_proven(verdicts: 
         "refuted": verify.Verdict(Path("c.png"), False, "the pixels are not those of its frame"),
     }
     assert verify.exit_code([of[word] for word in verdicts.split()]) == code
+
+
+# What strangers put among the stills
+
+
+def png_of(width: int, height: int) -> bytes:
+    """A PNG that announces so many pixels and holds none."""
+    header = still_colour.chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return metadata.PNG_SIGNATURE + header + still_colour.chunk(b"IDAT", b"") + still_colour.chunk(b"IEND", b"")
+
+
+def deep_jpeg() -> bytes:
+    exif = Image.Exif()
+    exif[0x010E] = "[" * 20_000
+    file = io.BytesIO()
+    Image.new("RGB", (16, 16)).save(file, "JPEG", exif=exif)
+    return file.getvalue()
+
+
+def image(kind: str) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (16, 16)).save(file, kind)
+    return file.getvalue()
+
+
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 16 16\n(PROBE) (w) file closefile\nshowpage\n"
+FILES: dict[str, Callable[[Path], object]] = {
+    "a program for Ghostscript": lambda path: path.write_bytes(EPS),
+    "an EPS that Pillow made": lambda path: path.write_bytes(image("EPS")),
+    "a GIF": lambda path: path.write_bytes(image("GIF")),
+    "a TIFF": lambda path: path.write_bytes(image("TIFF")),
+    "a WebP": lambda path: path.write_bytes(image("WEBP")),
+    "60000 x 60000": lambda path: path.write_bytes(png_of(60_000, 60_000)),
+    "most that a PNG can say": lambda path: path.write_bytes(png_of(2**31 - 1, 2**31 - 1)),
+    "no pixels": lambda path: path.write_bytes(png_of(0, 0)),
+    "a signature alone": lambda path: path.write_bytes(metadata.PNG_SIGNATURE),
+    "a JPEG with deep JSON": lambda path: path.write_bytes(deep_jpeg()),
+    "a link to zeros without end": lambda path: path.symlink_to("/dev/zero"),
+    "a pipe": os.mkfifo,
+    "nothing": lambda path: path.touch(),
+}
+MANIFESTS: dict[str, Callable[[Path], object]] = {
+    "no digest": lambda path: path.write_text(json.dumps({"stills": [{"file": "a.png"}]})),
+    "deep": lambda path: path.write_text("[" * 200_000),
+    "a list": lambda path: path.write_text("[1, 2]"),
+    "a number": lambda path: path.write_text("7"),
+    "stills that are none": lambda path: path.write_text(json.dumps({"stills": {"file": "a.png"}})),
+    "a pipe": os.mkfifo,
+    "a link to zeros without end": lambda path: path.symlink_to("/dev/zero"),
+    "too large": lambda path: path.write_bytes(b" " * (verify.MANIFEST_BYTES + 1)),
+    "no text": lambda path: path.write_bytes(b"\xff\xfe\x00\x80"),
+}
+
+
+def test_no_bad_file_ends_or_hangs_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each on the list by name, as a shell would give it; a run in a process of its own, which can be ended."""
+    paths = []
+    for number, make in enumerate(FILES.values()):
+        paths.append(tmp_path / f"{number}.png")
+        make(paths[-1])
+    code = (
+        "import sys, json; from pathlib import Path; from daemon.cli import verify; from daemon.config.schema import Config;"
+        "print(json.dumps([one.reason for one in verify.verify([Path(a) for a in sys.argv[1:]], Config().decode)]))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code, *map(str, paths)], capture_output=True, text=True, timeout=90, check=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+    )  # fmt: skip
+    said = dict(zip(FILES, json.loads(ended.stdout), strict=True))
+    assert all(said.values()), said
+    assert {name for name, reason in said.items() if "cannot be read" not in reason} <= {"a JPEG with deep JSON"}
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+async def test_no_bad_manifest_ends_or_hangs_a_run(tmp_path: Path, name: str) -> None:
+    (tmp_path / "bad").mkdir()
+    MANIFESTS[name](tmp_path / "bad" / "manifest.json")
+    Image.new("RGB", (16, 16)).save(tmp_path / "bad" / "a.png")
+    async with asyncio.timeout(30):
+        (verdict,) = await asyncio.to_thread(lambda: list(verify.verify([tmp_path / "bad" / "a.png"], Config().decode)))
+    assert "manifest beside it cannot be read" in verdict.reason
+
+
+async def test_sound_stills_among_bad_ones_are_proven(tmp_path: Path) -> None:
+    stills = await published(tmp_path)
+    for number, make in enumerate(FILES.values()):
+        make(tmp_path / "out" / f"{number}.png")
+    said = {one.still: one.reason for one in verify.verify(verify.find_stills([tmp_path / "out"]), Config().decode)}
+    assert [said[still] for still in stills] == ["", "", ""]
+    assert all(reason for still, reason in said.items() if still not in stills)
+
+
+@pytest.mark.parametrize("facts", [{"rules": "99"}, {"rules": "x"}, {"frame": "-"}, {"source": "/dev/zero"}])
+async def test_facts_that_nobody_wrote_are_a_verdict(tmp_path: Path, facts: dict[str, str]) -> None:
+    still = (await published(tmp_path))[0]
+    changed = tmp_path / "changed.png"
+    changed.write_bytes(metadata.embed(metadata.remove(still.read_bytes()), facts_of(still, **facts)))
+    assert all(reasons(changed))
+    assert reasons(still) == [""]

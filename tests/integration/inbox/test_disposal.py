@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import IO, Any
@@ -25,6 +25,7 @@ from daemon.errors import ConfigError, Kind, StoreError
 from daemon.inbox import disposal, identity, source_file, writers
 from daemon.inbox.disposal import SourceDisposal
 from daemon.model import FileIdentity, Method, Selection, Status, Still, VideoInfo, VideoRecord
+from daemon.runtime.shared_folder import SharedFolder
 from daemon.store.sources import Sources
 from daemon.store.store import Store
 from tests.clock import Clock
@@ -134,14 +135,14 @@ async def test_a_name_that_is_taken_in_the_last_moment_is_not_replaced(
 
 
 def other_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    rename = Path.rename
+    rename = SharedFolder.rename
 
-    def refuse(self: Path, target: Path) -> Path:
-        if self.parent.name == "inbox":
+    def refuse(self: SharedFolder, name: str, folder: SharedFolder, new: str) -> None:
+        if self.path.name == "inbox":
             raise OSError(errno.EXDEV, "Invalid cross-device link")
-        return rename(self, target)
+        rename(self, name, folder, new)
 
-    monkeypatch.setattr(Path, "rename", refuse)
+    monkeypatch.setattr(SharedFolder, "rename", refuse)
 
 
 async def test_to_another_file_system_it_is_copied_whole_before_the_source_goes(
@@ -876,3 +877,138 @@ def film(frames: int | None, estimate: int, duration_s: float | None, *, damaged
 )
 def test_a_shortened_film_ends_early_by_frames_and_by_time(record: VideoRecord, last_s: float, lost: str) -> None:
     assert disposal.what_is_lost(record, last_s) == lost
+
+
+# What others plant
+
+
+def across_or_not(across: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if across:
+        other_device(monkeypatch)
+
+
+@pytest.fixture
+def canary(tmp_path: Path) -> Path:
+    """Somebody else's file, outside of every folder of ours."""
+    folder = tmp_path / "foreign"
+    folder.mkdir()
+    (folder / "canary").write_bytes(b"theirs")
+    return folder / "canary"
+
+
+async def test_a_guessed_name_of_the_copy_is_not_written_through(
+    place: Place, canary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other_device(monkeypatch)
+    video_id = await place.done()
+    (place.archive / f".stillwatch-{video_id}.part").symlink_to(canary)
+    assert not await place.disposal()._round()
+    assert canary.read_bytes() == b"theirs"
+    assert await place.state(video_id) == "moved"
+
+
+async def test_what_a_killed_copy_left_goes_and_links_of_that_form_stay(
+    place: Place, canary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other_device(monkeypatch)
+    video_id = await place.done()
+    left = place.archive / f".stillwatch-{video_id}-0123456789abcdef.part"
+    planted = place.archive / f".stillwatch-{video_id}-0123456789abcdff.part"
+    left.write_bytes(b"half")
+    planted.symlink_to(canary)
+    assert not await place.disposal()._round()
+    assert (left.exists(), planted.is_symlink(), canary.read_bytes()) == (False, True, b"theirs")
+
+
+@pytest.mark.parametrize("across", [False, True])
+@pytest.mark.parametrize("leads_to", ["canary", "nothing"])
+async def test_a_link_of_the_wanted_name_is_left_alone(
+    place: Place, canary: Path, across: bool, leads_to: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    across_or_not(across, monkeypatch)
+    video_id = await place.done()
+    (place.archive / "film.mp4").symlink_to(canary.with_name(leads_to))
+    assert not await place.disposal()._round()
+    assert (await place.store.videos.get(video_id)).file.path == place.archive / "film-2.mp4"
+    assert sorted(path.name for path in canary.parent.iterdir()) == ["canary"]
+    assert canary.read_bytes() == b"theirs"
+
+
+@pytest.mark.parametrize("across", [False, True])
+async def test_a_link_in_the_place_of_a_folder_leads_no_source_out(
+    place: Place, canary: Path, across: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    across_or_not(across, monkeypatch)
+    video_id = await place.done("holiday/film.mp4")
+    (place.archive / "holiday").symlink_to(canary.parent)
+    assert await place.disposal()._round()
+    assert sorted(path.name for path in canary.parent.iterdir()) == ["canary"]
+    assert (await place.state(video_id), (place.inbox / "holiday/film.mp4").exists()) == ("due", True)
+
+
+@pytest.mark.parametrize("action", ["move", "delete"])
+@pytest.mark.parametrize("swap", ["link", "file"])
+async def test_what_takes_the_sources_name_in_the_last_moment_is_kept(
+    place: Place, tmp_path: Path, action: str, swap: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the same size and time, so that only the file itself tells."""
+    video_id = await place.done(action=action)
+    source, other = place.inbox / "film.mp4", tmp_path / "other.mp4"
+    look = source.stat()
+    other.write_bytes(bytes(look.st_size))
+    os.utime(other, ns=(look.st_atime_ns, look.st_mtime_ns))
+    make_durable = place.store.make_durable
+
+    async def then_swap() -> None:
+        await make_durable()
+        source.unlink()
+        source.symlink_to(other) if swap == "link" else other.rename(source)
+
+    monkeypatch.setattr(place.store, "make_durable", then_swap)
+    assert not await place.disposal(action)._round()
+    assert source.exists()
+    assert source.is_symlink() == (swap == "link")
+    assert await place.state(video_id) == "kept"
+    assert [path for path in place.archive.iterdir() if path.stat().st_size] == []
+
+
+# The database's own files
+
+
+def removed(path: Path) -> None:
+    path.unlink()
+
+
+def emptied_anew(path: Path) -> None:
+    path.unlink()
+    path.touch()
+
+
+def begun_by_another(path: Path) -> None:
+    """As any other command does."""
+    path.unlink()
+    database = path.with_name(path.name.rpartition("-")[0])
+    # It begins a log of its own, whatever it can read then.
+    with closing(sqlite3.connect(database)) as other, suppress(sqlite3.Error):
+        other.execute("SELECT COUNT(*) FROM videos").fetchall()
+
+
+def renamed(path: Path) -> None:
+    path.rename(path.with_name("kept"))
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
+@pytest.mark.parametrize("lose", [removed, emptied_anew, begun_by_another, renamed])
+@pytest.mark.parametrize("action", ["move", "delete"])
+async def test_no_source_is_touched_when_the_databases_files_are_not_those_that_are_written(
+    place: Place, tmp_path: Path, suffix: str, lose: Callable[[Path], None], action: str
+) -> None:
+    if lose is begun_by_another and suffix != "-wal":
+        pytest.skip("others begin a log anew, and nothing else")
+    await place.done(action=action)
+    lose(tmp_path / f"stillwatch.db{suffix}")
+    assert await place.disposal(action)._round()
+    assert (place.inbox / "film.mp4").exists()
+    assert list(place.archive.iterdir()) == []
+    ((_, facts),) = place.said
+    assert "was deleted or replaced" in str(facts["reason"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -12,7 +13,6 @@ import pytest
 
 from daemon.cli import verify
 from daemon.config.schema import Config
-from daemon.export import older_selections
 from daemon.export.file_names import parse_name
 from daemon.export.paths import is_still
 from daemon.model import Status, VideoRecord
@@ -276,9 +276,9 @@ async def test_an_end_at_any_step_leaves_every_still_where_the_database_has_it(
 async def test_a_disk_without_second_names_gets_copies(
     config: Config, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: Any) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
         raise PermissionError("Operation not permitted")
 
-    monkeypatch.setattr(older_selections.os, "link", refuse)
+    monkeypatch.setattr(os, "link", refuse)
     await reselect(asked(config, count=5), store, "1")
     check(config, await known(store), 2)

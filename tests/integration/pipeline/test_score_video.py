@@ -5,6 +5,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from daemon.analysis import measure
 from daemon.config.schema import Config
 from daemon.config.service import DatabaseConfig
@@ -31,5 +33,55 @@ async def test_a_video_that_was_just_being_opened_is_given_back(tmp_path: Path) 
         with ThreadPoolExecutor(1) as thread:
             assert not await scorer.score(VideoJob.of(record, 60.0), Batcher(StubScorer(), thread))
         assert await store.frames.hashes(record.id) == []
+    finally:
+        await store.close()
+
+
+async def test_catching_up_further_than_before_is_progress_and_the_same_again_is_not(tmp_path: Path) -> None:
+    """Ends of the process that hit a film while its stored frames are met again are not its doing, unless it stays."""
+    measure.warm_up()
+    film = films.make(tmp_path / "film.mp4", frames=60)
+    store = await Store.open(DatabaseConfig(path=tmp_path / "stillwatch.db"))
+    try:
+        video_id = await store.queue.enqueue(identity.fingerprint(film))
+
+        async def attempt() -> int:
+            """Meet the stored frames again, all but the last, and be ended there."""
+            record = await store.queue.claim(Status.QUEUED, Status.SCORING)
+            assert record is not None
+
+            class EndedError(Exception):
+                pass
+
+            async def end(*_: object, **__: object) -> int:
+                raise EndedError
+
+            scorer = VideoScorer(Config(), store, lambda _: None)
+            with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as thread:
+                patch.setattr(store.frames, "end_scoring", end)
+                with pytest.raises(EndedError):
+                    await scorer.score(VideoJob.of(record, 60.0), Batcher(StubScorer(), thread))
+            await store.flush()
+            attempts = (await store.videos.get(video_id)).attempts
+            assert await store.queue.recover(5) == (1, 0)
+            return attempts
+
+        assert [await attempt() for _ in range(5)] == [1, 1, 2, 3, 4]
+    finally:
+        await store.close()
+
+
+async def test_what_is_caught_up_with_counts_only_where_it_is_more(tmp_path: Path) -> None:
+    film = films.make(tmp_path / "film.mp4", frames=3)
+    store = await Store.open(DatabaseConfig(path=tmp_path / "stillwatch.db"))
+    try:
+        video_id = await store.queue.enqueue(identity.fingerprint(film))
+        attempts = []
+        for frames in (1500, 1500, 1000, 3000):
+            await store.queue.claim(Status.QUEUED, Status.SCORING)
+            await store.queue.caught_up(video_id, frames)
+            attempts.append((await store.videos.get(video_id)).attempts)
+            await store.queue.recover(100)
+        assert attempts == [1, 2, 3, 1]
     finally:
         await store.close()

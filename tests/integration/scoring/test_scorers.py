@@ -186,6 +186,34 @@ def test_other_weights_are_another_identity(tmp_path: Path, opened: Callable[...
     assert one.identity == same.identity != other.identity
 
 
+class Program:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, canary: Path) -> None:
+        self._canary = canary
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self._canary,)
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("metric", ["brisque", "cnniqa", "liqe"])
+@pytest.mark.parametrize("wrap", [lambda program: program, lambda program: {"params": {"weight": program}}])
+def test_a_weights_file_runs_no_code(tmp_path: Path, metric: str, wrap: Callable[[Any], Any]) -> None:
+    path, canary = tmp_path / "weights.pth", tmp_path / "canary"
+    torch.save(wrap(Program(canary)), path)
+    with pytest.raises(ScorerError) as caught:
+        open_scorer(ScoreConfig(metric=metric, weights=path, device="cpu"))
+    assert caught.value.kind is Kind.WEIGHTS
+    assert not canary.exists()
+
+
+@pytest.mark.model
+def test_brisque_takes_a_file_of_tensors(tmp_path: Path) -> None:
+    torch.save((torch.zeros(1, 774), torch.zeros(774, 36)), tmp_path / "brisque.pth")
+    open_scorer(ScoreConfig(metric="brisque", weights=tmp_path / "brisque.pth", device="cpu"))
+
+
 @pytest.mark.model
 @pytest.mark.parametrize("content", [b"not weights", {"weight": torch.zeros(1)}, [1, 2]])
 def test_a_file_that_does_not_fit_is_refused(tmp_path: Path, content: Any) -> None:

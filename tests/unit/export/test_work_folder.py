@@ -13,6 +13,7 @@ import pytest
 from daemon.errors import ExportError, Kind
 from daemon.export import work_folder
 from daemon.export.work_folder import FOLDER, clean, publish
+from daemon.runtime.shared_folder import SharedFolder
 
 DEAD, ALIVE = 3_999_999, 1
 
@@ -31,18 +32,19 @@ def made(tmp_path: Path) -> Path:
 def steps(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """What was synced and renamed, in order, by file name."""
     seen: list[tuple[str, str]] = []
-    sync, rename, replace = work_folder.sync, Path.rename, Path.replace
 
-    def note(verb: str, do: Callable[..., object]) -> Callable[..., object]:
-        def noted(path: Path, *arguments: object) -> object:
-            seen.append((verb, path.name))
-            return do(path, *arguments)
+    def note(verb: str, method: str) -> None:
+        do: Callable[..., object] = getattr(SharedFolder, method)
 
-        return noted
+        def noted(folder: SharedFolder, *arguments: object) -> object:
+            seen.append((verb, str(arguments[0]) if arguments else folder.path.name))
+            return do(folder, *arguments)
 
-    monkeypatch.setattr(work_folder, "sync", note("sync", sync))
-    monkeypatch.setattr(Path, "rename", note("rename", rename))
-    monkeypatch.setattr(Path, "replace", note("rename", replace))
+        monkeypatch.setattr(SharedFolder, method, noted)
+
+    note("sync", "sync")
+    note("sync", "sync_file")
+    note("rename", "rename")
     return seen
 
 
@@ -55,13 +57,32 @@ def names(folder: Path) -> list[str]:
 
 def test_a_work_folder_is_a_hidden_fresh_folder_beside_the_stills(tmp_path: Path) -> None:
     with work_folder.fresh(tmp_path / "out", 7) as place:
-        assert place.parent == tmp_path / "out" / FOLDER
+        assert place.resolve().parent == tmp_path / "out" / FOLDER
         assert FOLDER.startswith(".")
-        assert place.name == f"{os.getpid()}-7"
+        assert place.resolve().name.startswith(f"{os.getpid()}-7-")
         assert names(place) == []
 
 
-def test_what_an_earlier_run_left_in_it_is_gone(tmp_path: Path) -> None:
+def test_nobody_else_may_look_into_it(tmp_path: Path) -> None:
+    (tmp_path / FOLDER).mkdir(mode=0o777)
+    with work_folder.fresh(tmp_path, 7) as place:
+        assert place.resolve().parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_its_path_is_bound_to_the_folder_not_to_its_name(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    output = tmp_path / "out"
+    with work_folder.fresh(output, 7) as place:
+        (output / FOLDER).rename(output / "away")
+        (output / FOLDER).symlink_to(elsewhere)
+        (place / "1.png").touch()
+        assert names(elsewhere) == []
+    assert names(elsewhere) == []
+    assert names(output / "away") == []
+
+
+def test_what_an_earlier_run_left_is_not_in_it(tmp_path: Path) -> None:
     left = tmp_path / FOLDER / f"{os.getpid()}-7" / "batch"
     left.mkdir(parents=True)
     (left / "1.png").touch()
@@ -149,14 +170,14 @@ def test_published_stills_are_never_cleaned(tmp_path: Path) -> None:
 
 def test_a_new_folder_appears_in_one_rename(made: Path, tmp_path: Path, steps: list[tuple[str, str]]) -> None:
     folder = tmp_path / "out" / "clip-01234567"
-    publish(made, folder, "manifest.json")
+    publish(made, folder, "manifest.json", tmp_path / "out")
     assert names(folder) == ["a.png", "b.png", "manifest.json"]
     assert not made.exists()
     assert [name for verb, name in steps if verb == "rename"] == ["ready"]
 
 
 def test_everything_is_on_disk_before_it_shows(made: Path, tmp_path: Path, steps: list[tuple[str, str]]) -> None:
-    publish(made, tmp_path / "out" / "clip-01234567", "manifest.json")
+    publish(made, tmp_path / "out" / "clip-01234567", "manifest.json", tmp_path / "out")
     shown = steps.index(("rename", "ready"))
     assert {name for _, name in steps[:shown]} == {"a.png", "b.png", "manifest.json", "ready"}
     assert steps[shown + 1 :] == [("sync", "out")]
@@ -169,7 +190,7 @@ def test_in_an_existing_folder_files_are_replaced_one_by_one_the_manifest_last(
     folder.mkdir()
     for name in ("a.png", "manifest.json", "old.png"):
         (folder / name).write_text("old")
-    publish(made, folder, "manifest.json")
+    publish(made, folder, "manifest.json", tmp_path / "out")
     assert (folder / "a.png").read_text() == "new a.png"
     assert (folder / "manifest.json").read_text() == "new manifest.json"
     assert (folder / "old.png").read_text() == "old"
@@ -183,5 +204,110 @@ def test_a_file_in_the_folders_place_is_an_error_and_stays(made: Path, tmp_path:
     folder = tmp_path / "out" / "clip-01234567"
     folder.write_text("somebody's")
     with pytest.raises(OSError, match="clip-01234567"):
-        publish(made, folder, "manifest.json")
+        publish(made, folder, "manifest.json", tmp_path / "out")
     assert folder.read_text() == "somebody's"
+
+
+# What others plant
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> Path:
+    """Somebody else's folder, outside of the output."""
+    folder = tmp_path / "foreign"
+    (folder / f"{DEAD}-1").mkdir(parents=True)
+    (folder / f"{DEAD}-1" / "film.mp4").write_text("theirs")
+    (folder / "manifest.json").write_text("theirs")
+    return folder
+
+
+def whole(folder: Path) -> dict[str, str]:
+    return {str(file.relative_to(folder)): file.read_text() for file in sorted(folder.rglob("*")) if file.is_file()}
+
+
+def test_a_start_removes_nothing_through_a_link_in_the_hidden_folders_place(tmp_path: Path, foreign: Path) -> None:
+    before = whole(foreign)
+    output = tmp_path / "out"
+    output.mkdir()
+    (output / FOLDER).symlink_to(foreign)
+    assert clean(output) == 0
+    assert whole(foreign) == before
+    with pytest.raises(ExportError, match="a link or a file stands"), work_folder.fresh(output, 7):
+        pass
+    assert whole(foreign) == before
+
+
+def test_a_start_removes_nothing_through_a_link_in_the_hidden_folder(tmp_path: Path, foreign: Path) -> None:
+    before = whole(foreign)
+    (tmp_path / "out" / FOLDER).mkdir(parents=True)
+    (tmp_path / "out" / FOLDER / f"{DEAD}-2").symlink_to(foreign)
+    assert clean(tmp_path / "out") == 0
+    assert whole(foreign) == before
+
+
+def test_a_start_removes_nothing_through_a_link_deep_in_a_folder_of_our_form(tmp_path: Path, foreign: Path) -> None:
+    before = whole(foreign)
+    place = tmp_path / "out" / FOLDER / f"{DEAD}-3" / "batch"
+    place.mkdir(parents=True)
+    (place / "reused").symlink_to(foreign)
+    assert clean(tmp_path / "out") == 1
+    assert whole(foreign) == before
+
+
+@pytest.mark.parametrize("name", ["holiday", "999999999", "12-", "12-3-short", "12-3-0123456789abcdef-4", "x1-2"])
+def test_a_start_removes_only_what_has_our_form(tmp_path: Path, name: str) -> None:
+    (tmp_path / FOLDER / name).mkdir(parents=True)
+    (tmp_path / FOLDER / "3999999-1.png").touch()
+    assert clean(tmp_path) == 0
+    assert names(tmp_path / FOLDER) == sorted([name, "3999999-1.png"])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to somebody else")
+def test_a_hidden_folder_of_somebody_else_is_neither_cleaned_nor_used(tmp_path: Path) -> None:
+    place = tmp_path / FOLDER / f"{DEAD}-1"
+    place.mkdir(parents=True)
+    os.chown(tmp_path / FOLDER, 12345, 12345)
+    assert clean(tmp_path) == 0
+    assert place.is_dir()
+    with pytest.raises(ExportError, match="another user's folder"), work_folder.fresh(tmp_path, 7):
+        pass
+
+
+def test_a_link_in_the_place_of_a_films_folder_takes_nothing(made: Path, tmp_path: Path, foreign: Path) -> None:
+    before = whole(foreign)
+    folder = tmp_path / "out" / "clip-01234567"
+    folder.symlink_to(foreign)
+    with pytest.raises(OSError, match="a link or a file stands"):
+        publish(made, folder, "manifest.json", tmp_path / "out")
+    assert whole(foreign) == before
+
+
+def test_a_link_above_a_films_folder_takes_nothing(made: Path, tmp_path: Path, foreign: Path) -> None:
+    before = whole(foreign)
+    (tmp_path / "out" / "chosen").symlink_to(foreign)
+    with pytest.raises(OSError, match="a link or a file stands"):
+        publish(made, tmp_path / "out" / "chosen" / "clip-01234567", "manifest.json", tmp_path / "out")
+    assert whole(foreign) == before
+
+
+def test_a_link_in_the_place_of_a_still_is_replaced_not_written_through(
+    made: Path, tmp_path: Path, foreign: Path
+) -> None:
+    before = whole(foreign)
+    folder = tmp_path / "out" / "clip-01234567"
+    folder.mkdir()
+    for name in ("a.png", "manifest.json"):
+        (folder / name).symlink_to(foreign / "manifest.json")
+    publish(made, folder, "manifest.json", tmp_path / "out")
+    assert whole(foreign) == before
+    assert (folder / "manifest.json").read_text() == "new manifest.json"
+    assert not (folder / "manifest.json").is_symlink()
+
+
+def test_a_link_to_an_empty_folder_is_not_taken_for_a_new_name(made: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    folder = tmp_path / "out" / "clip-01234567"
+    folder.symlink_to(tmp_path / "not-there-yet")
+    with pytest.raises(OSError, match="a link or a file stands"):
+        publish(made, folder, "manifest.json", tmp_path / "out")
+    assert not (tmp_path / "not-there-yet").exists()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,3 +26,67 @@ def test_a_second_holder_is_refused_with_the_way_out(tmp_path: Path) -> None:
     with only_one(database), pytest.raises(StoreError, match="stop it first") as caught, only_one(database):
         pass
     assert caught.value.kind is Kind.BUSY
+
+
+# What others plant, and other spellings
+
+
+def linked(tmp_path: Path) -> Path:
+    (tmp_path / "link.db").symlink_to(tmp_path / "stillwatch.db")
+    return tmp_path / "link.db"
+
+
+def through_a_folder(tmp_path: Path) -> Path:
+    (tmp_path / "here").symlink_to(tmp_path)
+    return tmp_path / "here" / "stillwatch.db"
+
+
+def with_a_detour(tmp_path: Path) -> Path:
+    (tmp_path / "sub").mkdir()
+    return tmp_path / "sub" / ".." / "stillwatch.db"
+
+
+def by_two_links(tmp_path: Path) -> Path:
+    (tmp_path / "second.db").symlink_to(linked(tmp_path))
+    return tmp_path / "second.db"
+
+
+@pytest.mark.parametrize("spelling", [linked, through_a_folder, with_a_detour, by_two_links])
+@pytest.mark.parametrize("exists", [True, False])
+def test_one_database_has_one_lock_however_it_is_spelled(
+    tmp_path: Path, spelling: Callable[[Path], Path], exists: bool
+) -> None:
+    database = tmp_path / "stillwatch.db"
+    if exists:
+        database.touch()
+    other = spelling(tmp_path)
+    with only_one(database):
+        assert is_locked(other)
+        with pytest.raises(StoreError, match="another stillwatch works"), only_one(other):
+            pass
+    with only_one(other):
+        assert is_locked(database)
+
+
+@pytest.mark.parametrize("leads_to", ["canary", "not there"])
+def test_a_link_in_the_locks_place_empties_and_makes_nothing(tmp_path: Path, leads_to: str) -> None:
+    (tmp_path / "canary").write_text("theirs")
+    (tmp_path / "stillwatch.db.lock").symlink_to(tmp_path / leads_to)
+    with pytest.raises(StoreError, match=r"is no plain file.*remove it"), only_one(tmp_path / "stillwatch.db"):
+        pass
+    assert (tmp_path / "canary").read_text() == "theirs"
+    assert not (tmp_path / "not there").exists()
+
+
+def test_a_second_name_of_another_file_in_the_locks_place_is_not_emptied(tmp_path: Path) -> None:
+    (tmp_path / "canary").write_text("theirs")
+    os.link(tmp_path / "canary", tmp_path / "stillwatch.db.lock")
+    with only_one(tmp_path / "stillwatch.db"):
+        pass
+    assert (tmp_path / "canary").read_text() == "theirs"
+
+
+def test_a_pipe_in_the_locks_place_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "stillwatch.db.lock")
+    with pytest.raises(StoreError, match="is no plain file"), only_one(tmp_path / "stillwatch.db"):
+        pass

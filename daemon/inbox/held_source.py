@@ -1,0 +1,93 @@
+"""A source that is opened once: what is hashed, probed, decoded and cut is this very file, whatever takes its name.
+
+Whoever reads it is given a name in a private folder that leads to the handle, with the file's own ending, by which
+FFmpeg tells raw streams apart; a child process of this user can follow it as well.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from daemon.config.watch import WatchConfig
+from daemon.errors import Kind, VideoError
+from daemon.inbox.identity import (
+    as_video_error,
+    changed_in_work,
+    content_of,
+    inode,
+    refuse_outside,
+    require_unchanged,
+    same_content,
+    same_file,
+)
+from daemon.job import VideoJob
+from daemon.model import FileIdentity, VideoInfo
+from daemon.runtime.stall import run_in_abandonable_thread, with_stall_timeout
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    handle: int
+    folder: Path
+    path: Path
+    inode: int
+
+    def close(self) -> None:
+        self.path.unlink(missing_ok=True)
+        self.folder.rmdir()
+        os.close(self.handle)
+
+
+@asynccontextmanager
+async def held(job: VideoJob, watch: WatchConfig, *, prove: bool = True) -> AsyncIterator[VideoJob]:
+    """The job with its source held: ``job.reading`` and the path of its ``info`` lead to the open file.
+
+    With ``prove``, a file whose inode is not the recorded one has to have the recorded content. Raises VideoError:
+    MISSING, UNREADABLE, CHANGED, NOT_A_FILE, OUTSIDE_FOLDER for what lies in the watch folder but leads out of it.
+    """
+    file = job.record.file
+    await require_unchanged(file, job.stall_seconds)
+    opening = run_in_abandonable_thread(lambda: _open(file, watch), "open")
+    source = await with_stall_timeout(opening, job.stall_seconds, "opening the file")
+    try:
+        if prove and file.inode is not None and source.inode != file.inode:
+            now = await content_of(source.path, job.stall_seconds, job.on_progress)
+            if not same_content(file, now):
+                raise changed_in_work()
+        info = job.record.info
+        record = job.record if info is None else replace(job.record, info=_read_from(info, source.path))
+        yield replace(job, record=record, reading=source.path)
+    finally:
+        source.close()
+
+
+def _open(file: FileIdentity, watch: WatchConfig) -> _Held:
+    with as_video_error(file.path):
+        handle = os.open(file.path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        try:
+            look = os.fstat(handle)
+            if not stat.S_ISREG(look.st_mode):
+                raise VideoError(Kind.NOT_A_FILE, f"{file.path} is not a file any more: put the video there instead")
+            if not same_file(file, look):
+                raise changed_in_work()
+            if file.path.is_relative_to(watch.path):
+                # Where the handle is, not where the name leads by now.
+                refuse_outside(Path(f"/proc/self/fd/{handle}"), watch.path, watch.follow_outside, named=file.path)
+            folder = Path(tempfile.mkdtemp(prefix="stillwatch-held-"))
+            path = folder / file.path.name
+            path.symlink_to(f"/proc/{os.getpid()}/fd/{handle}")
+        except BaseException:
+            os.close(handle)
+            raise
+    return _Held(handle, folder, path, inode(look))
+
+
+def _read_from(info: VideoInfo, path: Path) -> VideoInfo:
+    stretches = tuple(replace(one, info=_read_from(one.info, path)) for one in info.stretches)
+    return replace(info, path=path, stretches=stretches)

@@ -1,0 +1,173 @@
+"""The file that was admitted is the file that is hashed, decoded and exported, whatever takes its name meanwhile."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daemon.config.schema import Config
+from daemon.inbox import identity
+from daemon.model import Status, VideoRecord
+from daemon.pipeline import export_video, score_video
+from daemon.service.foreground import once
+from daemon.store.store import Store
+from tests import films
+from tests.stub import stub_scorer
+
+__all__ = ["stub_scorer"]
+
+pytestmark = pytest.mark.usefixtures("stub_scorer")
+
+FRAMES = 12
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    (tmp_path / "inbox").mkdir()
+    return Config.model_validate(
+        {
+            "watch": {"path": tmp_path / "inbox"},
+            "output": {"path": tmp_path / "stills"},
+            "database": {"path": tmp_path / "s.db"},
+            "select": {"count": 2, "min_gap_seconds": 0.1},
+        }
+    )
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    return films.make(tmp_path / "inbox" / "film.mkv", codec="ffv1", frames=FRAMES)
+
+
+@pytest.fixture
+def private(tmp_path: Path, film: Path) -> Path:
+    """Somebody's own film outside of the watch folder, as large as the admitted one and of the same time."""
+    (tmp_path / "private").mkdir()
+    other = films.make(tmp_path / "private" / "own.mkv", codec="ffv1", frames=FRAMES, numbers=range(100, 100 + FRAMES))
+    size = max(film.stat().st_size, other.stat().st_size) + 64
+    for path in (film, other):
+        void = size - path.stat().st_size
+        # An EBML element that stands for nothing (RFC 8794, 11.3.2).
+        path.write_bytes(path.read_bytes() + b"\xec\x01" + (void - 9).to_bytes(7, "big") + bytes(void - 9))
+        os.utime(path, ns=(1_700_000_000_000_000_000, 1_700_000_000_000_000_000))
+    assert film.stat().st_size == other.stat().st_size
+    return other
+
+
+def by_a_link(film: Path, private: Path) -> None:
+    film.unlink()
+    film.symlink_to(private)
+
+
+def by_links_in_a_row(film: Path, private: Path) -> None:
+    film.unlink()
+    (film.parent / ".between").symlink_to(private)
+    film.symlink_to(film.parent / ".between")
+
+
+def by_the_file_itself(film: Path, private: Path) -> None:
+    private.replace(film)
+
+
+def by_a_linked_folder(film: Path, private: Path) -> None:
+    film.parent.rename(film.parent.with_name("before"))
+    private.rename(private.with_name(film.name))
+    film.parent.symlink_to(private.parent)
+
+
+Swap = Callable[[Path, Path], None]
+SWAPS = [by_a_link, by_links_in_a_row, by_the_file_itself, by_a_linked_folder]
+
+
+async def hashes(config: Config, record: VideoRecord) -> list[str]:
+    store = await Store.open(config.database)
+    try:
+        return await store.frames.hashes(record.id)
+    finally:
+        await store.close()
+
+
+async def hashes_of(path: Path, tmp_path: Path) -> list[str]:
+    """What the frames of a film are, scored elsewhere."""
+    config = Config.model_validate(
+        {"output": {"path": tmp_path / "other"}, "database": {"path": tmp_path / f"{path.stem}.db"}}
+    )
+    (record,), _ = await once(config, [path])
+    return await hashes(config, record)
+
+
+@pytest.mark.parametrize("swap", SWAPS)
+async def test_what_takes_the_name_once_it_was_hashed_is_not_decoded(
+    config: Config, film: Path, private: Path, swap: Swap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, theirs = await hashes_of(film, tmp_path), await hashes_of(private, tmp_path)
+    assert not set(good) & set(theirs)
+
+    async def then_swap(*arguments: Any) -> Any:
+        found = await identity.content_of(*arguments)
+        swap(film, private)
+        return found
+
+    monkeypatch.setattr(score_video, "content_of", then_swap)
+    (record,), _ = await once(config, [film])
+    assert await hashes(config, record) in (good, [])
+    # Nor is it what the stills are cut from.
+    assert record.status is not Status.DONE
+    assert not list(config.output.path.rglob("*.png"))
+
+
+@pytest.mark.parametrize("swap", SWAPS)
+async def test_what_takes_the_name_during_the_export_is_not_cut(
+    config: Config, film: Path, private: Path, swap: Swap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    selector = export_video.FrameSelector
+
+    class ThenSwap(selector):  # type: ignore[misc, valid-type]
+        async def select(self, *arguments: Any) -> Any:
+            if film.resolve() == film and private.exists():
+                swap(film, private)
+            return await super().select(*arguments)
+
+    monkeypatch.setattr(export_video, "FrameSelector", ThenSwap)
+    (record,), _ = await once(config, [film])
+    assert record.status is Status.DONE
+    assert list(config.output.path.rglob("*.png"))
+
+
+@pytest.mark.parametrize("swap", [by_a_link, by_links_in_a_row, by_a_linked_folder])
+async def test_other_content_behind_a_link_is_not_taken_instead(
+    config: Config, film: Path, private: Path, swap: Swap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link that leads out is refused when a file is admitted, so also when it takes an admitted file's place."""
+    begin = score_video.VideoScorer.score
+
+    async def swapped_first(self: Any, *arguments: Any) -> Any:
+        if private.exists() and not film.is_symlink():
+            swap(film, private)
+        return await begin(self, *arguments)
+
+    monkeypatch.setattr(score_video.VideoScorer, "score", swapped_first)
+    (record,), _ = await once(config, [film])
+    assert record.status in (Status.REJECTED, Status.MISSING)
+    store = await Store.open(config.database)
+    try:
+        async with store.db.execute("SELECT fingerprint FROM videos UNION SELECT hash FROM decoded_frames") as rows:
+            assert [row[0] for row in await rows.fetchall()] == [record.file.fingerprint]
+    finally:
+        await store.close()
+
+
+async def test_nothing_is_left_in_the_folder_for_temporary_files(
+    config: Config, film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    (record,), _ = await once(config, [film])
+    assert record.status is Status.DONE
+    assert list((tmp_path / "tmp").iterdir()) == []
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 2
