@@ -156,7 +156,7 @@ def test_the_unit_is_without_fault_and_safe(installed: Machine) -> None:
     rated = installed.run("systemd-analyze", "security", "--no-pager", UNIT).stdout
     found = re.search(r"Overall exposure level for \S+: ([\d.]+)", rated)
     assert found is not None
-    assert float(found.group(1)) <= 2.0
+    assert float(found.group(1)) <= 0.5
 
 
 def test_it_runs_without_rights_network_or_devices(installed: Machine) -> None:
