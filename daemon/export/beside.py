@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import re
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,9 +14,10 @@ from PIL import Image
 
 from daemon.config.name_template import fill
 from daemon.export import metadata
-from daemon.export.image_file import open_image
+from daemon.export.image_file import MOST_BYTES, open_image
 from daemon.export.tags import Tags
 from daemon.model import Still
+from daemon.runtime.shared_folder import SharedFolder
 
 LONGEST_PIXELS = 1920
 QUALITY = 90
@@ -47,16 +47,13 @@ def renew(film: Path, fingerprint: str, templates: Sequence[str], stills: Sequen
         if _exists(target) and not _is_ours(target, fingerprint):
             taken.append(name)
             continue
-        draft = target.with_name(f".{name}.new")
-        try:
-            draft.write_bytes(_picture(still, fingerprint))
-            draft.replace(target)
-        except OSError:
-            draft.unlink(missing_ok=True)
-            raise
-    for old in _ours(film, fingerprint, templates):
+        picture = _picture(still, fingerprint)
+        with SharedFolder.open(film.parent) as folder:
+            folder.write(name, picture)
+    for old in list(_ours(film, fingerprint, templates)):
         if old.name not in made:
-            old.unlink()
+            with SharedFolder.open(film.parent) as folder:
+                folder.remove(old.name)
     return taken
 
 
@@ -64,12 +61,14 @@ def follow(film: Path, moved: Path | None, fingerprint: str, templates: Sequence
     """Take the pictures along to where a film lies now, or away with it. Raises OSError."""
     for picture in list(_ours(film, fingerprint, templates)):
         name = picture.name
-        if moved is None:
-            picture.unlink()
-            continue
-        target = moved.with_name(moved.stem + name.removeprefix(film.stem) if name.startswith(film.stem) else name)
-        if not _exists(target):
-            shutil.move(picture, target)
+        with SharedFolder.open(film.parent) as folder:
+            if moved is not None:
+                new = moved.stem + name.removeprefix(film.stem) if name.startswith(film.stem) else name
+                if _exists(moved.with_name(new)):
+                    continue
+                with SharedFolder.open(moved.parent) as there:
+                    there.write(new, folder.read(name, MOST_BYTES))
+            folder.remove(name)
 
 
 def _picture(still: Still, fingerprint: str) -> bytes:

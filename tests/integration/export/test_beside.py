@@ -140,3 +140,13 @@ def _still(path: Path) -> Still:
 def test_a_wrong_template_stops_the_start(tmp_path: Path, template: str) -> None:
     with pytest.raises(ValidationError):
         config_of(tmp_path, beside=[template])
+
+
+async def test_a_guessed_name_of_a_draft_is_not_written_through(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "canary").write_text("theirs")
+    film = films.make(tmp_path / "in/film.mp4", frames=12)
+    (film.parent / ".film-poster.jpg.new").symlink_to(tmp_path / "canary")
+    await once(config_of(tmp_path), [film])
+    assert (tmp_path / "canary").read_text() == "theirs"
+    assert films.read_still(film.with_name("film-poster.jpg")) in range(12)
