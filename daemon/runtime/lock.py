@@ -26,10 +26,13 @@ MODE = 0o660
 def only_one(database: Path) -> Iterator[None]:
     """Hold the lock beside the database. Raises StoreError(BUSY) when another process works with it.
 
-    StoreError(DATABASE) where something that is no file stands in the lock's place.
+    StoreError(DATABASE) where something that is no file stands in the lock's place, or it cannot be opened.
     """
     path = _lock_file(database)
-    make_synced_folder(path.parent)
+    try:
+        make_synced_folder(path.parent)
+    except OSError as error:
+        raise _not_opened(path, error) from error
     handle = _opened(path, os.O_RDWR | os.O_CREAT)
     try:
         try:
@@ -45,10 +48,13 @@ def only_one(database: Path) -> Iterator[None]:
 
 
 def is_locked(database: Path) -> bool:
-    """Whether a daemon or a foreground run holds the lock beside the database."""
+    """Whether a daemon or a foreground run holds the lock beside the database.
+
+    Raises StoreError(DATABASE) where the lock cannot be looked at.
+    """
     try:
         handle = _opened(_lock_file(database), 0)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -60,13 +66,15 @@ def is_locked(database: Path) -> bool:
 
 
 def _opened(path: Path, flags: int) -> int:
-    """Raises StoreError for what is no regular file of one name, FileNotFoundError."""
+    """Raises StoreError for what is no regular file or cannot be opened; FileNotFoundError, NotADirectoryError."""
     try:
         handle = os.open(path, _OPEN | flags, MODE)
+    except (FileNotFoundError, NotADirectoryError):
+        raise
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
             raise _no_lock(path) from error
-        raise
+        raise _not_opened(path, error) from error
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise _no_lock(path)
@@ -75,6 +83,13 @@ def _opened(path: Path, flags: int) -> int:
 
 def _no_lock(path: Path) -> StoreError:
     return StoreError(Kind.DATABASE, f"{path} is no plain file, but stands where the lock belongs: remove it")
+
+
+def _not_opened(path: Path, error: OSError) -> StoreError:
+    reason = error.strerror or type(error).__name__
+    return StoreError(
+        Kind.DATABASE, f"{path} cannot be opened ({reason}): run as the user of the database, or give this one access"
+    )
 
 
 def _lock_file(database: Path) -> Path:

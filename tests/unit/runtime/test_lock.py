@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -90,3 +91,22 @@ def test_a_pipe_in_the_locks_place_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "stillwatch.db.lock")
     with pytest.raises(StoreError, match="is no plain file"), only_one(tmp_path / "stillwatch.db"):
         pass
+
+
+def test_a_file_in_a_folders_place_is_an_answer_for_both(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    database = tmp_path / "file" / "stillwatch.db"
+    assert not is_locked(database)
+    with pytest.raises(StoreError, match="cannot be opened") as caught, only_one(database):
+        pass
+    assert caught.value.kind is Kind.DATABASE
+
+
+def test_a_lock_of_another_user_is_said_to_be_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> int:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr("daemon.runtime.lock.os.open", refused)
+    for look in (lambda: is_locked(tmp_path / "s.db"), lambda: only_one(tmp_path / "s.db").__enter__()):
+        with pytest.raises(StoreError, match=r"s\.db\.lock cannot be opened \(Permission denied\): run as the user"):
+            look()
