@@ -18,7 +18,7 @@ from typing import Any, Self, TypeVar
 import aiosqlite
 
 from daemon.config.service import DatabaseConfig
-from daemon.errors import Kind, StillwatchError, StoreError
+from daemon.errors import Kind, StoreError
 from daemon.runtime import systemd
 from daemon.runtime.clock import utc_now
 from daemon.runtime.durable import make_synced_folder, sync
@@ -96,15 +96,16 @@ class Connection:
             # The log and its index are opened by the first look into the database.
             await db.execute_fetchall("SELECT COUNT(*) FROM sqlite_master")
             db.row_factory = sqlite3.Row
+            connection = cls(db, config.path, config.commit_seconds, clock)
+            await connection._note_log()
         except sqlite3.Error as error:
             await db.close()
             kind = Kind.BUSY if "locked" in str(error) else Kind.DATABASE
             raise StoreError(kind, f"{config.path} is not usable: {error}") from error
-        except StillwatchError:
+        except BaseException:
+            # Its thread would keep the process from ending.
             await db.close()
             raise
-        connection = cls(db, config.path, config.commit_seconds, clock)
-        await connection._note_log()
         return connection
 
     async def close(self) -> None:

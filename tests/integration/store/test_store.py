@@ -8,6 +8,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 import unicodedata
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
@@ -293,6 +294,22 @@ for _ in range(30):
     )
     assert ended.stdout.count("refused") == 30
     assert "Exception in thread" not in ended.stderr
+
+
+@pytest.mark.parametrize("error", [StoreError(Kind.DATABASE, "no log"), asyncio.CancelledError()])
+async def test_an_opening_that_ends_late_leaves_no_thread(
+    config: DatabaseConfig, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    async def ends(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("daemon.store.connection.Connection._note_log", ends)
+    with pytest.raises(type(error)):
+        await Store.open(config)
+    workers = [thread for thread in threading.enumerate() if "_connection_worker_thread" in thread.name]
+    for worker in workers:
+        worker.join(10.0)
+    assert not any(worker.is_alive() for worker in workers)
 
 
 async def test_a_file_in_the_parents_place_is_refused(tmp_path: Path) -> None:
