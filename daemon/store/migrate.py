@@ -75,7 +75,11 @@ class _transaction:  # noqa: N801 - used as a word of the language
         self._db.execute("BEGIN IMMEDIATE")
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._db.execute("COMMIT" if kind is None else "ROLLBACK")
+        if kind is None:
+            self._db.execute("COMMIT")
+        elif self._db.in_transaction:
+            # For some causes, such as a full disk, SQLite has rolled back by itself.
+            self._db.execute("ROLLBACK")
 
 
 def _run_scripts(db: sqlite3.Connection, path: Path) -> None:

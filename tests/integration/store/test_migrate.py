@@ -174,3 +174,16 @@ def test_the_file_does_not_grow_and_each_frame_takes_less(tmp_path: Path) -> Non
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     db.close()
     assert path.stat().st_size < 0.55 * before
+
+
+def test_an_error_after_which_sqlite_has_rolled_back_itself_keeps_its_words() -> None:
+    db = sqlite3.connect(":memory:", isolation_level=None)
+
+    def write() -> None:
+        with migrating._transaction(db):
+            db.execute("ROLLBACK")
+            raise sqlite3.OperationalError("database or disk is full")
+
+    with pytest.raises(sqlite3.OperationalError, match="disk is full"):
+        write()
+    db.close()
