@@ -10,7 +10,7 @@ import os
 import stat
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -39,10 +39,12 @@ class _Held:
     inode: int
 
     def close(self) -> None:
-        if self.folder is not None:
-            self.path.unlink(missing_ok=True)
-            self.folder.rmdir()
         os.close(self.handle)
+        if self.folder is not None:
+            # Who tidies up temporary files may have been here first.
+            with suppress(OSError):
+                self.path.unlink(missing_ok=True)
+                self.folder.rmdir()
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ import pytest
 
 from daemon.config.schema import Config
 from daemon.inbox import identity
+from daemon.inbox.enqueue import enter
+from daemon.inbox.held_source import held
+from daemon.job import VideoJob
 from daemon.model import Status, VideoRecord
 from daemon.pipeline import export_video, score_video
 from daemon.service.foreground import once
@@ -171,3 +175,16 @@ async def test_nothing_is_left_in_the_folder_for_temporary_files(
     assert record.status is Status.DONE
     assert list((tmp_path / "tmp").iterdir()) == []
     assert len(list(Path("/proc/self/fd").iterdir())) <= before + 2
+
+
+async def test_who_tidies_up_temporary_files_meanwhile_spoils_nothing(config: Config, film: Path) -> None:
+    store = await Store.open(config.database)
+    try:
+        job = VideoJob.of(await enter(store, identity.fingerprint(film), copies=False), 60.0)
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        async with held(job, config.watch) as with_source:
+            assert with_source.reading is not None
+            shutil.rmtree(with_source.reading.parent)
+        assert len(list(Path("/proc/self/fd").iterdir())) == before
+    finally:
+        await store.close()
