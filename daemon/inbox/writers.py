@@ -101,7 +101,11 @@ class _Sweep:
         self._by_inode: dict[int, list[tuple[str, Path | None, str]]] = defaultdict(list)
         self._proc = proc
         self._denied = False
-        for pid in filter(str.isdecimal, os.listdir(proc)):  # noqa: PTH208
+        try:
+            names = os.listdir(proc)  # noqa: PTH208
+        except OSError:
+            names, self._denied = [], True
+        for pid in filter(str.isdecimal, names):
             self._handles(proc / pid)
             self._mappings(proc / pid)
         self.saw_all = not self._denied and _in_first_namespace(proc)

@@ -107,6 +107,15 @@ def test_on_a_share_nobody_is_never_sure(film: Path) -> None:
         assert writers.writer(film, shared=True).open
 
 
+def test_without_proc_nobody_is_never_sure_and_a_lease_still_tells(
+    film: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    with held(film):
+        assert OpenFiles(proc=tmp_path / "none").writer(film).open
+    request.getfixturevalue("no_lease")
+    assert OpenFiles(proc=tmp_path / "none").writer(film) == UNKNOWN
+
+
 @pytest.mark.usefixtures("no_lease")
 def test_many_files_cost_one_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     swept: list[Path] = []
