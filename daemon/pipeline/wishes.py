@@ -23,8 +23,6 @@ from daemon.selection.alternatives import SAME_MOMENT_SECONDS, alternatives
 from daemon.store.decisions import Decided
 from daemon.store.store import Store
 
-TRIED = 50
-
 
 @dataclass(frozen=True, slots=True)
 class Wishes:

@@ -206,6 +206,7 @@ class Frames:
             await _put_packet_index(db, video_id, packets, packet_index)
             scorer_id = self._scoring.pop(video_id, None) or await self._current_scorer(db, video_id)
             self._scoring.pop(video_id, None)
+            self._stored.pop(video_id, None)
             cursor = await db.execute(
                 # One whose file was replaced in the meantime keeps that word.
                 "UPDATE videos SET status = CASE status WHEN 'replaced' THEN status ELSE 'scored' END,"
