@@ -43,7 +43,7 @@ async def turn(store: Store, key: str, *, undo: bool) -> str:
     done = await (store.decisions.undo(record.id) if undo else store.decisions.redo(record.id))
     if not done:
         raise StoreError(Kind.NOT_FOUND, f"there is nothing to {'undo' if undo else 'redo'} for video {record.id}")
-    return state_line(await store.decisions.decided(record.id))
+    return f"now: {state_line(await store.decisions.decided(record.id))}"
 
 
 def state_line(decided: Decided) -> str:
@@ -59,4 +59,4 @@ def state_line(decided: Decided) -> str:
         "banned": decided.banned,
     }
     parts = [f"{word} {', '.join(map(str, frames))}" for word, frames in groups.items() if frames]
-    return "; ".join(parts) or "nothing is decided"
+    return "; ".join(parts) or "no frame is accepted, rejected, pinned or banned"

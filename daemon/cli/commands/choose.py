@@ -97,7 +97,8 @@ def rescore(
         )
     else:
         print(
-            f"video {done.record.id}: {done.metric} has scored {done.frames - done.differing} of {done.frames} frames"
+            f"video {done.record.id}: {done.metric} has scored {done.frames - done.differing} of {done.frames} frames;"
+            f" `stillwatch select {done.record.id} --by {done.metric}` chooses by these scores"
         )
     if done.differing:
         print(

@@ -79,11 +79,13 @@ def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 
 def bench(
-    file: Annotated[Path | None, typer.Argument(help="a video; without one, made clips of three sizes")] = None,
+    file: Annotated[
+        Path | None, typer.Argument(help="a video; without one, made clips of several sizes, depths and codecs")
+    ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Decode, score and end-to-end speed here, beside pyiqa's own loop."""
+    """Where the time of a film goes here, beside FFmpeg's own decode."""
     from daemon.cli import bench
     from daemon.cli.render import print_bench
     from daemon.logs import setup
