@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
@@ -56,8 +57,21 @@ async def held(job: VideoJob, watch: WatchConfig, *, prove: bool = True) -> Asyn
     """
     file = job.record.file
     await require_unchanged(file, job.stall_seconds)
-    opening = run_in_abandonable_thread(lambda: _open(file, watch), "open")
-    source = await with_stall_timeout(opening, job.stall_seconds, "opening the file")
+    given_up = threading.Event()
+
+    def opened() -> _Held:
+        source = _open(file, watch)
+        if given_up.is_set():
+            # A share that has come back: nobody would ever close it, and an open file keeps it from being unmounted.
+            source.close()
+        return source
+
+    try:
+        opening = run_in_abandonable_thread(opened, "open")
+        source = await with_stall_timeout(opening, job.stall_seconds, "opening the file")
+    except BaseException:
+        given_up.set()
+        raise
     try:
         if prove and file.inode is not None and source.inode != file.inode:
             now = await content_of(source.path, job.stall_seconds, job.on_progress)

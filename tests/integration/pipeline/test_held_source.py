@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,8 @@ from typing import Any
 import pytest
 
 from daemon.config.schema import Config
-from daemon.inbox import identity
+from daemon.errors import Kind, VideoError
+from daemon.inbox import held_source, identity
 from daemon.inbox.enqueue import enter
 from daemon.inbox.held_source import held
 from daemon.job import VideoJob
@@ -187,4 +190,30 @@ async def test_who_tidies_up_temporary_files_meanwhile_spoils_nothing(config: Co
             shutil.rmtree(with_source.reading.parent)
         assert len(list(Path("/proc/self/fd").iterdir())) == before
     finally:
+        await store.close()
+
+
+async def test_what_is_opened_after_nobody_waits_for_it_is_closed(
+    config: Config, film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on, closed, opening = threading.Event(), threading.Event(), held_source._open
+    close = held_source._Held.close
+
+    def hangs(*arguments: Any) -> Any:
+        goes_on.wait(60.0)
+        return opening(*arguments)
+
+    monkeypatch.setattr(held_source, "_open", hangs)
+    monkeypatch.setattr(held_source._Held, "close", lambda self: (close(self), closed.set()))
+    store = await Store.open(config.database)
+    try:
+        record = await enter(store, identity.fingerprint(film), copies=False)
+        with pytest.raises(VideoError, match="opening the file") as caught:
+            async with held(VideoJob.of(record, 0.5), config.watch):
+                pass
+        assert caught.value.kind is Kind.STUCK
+        goes_on.set()
+        assert await asyncio.to_thread(closed.wait, 30.0)
+    finally:
+        goes_on.set()
         await store.close()
