@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from daemon.runtime.lock import is_locked
+from daemon.runtime.lock import beside, is_locked
 
 NOTHING_LEFT_ALONE: dict[str, Any] = {"files": 0, "newest": []}
 
 
 def path_beside(database: Path) -> Path:
     """Where the progress file of a database is."""
-    return database.with_name(database.name + ".progress")
+    return beside(database, ".progress")
 
 
 def read(database: Path) -> dict[str, Any]:

@@ -92,6 +92,11 @@ def _not_opened(path: Path, error: OSError) -> StoreError:
     )
 
 
-def _lock_file(database: Path) -> Path:
+def beside(database: Path, ending: str) -> Path:
+    """A file that belongs to a database: beside the file itself, wherever links to it lead."""
     real = Path(os.path.realpath(database))
-    return real.with_name(real.name + ".lock")
+    return real.with_name(real.name + ending)
+
+
+def _lock_file(database: Path) -> Path:
+    return beside(database, ".lock")

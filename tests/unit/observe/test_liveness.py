@@ -47,6 +47,14 @@ def test_a_daemon_at_work_is_well(database: Path) -> None:
     assert why_unwell(database, "") == ""
 
 
+@pytest.mark.usefixtures("running")
+def test_a_daemon_at_work_is_well_by_every_link_to_its_database(database: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "elsewhere" / "link.db"
+    link.symlink_to(database)
+    assert why_unwell(link, "") == ""
+
+
 @pytest.mark.usefixtures("running", "loopback")
 @pytest.mark.parametrize(
     ("status", "text", "reason"), [(200, "", ""), (503, "the scorer is silent", "the scorer is silent")]
