@@ -65,7 +65,8 @@ async def test_the_names_are_a_contract(metrics: Metrics) -> None:
 
 async def test_every_final_status_is_there_before_it_happens(metrics: Metrics) -> None:
     assert {name: value for name, value in samples(metrics).items() if "videos_total" in name} == {
-        f"stillwatch_videos_total{{status={status}}}": 0.0 for status in ("done", "failed", "rejected", "missing")
+        f"stillwatch_videos_total{{status={status}}}": 0.0
+        for status in ("done", "failed", "rejected", "missing", "replaced")
     }
 
 
