@@ -16,7 +16,7 @@ import csv
 import hashlib
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
@@ -91,7 +91,7 @@ async def gather(store: Store, out: Path, keys: Sequence[str], how: Gathering) -
     """Add the current stills of these films, all that are done without any, to the set in ``out``.
 
     What is in the set already stays as it is. Raises StoreError for an unknown film, StillwatchError where ``out``
-    holds something else.
+    holds something else or cannot be written.
     """
     rows = _read(out)
     held = {(row.video, row.frame) for row in rows}
@@ -100,6 +100,24 @@ async def gather(store: Store, out: Path, keys: Sequence[str], how: Gathering) -
     fresh = [one for one in candidates if (one.row.video, one.row.frame) not in held]
     gathered = Gathered(already=len(there))
     doubles = await _doubles(store, there, fresh, how.min_difference)
+    try:
+        _take(out, fresh, doubles, how, rows, gathered)
+    except OSError as error:
+        raise StillwatchError(
+            Kind.EXPORT, f"{out} cannot be written ({error.strerror}): make room or name another folder, then go on"
+        ) from error
+    return gathered
+
+
+def _take(
+    out: Path,
+    fresh: Sequence[_Candidate],
+    doubles: Mapping[tuple[int, int], str],
+    how: Gathering,
+    rows: list[Row],
+    gathered: Gathered,
+) -> None:
+    """Bring them in but for the doubles, and list them, also when that ends early. Raises OSError."""
     try:
         for candidate in fresh:
             reason = doubles.get((candidate.record.id, candidate.still["frame"])) or _add(out, candidate, how, rows)
@@ -110,7 +128,6 @@ async def gather(store: Store, out: Path, keys: Sequence[str], how: Gathering) -
     finally:
         if gathered.added:
             _write(out, rows)
-    return gathered
 
 
 def side_of(digest: str, test_share: float) -> str:
@@ -203,16 +220,16 @@ def _add(out: Path, candidate: _Candidate, how: Gathering, rows: list[Row]) -> s
         data = source.read_bytes()
     except OSError as error:
         return f"the still cannot be read ({error.strerror})"
+    content = data if how.whole else _handed_on(data, source, candidate)
     if target.exists():
-        return f"{target} is there already and is not of this set"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if how.whole:
-        content, linked = data, _linked(source, target)
+        # One that is the same was brought in by a run that was killed before it wrote the list.
+        if proof.sha256_of(target) != hashlib.sha256(content).hexdigest():
+            return f"{target} is there already and is not of this set"
     else:
-        content, linked = _handed_on(data, source, candidate), False
-    if not linked:
-        with SharedFolder.open(target.parent) as folder:
-            folder.write(target.name, content)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not (how.whole and _linked(source, target)):
+            with SharedFolder.open(target.parent) as folder:
+                folder.write(target.name, content)
     rows.append(replace(candidate.row, sha256=hashlib.sha256(content).hexdigest()))
     return ""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from daemon.cli.gather import COLUMNS, Gathered, Gathering, gather, side_of
 from daemon.config.schema import Config
 from daemon.errors import StillwatchError
 from daemon.export import metadata, proof
+from daemon.model import VideoRecord
 from daemon.service.foreground import once
 from daemon.store.store import Store
 from tests import films
@@ -53,6 +55,14 @@ async def gathered(config: Config, out: Path, how: Gathering = HANDED_ON, *keys:
     store = await Store.open(config.database)
     try:
         return await gather(store, out, keys, how)
+    finally:
+        await store.close()
+
+
+async def first_film(config: Config) -> VideoRecord:
+    store = await Store.open(config.database)
+    try:
+        return await store.videos.get(1)
     finally:
         await store.close()
 
@@ -103,6 +113,28 @@ async def test_run_again_it_adds_what_is_new_and_leaves_the_rest(tmp_path: Path)
     assert first in rows(out)
     assert len(rows(out)) == 2
     assert (out / first["file_name"]).stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_after_a_kill_before_the_list_was_written_it_goes_on(tmp_path: Path, whole: bool) -> None:
+    config, out, how = config_of(tmp_path), tmp_path / "set", replace(HANDED_ON, whole=whole)
+    await once(config, [films.make(tmp_path / "a.mp4", frames=40, painter=scene(1))])
+    await gathered(config, out, how)
+    listed = rows(out)
+    (out / "metadata.csv").unlink()
+    again = await gathered(config, out, how)
+    assert (again.added, again.left_out) == (1, [])
+    assert rows(out) == listed
+
+
+async def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+    config = config_of(tmp_path)
+    await once(config, [films.make(tmp_path / "a.mp4", frames=40, painter=scene(1))])
+    (tmp_path / "set").mkdir()
+    film = await first_film(config)
+    (tmp_path / "set" / film.file.fingerprint[:16]).write_text("in the way")
+    with pytest.raises(StillwatchError, match="set cannot be written"):
+        await gathered(config, tmp_path / "set")
 
 
 async def test_what_two_films_show_is_taken_once_and_said(tmp_path: Path) -> None:
