@@ -74,7 +74,7 @@ async def held(job: VideoJob, watch: WatchConfig, *, prove: bool = True) -> Asyn
         raise
     try:
         if prove and file.inode is not None and source.inode != file.inode:
-            now = await content_of(source.path, job.stall_seconds, job.on_progress)
+            now = await content_of(source.path, job.stall_seconds, job.on_progress, named=file.path)
             if not same_content(file, now):
                 raise changed_in_work()
         info = job.record.info

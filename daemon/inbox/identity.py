@@ -98,7 +98,7 @@ def changed_in_work() -> VideoError:
     return VideoError(Kind.CHANGED, "the file was changed while it was worked on: it is taken again once it is still")
 
 
-def fingerprint(path: Path) -> FileIdentity:
+def fingerprint(path: Path, *, named: Path | None = None) -> FileIdentity:
     """Identify a file by its size and three blocks, without reading all of it.
 
     The fingerprint is the hex SHA-256 over the size in bytes, as 8 bytes little endian unsigned,
@@ -109,21 +109,23 @@ def fingerprint(path: Path) -> FileIdentity:
 
     Neither name nor times take part, so a copy or a remount gives the same value. A symbolic link
     is followed; ``refuse_outside`` says whether it may be. Never blocks on a pipe or a device.
+    ``named`` is how errors call the file where ``path`` leads to its handle.
 
     Raises VideoError: UNSAFE_NAME, MISSING, UNREADABLE, NOT_A_FILE, EMPTY, or CHANGED when the file
     was written or replaced during the reading.
     """
+    named = named or path
     _refuse_unsafe(path)
-    with as_video_error(path):
-        _refuse_special(path, path.stat())
+    with as_video_error(named):
+        _refuse_special(named, path.stat())
         # A pipe may have taken the file's place since the look: without O_NONBLOCK the open waits
         # for a writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
         try:
             before = os.fstat(descriptor)
-            _refuse_special(path, before)
-            digest = _digest(path, descriptor, before.st_size)
-            _refuse_changed(path, before, path.stat())
+            _refuse_special(named, before)
+            digest = _digest(named, descriptor, before.st_size)
+            _refuse_changed(named, before, path.stat())
         finally:
             os.close(descriptor)
     # Of a small file these blocks are all there is.
@@ -131,17 +133,18 @@ def fingerprint(path: Path) -> FileIdentity:
     return FileIdentity(path, digest, before.st_size, mtime_ns(before), whole, inode(before))
 
 
-def identify(path: Path, on_read: Callable[[], object] = lambda: None) -> FileIdentity:
+def identify(path: Path, on_read: Callable[[], object] = lambda: None, *, named: Path | None = None) -> FileIdentity:
     """Identify a file by every byte of it.
 
     The digest is the hex SHA-256 over the size in bytes, as 8 bytes little endian unsigned, followed by the whole file;
-    of files of up to 3 MiB it is the fingerprint. ``on_read`` is called as the reading gets on. Raises VideoError as
-    ``fingerprint`` does.
+    of files of up to 3 MiB it is the fingerprint. ``on_read`` is called as the reading gets on, ``named`` is as in
+    ``fingerprint``. Raises VideoError as that does.
     """
-    file = fingerprint(path)
+    named = named or path
+    file = fingerprint(path, named=named)
     if file.digest is not None:
         return file
-    with as_video_error(path):
+    with as_video_error(named):
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
         try:
             before = os.fstat(descriptor)
@@ -151,19 +154,21 @@ def identify(path: Path, on_read: Callable[[], object] = lambda: None) -> FileId
             while left > 0:
                 data = os.read(descriptor, min(READ_BYTES, left))
                 if not data:
-                    raise _changed(path)
+                    raise _changed(named)
                 digest.update(data)
                 left -= len(data)
                 on_read()
-            _refuse_changed(path, before, path.stat())
+            _refuse_changed(named, before, path.stat())
         finally:
             os.close(descriptor)
     if not same_file(file, before):
-        raise _changed(path)
+        raise _changed(named)
     return replace(file, digest=digest.hexdigest(), inode=inode(before))
 
 
-async def content_of(path: Path, stall_seconds: float, on_read: Callable[[], object] = lambda: None) -> FileIdentity:
+async def content_of(
+    path: Path, stall_seconds: float, on_read: Callable[[], object] = lambda: None, *, named: Path | None = None
+) -> FileIdentity:
     """``identify`` on a thread of its own. Raises VideoError, STUCK when nothing was read for ``stall_seconds``."""
     reads = 0
 
@@ -172,7 +177,7 @@ async def content_of(path: Path, stall_seconds: float, on_read: Callable[[], obj
         reads += 1
         on_read()
 
-    reading = run_in_abandonable_thread(lambda: identify(path, count), "digest")
+    reading = run_in_abandonable_thread(lambda: identify(path, count, named=named), "digest")
     return await with_stall_timeout(reading, stall_seconds, "reading the file", lambda: reads)
 
 

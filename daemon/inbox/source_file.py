@@ -96,7 +96,8 @@ def keep_if_written_to(path: Path, *, shared: bool = False) -> bool:
 
 def _keep_unless_same_content(path: Path, file: FileIdentity) -> None:
     try:
-        same = same_content(file, fingerprint(path) if file.digest is None else identify(path))
+        read = fingerprint if file.digest is None else identify
+        same = same_content(file, read(path, named=file.path))
     except VideoError as error:
         if error.kind is not Kind.CHANGED:
             raise

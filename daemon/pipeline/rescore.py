@@ -87,7 +87,7 @@ async def scored_by(store: Store, record: VideoRecord, metric: str) -> VideoReco
 
 async def _require_same_content(store: Store, job: VideoJob) -> None:
     record = job.record
-    now = await content_of(job.source, job.stall_seconds)
+    now = await content_of(job.source, job.stall_seconds, named=record.file.path)
     if not same_content(record.file, now):
         raise VideoError(
             Kind.CHANGED,

@@ -173,7 +173,8 @@ class VideoScorer:
         Raises VideoError(CHANGED) when it is not what was admitted; what is there now is queued in its own right.
         """
         record = job.record
-        now = replace(await content_of(job.source, job.stall_seconds, job.on_progress), path=record.file.path)
+        path = record.file.path
+        now = replace(await content_of(job.source, job.stall_seconds, job.on_progress, named=path), path=path)
         if record.file.digest is None and now.digest is not None and now.fingerprint == record.file.fingerprint:
             await self._store.videos.keep_digest(record.id, now.digest)
         elif not same_content(record.file, now):

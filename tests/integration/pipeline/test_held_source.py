@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
 import threading
@@ -217,3 +218,20 @@ async def test_what_is_opened_after_nobody_waits_for_it_is_closed(
     finally:
         goes_on.set()
         await store.close()
+
+
+async def test_an_error_of_the_open_file_names_the_film(
+    config: Config, film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest, calls = identity._digest, []
+
+    def breaks(*arguments: Any) -> str:
+        calls.append(arguments)
+        if len(calls) > 1:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return digest(*arguments)
+
+    monkeypatch.setattr(identity, "_digest", breaks)
+    (record,), _ = await once(config, [film])
+    assert record.error is not None
+    assert record.error.startswith(f"{film} cannot be read (Input/output error)")
