@@ -31,9 +31,9 @@ BRIGHT_MEAN = 175.0
 DARK_WORDS = {"mean": "mean of luma", "contrast": "contrast", "high": "highlights"}
 """What a dark frame has less of, and what it is called."""
 GROSS_BLOCKS = 2.0
-"""A grid so many times stronger than in any frame of the shot is no matter of focus."""
-LIKE_FOCUS = 0.4
-"""Frames with this share of another's sharpness are in like focus."""
+"""A grid so many times stronger than in frames that are not quite out of focus is no matter of focus."""
+LIKE_FOCUS, GROSS_FOCUS = 0.4, 0.2
+"""Frames with the first share of another's sharpness are in like focus; gross blocks need no more than the second."""
 AWHILE_SECONDS, AWHILE_LEAST = 2.0, 0.35
 """Within so many seconds, a frame has at least this share of the sharpness of the sharp ones, whatever they show."""
 IN_PART = 1.15
@@ -70,17 +70,22 @@ class Peers:
         return found
 
     def typical(
-        self, values: NDArray[np.floating], among: Mask, share: float, at_least: NDArray[np.float64] | None = None
+        self,
+        values: NDArray[np.floating],
+        among: Mask,
+        share: float,
+        at_least: NDArray[np.float64] | None = None,
+        part: float = LIKE_FOCUS,
     ) -> NDArray[np.float64]:
         """Per frame, the value that ``share`` of its peers ``among`` do not exceed; NaN without any.
 
-        With ``at_least``, only peers count that have ``LIKE_FOCUS`` of what the frame has of it.
+        With ``at_least``, only peers count that have this ``part`` of what the frame has of it.
         """
         own = values[self._columns]
         order = np.argsort(own, kind="stable")
         like = self._like[:, order] & among[self._columns[order]]
         if at_least is not None:
-            like &= at_least[self._columns[order]] >= LIKE_FOCUS * at_least[:, None]
+            like &= at_least[self._columns[order]] >= part * at_least[:, None]
         table = np.cumsum(like, axis=1, dtype=np.int32)
         total = table[:, -1]
         wanted = np.floor((total - 1) * share)
@@ -100,6 +105,12 @@ def sharpness(records: Records) -> NDArray[np.float64]:
     sharpest = np.stack([np.partition(cells[..., way], place, axis=1)[:, place] for way in range(2)], axis=1)
     variance = np.maximum(records["contrast"].astype(np.float64) ** 2, 1.0)
     found: NDArray[np.float64] = (2.0 ** (sharpest / 16.0) - 1) / variance[:, None]
+    return found
+
+
+def focus(records: Records) -> NDArray[np.float64]:
+    """What frames in like focus have alike: blur hides the grid, the lettering and the lines that sharp frames have."""
+    found: NDArray[np.float64] = (records["sharp_x"] + records["sharp_y"]).astype(np.float64)
     return found
 
 
@@ -135,7 +146,7 @@ def burnt(records: Records, like: Peers, among: Mask, config: GatesConfig, witne
 def titled(records: Records, like: Peers, among: Mask, witness: Witness = NOBODY) -> Mask:
     """Lettering lies over a picture that is there without it, too; what is drawn or written is the picture itself."""
     text = records["text"].astype(np.float64)
-    least = like.typical(text, among, 0.2)
+    least = like.typical(text, among, 0.2, focus(records))
     witness.figure("cells with lettering", text, 2 * least + TITLED_TEXT, reference=least)
     return ~line_art(records) & (text >= 2 * least + TITLED_TEXT)
 
@@ -143,7 +154,7 @@ def titled(records: Records, like: Peers, among: Mask, witness: Witness = NOBODY
 def combed(records: Records, like: Peers, among: Mask, config: GatesConfig, witness: Witness = NOBODY) -> Mask:
     """The two fields of a frame show different moments, plainly more than in the frames where they do least."""
     comb = records["comb"].astype(np.float64)
-    least = like.typical(comb, among, 0.1)
+    least = like.typical(comb, among, 0.1, focus(records))
     witness.figure("share of pixels of two moments", comb, np.fmax(2 * least, config.comb), reference=least)
     # Level lines of one pixel are combed, too.
     return ~line_art(records) & (comb > config.comb) & (comb > 2 * least)
@@ -154,12 +165,12 @@ def blocks(records: Records, like: Peers, among: Mask, config: GatesConfig, witn
 
     Frames that are softer are no measure: blur hides the grid that the sharp ones have.
     """
-    focus = (records["sharp_x"] + records["sharp_y"]).astype(np.float64)
-    least = like.typical(records["blocks"], among, 0.2, focus)
+    sharp = focus(records)
+    least = like.typical(records["blocks"], among, 0.2, sharp)
     witness.figure("strength of the 8-pixel grid", records["blocks"], config.blocks * least, reference=least)
     drawn = drawing(records) & (records["plain"] >= DRAWN_PLAIN)
     # The edges of gross blocks make a frame look sharper than all others.
-    gross = records["blocks"] > GROSS_BLOCKS * like.typical(records["blocks"], among, 0.2)
+    gross = records["blocks"] > GROSS_BLOCKS * like.typical(records["blocks"], among, 0.2, sharp, GROSS_FOCUS)
     return ~drawn & ((records["blocks"] > config.blocks * least) | gross)
 
 

@@ -62,6 +62,8 @@ ORDER = tuple(Verdict)
 """Verdicts by their number in the arrays that ``judge`` returns."""
 SOFT = (Verdict.BURNT, Verdict.DARK, Verdict.BLUR, Verdict.BLOCKS, Verdict.COMBED, Verdict.TITLED)
 """What is wrong with the picture of something."""
+LETTERED = (Verdict.TITLE, Verdict.TITLED)
+"""What is refused for its lettering is as sharp and as light as its picture should be: a measure for other frames."""
 JUNK = (Verdict.TITLE, Verdict.BARS, Verdict.SNOW)
 """Pictures of nothing."""
 WASHED_LIGHT, WASHED_MEAN, WASHED_MOST = 0.6, 230.0, 0.2
@@ -148,7 +150,8 @@ def judge_windows(
     witness: Witness = NOBODY,
 ) -> None:
     """Judge exposure, blocks and sharpness, window by window, each frame against those it can be compared with."""
-    sharp, usable = sharpness(records), verdict == 0
+    sharp, judged = sharpness(records), verdict == 0
+    usable = judged | np.isin(verdict, [ORDER.index(word) for word in LETTERED])
     order = np.argsort(window, kind="stable")
     starts = np.flatnonzero(np.append(True, np.diff(window[order]) > 0))
     for places in np.split(order, starts[1:]):
@@ -175,11 +178,13 @@ def judge_windows(
         # Dark ones first: beside them, highlights that are clipped as they should be would look burnt.
         gate(Verdict.DARK, dark(some, lit, words == 0, config, witness), lit)
         gate(Verdict.BURNT, burnt(some, lit, words == 0, config, witness), lit)
+        # Blocks next: among them neither lettering nor lines are seen.
+        gate(Verdict.BLOCKS, blocks(some, like, words == 0, config, witness), like)
         gate(Verdict.TITLED, titled(some, like, words == 0, witness), like)
         gate(Verdict.COMBED, combed(some, like, words == 0, config, witness), like)
-        gate(Verdict.BLOCKS, blocks(some, like, words == 0, config, witness), like)
         filmed = ~line_art(some)
-        gate(Verdict.BLUR, filmed & blur(some, sharp[places], like, words == 0, config.blur, witness), like)
+        clear = (words == 0) | (words == ORDER.index(Verdict.TITLED))
+        gate(Verdict.BLUR, filmed & blur(some, sharp[places], like, clear, config.blur, witness), like)
         soft = blur_for_a_while(some, sharp[places], time_s[places], words == 0, own, witness)
         gate(Verdict.BLUR, filmed & soft)
         # Where the same is seen, sharpness differs by blur alone, and a small loss tells.
@@ -189,7 +194,7 @@ def judge_windows(
             softer = blur_of_view(some, same, config.blur_same_view, witness)
             witness.gate(Verdict.BLUR, softer, places[same])
             words[softer & (words == 0)] = ORDER.index(Verdict.BLUR)
-        verdict[places[:own]] = words[:own]
+        verdict[places[:own]] = np.where(judged[places[:own]], words[:own], verdict[places[:own]])
     witness.within(None)
 
 

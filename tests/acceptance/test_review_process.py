@@ -11,8 +11,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Self
 from urllib.parse import urlsplit
 
 import psutil
@@ -38,6 +39,12 @@ class Client:
         answer.read()
         self._cookie = answer.headers["Set-Cookie"].partition(";")[0]
         self._csrf = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
 
     def get(self, path: str) -> bytes:
         self._connection.request("GET", path, headers={"Cookie": self._cookie})
@@ -74,16 +81,14 @@ def test_a_killed_page_loses_nothing_that_it_acknowledged(tmp_path: Path) -> Non
     assert cli("once", str(film), "--config", str(config)).returncode == 0
     acknowledged = 0
     for killed_after in (0.02, 0.15, 0.4):
-        with reviewing(config) as (process, address):
-            client = Client(address)
+        with reviewing(config) as (process, address), Client(address) as client:
             client.open(1)
             killer = threading.Timer(killed_after, process.kill)
             killer.start()
-            try:
+            # The page is gone in the middle of an answer, or before the next one.
+            with suppress(OSError, http.client.HTTPException):
                 for frame in range(60):
                     acknowledged += client.post("/films/1/decisions", {"kind": "ban", "frame": frame}) == 200
-            except (OSError, http.client.HTTPException):
-                pass
             killer.join()
     kept = query(tmp_path, "SELECT COUNT(*) FROM decisions")[0][0]
     # What was on its way may be there as well: one at each kill.
@@ -142,7 +147,8 @@ def _frames_per_second(daemon: Daemon, seconds: float) -> float:
 
 def _busy(client: Client, number: int, stop: threading.Event) -> None:
     paths = ["/", "/films/1", "/films/1/curve?columns=6000", "/films/1/sheet.png", "/films/1/report.html"]
-    try:
+    # The page may end before its clients do.
+    with client, suppress(OSError, http.client.HTTPException):
         client.open(1)
         for turn in range(100_000):
             if stop.is_set():
@@ -151,6 +157,3 @@ def _busy(client: Client, number: int, stop: threading.Event) -> None:
             client.get([*paths, f"/films/1/frames/{frame}.jpg", f"/films/1/frames/{frame}.json"][turn % 7])
             if turn % 5 == number % 5:
                 client.post("/films/1/preview", {"count": turn % 20 + 1})
-    except (OSError, http.client.HTTPException):
-        # The page has ended.
-        return

@@ -141,6 +141,30 @@ def test_the_grid_of_sharp_frames_is_no_fault_beside_blurred_ones_that_hide_it()
     assert judge(records((40, {"blocks": 1.4}), (40, blurred))) == ["good"] * 40 + ["blur"] * 40
 
 
+@pytest.mark.parametrize("sharp", [{"blocks": 2.4}, {"comb": 0.1}, {"text": 7}])
+def test_what_only_sharp_frames_show_is_no_fault_beside_blurred_ones(sharp: dict[str, float]) -> None:
+    blurred = {"sharp_x": 0.002, "sharp_y": 0.002, "edges": 30, "blocks": 1.0}
+    assert judge(records((40, sharp), (40, blurred))) == ["good"] * 40 + ["blur"] * 40
+
+
+def test_beside_a_coarse_coder_lettering_of_the_scene_does_not_lie_over_it() -> None:
+    assert judge(records((30, {"text": 8}), (30, {"blocks": 4.0}))) == ["good"] * 30 + ["blocks"] * 30
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "word"),
+    [
+        ({"mean": 30.0, "contrast": 15.0, "high": 60}, "dark"),
+        ({"sharp_x": 0.008, "sharp_y": 0.008, "edges": 60}, "blur"),
+    ],
+)
+def test_frames_with_lettering_are_a_measure_for_those_without(spoilt: dict[str, float], word: str) -> None:
+    found = records((200, {}), (30, {"caption": 6}), (30, spoilt))
+    found["luma"][:200], found["luma"][200:] = np.arange(16) * 10, np.arange(16)[::-1] * 10
+    # A line of writing may be missed in some frames, so a few beside it count as written.
+    assert judge(found)[200:230] + judge(found)[240:] == ["titled"] * 30 + [word] * 20
+
+
 def test_thin_lines_on_black_are_a_picture() -> None:
     figures = {"mean": 1, "contrast": 9, "low": 0, "floor": 0, "high": 3, "peak": 200, "dark": 0.99, "plain": 0.99,
                "still": 0.99, "sharp_x": 0.3, "sharp_y": 0.3}  # fmt: skip
