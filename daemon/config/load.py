@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,20 @@ _PATH_KEYS = (
     ("database", "path"),
     ("score", "weights"),
 )
+
+
+_BOOL = "tag:yaml.org,2002:bool"
+
+
+class _Yaml(yaml.SafeLoader):
+    """The safe loader with YAML 1.2's booleans, true and false: ``off`` is a word, as in ``select.faces``."""
+
+
+_Yaml.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in known if tag != _BOOL]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Yaml.add_implicit_resolver(_BOOL, re.compile(r"(?i:true|false)$"), list("tTfF"))
 
 
 def find_file(explicit: Path | None, environ: dict[str, str] | None = None) -> Path | None:
@@ -76,7 +91,7 @@ def _read(file: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} cannot be read: {error}") from error
     try:
-        values = yaml.safe_load(text)
+        values = yaml.load(text, _Yaml)
     except Exception as error:  # a value that does not fit its tag raises anything
         line, problem = _fault(error, text)
         where = f"{file}, line {line}" if line else str(file)

@@ -94,6 +94,6 @@ class ServiceConfig(Section):
     )
     umask: Annotated[str, Field(pattern=r"^$|^[0-7]{3}$")] = Field(
         "",
-        description="octal: what new files and folders grant nobody; empty: nothing to others beside the shell's umask:"
-        " 0640 and 0750 as a rule; in a systemd unit what its UMask= says",
+        description="octal, in quotes: what new files and folders grant nobody; empty: nothing to others beside the"
+        " shell's umask: 0640 and 0750 as a rule; in a systemd unit what its UMask= says",
     )

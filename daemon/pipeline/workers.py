@@ -40,6 +40,7 @@ from daemon.runtime.tasks import is_set_within
 from daemon.scoring.batcher import Batcher
 from daemon.scoring.open_scorer import check, open_scorer
 from daemon.scoring.protocol import Scorer
+from daemon.scoring.second_opinion import second_metric
 from daemon.store.store import Store
 
 log = get(__name__)
@@ -257,7 +258,7 @@ async def running_workers(
 
 
 def _open_scorer(config: Config) -> Scorer:
-    """The first metric's scorer, once the second metric is known to be one."""
-    if config.score.refine.metric:
-        check(config.score.refine.metric)
+    """The first metric's scorer, once the second metric, if there is one here, is known to be one."""
+    if second := second_metric(config.score.refine.metric):
+        check(second)
     return open_scorer(config.score)

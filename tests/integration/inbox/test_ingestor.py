@@ -380,7 +380,7 @@ async def test_the_same_content_under_a_new_inode_is_read_once_and_then_not_agai
     path = put(inbox / "film.mp4", BIG)
     reads = []
     take = identity.fingerprint
-    monkeypatch.setattr(identity, "fingerprint", lambda path: reads.append(path) or take(path))
+    monkeypatch.setattr(identity, "fingerprint", lambda path, **named: reads.append(path) or take(path, **named))
     async with arrivals(inbox, store):
         first = await row(store, path)
         await store.videos.keep_digest(first.id, str(identity.identify(path).digest))

@@ -33,6 +33,7 @@ from daemon.pipeline import record_failure
 from daemon.pipeline.workers import Workers, running_workers
 from daemon.runtime.retry import StagePause
 from daemon.runtime.tasks import wind_down
+from daemon.scoring import second_opinion
 from daemon.scoring.batcher import DEVICE_LOSSES
 from daemon.store.store import Store
 from tests import films
@@ -604,6 +605,17 @@ async def test_a_second_metric_that_does_not_exist_stops_the_start(
     with pytest.raises(ScorerError, match="nosuch"):
         async with running_workers(config.model_copy(update={"score": score}), store, ignore):
             pass
+
+
+@pytest.mark.parametrize("here", [(), ("piqe",)], ids=["no weights are here", "one metric is here"])
+async def test_a_second_metric_that_is_left_to_the_program_stops_no_start(
+    config: Config, store: Store, fragile: type[FragileScorer], monkeypatch: pytest.MonkeyPatch, here: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(second_opinion, "PREFERRED", ("topiq_nr", "piqe"))
+    monkeypatch.setattr(second_opinion, "usable", lambda: here)
+    score = config.score.model_copy(update={"refine": config.score.refine.model_copy(update={"metric": "auto"})})
+    async with running_workers(config.model_copy(update={"score": score}), store, ignore):
+        pass
 
 
 async def test_a_full_database_disk_pauses_the_scoring_and_loses_nothing(

@@ -105,6 +105,24 @@ def test_what_people_drop_while_it_is_being_written_is_excluded_by_default() -> 
     assert {".*", "*.part", "*.crdownload", "*.tmp", "@eaDir", "lost+found"} <= set(excluded)
 
 
+# Words of YAML
+
+
+@pytest.mark.parametrize("word", ["off", "'off'"])
+def test_off_is_a_word_where_a_setting_has_it(here: Path, word: str) -> None:
+    write(here / "config.yaml", f"select: {{faces: {word}}}\ndecode: {{deinterlace: {word}}}\n")
+    config = load()
+    assert (config.select.faces, config.decode.deinterlace) == ("off", "off")
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"), [("true", True), ("True", True), ("yes", True), ("on", True), ("false", False), ("off", False)]
+)
+def test_where_a_setting_is_true_or_false_every_word_for_it_is_understood(here: Path, word: str, meant: bool) -> None:
+    write(here / "config.yaml", f"watch: {{recursive: {word}}}\n")
+    assert load().watch.recursive is meant
+
+
 # The shipped file
 
 
