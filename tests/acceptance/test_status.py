@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pty
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from daemon.export.ffmpeg_process import find_binary
 from tests.acceptance.harness import Daemon, cli, write_config
 
 pytestmark = pytest.mark.model
@@ -41,7 +41,9 @@ def status(config: Path) -> dict[str, Any]:
 def slow(folder: Path, clip: Path) -> Path:
     """A daemon whose one video keeps it busy for the whole test: PIQE through pyiqa, frame by frame."""
     config = write_config(folder, score={"metric": "piqe", "max_batch": 1})
-    shutil.copy(clip, folder / "inbox")
+    loop = ["-stream_loop", "7", "-i", str(clip), "-c", "copy", str(folder / "long.mp4")]
+    subprocess.run([find_binary(""), "-v", "error", *loop], check=True)
+    (folder / "long.mp4").rename(folder / "inbox" / "long.mp4")
     return config
 
 
