@@ -81,8 +81,15 @@ class SharedFolder:
         return os.fstat(self._handle)
 
     def keep_to_owner(self) -> None:
-        """Nobody else may look into the folder from now on; new names in it keep its group."""
-        os.fchmod(self._handle, 0o700 | stat.S_IMODE(self.status().st_mode) & stat.S_ISGID)
+        """Nobody else may look into the folder from now on; new names in it keep its group where that can be said."""
+        mode = stat.S_IMODE(self.status().st_mode)
+        if mode & 0o777 == 0o700:
+            return
+        try:
+            os.fchmod(self._handle, 0o700 | mode & stat.S_ISGID)
+        except PermissionError:
+            # systemd's RestrictSUIDSGID lets nobody name that bit, which folders below a shared one inherit.
+            os.fchmod(self._handle, 0o700)
 
     def names(self) -> list[str]:
         """What is in it, sorted."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from pathlib import Path, PurePath
 
 import pytest
@@ -87,3 +89,24 @@ def test_removing_a_tree_removes_no_link_and_nothing_behind_it(tmp_path: Path, c
     assert (tmp_path / "link").is_symlink()
     assert not (tmp_path / "tree").exists()
     assert canary.read_text() == "theirs"
+
+
+@pytest.mark.parametrize("mode", [0o2700, 0o2775, 0o755])
+def test_a_folder_is_kept_to_its_owner_where_the_group_bit_may_not_be_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int
+) -> None:
+    tmp_path.chmod(mode)
+    fchmod = os.fchmod
+
+    def restricted(handle: int, asked: int) -> None:
+        """As under systemd's RestrictSUIDSGID."""
+        if asked & stat.S_ISGID:
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+        fchmod(handle, asked)
+
+    monkeypatch.setattr(os, "fchmod", restricted)
+    with SharedFolder.open(tmp_path) as folder:
+        folder.keep_to_owner()
+        left = stat.S_IMODE(folder.status().st_mode)
+    assert left & 0o777 == 0o700
+    assert left & stat.S_ISGID or mode != 0o2700, "what is right already stays, with its group"
