@@ -98,5 +98,7 @@ class Container:
 
 def terminate(container: subprocess.Popen[str]) -> None:
     """Send TERM to what runs inside, as a runtime does to the first process."""
-    inside = psutil.Process(container.pid).children(recursive=True)[-1]
+    below = psutil.Process(container.pid).children(recursive=True)
+    # The service has children of its own.
+    inside = next(process for process in below if process.name() != "bwrap")
     os.kill(inside.pid, signal.SIGTERM)
