@@ -45,12 +45,16 @@ def fresh(output: Path, video_id: int) -> Iterator[Path]:
 def _root_with(output: Path, name: str) -> Iterator[SharedFolder]:
     """The hidden folder, of this user and closed to all others, with a new folder in it."""
     with ExitStack() as stack:
-        for _ in range(MOST_TRIES):
-            root = stack.enter_context(_root(output))
-            # Whoever ended with the last folder in it may just have removed it.
-            with suppress(FileNotFoundError):
+        for left in reversed(range(MOST_TRIES)):
+            try:
+                root = stack.enter_context(_root(output))
                 root.make(name)
                 break
+            except FileNotFoundError:
+                # Whoever ended with the last folder in it may just have removed it.
+                stack.close()
+                if not left:
+                    raise
         yield root
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from collections.abc import Callable
@@ -121,6 +122,30 @@ def test_an_output_that_cannot_be_written_is_an_export_error_with_the_fix(tmp_pa
         pass
     assert caught.value.kind is Kind.EXPORT
     assert str(tmp_path / "out") in caught.value.sentence
+
+
+@pytest.mark.parametrize("step", ["make", "keep_to_owner"])
+@pytest.mark.parametrize("lost", [1, work_folder.MOST_TRIES])
+def test_whoever_removes_the_hidden_folder_meanwhile_is_outlasted_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, lost: int
+) -> None:
+    do: Callable[..., object] = getattr(SharedFolder, step)
+    left = lost
+
+    def late(folder: SharedFolder, *arguments: object) -> object:
+        nonlocal left
+        if left:
+            left -= 1
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        return do(folder, *arguments)
+
+    monkeypatch.setattr(SharedFolder, step, late)
+    if lost < work_folder.MOST_TRIES:
+        with work_folder.fresh(tmp_path, 7) as place:
+            assert place.is_dir()
+        return
+    with pytest.raises(ExportError, match="cannot be written"), work_folder.fresh(tmp_path, 7):
+        pass
 
 
 # What killed runs left
