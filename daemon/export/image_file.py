@@ -10,6 +10,8 @@ from pathlib import Path
 
 from PIL import Image, JpegImagePlugin, PngImagePlugin
 
+from daemon.runtime.reading import READ, path_of
+
 MOST_PIXELS = 1 << 28
 """Twice ``decode.max_pixels`` as shipped: a frame with narrow pixels is wider as a still."""
 MOST_BYTES = 2 * 1024**3
@@ -23,7 +25,7 @@ _READERS: tuple[tuple[bytes, Callable[[str], Image.Image]], ...] = (
 
 def open_regular(path: Path, most_bytes: int = MOST_BYTES) -> BufferedReader:
     """A regular file, opened for reading; never waits for a pipe. Raises OSError, also for one that is larger."""
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    handle = os.open(path, READ)
     look = os.fstat(handle)
     if stat.S_ISREG(look.st_mode) and look.st_size <= most_bytes:
         return os.fdopen(handle, "rb")
@@ -51,7 +53,7 @@ def open_image(path: Path, most_pixels: int = MOST_PIXELS) -> Image.Image:
         for signature, reader in _READERS:
             if start.startswith(signature):
                 # The very file that was looked at, whatever has its name by now.
-                image = reader(f"/proc/self/fd/{file.fileno()}")
+                image = reader(str(path_of(file.fileno())))
                 if image.width * image.height > most_pixels:
                     image.close()
                     raise ValueError(f"{path.name} has {image.width}x{image.height} pixels, more than {most_pixels}")

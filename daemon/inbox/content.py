@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from daemon.runtime.reading import opened
+
 HEAD_BYTES = 4096
 
 
@@ -96,11 +98,8 @@ _TS_IN_A_ROW = 5
 
 def look(path: Path) -> Content:
     """What the first HEAD_BYTES of a regular file say. Never blocks on a pipe. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    try:
+    with opened(path) as descriptor:
         head = os.read(descriptor, HEAD_BYTES)
-    finally:
-        os.close(descriptor)
     if head.startswith(b"\xff\xd8\xff") and _MOTION_NAME.search(path.name):
         return VIDEO
     return content_of(head)

@@ -10,8 +10,8 @@ import os
 import stat
 import tempfile
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,23 +29,18 @@ from daemon.inbox.identity import (
 )
 from daemon.job import VideoJob
 from daemon.model import FileIdentity, VideoInfo
+from daemon.runtime.reading import opened, path_of
 from daemon.runtime.stall import run_in_abandonable_thread, with_stall_timeout
 
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    handle: int
-    folder: Path | None
     path: Path
     inode: int
+    opened: ExitStack
 
     def close(self) -> None:
-        os.close(self.handle)
-        if self.folder is not None:
-            # Who tidies up temporary files may have been here first.
-            with suppress(OSError):
-                self.path.unlink(missing_ok=True)
-                self.folder.rmdir()
+        self.opened.close()
 
 
 @asynccontextmanager
@@ -59,7 +54,7 @@ async def held(job: VideoJob, watch: WatchConfig, *, prove: bool = True) -> Asyn
     await require_unchanged(file, job.stall_seconds)
     given_up = threading.Event()
 
-    def opened() -> _Held:
+    def open_source() -> _Held:
         source = _open(file, watch)
         if given_up.is_set():
             # A share that has come back: nobody would ever close it, and an open file keeps it from being unmounted.
@@ -67,7 +62,7 @@ async def held(job: VideoJob, watch: WatchConfig, *, prove: bool = True) -> Asyn
         return source
 
     try:
-        opening = run_in_abandonable_thread(opened, "open")
+        opening = run_in_abandonable_thread(open_source, "open")
         source = await with_stall_timeout(opening, job.stall_seconds, "opening the file")
     except BaseException:
         given_up.set()
@@ -85,37 +80,38 @@ async def held(job: VideoJob, watch: WatchConfig, *, prove: bool = True) -> Asyn
 
 
 def _open(file: FileIdentity, watch: WatchConfig) -> _Held:
-    with as_video_error(file.path):
-        handle = os.open(file.path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-        try:
-            look = os.fstat(handle)
-            if not stat.S_ISREG(look.st_mode):
-                raise VideoError(Kind.NOT_A_FILE, f"{file.path} is not a file any more: put the video there instead")
-            if not same_file(file, look):
-                raise changed_in_work()
-            if file.path.is_relative_to(watch.path):
-                # Where the handle is, not where the name leads by now.
-                refuse_outside(Path(f"/proc/self/fd/{handle}"), watch.path, watch.follow_outside, named=file.path)
-            folder, path = _named(Path(f"/proc/{os.getpid()}/fd/{handle}"), file.path.name)
-        except BaseException:
-            os.close(handle)
-            raise
-    return _Held(handle, folder, path, inode(look))
+    with as_video_error(file.path), ExitStack() as stack:
+        handle = stack.enter_context(opened(file.path))
+        look = os.fstat(handle)
+        if not stat.S_ISREG(look.st_mode):
+            raise VideoError(Kind.NOT_A_FILE, f"{file.path} is not a file any more: put the video there instead")
+        if not same_file(file, look):
+            raise changed_in_work()
+        if file.path.is_relative_to(watch.path):
+            # Where the handle is, not where the name leads by now.
+            refuse_outside(path_of(handle), watch.path, watch.follow_outside, named=file.path)
+        path = stack.enter_context(_named(Path(f"/proc/{os.getpid()}/fd/{handle}"), file.path.name))
+        return _Held(path, inode(look), stack.pop_all())
 
 
-def _named(handle: Path, name: str) -> tuple[Path | None, Path]:
+@contextmanager
+def _named(handle: Path, name: str) -> Iterator[Path]:
     """A private folder with the file's name in it; where there is no room for one the handle's own path has to do."""
+    folder = None
     try:
         folder = Path(tempfile.mkdtemp(prefix="stillwatch-held-"))
+        (folder / name).symlink_to(handle)
+        path = folder / name
     except OSError:
-        return None, handle
-    path = folder / name
+        path = handle
     try:
-        path.symlink_to(handle)
-    except OSError:
-        folder.rmdir()
-        return None, handle
-    return folder, path
+        yield path
+    finally:
+        # Who tidies up temporary files may have been here first.
+        if folder is not None:
+            with suppress(OSError):
+                (folder / name).unlink(missing_ok=True)
+                folder.rmdir()
 
 
 def _read_from(info: VideoInfo, path: Path) -> VideoInfo:

@@ -17,6 +17,7 @@ from typing import Protocol
 
 from daemon.errors import Kind, VideoError
 from daemon.model import FileIdentity
+from daemon.runtime.reading import opened
 from daemon.runtime.stall import run_in_abandonable_thread, with_stall_timeout
 
 READ_BYTES = 4 * 1024 * 1024
@@ -120,14 +121,11 @@ def fingerprint(path: Path, *, named: Path | None = None) -> FileIdentity:
         _refuse_special(named, path.stat())
         # A pipe may have taken the file's place since the look: without O_NONBLOCK the open waits
         # for a writer.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-        try:
+        with opened(path) as descriptor:
             before = os.fstat(descriptor)
             _refuse_special(named, before)
             digest = _digest(named, descriptor, before.st_size)
             _refuse_changed(named, before, path.stat())
-        finally:
-            os.close(descriptor)
     # Of a small file these blocks are all there is.
     whole = digest if before.st_size <= 3 * BLOCK_BYTES else None
     return FileIdentity(path, digest, before.st_size, mtime_ns(before), whole, inode(before))
@@ -144,23 +142,19 @@ def identify(path: Path, on_read: Callable[[], object] = lambda: None, *, named:
     file = fingerprint(path, named=named)
     if file.digest is not None:
         return file
-    with as_video_error(named):
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-        try:
-            before = os.fstat(descriptor)
-            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
-            digest = hashlib.sha256(before.st_size.to_bytes(8, "little"))
-            left = before.st_size
-            while left > 0:
-                data = os.read(descriptor, min(READ_BYTES, left))
-                if not data:
-                    raise _changed(named)
-                digest.update(data)
-                left -= len(data)
-                on_read()
-            _refuse_changed(named, before, path.stat())
-        finally:
-            os.close(descriptor)
+    with as_video_error(named), opened(path) as descriptor:
+        before = os.fstat(descriptor)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+        digest = hashlib.sha256(before.st_size.to_bytes(8, "little"))
+        left = before.st_size
+        while left > 0:
+            data = os.read(descriptor, min(READ_BYTES, left))
+            if not data:
+                raise _changed(named)
+            digest.update(data)
+            left -= len(data)
+            on_read()
+        _refuse_changed(named, before, path.stat())
     if not same_file(file, before):
         raise _changed(named)
     return replace(file, digest=digest.hexdigest(), inode=inode(before))

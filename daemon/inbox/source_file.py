@@ -18,6 +18,7 @@ from daemon.errors import Kind, VideoError
 from daemon.inbox import writers
 from daemon.inbox.identity import fingerprint, identify, inode, mtime_ns, same_content, same_file
 from daemon.model import FileIdentity
+from daemon.runtime.reading import path_of
 from daemon.runtime.shared_folder import SharedFolder, token
 from daemon.store.sources import DueSource
 
@@ -127,7 +128,7 @@ class _Held:
 
     @property
     def held(self) -> Path:
-        return Path(f"/proc/self/fd/{self.handle}")
+        return path_of(self.handle)
 
     def keep_unless_named(self, folder: SharedFolder | None = None, name: str | None = None) -> None:
         """Raise KeepSource unless the name is this very file's, and it is as it was admitted."""
@@ -183,7 +184,7 @@ def arrived(due: DueSource, archive: Path) -> FileIdentity | None:
             return None
         handle = folder.read_handle(due.target.name)
         try:
-            _keep_unless_same_content(Path(f"/proc/self/fd/{handle}"), due.file)
+            _keep_unless_same_content(path_of(handle), due.file)
         except KeepSource:
             return None
         finally:
@@ -288,9 +289,9 @@ def _copy_file(due: DueSource, source: _Held, folder: SharedFolder, name: str, s
             writer.flush()
             # Not every file system can hold the mode and the times.
             with suppress(OSError):
-                shutil.copystat(source.held, f"/proc/self/fd/{writer.fileno()}")
+                shutil.copystat(source.held, path_of(writer.fileno()))
             os.fsync(writer.fileno())
-            _keep_unless_same_content(Path(f"/proc/self/fd/{writer.fileno()}"), due.file)
+            _keep_unless_same_content(path_of(writer.fileno()), due.file)
         keep_if_written_to(source.file.path)
         source.keep_unless_named()
         folder.rename(part, folder, name)

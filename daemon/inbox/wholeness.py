@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from daemon.runtime.reading import opened
+
 MOST_BOXES = 4096
 """A file of more boxes at its top level is not followed to its end."""
 _MATROSKA_BYTES = 64 * 1024
@@ -61,8 +63,7 @@ def _unfinished(why: str) -> Wholeness:
 
 def look(path: Path) -> Wholeness:
     """What the container of a regular file says. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    try:
+    with opened(path) as descriptor:
         size = os.fstat(descriptor).st_size
         head = os.pread(descriptor, 16, 0)
         if head[4:8] in _TOP_BOXES:
@@ -72,8 +73,6 @@ def look(path: Path) -> Wholeness:
         if head.startswith(b"RIFF") and head[8:12] == b"AVI ":
             return _avi(descriptor, size)
         return NOTHING
-    finally:
-        os.close(descriptor)
 
 
 def _boxes(descriptor: int, size: int) -> Wholeness:

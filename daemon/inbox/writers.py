@@ -16,6 +16,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
+from daemon.runtime.reading import opened
+
 CAP_LEASE = 28
 _WRITABLE = 0o200
 _ALL_IDS = ["0", "0", "4294967295"]
@@ -49,12 +51,9 @@ class OpenFiles:
 
     def writer(self, path: Path) -> Writer:
         """Who writes to a regular file. Never waits for a lease that somebody else has. Raises OSError."""
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-        try:
+        with opened(path) as descriptor:
             look = os.fstat(descriptor)
             refused = lease_is_refused(descriptor)
-        finally:
-            os.close(descriptor)
         if refused is False and not self._shared:
             return NOBODY
         if self._sweep is None:

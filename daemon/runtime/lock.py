@@ -16,8 +16,9 @@ from pathlib import Path
 
 from daemon.errors import Kind, StoreError
 from daemon.runtime.durable import make_synced_folder
+from daemon.runtime.reading import READ
 
-_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_OPEN = READ | os.O_NOFOLLOW
 MODE = 0o660
 """Narrowed by the umask."""
 

@@ -17,9 +17,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 
 from daemon.runtime.durable import make_synced_folder
+from daemon.runtime.reading import READ, path_of
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_READ = READ | os.O_NOFOLLOW
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 COPY_BYTES = 1024 * 1024
 
@@ -74,7 +75,7 @@ class SharedFolder:
     @property
     def held(self) -> Path:
         """A path that leads to this very folder, whatever becomes of its name; good while it is open."""
-        return Path(f"/proc/self/fd/{self._handle}")
+        return path_of(self._handle)
 
     def status(self) -> os.stat_result:
         """Owner and mode of the folder itself."""
@@ -151,11 +152,10 @@ class SharedFolder:
         draft = f".{_short(name)}.{token()}.new"
         try:
             yield draft
-            os.rename(draft, name, src_dir_fd=self._handle, dst_dir_fd=self._handle)
+            self.rename(draft, self, name)
         finally:
             # Of two names of one file the first is kept by the rename.
-            with suppress(FileNotFoundError):
-                os.unlink(draft, dir_fd=self._handle)
+            self.remove(draft)
 
     def is_draft_of(self, name: str) -> Callable[[str], bool]:
         """Whether a name is that of a draft of ours, left by a kill, for a file of this name."""
