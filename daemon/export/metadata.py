@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from daemon.export import xmp
-from daemon.export.image_file import open_image
+from daemon.export.image_file import open_image, open_regular
 from daemon.export.still_colour import ICC_MARKER, ICC_NAME, PNG_CHUNKS, StillColour, chunk
 from daemon.export.tags import Tags, exif
 
@@ -26,6 +26,8 @@ SRGB = StillColour()
 NOTHING = Tags()
 _DESCRIPTION = 0x010E
 _PNG_XMP = b"XML:com.adobe.xmp\0"
+_PNG_PLAIN_XMP = _PNG_XMP + b"\0\0\0\0"
+"""Without compression, language and translated keyword."""
 _EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
 _HEAD_BYTES = 1 << 18
 """The facts are in the first bytes of a file."""
@@ -36,27 +38,17 @@ def embed(data: bytes, facts: dict[str, str], colour: StillColour = SRGB, tags: 
 
     An encoder's own word on the colours of a PNG, and EXIF that it wrote, are left as they are.
     """
-    packet = xmp.packet(facts, tags)
     if data.startswith(PNG_SIGNATURE):
-        at = _first_image_data(data)
-        there = {kind for kind, _, _ in _chunks(data, at)}
-        added = [chunk(b"iTXt", _PNG_XMP + b"\0\0\0\0" + packet)]
-        if b"eXIf" not in there:
-            added.append(chunk(b"eXIf", exif(tags)))
-        if there.isdisjoint(PNG_CHUNKS):
-            added.append(colour.png_chunk())
-        return b"".join([data[:at], *added, data[at:]])
+        return _png_with(data, facts, tags, colour.png_chunk())
     if data.startswith(b"\xff\xd8"):
-        return b"".join([data[:2], _app1(_EXIF + exif(tags)), _app1(_XMP + packet), colour.jpeg_segment(), data[2:]])
+        return b"".join([data[:2], _jpeg_head(facts, tags), colour.jpeg_segment(), data[2:]])
     raise ValueError("neither a PNG nor a JPEG file")
 
 
 def remove(data: bytes) -> bytes:
     """The image as it was before ``embed``. Raises ValueError, struct.error for what ``embed`` did not make."""
     if data.startswith(b"\xff\xd8\xff\xe1"):
-        at = _after_segment(data, 2)
-        if data.startswith(b"\xff\xe1", at) and data.startswith(_XMP, at + 4):
-            at = _after_segment(data, at)
+        at = _after_jpeg_head(data)
         if data.startswith(ICC_MARKER, at) and data.startswith(ICC_NAME, at + 4):
             at = _after_segment(data, at)
         return data[:2] + data[at:]
@@ -76,19 +68,11 @@ def remove(data: bytes) -> bytes:
 
 def replace(data: bytes, facts: dict[str, str], tags: Tags = NOTHING) -> bytes:
     """A still with other facts and tags, its picture and colour as they are. Raises as ``remove`` does."""
-    packet = xmp.packet(facts, tags)
     if data.startswith(b"\xff\xd8\xff\xe1"):
-        at = _after_segment(data, 2)
-        if data.startswith(b"\xff\xe1", at) and data.startswith(_XMP, at + 4):
-            at = _after_segment(data, at)
-        return b"".join([data[:2], _app1(_EXIF + exif(tags)), _app1(_XMP + packet), data[at:]])
+        return b"".join([data[:2], _jpeg_head(facts, tags), data[_after_jpeg_head(data) :]])
     first = _first_image_data(data)
-    added = chunk(b"iTXt", _PNG_XMP + b"\0\0\0\0" + packet) + chunk(b"eXIf", exif(tags))
     colours = [data[start:end] for kind, start, end in _chunks(data, first) if kind in PNG_CHUNKS]
-    bare = remove(data)
-    at = _first_image_data(bare)
-    own = {kind for kind, _, _ in _chunks(bare, at)}
-    return b"".join([bare[:at], added, *(colours if own.isdisjoint(PNG_CHUNKS) else ()), bare[at:]])
+    return _png_with(remove(data), facts, tags, b"".join(colours))
 
 
 def read(path: Path) -> dict[str, str]:
@@ -104,10 +88,35 @@ def read(path: Path) -> dict[str, str]:
 
 
 def read_head(path: Path) -> dict[str, str]:
-    """The facts in a file's XMP packet, of which only the beginning is read; empty without one. Raises OSError."""
-    with path.open("rb") as file:
+    """The facts in a file's XMP packet, of which only the beginning is read; empty without one.
+
+    Raises OSError, also for what is no regular file.
+    """
+    with open_regular(path) as file:
         data = file.read(_HEAD_BYTES)
     return xmp.read_facts(_packet(data))
+
+
+def _png_with(data: bytes, facts: dict[str, str], tags: Tags, colours: bytes) -> bytes:
+    """A PNG with the chunks of a still before its samples; the encoder's own EXIF and colours take precedence."""
+    at = _first_image_data(data)
+    there = {kind for kind, _, _ in _chunks(data, at)}
+    added = [chunk(b"iTXt", _PNG_PLAIN_XMP + xmp.packet(facts, tags))]
+    if b"eXIf" not in there:
+        added.append(chunk(b"eXIf", exif(tags)))
+    if there.isdisjoint(PNG_CHUNKS):
+        added.append(colours)
+    return b"".join([data[:at], *added, data[at:]])
+
+
+def _jpeg_head(facts: dict[str, str], tags: Tags) -> bytes:
+    return _app1(_EXIF + exif(tags)) + _app1(_XMP + xmp.packet(facts, tags))
+
+
+def _after_jpeg_head(data: bytes) -> int:
+    """The end of our EXIF and XMP; earlier versions wrote EXIF alone. Raises struct.error."""
+    at = _after_segment(data, 2)
+    return _after_segment(data, at) if data.startswith(b"\xff\xe1", at) and data.startswith(_XMP, at + 4) else at
 
 
 def _packet(data: bytes) -> bytes:
@@ -117,8 +126,8 @@ def _packet(data: bytes) -> bytes:
             for kind, start, end in _chunks(data, len(data)):
                 if kind == b"IDAT":
                     break
-                if kind == b"iTXt" and data.startswith(_PNG_XMP + b"\0\0\0\0", start + 8):
-                    return data[start + 8 + len(_PNG_XMP) + 4 : end - 4]
+                if kind == b"iTXt" and data.startswith(_PNG_PLAIN_XMP, start + 8):
+                    return data[start + 8 + len(_PNG_PLAIN_XMP) : end - 4]
         at = 2
         while data.startswith(b"\xff\xd8") and data[at : at + 1] == b"\xff" and data[at + 1] != 0xDA:
             end = _after_segment(data, at)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
-from daemon.export.metadata import embed, read, remove
+from daemon.export.metadata import embed, read, remove, replace
 from daemon.export.tags import Tags
 from daemon.export.xmp import NAMESPACE, is_xml_text, read_facts
 from tests.older_stills import older_form
@@ -157,6 +157,17 @@ def test_whatever_the_texts_are_the_image_stays_and_the_facts_come_back(
         found = facts_of(told, Path(folder))
     assert found.keys() == facts.keys()
     assert all(found[name] == text for name, text in facts.items() if is_xml_text(text))
+
+
+@pytest.mark.parametrize("encoders_exif", [False, True])
+def test_a_still_with_other_facts_is_the_file_that_had_them_from_the_beginning(encoders_exif: bool) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "the encoder's own"
+    buffer = io.BytesIO()
+    Image.fromarray(pixels()).save(buffer, "PNG", exif=exif if encoders_exif else None)
+    for image in (buffer.getvalue(), jpeg(np.asarray(pixels(), np.uint8))):
+        others = {"frame": "7"}
+        assert replace(embed(image, FACTS), others, Tags(rating=3)) == embed(image, others, tags=Tags(rating=3))
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg"])
