@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from PIL import Image
@@ -41,33 +42,30 @@ def renew(film: Path, fingerprint: str, templates: Sequence[str], stills: Sequen
     Raises OSError where the folder or a still does not let us.
     """
     made = wanted(templates, film.stem, stills)
-    taken = []
-    for name, still in made.items():
-        target = film.with_name(name)
-        if _exists(target) and not _is_ours(target, fingerprint):
-            taken.append(name)
-            continue
-        picture = _picture(still, fingerprint)
-        with SharedFolder.open(film.parent) as folder:
-            folder.write(name, picture)
-    for old in list(_ours(film, fingerprint, templates)):
-        if old.name not in made:
-            with SharedFolder.open(film.parent) as folder:
-                folder.remove(old.name)
+    with SharedFolder.open(film.parent) as folder:
+        taken = [name for name in made if folder.look(name) is not None and not _is_ours(folder, name, fingerprint)]
+        for name, still in made.items():
+            if name not in taken:
+                folder.write(name, _picture(still, fingerprint))
+        for old in _ours(folder, film, fingerprint, templates):
+            if old not in made:
+                folder.remove(old)
     return taken
 
 
 def follow(film: Path, moved: Path | None, fingerprint: str, templates: Sequence[str]) -> None:
     """Take the pictures along to where a film lies now, or away with it. Raises OSError."""
-    for picture in list(_ours(film, fingerprint, templates)):
-        name = picture.name
-        with SharedFolder.open(film.parent) as folder:
-            if moved is not None:
+    if not film.parent.is_dir():
+        return
+    with ExitStack() as stack:
+        folder = stack.enter_context(SharedFolder.open(film.parent))
+        there = None if moved is None else stack.enter_context(SharedFolder.open(moved.parent))
+        for name in _ours(folder, film, fingerprint, templates):
+            if moved is not None and there is not None:
                 new = moved.stem + name.removeprefix(film.stem) if name.startswith(film.stem) else name
-                if _exists(moved.with_name(new)):
+                if there.look(new) is not None:
                     continue
-                with SharedFolder.open(moved.parent) as there:
-                    there.write(new, folder.read(name, MOST_BYTES))
+                there.write(new, folder.read(name, MOST_BYTES))
             folder.remove(name)
 
 
@@ -81,21 +79,24 @@ def _picture(still: Still, fingerprint: str) -> bytes:
     return metadata.embed(file.getvalue(), facts, tags=Tags())
 
 
-def _ours(film: Path, fingerprint: str, templates: Sequence[str]) -> Iterator[Path]:
-    """Our pictures of a film that lie beside it, by whatever templates that begin with its name they were made."""
+def _ours(folder: SharedFolder, film: Path, fingerprint: str, templates: Sequence[str]) -> list[str]:
+    """Our pictures of a film beside it, by whatever templates that begin with its name they were made."""
     shapes = [
         re.compile(re.sub(r"\\\{\w+\\\}", lambda part: re.escape(film.stem) if "stem" in part[0] else r"\d+", text))
         for text in map(re.escape, templates)
     ]
-    for path in film.parent.glob("*.jpg"):
-        named = path.name.startswith(film.stem) or any(shape.fullmatch(path.name) for shape in shapes)
-        if named and _is_ours(path, fingerprint):
-            yield path
+    return [
+        name
+        for name in folder.names()
+        if name.endswith(".jpg")
+        and (name.startswith(film.stem) or any(shape.fullmatch(name) for shape in shapes))
+        and _is_ours(folder, name, fingerprint)
+    ]
 
 
-def _is_ours(path: Path, fingerprint: str) -> bool:
-    return path.is_file() and metadata.read_head(path).get("beside") == fingerprint
-
-
-def _exists(path: Path) -> bool:
-    return path.exists() or path.is_symlink()
+def _is_ours(folder: SharedFolder, name: str, fingerprint: str) -> bool:
+    """A link is none of ours, wherever it leads, nor is what cannot be read."""
+    try:
+        return folder.is_file(name) and metadata.read_head(folder.held / name).get("beside") == fingerprint
+    except OSError:
+        return False

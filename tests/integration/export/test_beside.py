@@ -132,6 +132,26 @@ def test_a_large_still_is_made_small(tmp_path: Path) -> None:
     assert not (tmp_path / "poster.jpg").exists()
 
 
+def test_what_is_no_plain_file_is_none_of_ours_and_stays(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    film = films.make(tmp_path / "in/film.mp4", frames=2, width=64, height=48)
+    Image.new("RGB", (64, 48)).save(tmp_path / "still.png")
+    still = _still(tmp_path / "still.png")
+    assert beside.renew(film, "f" * 64, TEMPLATES, [still]) == []
+    (tmp_path / "in/film-poster.jpg").rename(tmp_path / "ours.jpg")
+    (tmp_path / "in/film-poster.jpg").symlink_to(tmp_path / "ours.jpg")
+    os.mkfifo(tmp_path / "in/film-fanart7.jpg")
+    with (tmp_path / "in/film-fanart8.jpg").open("wb") as large:
+        large.truncate(3 * 1024**3)
+    assert beside.renew(film, "f" * 64, TEMPLATES, [still]) == ["film-poster.jpg"]
+    beside.follow(film, None, "f" * 64, TEMPLATES)
+    assert names(tmp_path / "in") == ["film-fanart7.jpg", "film-fanart8.jpg", "film-poster.jpg", "film.mp4"]
+
+
+def test_pictures_that_went_with_their_folder_do_not_follow(tmp_path: Path) -> None:
+    beside.follow(tmp_path / "gone/film.mp4", tmp_path / "film.mp4", "f" * 64, TEMPLATES)
+
+
 def _still(path: Path) -> Still:
     return Still(1, 0, 0.0, 1.0, path, 4000, 1000, 1, "", Method.DECODE)
 
