@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from daemon.model import Status, Still, VideoRecord
 
+NAMES_SAID = 20
+"""So many names of files are in one event and one line of the log; the others are counted."""
+
 
 @dataclass(frozen=True, slots=True)
 class Taken:

@@ -25,6 +25,7 @@ from daemon.decode.seek_plan import cost, shown_rank
 from daemon.errors import Kind, StillwatchError
 from daemon.export import manifest, metadata, proof
 from daemon.export.image_file import open_image, read_regular
+from daemon.export.paths import MANIFEST_BYTES
 from daemon.export.scaling import scaled
 from daemon.inbox import identity
 from daemon.media.rules import FIRST_RULES, PICTURE_RULES
@@ -33,8 +34,6 @@ from daemon.store.queries import DoneSource
 
 SUFFIXES = (".png", ".jpg")
 DEPTHS = (8, 16)
-MANIFEST_BYTES = 16 * 1024 * 1024
-"""More than any manifest has: a thousand stills need less than one MiB."""
 
 
 @dataclass(frozen=True, slots=True)

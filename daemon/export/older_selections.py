@@ -13,11 +13,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon.export.paths import MANIFEST, SELECTIONS, UNKNOWN, StillFolder, is_apart, is_still
+from daemon.export.paths import MANIFEST, MANIFEST_BYTES, SELECTIONS, UNKNOWN, StillFolder, is_apart, is_still
 from daemon.runtime.shared_folder import SharedFolder
-
-MANIFEST_BYTES = 16 * 1024 * 1024
-"""More than any manifest has: a thousand stills need less than one MiB."""
 
 
 @dataclass(frozen=True, slots=True)

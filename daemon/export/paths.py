@@ -23,6 +23,8 @@ from daemon.export.metadata import read_head
 from daemon.model import FileIdentity
 
 MANIFEST = "manifest.json"
+MANIFEST_BYTES = 16 * 1024 * 1024
+"""More than any manifest has: a thousand stills need less than one MiB."""
 SELECTIONS = "selections"
 UNKNOWN = 0
 """Stands for a selection that is not known."""
@@ -75,7 +77,7 @@ def is_still(path: Path) -> bool:
 
 def _says_so(path: Path) -> bool:
     try:
-        return path.is_file() and "hash" in read_head(path)
+        return "hash" in read_head(path)
     except OSError:
         return False
 

@@ -56,7 +56,8 @@ _BEGINNINGS = (
     b"NSVs",
     b"\x12\x00\x0a",  # AV1 open bitstream units
 )
-_BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp", b"sidx", b"moof"})
+BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp", b"sidx", b"moof"})
+"""Kinds of boxes that ISO base media and QuickTime files begin with."""
 _SOUND_BRANDS = frozenset({b"M4A ", b"M4B ", b"M4P ", b"F4A ", b"F4B "})
 _PICTURE_BRANDS = frozenset(
     {b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2", b"avif", b"crx ", b"jpx ", b"jp2 ", b"jxl "}
@@ -135,7 +136,7 @@ def _boxes(head: bytes) -> Content | None:
         return VIDEO if b"mjp2" in head[:64] else Content(False, "a picture (JPEG 2000)")
     if head[4:8] == b"JXL ":
         return Content(False, "a picture (JPEG XL)")
-    if head[4:8] not in _BOXES:
+    if head[4:8] not in BOXES:
         return None
     if head[4:8] != b"ftyp":
         return VIDEO

@@ -42,12 +42,20 @@ class _Dated(Protocol):
         """Nanoseconds since the epoch."""
 
 
+class _Numbered(Protocol):
+    """The part of ``os.stat_result`` that tells files of one file system apart."""
+
+    @property
+    def st_ino(self) -> int:
+        """Inode number."""
+
+
 def mtime_ns(look: _Dated) -> int:
     """A file's mtime as it is stored and compared: what 64 bits hold, the years 1678 to 2262."""
     return max(-(2**63), min(look.st_mtime_ns, 2**63 - 1))
 
 
-def inode(look: os.stat_result) -> int:
+def inode(look: _Numbered) -> int:
     """A file's inode number as it is stored and compared: what 63 bits hold."""
     return look.st_ino & (2**63 - 1)
 

@@ -233,7 +233,7 @@ class Ingestor:
                 unforeseen.__cause__ = error
                 await self._not_taken(look, unforeseen)
 
-    async def _not_taken(self, look: tuple[Path, int, int], error: VideoError) -> None:
+    async def _not_taken(self, look: Looked, error: VideoError) -> None:
         path, size_bytes, mtime_ns = look
         if error.kind is Kind.CHANGED:
             self._tracker.noticed(path)

@@ -13,16 +13,13 @@ from pathlib import Path
 
 from daemon.config.watch import VIDEO_EXTENSIONS, WatchConfig
 from daemon.errors import VideoError
-from daemon.events import FileLeftAlone, FilesLeftAlone, Listener, ignore
+from daemon.events import NAMES_SAID, FileLeftAlone, FilesLeftAlone, Listener, ignore
 from daemon.inbox import content
 from daemon.inbox.companions import film_of
 from daemon.inbox.identity import refuse_outside
 from daemon.logs.setup import get
 
 log = get("watch")
-
-NAMES_SAID = 20
-"""So many names are in one line of the log and on the progress file; the others are counted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from daemon.config.watch import WatchConfig
-from daemon.events import FilesWaiting, FileWaiting, Listener, ignore
+from daemon.events import NAMES_SAID, FilesWaiting, FileWaiting, Listener, ignore
 from daemon.inbox import wholeness, writers
 from daemon.inbox.identity import mtime_ns
 from daemon.inbox.wholeness import Says, Wholeness
@@ -24,8 +24,6 @@ log = get("watch")
 Looked = tuple[Path, int, int]
 """A path, its size in bytes and its mtime in nanoseconds, as they were when it had settled."""
 
-NAMES_SAID = 20
-"""So many names are in one line of the log and on the progress file; the others are counted."""
 PAUSES = 3.0
 """A writer that went on after a pause is waited for three times as long the next time."""
 LONGEST_WAIT_SECONDS = 3600.0

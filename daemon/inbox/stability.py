@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from daemon.inbox.identity import mtime_ns
+from daemon.inbox.identity import inode, mtime_ns
 
 _BUSY_FRACTION = 0.25
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR})
@@ -156,7 +156,7 @@ class StabilityTracker:
                 return error.errno, Settled(path, None, None)
             raise
         seen = (look.st_size, look.st_mtime_ns, look.st_ino, look.st_dev)
-        return seen, Settled(path, look.st_size, mtime_ns(look), look.st_ino & (2**63 - 1))
+        return seen, Settled(path, look.st_size, mtime_ns(look), inode(look))
 
     def _after_look(self, tracked: _Tracked, seen: _Seen, now: float) -> bool:
         """Whether the path has settled; it is scheduled for the next look if not."""

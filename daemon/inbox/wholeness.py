@@ -12,29 +12,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from daemon.inbox.content import BOXES
 from daemon.runtime.reading import opened
 
 MOST_BOXES = 4096
 """A file of more boxes at its top level is not followed to its end."""
 _MATROSKA_BYTES = 64 * 1024
 _UNFINISHED_SIZES = (0, 0xFFFFFFFF)
-_TOP_BOXES = frozenset(
-    {
-        b"ftyp",
-        b"moov",
-        b"mdat",
-        b"free",
-        b"skip",
-        b"wide",
-        b"pnot",
-        b"styp",
-        b"sidx",
-        b"moof",
-        b"mfra",
-        b"uuid",
-        b"meta",
-    }
-)
+_TOP_BOXES = BOXES | {b"mfra", b"uuid", b"meta"}
 
 
 class Says(StrEnum):
