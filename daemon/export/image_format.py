@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypedDict
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from daemon.config.output import OutputConfig
 from daemon.media import filters
@@ -11,14 +11,6 @@ from daemon.media.rules import FIRST_RULES
 from daemon.model import VideoInfo
 
 Suffix = Literal["png", "jpg"]
-
-
-class _Made(TypedDict):
-    """What every kind of file has."""
-
-    rules: int
-    deinterlace: bool
-    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +43,11 @@ class ImageFormat:
 
 def image_format(output: OutputConfig, info: VideoInfo) -> ImageFormat:
     """The format of this video's stills: as configured, and as deep as the source where that is left open."""
-    made: _Made = {"rules": info.rules, "deinterlace": info.deinterlace, "size": output.size}
+    png8 = ImageFormat("png", 8, rules=info.rules, deinterlace=info.deinterlace, size=output.size)
     if output.format == "jpeg":
-        return ImageFormat("jpg", 8, output.jpeg_quality, **made)
+        return replace(png8, suffix="jpg", jpeg_quality=output.jpeg_quality)
     if output.format == "png8":
-        return ImageFormat("png", 8, **made)
+        return png8
     stretches = [stretch.info for stretch in info.stretches] or [info]
     depth = max(filters.bits(one, filters.layout_of(one)) for one in stretches)
-    return ImageFormat("png", depth, keep_hdr=output.hdr == "keep", **made)
+    return replace(png8, depth=depth, keep_hdr=output.hdr == "keep")
