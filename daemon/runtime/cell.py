@@ -33,7 +33,7 @@ READY_SECONDS = 120.0
 REAP_SECONDS = 5.0
 IDLE_KEPT = 2
 _CHUNK_BYTES = 65_536
-_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT")
+_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TMPDIR")
 """What a cell is given of the environment: no addresses, no secrets."""
 _ALONE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
 """Threads that a library starts by itself cost address space and are never used here."""
