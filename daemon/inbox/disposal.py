@@ -185,7 +185,7 @@ class SourceDisposal:
         archive = self._config.after_path
         assert archive is not None
         if due.target is not None:
-            moved = await self._uninterrupted(lambda: source_file.arrived(due, archive))
+            moved = await self._uninterrupted(lambda: source_file.arrived(due, self._config.path, archive))
             if moved is not None:
                 return moved
         await self._check_source(due)

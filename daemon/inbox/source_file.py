@@ -168,10 +168,10 @@ def _look(path: Path) -> os.stat_result | None:
         return None
 
 
-def arrived(due: DueSource, archive: Path) -> FileIdentity | None:
+def arrived(due: DueSource, watched: Path, archive: Path) -> FileIdentity | None:
     """Where the source is, when an earlier try had brought it there; what it left behind is removed.
 
-    ``archive`` is the folder that sources are moved to.
+    ``archive`` is the folder that sources are moved to. Raises KeepSource for what else is in the source's place.
     """
     assert due.target is not None
     if _look(due.target) is None:
@@ -190,11 +190,9 @@ def arrived(due: DueSource, archive: Path) -> FileIdentity | None:
         finally:
             os.close(handle)
     if _look(due.file.path) is not None:
-        with SharedFolder.open(due.file.path.parent) as left:
-            if (look := left.look(due.file.path.name)) is not None:
-                _keep_if_changed(due.file, look)
-                left.remove(due.file.path.name)
-                left.sync()
+        with _held(due.file, watched) as left:
+            left.folder.remove(left.name)
+            left.folder.sync()
     return _moved_to(due.target, there, due.file)
 
 

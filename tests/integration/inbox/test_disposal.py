@@ -239,6 +239,20 @@ async def test_a_folder_or_a_pipe_of_the_wanted_name_is_not_what_had_been_moved(
     assert (await place.store.videos.get(video_id)).file.path == place.archive / "film-2.mp4"
 
 
+async def test_another_file_in_the_place_of_a_source_that_has_arrived_is_not_removed(place: Place) -> None:
+    video_id = await place.done()
+    source, target, other = place.inbox / "film.mp4", place.archive / "film.mp4", place.inbox / "other.mp4"
+    shutil.copy2(source, target)
+    await place.store.sources.record_target(video_id, target)
+    look = source.stat()
+    other.write_bytes(b"o" * look.st_size)
+    os.utime(other, ns=(look.st_atime_ns, look.st_mtime_ns))
+    other.rename(source)
+    assert not await place.disposal()._round()
+    assert source.read_bytes() == b"o" * look.st_size
+    assert await place.state(video_id) == "kept"
+
+
 # Durable before anything is touched
 
 
