@@ -93,7 +93,6 @@ class Exporter:
         self._source = source = Source.of(job.record)
         self._config = config
         self._output = output.path
-        self._folder = output.folder
         self._capabilities = capabilities
         self._decoder = decoder
         self._conversions = conversions
@@ -164,14 +163,9 @@ class Exporter:
             proven = await self._scaler.scale(proven, place)
         return await self._publisher.prepare(selection, proven, dropped, place)
 
-    async def publish(
-        self, ready: Ready, folder: StillFolder | None = None, older: Sequence[OlderStill] = ()
-    ) -> list[Still]:
+    async def publish(self, ready: Ready, folder: StillFolder, older: Sequence[OlderStill] = ()) -> list[Still]:
         """Bring out what was prepared, all of it at once, into a video's folder. Names of older stills go."""
-        usual = StillFolder.of(
-            self._output, self._source.file, template=self._folder, date=self._source.info.origin.captured_at
-        )
-        return await self._publisher.publish(ready, folder or usual, older)
+        return await self._publisher.publish(ready, folder, older)
 
     async def _seek(self, expected: Expected, place: Path) -> Proofs:
         """The first rung, where it is cheaper than a pass over the film."""

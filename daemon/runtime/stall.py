@@ -50,9 +50,9 @@ async def with_stall_timeout(
 async def while_loading(
     awaitable: Awaitable[T], on_progress: Callable[[], object], seconds: float = LOADING_SECONDS
 ) -> T:
-    """The result of ``awaitable``, which loads something: meanwhile it is told that this is no hang.
+    """The result of ``awaitable``, which loads something: ``on_progress`` is called meanwhile, as this is no hang.
 
-    After ``seconds`` it is told no more, so that whoever watches takes it for one.
+    After ``seconds`` it is called no more, so that whoever watches takes it for one.
     """
     task = asyncio.ensure_future(awaitable)
     spent = 0.0

@@ -22,6 +22,7 @@ from daemon.errors import VideoError
 from daemon.export import ffmpeg_process
 from daemon.export.exporter import Exporter
 from daemon.export.ffmpeg_arguments import Capabilities
+from daemon.export.paths import StillFolder
 from daemon.inbox import identity
 from daemon.model import FileIdentity, Frame, Method, Pick, Selection, Still, VideoInfo
 from daemon.pipeline.reference import PyavReference
@@ -122,7 +123,7 @@ async def stills_of(film: Film, place: Path, capabilities: Capabilities) -> tupl
     kept = tuple(pick for pick in picks if pick.frame in proofs.proven)
     selection = Selection(kept, len(picks), None, {"count": len(picks)})
     ready = await exporter.prepare(selection, proofs.proven, proofs.dropped, place / "work")
-    return await exporter.publish(ready), proofs.dropped
+    return await exporter.publish(ready, StillFolder.of(output.path, film.file)), proofs.dropped
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from daemon.errors import ExportError, Kind, VideoError
 from daemon.export import ffmpeg_arguments, ffmpeg_process, file_names, metadata, proof
 from daemon.export.exporter import Exporter
 from daemon.export.image_format import ImageFormat
+from daemon.export.paths import StillFolder
 from daemon.export.proof import Proven
 from daemon.job import VideoJob
 from daemon.model import FileIdentity, Frame, Method, Pick, Selection, Still, WantedFrame
@@ -98,7 +99,8 @@ class Bench:
         assert not reasons
         selection = Selection(tuple(self.picks(*ordinals)), len(ordinals), None, {"count": len(ordinals)})
         exporter = await self.exporter()
-        return await exporter.publish(await exporter.prepare(selection, proven, {}, place))
+        folder = StillFolder(self.output.path / "film")
+        return await exporter.publish(await exporter.prepare(selection, proven, {}, place), folder)
 
 
 @pytest.fixture
