@@ -16,6 +16,7 @@ from daemon.decode.references import References, Spans
 from daemon.model import Stretch
 
 GAPS_KEPT = 100
+LAYOUTS_KEPT = 100
 LINE_KEPT = 500
 """Characters of a line of FFmpeg."""
 
@@ -64,7 +65,12 @@ class DecodeReport:
         self.corrupt_frames = 0
         self.gaps: list[tuple[int, float]] = []
         self.unlike_chain: list[str] = []
-        """Layouts whose planes do not become gray with the bits of the filter chain."""
+        """Layouts whose planes do not become gray, or RGB, with the bits of the filter chain: the first of them."""
+
+    def differs(self, layout: str) -> None:
+        """A layout's planes become something else than by the filter chain; once for each, and not without end."""
+        if layout not in self.unlike_chain and len(self.unlike_chain) < LAYOUTS_KEPT:
+            self.unlike_chain.append(layout)
 
     def note(self, reason: str) -> None:
         """Count one sign of damage."""

@@ -165,16 +165,15 @@ class _Maker:
 
 
 def _maker(pictures: PictureMaker, gray: GrayWanted | None, report: DecodeReport, *, compiled: bool) -> _Maker:
-    differs = report.unlike_chain.append
     # Imported here, since they bring the compiler along, which most commands have no need of.
     if gray is not None:
         from daemon.decode.gray import GrayMaker
 
-        return _Maker(pictures, GrayMaker(gray, pictures, differs), None)
+        return _Maker(pictures, GrayMaker(gray, pictures, report.differs), None)
     if compiled:
         from daemon.decode.rgb import RgbMaker
 
-        return _Maker(pictures, None, RgbMaker(pictures, differs))
+        return _Maker(pictures, None, RgbMaker(pictures, report.differs))
     return _Maker(pictures, None, None)
 
 

@@ -27,13 +27,16 @@ def read(database: Path) -> dict[str, Any]:
 
 def not_taken(database: Path) -> dict[str, Any]:
     """What the running daemon leaves alone in its folder: how many ``files``; the ``newest`` with path, reason, key."""
-    said = read(database) if is_locked(database) else {}
-    found: dict[str, Any] = said.get("not_taken", NOTHING_LEFT_ALONE)
+    found: dict[str, Any] = _said_now(database).get("not_taken", NOTHING_LEFT_ALONE)
     return found
 
 
 def writers_seen(database: Path) -> bool | None:
     """Whether the running daemon sees who has a file open for writing; None where none runs."""
-    said = read(database) if is_locked(database) else {}
-    seen: bool | None = said.get("waiting", {}).get("writers_seen")
+    seen: bool | None = _said_now(database).get("waiting", {}).get("writers_seen")
     return seen
+
+
+def _said_now(database: Path) -> dict[str, Any]:
+    """The content while a daemon runs; empty while none does."""
+    return read(database) if is_locked(database) else {}

@@ -234,12 +234,15 @@ class Reach:
         self._ended = False
         self._lock = threading.Lock()
 
-    def hold(self, connected: socket.socket) -> None:
-        """One more; a connection has moved into another object by the time it is ended, so it is doubled."""
+    def connect(self, *arguments: Any) -> socket.socket:
+        """A socket as ``socket.create_connection`` makes it, and held. Raises OSError."""
+        connected = socket.create_connection(*arguments)
         with self._lock:
+            # It has moved into another object by the time it is ended, so it is doubled.
             self._held.append(connected.dup())
         if self._ended:
             self.end()
+        return connected
 
     def end(self) -> None:
         """Close them, whoever reads from them; and those that are still to come."""
@@ -252,45 +255,23 @@ class Reach:
             one.close()
 
 
-class _Plain(http.client.HTTPConnection):
-    reach: Reach
-
-    def connect(self) -> None:
-        """Connect, and be held."""
-        super().connect()
-        self.reach.hold(self.sock)
-
-
-class _Tls(http.client.HTTPSConnection):
-    reach: Reach
-    _context: ssl.SSLContext
-    _tunnel_host: str | None
-
-    def connect(self) -> None:
-        """Connect, and be held before the handshake, which may be slow as well."""
-        http.client.HTTPConnection.connect(self)
-        self.reach.hold(self.sock)
-        self.sock = self._context.wrap_socket(self.sock, server_hostname=self._tunnel_host or self.host)
-
-
 def _opener(reach: Reach) -> urllib.request.OpenerDirector:
-    def plain(host: str, /, **options: Any) -> http.client.HTTPConnection:
-        connection = _Plain(host, **options)
-        connection.reach = reach
-        return connection
+    def within(kind: type[http.client.HTTPConnection]) -> Callable[..., http.client.HTTPConnection]:
+        def connection(host: str, /, **options: Any) -> http.client.HTTPConnection:
+            made = kind(host, **options)
+            # Where http.client takes its sockets from: what follows, with a proxy or of TLS, may be slow as well.
+            made._create_connection = reach.connect  # type: ignore[attr-defined]
+            return made
 
-    def tls(host: str, /, **options: Any) -> http.client.HTTPConnection:
-        connection = _Tls(host, **options)
-        connection.reach = reach
         return connection
 
     class Http(urllib.request.HTTPHandler):
         def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-            return self.do_open(plain, req)
+            return self.do_open(within(http.client.HTTPConnection), req)
 
     class Https(urllib.request.HTTPSHandler):
         def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-            return self.do_open(tls, req, context=ssl.create_default_context())
+            return self.do_open(within(http.client.HTTPSConnection), req, context=ssl.create_default_context())
 
     return urllib.request.build_opener(_NoRedirect, Http, Https)
 

@@ -25,7 +25,7 @@ from daemon.errors import Kind, StoreError
 from daemon.media import alpha
 from daemon.model import Shot, VideoRecord
 from daemon.pipeline.analyse_video import settings
-from daemon.pipeline.film import film_of
+from daemon.pipeline.film import film_of, percentile
 from daemon.selection.moments import moment_of
 from daemon.selection.quality import Film
 from daemon.store.frames import ScoreTable
@@ -69,8 +69,8 @@ async def explain(store: Store, record: VideoRecord, config: Config, frame: int)
         "because": because(verdict, heard, row.note),
         "current": await store.analysis.settings(record.id) == settings(config),
         "reserve": reserve,
-        "percentile_film": _percentile(film, at, np.ones(len(table.frame), np.bool_)),
-        "percentile_shot": None if shot is None else _percentile(film, at, _inside(shots[shot], len(table.frame))),
+        "percentile_film": percentile(film, at, np.ones(len(table.frame), np.bool_)),
+        "percentile_shot": None if shot is None else percentile(film, at, _inside(shots[shot], len(table.frame))),
         "shot": None
         if shot is None
         else {"number": shot, "kind": shots[shot].kind.value, "first": shots[shot].first, "last": shots[shot].last},
@@ -184,16 +184,6 @@ def _inside(shot: Shot, count: int) -> NDArray[np.bool_]:
     mask = np.zeros(count, np.bool_)
     mask[shot.first : shot.last + 1] = True
     return mask
-
-
-def _percentile(film: Film, at: int, among: NDArray[np.bool_]) -> float | None:
-    """The share of the scored frames ``among``, 0 to 100, that are no better by the metric."""
-    score = film.score[at]
-    if not np.isfinite(score):
-        return None
-    others = film.score[among & np.isfinite(film.score)]
-    no_better = others >= score if film.lower_better else others <= score
-    return round(100 * float(no_better.mean()), 1)
 
 
 def _moment(film: Film, at: int) -> dict[str, Any] | None:

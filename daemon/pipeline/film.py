@@ -28,6 +28,16 @@ def film_of(table: ScoreTable, shots: Sequence[Shot] | None, *, lower_better: bo
     )
 
 
+def percentile(film: Film, at: int, among: NDArray[np.bool_]) -> float | None:
+    """The share of the scored frames ``among``, 0 to 100, that are no better by the metric than the one at ``at``."""
+    score = film.score[at]
+    if not np.isfinite(score):
+        return None
+    others = film.score[among & np.isfinite(film.score)]
+    no_better = others >= score if film.lower_better else others <= score
+    return round(100 * float(no_better.mean()), 1)
+
+
 def _shot_numbers(count: int, shots: Sequence[Shot]) -> NDArray[np.int64]:
     """Per frame the number of its shot, -1 in a transition."""
     number = np.full(count, -1, np.int64)

@@ -16,8 +16,6 @@ MOST_GIVEN = 100_000
 """Stills that are compared with, those of the newest selections: some 50 MB, however many films there are."""
 TOGETHER = 200
 """Selections whose stills are read at once."""
-
-
 MOST_TOLD = 5
 """Films and pictures that are named."""
 

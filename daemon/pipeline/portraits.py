@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection
+from contextlib import aclosing
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -22,11 +23,9 @@ from numpy.typing import NDArray
 
 from daemon.config.schema import Config
 from daemon.config.score import DecodeConfig
-from daemon.decode.damage import DecodeReport
-from daemon.decode.seek import frames_again
 from daemon.job import VideoJob
-from daemon.model import Face, WantedFrame
-from daemon.pipeline.reference import FilmPackets, decoded_again, scored_info
+from daemon.model import Face
+from daemon.pipeline.reference import frames_as_scored
 from daemon.scoring.faces import weights
 from daemon.scoring.faces.reader import FaceReader
 from daemon.selection.moments import Moments
@@ -63,17 +62,12 @@ class Faces:
         """The faces of some frames of a scored film; a frame that is not what was scored is left out."""
         if self._reader is None:
             self._reader = await asyncio.to_thread(FaceReader.open)
-        rows = await self._store.frames.rows(job.record.id, sorted(frames))
-        index = await FilmPackets(self._store, job, config).index()
-        asked = [WantedFrame(row.frame, row.pts, row.time_s, row.hash) for row in rows.values()]
-        report = DecodeReport()
-        again = frames_again(scored_info(job), config, report, asked, index, single_thread=job.record.damaged)
         found: dict[int, tuple[Face, ...]] = {}
-        async with decoded_again(job, again, report) as stream:
-            async for frame in stream:
-                if frame.picture is not None and frame.index in rows and frame.hash == rows[frame.index].hash:
-                    found[frame.index] = await asyncio.to_thread(self._reader.look, frame.picture)
-                    job.on_progress()
+        async with aclosing(frames_as_scored(self._store, job, config, frames)) as again:
+            async for frame in again:
+                assert frame.picture is not None
+                found[frame.index] = await asyncio.to_thread(self._reader.look, frame.picture)
+                job.on_progress()
         return found
 
 

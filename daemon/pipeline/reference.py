@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
@@ -147,3 +147,22 @@ def decoded_again(job: VideoJob, frames: Iterator[Frame], report: DecodeReport) 
         progress=lambda: (report.frames, report.packets),
         on_progress=job.on_progress,
     )
+
+
+async def frames_as_scored(
+    store: Store, job: VideoJob, config: DecodeConfig, frames: Collection[int]
+) -> AsyncGenerator[Frame, None]:
+    """Some frames of a scored video with the picture that was scored; one whose hash is another now is left out.
+
+    Only these frames are decoded into pictures. Raises VideoError.
+    """
+    info = scored_info(job)
+    rows = await store.frames.rows(job.record.id, sorted(frames))
+    index = await FilmPackets(store, job, config).index()
+    wanted = [WantedFrame(row.frame, row.pts, row.time_s, row.hash) for row in rows.values()]
+    report = DecodeReport()
+    again = frames_again(info, config, report, wanted, index, single_thread=job.record.damaged)
+    async with decoded_again(job, again, report) as stream:
+        async for frame in stream:
+            if frame.picture is not None and frame.index in rows and frame.hash == rows[frame.index].hash:
+                yield frame

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import aclosing
 
 from daemon.config.schema import Config
-from daemon.decode.damage import DecodeReport
-from daemon.decode.seek import frames_again
 from daemon.errors import ScorerError
 from daemon.inbox.identity import require_unchanged
 from daemon.job import VideoJob
 from daemon.media.rules import FIRST_RULES, scored_by
-from daemon.model import Frame, Outcome, VideoRecord, WantedFrame
-from daemon.pipeline.reference import FilmPackets, decoded_again
+from daemon.model import Frame, Outcome, VideoRecord
+from daemon.pipeline.reference import frames_as_scored
 from daemon.runtime.stall import while_loading
 from daemon.scoring import catalog
 from daemon.scoring.batcher import Batcher
@@ -52,8 +51,7 @@ class Refiner:
         # What is stored counts only for this very scorer, and only an open one can say which it is.
         batcher = await while_loading(self._opened(), job.on_progress)
         identity = scorer_identity(batcher, record)
-        metric = second_metric(self._config.score.refine.metric)
-        known = (await self._store.analysis.refined(record.id, metric)).get(identity, {})
+        known = await self._store.scores.outcomes(record.id, identity)
         missing = frozenset(frames) - known.keys()
         try:
             scored = await self._score(job, batcher, missing) if missing else {}
@@ -77,11 +75,6 @@ class Refiner:
         record, scorer = job.record, batcher.scorer
         if record.info is None:
             return {}
-        rows = await self._store.frames.rows(record.id, sorted(missing))
-        report = DecodeReport()
-        index = await FilmPackets(self._store, job, self._config.decode).index()
-        wanted = [WantedFrame(row.frame, row.pts, row.time_s, row.hash) for row in rows.values()]
-        frames = frames_again(record.info, self._config.decode, report, wanted, index, single_thread=record.damaged)
         scored: dict[int, Outcome] = {}
         batch: list[Frame] = []
 
@@ -96,10 +89,9 @@ class Refiner:
             batch.clear()
             job.on_progress()
 
-        async with decoded_again(job, frames, report) as stream:
-            async for frame in stream:
-                if frame.picture is None or frame.hash != rows[frame.index].hash:
-                    continue
+        async with aclosing(frames_as_scored(self._store, job, self._config.decode, missing)) as frames:
+            async for frame in frames:
+                assert frame.picture is not None
                 batch.append(frame)
                 height, width = frame.picture.shape[:2]
                 if len(batch) >= scorer.batch_size(height, width, frame.picture.itemsize):

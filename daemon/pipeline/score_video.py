@@ -229,7 +229,7 @@ class VideoScorer:
                 self._streams.discard(stream)
                 if not await stream.join(JOIN_SECONDS):
                     job.log.error("decode.stuck")
-        for layout in dict.fromkeys(report.unlike_chain):
+        for layout in report.unlike_chain:
             job.log.warning("video.gray_differs", reason=f"{layout}: FFmpeg's filters convert it, which takes longer")
         return None if self._stopping else report
 

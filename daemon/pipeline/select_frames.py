@@ -18,7 +18,7 @@ from daemon.job import VideoJob
 from daemon.model import Pick, Reason, Scored, Selection, Shot, ShotKind
 from daemon.pipeline import portraits
 from daemon.pipeline.analyse_video import judge, settings
-from daemon.pipeline.film import film_of
+from daemon.pipeline.film import film_of, percentile
 from daemon.pipeline.given_pictures import GivenPictures, Repeats
 from daemon.pipeline.refine import Refiner, lower_better
 from daemon.pipeline.wishes import Wishes, holds
@@ -172,9 +172,7 @@ class FrameSelector:
         at = int(np.searchsorted(film.frame, row.frame))
         if not self._judged or film.shot[at] < 0:
             return Reason()
-        scores = film.score[(film.shot == film.shot[at]) & np.isfinite(film.score)]
-        no_better = scores >= film.score[at] if film.lower_better else scores <= film.score[at]
-        return Reason(shot=int(film.shot[at]), percentile=round(100 * float(no_better.mean()), 1))
+        return Reason(shot=int(film.shot[at]), percentile=percentile(film, at, film.shot == film.shot[at]))
 
     async def _refined(self, film: Film) -> tuple[Film, dict[int, float]]:
         """With a second metric: the shortlist alone, ordered by that metric's scores; and these by frame."""

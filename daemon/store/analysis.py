@@ -1,4 +1,4 @@
-"""What analysis found in the frames: shots, verdicts, and the scores of a second metric."""
+"""What analysis found in the frames: shots and verdicts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from daemon.model import Outcome, Shot, ShotKind
+from daemon.model import Shot, ShotKind
 from daemon.store.connection import Connection
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Analysis:
-    """A video's shots, its frames' verdicts, and the scores of a second metric, which are kept like any."""
+    """A video's shots and its frames' verdicts."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -80,15 +80,3 @@ class Analysis:
             "SELECT kind, first, last FROM shots WHERE video_id = ? ORDER BY shot", (video_id,)
         ) as cursor:
             return [Shot(ShotKind(row[0]), row[1], row[2]) for row in await cursor.fetchall()]
-
-    async def refined(self, video_id: int, metric: str) -> dict[str, dict[int, Outcome]]:
-        """A second metric's outcomes by the identity of its scorer, then by frame."""
-        outcomes: dict[str, dict[int, Outcome]] = {}
-        async with self._connection.db.execute(
-            "SELECT c.identity, s.frame, s.score, s.note FROM scorers c CROSS JOIN frame_scores s ON s.video_id = ?"
-            " AND s.scorer_id = c.id WHERE c.metric = ?",
-            (video_id, metric),
-        ) as cursor:
-            for row in await cursor.fetchall():
-                outcomes.setdefault(row[0], {})[row[1]] = Outcome(row[2], row[3])
-        return outcomes

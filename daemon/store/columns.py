@@ -1,4 +1,7 @@
-"""How paths and hashes are laid down in columns, and rows as dictionaries. Imports no record: `list` starts sooner."""
+"""How paths and hashes are laid down in columns, rows as dictionaries, and pieces of SQL that many readers share.
+
+Imports no record: `list` starts sooner.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,12 @@ import os
 import sqlite3
 from pathlib import Path
 from typing import Any
+
+CURRENT_SELECTION = "SELECT MAX(id) FROM selections WHERE json_extract(params, '$.folder') IS NULL AND video_id ="
+"""A video's current selection: the newest one that has no folder of its own. The video follows."""
+
+CURRENT_SCORER = "(SELECT id FROM scorers WHERE identity = (SELECT COALESCE(scorer, '') FROM videos WHERE id = ?1))"
+"""The id of the current scorer of the video that is the first parameter."""
 
 
 def path_value(path: Path) -> str | bytes:

@@ -13,8 +13,8 @@ from typing import Any
 import aiosqlite
 
 from daemon.errors import Kind, StoreError
+from daemon.store.columns import CURRENT_SELECTION
 from daemon.store.connection import Connection
-from daemon.store.selections import CURRENT
 
 MOST_NOTE = 2000
 
@@ -83,7 +83,7 @@ class Decisions:
             await db.execute("DELETE FROM decisions WHERE video_id = ? AND undone = 1", (video_id,))
             await db.execute(
                 "INSERT INTO decisions (video_id, frame, kind, selection_id, note, decided_at)"
-                f" VALUES (?, ?, ?, ({CURRENT} ?), ?, ?)",
+                f" VALUES (?, ?, ?, ({CURRENT_SELECTION} ?), ?, ?)",
                 (video_id, frame, kind, video_id, note, self._connection.now()),
             )
 
@@ -107,7 +107,7 @@ class Decisions:
     async def decided(self, video_id: int) -> Decided:
         """What holds now."""
         async with self._connection.db.execute(
-            f"SELECT frame, kind, note, undone, selection_id IS ({CURRENT} ?1)"
+            f"SELECT frame, kind, note, undone, selection_id IS ({CURRENT_SELECTION} ?1)"
             " AS newest FROM decisions WHERE video_id = ?1 ORDER BY id",
             (video_id,),
         ) as cursor:

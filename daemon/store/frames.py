@@ -12,7 +12,7 @@ import aiosqlite
 from daemon.media.info_text import info_json
 from daemon.model import Scored, VideoInfo
 from daemon.store import feature_blocks, features
-from daemon.store.columns import hash_of, hash_value
+from daemon.store.columns import CURRENT_SCORER, hash_of, hash_value
 from daemon.store.connection import Connection
 from daemon.store.scores import PUT_SCORE, keep_scorer
 
@@ -204,7 +204,7 @@ class Frames:
                     (info_json(info), seen.width, seen.height, seen.pix_fmt, seen.bit_depth, video_id),
                 )
             await _put_packet_index(db, video_id, packets, packet_index)
-            scorer_id = self._scoring.pop(video_id, None) or await self._current_scorer(db, video_id)
+            scorer_id = self._scoring.get(video_id) or await self._current_scorer(db, video_id)
             self._scoring.pop(video_id, None)
             self._stored.pop(video_id, None)
             cursor = await db.execute(
@@ -259,8 +259,8 @@ class Frames:
     async def with_note(self, video_id: int, note: str) -> list[int]:
         """The frames that carry this note of the current scorer."""
         async with self._connection.db.execute(
-            f"SELECT frame FROM frame_scores WHERE video_id = ?1 AND note = ?3 AND scorer_id = {_SCORER}",
-            (video_id, None, note),
+            f"SELECT frame FROM frame_scores WHERE video_id = ?1 AND note = ?2 AND scorer_id = {CURRENT_SCORER}",
+            (video_id, note),
         ) as cursor:
             return [row[0] for row in await cursor.fetchall()]
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
@@ -65,21 +66,12 @@ def migrate(path: Path, busy_seconds: float, on_piece: Callable[[int], None] = l
         db.close()
 
 
-class _transaction:  # noqa: N801 - used as a word of the language
-    """BEGIN IMMEDIATE to COMMIT, or ROLLBACK."""
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-
-    def __enter__(self) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._db.execute("COMMIT")
-        elif self._db.in_transaction:
-            # For some causes, such as a full disk, SQLite has rolled back by itself.
-            self._db.execute("ROLLBACK")
+@contextmanager
+def _transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """BEGIN IMMEDIATE to COMMIT, or ROLLBACK where SQLite has not done that itself, as for a full disk."""
+    with db:
+        db.execute("BEGIN IMMEDIATE")
+        yield
 
 
 def _run_scripts(db: sqlite3.Connection, path: Path) -> None:

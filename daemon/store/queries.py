@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from typing import Any, TypedDict, TypeVar, cast
 
-from daemon.store.columns import plain
+from daemon.store.columns import CURRENT_SCORER, CURRENT_SELECTION, plain
 from daemon.store.connection import Connection
-from daemon.store.selections import CURRENT
 
 Row = TypeVar("Row")
 
 
 class ListedVideo(TypedDict):
-    """A line of ``list``; ``stills`` is how many its newest selection has."""
+    """A line of ``list``; ``stills`` is how many its current selection has."""
 
     id: int
     path: str
@@ -126,8 +125,10 @@ class ScoreRange(TypedDict):
     mean: float | None
 
 
-_CURRENT = "(SELECT id FROM scorers WHERE identity = (SELECT COALESCE(scorer, '') FROM videos WHERE id = ?1))"
-"""The current scorer of the video that is the first parameter."""
+_SELECTIONS = (
+    "SELECT s.id, c.metric, s.params, s.requested, s.chosen, s.shortfall, s.reasons, s.created_at FROM selections s"
+    " LEFT JOIN scorers c ON c.identity = json_extract(s.params, '$.scorer')"
+)
 
 
 class Queries:
@@ -142,7 +143,7 @@ class Queries:
             ListedVideo,
             "SELECT v.id, v.path, v.status, v.metric, v.frames_decoded, v.frames_scored, v.damaged, v.error_kind,"
             " v.error, v.queued_at, v.finished_at, (SELECT COUNT(*) FROM stills s WHERE s.selection_id ="
-            f" ({CURRENT} v.id)) AS stills"
+            f" ({CURRENT_SELECTION} v.id)) AS stills"
             " FROM videos v ORDER BY v.id DESC LIMIT ?",
             limit,
         )
@@ -179,23 +180,11 @@ class Queries:
 
     async def selections(self, video_id: int) -> list[SelectionRow]:
         """A video's selections, the newest last."""
-        return await self._rows(
-            SelectionRow,
-            "SELECT s.id, c.metric, s.params, s.requested, s.chosen, s.shortfall, s.reasons, s.created_at"
-            " FROM selections s LEFT JOIN scorers c ON c.identity = json_extract(s.params, '$.scorer')"
-            " WHERE s.video_id = ? ORDER BY s.id",
-            video_id,
-        )
+        return await self._rows(SelectionRow, f"{_SELECTIONS} WHERE s.video_id = ? ORDER BY s.id", video_id)
 
     async def current_selection(self, video_id: int) -> SelectionRow | None:
-        """A video's newest selection, those with a folder of their own aside."""
-        found = await self._rows(
-            SelectionRow,
-            "SELECT s.id, c.metric, s.params, s.requested, s.chosen, s.shortfall, s.reasons, s.created_at"
-            " FROM selections s LEFT JOIN scorers c ON c.identity = json_extract(s.params, '$.scorer')"
-            f" WHERE s.id = ({CURRENT} ?)",
-            video_id,
-        )
+        """A video's current selection: the newest one that has no folder of its own."""
+        found = await self._rows(SelectionRow, f"{_SELECTIONS} WHERE s.id = ({CURRENT_SELECTION} ?)", video_id)
         return found[0] if found else None
 
     async def stills(self, selection_id: int) -> list[StillRow]:
@@ -239,7 +228,7 @@ class Queries:
         rows = await self._rows(
             dict,
             "SELECT note, COUNT(*) AS frames FROM frame_scores WHERE video_id = ?1 AND note IS NOT NULL"
-            f" AND scorer_id = {_CURRENT} GROUP BY note",
+            f" AND scorer_id = {CURRENT_SCORER} GROUP BY note",
             video_id,
         )
         return {row["note"]: row["frames"] for row in rows}
@@ -249,7 +238,7 @@ class Queries:
         (row,) = await self._rows(
             ScoreRange,
             "SELECT MIN(score) AS lowest, MAX(score) AS highest, AVG(score) AS mean FROM frame_scores"
-            f" WHERE video_id = ?1 AND scorer_id = {_CURRENT}",
+            f" WHERE video_id = ?1 AND scorer_id = {CURRENT_SCORER}",
             video_id,
         )
         return row

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
-from daemon.store.columns import plain
+from daemon.store.columns import CURRENT_SELECTION, plain
 from daemon.store.connection import Connection
-from daemon.store.selections import CURRENT
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,9 +67,9 @@ class Review:
         async with self._connection.db.execute(
             "SELECT v.id, v.path, v.status, v.metric, v.info, v.frames_decoded, v.damaged, v.error_kind, v.error,"
             " (SELECT COUNT(*) FROM stills s WHERE s.selection_id ="
-            f" ({CURRENT} v.id)) AS stills,"
+            f" ({CURRENT_SELECTION} v.id)) AS stills,"
             " (SELECT frame FROM stills s WHERE s.selection_id ="
-            f" ({CURRENT} v.id) ORDER BY rank LIMIT 1) AS first_still"
+            f" ({CURRENT_SELECTION} v.id) ORDER BY rank LIMIT 1) AS first_still"
             " FROM videos v WHERE (?1 = '' OR instr(lower(CAST(v.path AS TEXT)), lower(?1)) > 0)"
             " AND (?2 IS NULL OR v.id < ?2) ORDER BY v.id DESC LIMIT ?3",
             (search, before, limit),

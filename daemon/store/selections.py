@@ -9,11 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from daemon.model import Method, Selection, Still
-from daemon.store.columns import path_of, path_value
+from daemon.store.columns import CURRENT_SELECTION, path_of, path_value
 from daemon.store.connection import Connection
-
-CURRENT = "SELECT MAX(id) FROM selections WHERE json_extract(params, '$.folder') IS NULL AND video_id ="
-"""SQL for a video's current selection: the newest one that has no folder of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +96,7 @@ class Selections:
     async def latest(self, video_id: int) -> PastSelection | None:
         """The current selection of a video."""
         async with self._connection.db.execute(
-            f"SELECT id, params FROM selections WHERE id = ({CURRENT} ?)", (video_id,)
+            f"SELECT id, params FROM selections WHERE id = ({CURRENT_SELECTION} ?)", (video_id,)
         ) as cursor:
             row = await cursor.fetchone()
         if row is None:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.model import FileIdentity
-from daemon.store.columns import path_of, path_value
+from daemon.store.columns import CURRENT_SELECTION, path_of, path_value
 from daemon.store.connection import Connection, as_store_error
 from daemon.store.mapping import file_of
-from daemon.store.selections import CURRENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +17,7 @@ class DueSource:
     """A source that is to be moved or deleted.
 
     ``queued_at`` is when the video was taken (ISO 8601), ``target`` where an earlier try was moving it to, ``stills``
-    are the files of the video's newest selection and their sizes in bytes.
+    are the files of the video's current selection and their sizes in bytes.
     """
 
     video_id: int
@@ -52,7 +51,7 @@ class Sources:
                     queued_at=row["queued_at"],
                     action=row["action"],
                     target=None if row["target"] is None else path_of(row["target"]),
-                    stills=await self._newest_stills(row["id"]),
+                    stills=await self._current_stills(row["id"]),
                 )
                 for row in rows
             ]
@@ -98,9 +97,9 @@ class Sources:
                 (reason, self._connection.now(), video_id),
             )
 
-    async def _newest_stills(self, video_id: int) -> list[tuple[Path, int]]:
+    async def _current_stills(self, video_id: int) -> list[tuple[Path, int]]:
         async with self._connection.db.execute(
-            f"SELECT path, bytes FROM stills WHERE selection_id = ({CURRENT} ?) ORDER BY rank",
+            f"SELECT path, bytes FROM stills WHERE selection_id = ({CURRENT_SELECTION} ?) ORDER BY rank",
             (video_id,),
         ) as cursor:
             return [(path_of(row["path"]), row["bytes"]) for row in await cursor.fetchall()]

@@ -15,7 +15,7 @@ from av.video.frame import VideoFrame
 from daemon.analysis.measure import measure, measure_rows, rows_looked_at
 from daemon.config.score import DecodeConfig
 from daemon.decode import planes
-from daemon.decode.damage import DecodeReport
+from daemon.decode.damage import LAYOUTS_KEPT, DecodeReport
 from daemon.decode.frames import decode_frames
 from daemon.decode.gray import GrayMaker, GrayWanted
 from daemon.decode.picture import PictureMaker
@@ -241,6 +241,13 @@ def test_flat_frames_prove_nothing(film_info: VideoInfo, monkeypatch: pytest.Mon
         assert maker.make(frame, info_of(frame, film_info), ordinal) is not None
     # Of the black ones the first, and then the first that is not black.
     assert len(asked) == 2
+
+
+def test_a_film_of_ever_new_layouts_that_differ_does_not_fill_its_report() -> None:
+    report = DecodeReport()
+    for width in (*range(1, 3 * LAYOUTS_KEPT), *range(1, 3 * LAYOUTS_KEPT)):
+        report.differs(f"yuv420p {width}x2")
+    assert report.unlike_chain == [f"yuv420p {width}x2" for width in range(1, LAYOUTS_KEPT + 1)]
 
 
 def test_a_film_comes_in_gray_with_the_same_hashes(tmp_path: Path) -> None:

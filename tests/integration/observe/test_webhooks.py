@@ -355,8 +355,13 @@ async def test_a_server_that_does_not_answer_is_given_up_in_time(log: Log, serve
     assert said[1]["reason"] in ("no answer within 0.3 s", "no answer in time")
 
 
-@pytest.mark.parametrize("sends", [b"HTTP/1.1 200 OK\r\n", b""])
-async def test_a_server_that_answers_drop_by_drop_keeps_no_thread(log: Log, loopback: None, sends: bytes) -> None:
+@pytest.mark.parametrize(
+    ("sends", "is_proxy"),
+    [(b"HTTP/1.1 200 OK\r\n", False), (b"", False), (b"HTTP/1.1 200 Connection established\r\n", True)],
+)
+async def test_a_server_or_proxy_that_answers_drop_by_drop_keeps_no_thread(
+    log: Log, loopback: None, monkeypatch: pytest.MonkeyPatch, sends: bytes, is_proxy: bool
+) -> None:
     """Each drop comes within the limit, so that no single read takes too long."""
     over = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -370,6 +375,9 @@ async def test_a_server_that_answers_drop_by_drop_keeps_no_thread(log: Log, loop
 
         threading.Thread(target=serve, daemon=True).start()
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        if is_proxy:
+            monkeypatch.setenv("https_proxy", url)
+            url = "https://hooks.example/"
         async with running(url=url, timeout_seconds=0.5, attempts=1) as one:
             one.tell(ended())
             (said,) = await log.wait()

@@ -325,7 +325,7 @@ async def test_a_second_metric_orders_the_shortlist(
     second = config.model_copy(update={"score": ScoreConfig(refine={"metric": "piqe", "share": 0.2})})
     refiner = refine.Refiner(second, store)
     chosen = await selector(store, second, record, refiner).select()
-    stored = (await store.analysis.refined(record.id, "piqe"))["second|1|pictures 2"]
+    stored = await store.scores.outcomes(record.id, "second|1|pictures 2")
     good = (await store.analysis.verdicts(record.id))["good"]
     assert sum(pictures) == len(stored)
     assert 0.2 * good <= len(stored) <= 0.2 * good + 20
@@ -439,8 +439,8 @@ async def test_piqe_over_niqe_without_any_download(tmp_path: Path, store: Store,
     chosen = await selector(store, second, record).select()
     assert len(chosen.picks) == 3
     assert all(pick.reason.refined is not None for pick in chosen.picks)
-    (identity,) = await store.analysis.refined(record.id, "piqe")
-    assert identity.startswith("piqe|")
+    (by,) = [one for one in await store.scores.scorers(record.id) if one.metric == "piqe"]
+    assert by.scorer.startswith("piqe|")
 
 
 def _million(path: Path, count: int) -> None:
