@@ -15,7 +15,7 @@ from daemon.model import ShotKind, VideoRecord
 from daemon.store.store import Store
 from daemon.web import shown
 from daemon.web.curve import Film, curve
-from daemon.web.sheet import facts_line, small_picture
+from daemon.web.sheet import columns_of, facts_line, small_picture
 from daemon.web.stills import stills_of
 
 WIDTH, HEIGHT, BAND, TOP = 1200, 260, 10, 14
@@ -31,7 +31,7 @@ COLOURS = {
 
 async def report(store: Store, record: VideoRecord, templates: Environment) -> str:
     """The whole file as text. Raises StoreError."""
-    columns = await store.review.columns(record.id)
+    columns = await columns_of(store, record)
     film = await asyncio.to_thread(Film.of, columns, await store.review.second(record.id, columns.frame))
     stills, selection = await stills_of(store, record)
     data = curve(film, 0, film.frames - 1, WIDTH)
