@@ -75,7 +75,7 @@ def bench(path: Path, config: Config) -> Result:
     with tempfile.TemporaryDirectory(prefix="stillwatch-bench-") as folder:
         whole, memory = bench_stages.once(path, config, Path(folder), count=config.select.count)
         # Nothing is scored any more: it starts, chooses by another count, and exports.
-        again, _ = bench_stages.once(path, config, Path(folder), count=(config.select.count or 10) + 1)
+        again, _ = bench_stages.once(path, config, Path(folder), count=(config.select.limit or 10) + 1)
     scorer = open_scorer(config.score)
     try:
         start = bench_stages.start(config)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -82,9 +81,9 @@ class _Sum:
 
 def measured(work: Callable[[], object]) -> Cost:
     """What a piece of work costs in this process."""
-    cpu, wall = _own_cpu_s(), time.perf_counter()
+    cpu, wall = time.process_time(), time.perf_counter()
     work()
-    return Cost(_own_cpu_s() - cpu, time.perf_counter() - wall)
+    return Cost(time.process_time() - cpu, time.perf_counter() - wall)
 
 
 def version(binary: str) -> str:
@@ -99,28 +98,24 @@ def ffmpeg_decode(binary: str, path: Path, stream: int) -> Cost:
     return child(command, None)[0]
 
 
-def once(path: Path, config: Config, folder: Path, *, count: int) -> tuple[Cost, int]:
+def once(path: Path, config: Config, folder: Path, *, count: int | str) -> tuple[Cost, int]:
     """``stillwatch once`` on the file with its output in a folder: its cost, and its own most bytes of memory.
 
     Raises VideoError where it fails.
     """
-    settings = {
-        "STILLWATCH_DATABASE__PATH": str(folder / "bench.db"),
+    environment = _environment(config, folder) | {
         "STILLWATCH_OUTPUT__PATH": str(folder / "stills"),
         "STILLWATCH_SELECT__COUNT": str(count),
-        "STILLWATCH_SCORE__METRIC": config.score.metric,
-        "STILLWATCH_SCORE__IMPLEMENTATION": config.score.implementation,
         "STILLWATCH_DECODE__THREADS": str(config.decode.threads),
-        "STILLWATCH_LOG__LEVEL": "error",
     }
-    cost, memory, code = child([sys.executable, "-m", "daemon", "once", str(path)], {**os.environ, **settings})
+    cost, memory, code = child([sys.executable, "-m", "daemon", "once", str(path)], environment)
     if code:
         raise VideoError(Kind.DECODE, f"`stillwatch once {path.name}` fails: run it to see why")
     return cost, memory
 
 
 def start(config: Config) -> Cost:
-    """What ``once`` costs before its first and after its last frame: it is given a file that is no video."""
+    """What ``once`` costs before its first and after its last frame: its workers start and stop, and get no film."""
     with tempfile.TemporaryDirectory(prefix="stillwatch-bench-") as folder:
         program = (
             "import asyncio, sys; from pathlib import Path; from daemon.config.load import load;"
@@ -132,13 +127,18 @@ def start(config: Config) -> Cost:
             "    await store.close()\n"
             "asyncio.run(main())"
         )
-        settings = {
-            "STILLWATCH_DATABASE__PATH": str(Path(folder) / "bench.db"),
-            "STILLWATCH_SCORE__METRIC": config.score.metric,
-            "STILLWATCH_SCORE__IMPLEMENTATION": config.score.implementation,
-            "STILLWATCH_LOG__LEVEL": "error",
-        }
-        return child([sys.executable, "-c", program], {**os.environ, **settings})[0]
+        return child([sys.executable, "-c", program], _environment(config, Path(folder)))[0]
+
+
+def _environment(config: Config, folder: Path) -> dict[str, str]:
+    """For a process that scores as configured, with its database in a folder."""
+    return {
+        **os.environ,
+        "STILLWATCH_DATABASE__PATH": str(folder / "bench.db"),
+        "STILLWATCH_SCORE__METRIC": config.score.metric,
+        "STILLWATCH_SCORE__IMPLEMENTATION": config.score.implementation,
+        "STILLWATCH_LOG__LEVEL": "error",
+    }
 
 
 def pyav_decode(info: VideoInfo, config: Config) -> Cost:
@@ -146,8 +146,7 @@ def pyav_decode(info: VideoInfo, config: Config) -> Cost:
 
     def work() -> None:
         with opened(info.path, config.decode) as container:
-            stream = container.streams.video[0]
-            stream = next(one for one in container.streams.video if one.index == info.stream_index) or stream
+            (stream,) = (one for one in container.streams.video if one.index == info.stream_index)
             for _ in decoded_frames(container, stream, config.decode, DecodeReport(), single_thread=False):
                 pass
 
@@ -210,7 +209,7 @@ async def store(config: Config, frames: int, sample: Sequence[Frame]) -> Cost:
         try:
             video_id = await opened_store.queue.enqueue(FileIdentity(Path("bench"), "bench", 1, 1))
             numbered = [replace(sample[n % len(sample)], index=n) for n in range(min(frames, 8 * len(sample)))]
-            cpu, wall = _own_cpu_s(), time.perf_counter()
+            cpu, wall = time.process_time(), time.perf_counter()
             for batch in _batched(numbered, config.score.max_batch):
                 rows = [
                     Scored(one.index, one.pts, one.time_s, 1.0, None, one.hash, one.features, one.duration_s)
@@ -219,7 +218,7 @@ async def store(config: Config, frames: int, sample: Sequence[Frame]) -> Cost:
                 await opened_store.frames.add(video_id, rows)
                 await keep_pictures(opened_store, video_id, batch)
             await opened_store.flush()
-            cost = Cost(_own_cpu_s() - cpu, time.perf_counter() - wall)
+            cost = Cost(time.process_time() - cpu, time.perf_counter() - wall)
         finally:
             await opened_store.close()
     return cost.times(frames / len(numbered))
@@ -277,8 +276,3 @@ def child(command: Sequence[str], environment: dict[str, str] | None) -> tuple[C
     process.returncode = os.waitstatus_to_exitcode(status)
     wall = time.perf_counter() - started
     return Cost(used.ru_utime + used.ru_stime, wall), used.ru_maxrss * 1024, process.returncode
-
-
-def _own_cpu_s() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime

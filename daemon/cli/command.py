@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -14,6 +15,7 @@ from daemon.errors import Kind, StillwatchError
 
 if TYPE_CHECKING:
     from daemon.config.schema import Config
+    from daemon.config.service import LogConfig
     from daemon.store.connection import Connection
     from daemon.store.queries import Queries
     from daemon.store.store import Store
@@ -21,8 +23,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 C = TypeVar("C", bound="Connection")
 
-ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="configuration file")]
 NOTHING_TO_OTHERS = 0o007
+
+ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="configuration file")]
 VideoArgument = Annotated[str, typer.Argument(help="id, path, file name or start of the fingerprint")]
 PresetOption = Annotated[str | None, typer.Option(help="settings for one purpose over the file's: see `presets`")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
@@ -34,15 +37,20 @@ def exit_code(error: StillwatchError) -> int:
 
 
 def load(path: Path | None, preset: str | None = None) -> Config:
+    """``read``, and the umask as it says, for the rest of the process."""
+    config = read(path, preset)
+    _narrow(config.service.umask)
+    return config
+
+
+def read(path: Path | None, preset: str | None = None) -> Config:
     """The settings of the file, else of the places where one is looked for, a preset over them. Raises ConfigError."""
     from daemon.config import load
     from daemon.config.preset_over import with_preset
 
     config = with_preset(load.load(path), preset)
-    _narrow(config.service.umask)
     # What is asked for now holds for every folder.
-    presets = {} if preset is not None else config.watch.presets
-    return config.model_copy(update={"watch": config.watch.model_copy(update={"presets": presets})})
+    return config if preset is None else load.changed(config, "watch", {"presets": {}})
 
 
 def _narrow(umask: str) -> None:
@@ -51,6 +59,13 @@ def _narrow(umask: str) -> None:
         os.umask(int(umask, 8))
     elif "NOTIFY_SOCKET" not in os.environ:
         os.umask(os.umask(NOTHING_TO_OTHERS) | NOTHING_TO_OTHERS)
+
+
+def log_beside_results(wanted: LogConfig) -> None:
+    """Set the log up; whoever waits in a terminal is told of warnings and worse."""
+    from daemon.logs import setup
+
+    setup.configure(wanted.format, "warning" if sys.stderr.isatty() else wanted.level)
 
 
 def with_store(config: Config, work: Callable[[Store], Awaitable[T]]) -> T:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
-from daemon.cli.render import WIDTH, escape
+from daemon.cli.render import escape, unwrapped_console
 from daemon.config.schema import Config
 from daemon.pipeline.explain import explain
 from daemon.store.store import Store
@@ -21,7 +20,7 @@ async def frame_facts(config: Config, store: Store, video: str, frame: int) -> d
 
 def print_frame(facts: dict[str, Any]) -> None:
     """The frame in a few lines, then every gate that was asked, with figures and limits."""
-    console = Console(highlight=False, width=WIDTH)
+    console = unwrapped_console()
     for line in frame_lines(facts):
         console.print(line)
     if facts["judged"]:

@@ -27,7 +27,7 @@ from daemon.export import metadata, proof
 from daemon.export.file_names import folder_name
 from daemon.export.tags import tags_of
 from daemon.model import Pick, VideoRecord
-from daemon.pipeline.given_pictures import looks_of
+from daemon.pipeline.given_pictures import looks_of, some_of
 from daemon.runtime.shared_folder import SharedFolder
 from daemon.selection.across import DETAIL_DIFFERENCE, nearest
 from daemon.store.queries import StillRow
@@ -197,12 +197,10 @@ async def _doubles(
         if at is None:
             continue
         others = np.array([one for one in taken if keys[one][0] != key[0]], np.int64)
-        some = replace(
-            given,
-            **{name: getattr(given, name)[others] for name in ("video_id", "frame", "sketch", "detail", "detailed")},
-        )
         details = given.detail[at : at + 1].astype(np.float32) if given.detailed[at] else None
-        distance, place = nearest(given.sketch[at : at + 1].astype(np.float32), details, some, DETAIL_DIFFERENCE, limit)
+        distance, place = nearest(
+            given.sketch[at : at + 1].astype(np.float32), details, some_of(given, others), DETAIL_DIFFERENCE, limit
+        )
         if distance[0] < limit:
             like = keys[int(others[int(place[0])])]
             doubles[key] = f"{names[like[0]]}, frame {like[1]}, shows the same"

@@ -26,7 +26,7 @@ _COLOURS = {"done": "green", "failed": "red", "rejected": "yellow", "duplicate":
 
 def print_stills(shown: Sequence[dict[str, Any]]) -> None:
     """A table of stills per video, or the reason why there is none."""
-    console = _console()
+    console = unwrapped_console()
     for video in shown:
         name = escape(Path(video["video"]).name)
         if video["known_as"] is not None:
@@ -77,7 +77,7 @@ def _why(reason: dict[str, Any]) -> tuple[str, str, str]:
 
 def print_status(state: dict[str, Any]) -> None:
     """The daemon's state in a few lines."""
-    console = _console()
+    console = unwrapped_console()
     for line in status_lines(state, datetime.now(UTC)):
         console.print(line)
 
@@ -141,7 +141,7 @@ def print_list(rows: Sequence[ListedVideo], left: dict[str, Any] | None = None) 
         frames = "" if row["frames_decoded"] is None else str(row["frames_decoded"])
         name = escape(_short(row["path"])) + _because(row["error"])
         table.add_row(str(row["id"]), frames, str(row["stills"]), _status(_word(row)), name)
-    console = _console()
+    console = unwrapped_console()
     console.print(table)
     for line in not_taken_lines(left):
         console.print(line)
@@ -149,7 +149,7 @@ def print_list(rows: Sequence[ListedVideo], left: dict[str, Any] | None = None) 
 
 def print_detail(video: dict[str, Any]) -> None:
     """One video with its selections."""
-    console = _console()
+    console = unwrapped_console()
     console.print(f"{escape(video['path'])}: {_status(_word(video))}{_because(video['error'])}")
     if video["codec"]:
         console.print(
@@ -281,12 +281,12 @@ def print_metrics(rows: Sequence[dict[str, Any]]) -> None:
         table.add_column(column)
     for row in rows:
         table.add_row(row["metric"], "lower" if row["lower_better"] else "higher", row["weights"])
-    _console().print(table)
+    unwrapped_console().print(table)
 
 
 def print_verdicts(verdicts: Sequence[dict[str, Any]]) -> None:
     """One line per still that is not proven, and the count."""
-    console = _console()
+    console = unwrapped_console()
     for still in verdicts:
         if not still["proven"]:
             word = "[yellow]source replaced[/]" if still["source_replaced"] else "[red]not proven[/]"
@@ -319,7 +319,7 @@ def print_bench(results: Iterable[dict[str, Any]]) -> None:
 
 def print_doctor(checks: Sequence[dict[str, Any]]) -> None:
     """One line per check, and the fix where one is needed."""
-    console = _console()
+    console = unwrapped_console()
     for check in checks:
         mark = "[green]ok[/]  " if check["ok"] else "[red]fix[/] "
         console.print(f"{mark} {check['check']}: {escape(check['found'])}")
@@ -332,7 +332,7 @@ def escape(text: str) -> str:
     return escape_markup(printable(text))
 
 
-def _console() -> Console:
+def unwrapped_console() -> Console:
     """Standard output without wrapping: a path stays on one line, for people and for grep."""
     return Console(highlight=False, width=WIDTH)
 

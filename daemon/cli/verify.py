@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -50,21 +50,28 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class _Claim:
-    """What a still says about itself."""
+class _Origin:
+    """The film that stills are of, and how its frames were made into pictures: one pass proves all that share it."""
 
-    still: Path
     source: Path | None
     fingerprint: str
     digest: str
-    frame: int
-    pts: int | None
-    hash: str
     keep_hdr: bool
     depth: int
     stream: str
     rules: int
     deinterlace: Literal["auto", "off"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """What a still says about itself."""
+
+    still: Path
+    origin: _Origin
+    frame: int
+    pts: int | None
+    hash: str
     scaled: bool
 
 
@@ -123,23 +130,19 @@ def verify(
     A source is looked for among ``films``, where ``known`` has it, by digest or fingerprint, and where its stills say
     that it was.
     """
-    claims: dict[tuple[Path | None, str, str, bool, int, str, int, Literal["auto", "off"]], list[_Claim]] = defaultdict(
-        list
-    )
+    claims: dict[_Origin, list[_Claim]] = defaultdict(list)
     for still in stills:
         try:
             claim = _read(still)
         except _Refuted as refuted:
             yield Verdict(still, False, str(refuted))
             continue
-        made = (claim.keep_hdr, claim.depth, claim.stream, claim.rules, claim.deinterlace)
-        key = (claim.source, claim.fingerprint, claim.digest, *made)
-        claims[key].append(claim)
+        claims[claim.origin].append(claim)
     contents = _Contents()
-    for (source, fingerprint, digest, keep_hdr, depth, stream, rules, deinterlace), group in claims.items():
-        place = (known or {}).get(digest or fingerprint)
-        places = [*films, *_places(source, place)]
-        unchanged = next((path for path in places if contents.holds(path, fingerprint, digest)), None)
+    for origin, group in claims.items():
+        place = (known or {}).get(origin.digest or origin.fingerprint)
+        places = [*films, *_places(origin.source, place)]
+        unchanged = next((path for path in places if contents.holds(path, origin)), None)
         if unchanged is None and place is not None and place.deleted_at is not None:
             reason = f"{place.path} was deleted {place.deleted_at}, after its stills were published (watch.after)"
             yield from (Verdict(claim.still, False, reason) for claim in group)
@@ -148,15 +151,14 @@ def verify(
             reason = f"{place.path} is not the file that was scored: other content has taken its place"
             yield from (Verdict(claim.still, False, reason, source_replaced=True) for claim in group)
             continue
-        source = unchanged or source
+        source = unchanged or origin.source
         if source is None:
             reason = "the still does not say where its film is, and the database does not know: name it with --film"
             yield from (Verdict(claim.still, False, reason) for claim in group)
             continue
         # The stream that the stills were made of, whichever would be chosen now.
-        same_stream = config.model_copy(update={"stream": stream, "deinterlace": deinterlace})
-        is_it = partial(contents.require, source, fingerprint, digest)
-        yield from _against_source(source, is_it, group, same_stream, keep_hdr=keep_hdr, depth=depth, rules=rules)
+        same_stream = config.model_copy(update={"stream": origin.stream, "deinterlace": origin.deinterlace})
+        yield from _against_source(source, contents, origin, group, same_stream)
 
 
 def _places(source: Path | None, place: Whereabouts | None) -> list[Path]:
@@ -169,20 +171,20 @@ class _Contents:
     def __init__(self) -> None:
         self._digests: dict[Path, str | None] = {}
 
-    def require(self, path: Path, fingerprint: str, digest: str) -> None:
+    def require(self, path: Path, origin: _Origin) -> None:
         """Raise StillwatchError when a file does not hold this content; without a digest three blocks have to do."""
-        if not digest:
-            same = identity.fingerprint(path).fingerprint == fingerprint
+        if not origin.digest:
+            same = identity.fingerprint(path).fingerprint == origin.fingerprint
         else:
             if path not in self._digests:
                 self._digests[path] = identity.identify(path).digest
-            same = self._digests[path] == digest
+            same = self._digests[path] == origin.digest
         if not same:
             raise StillwatchError(Kind.CHANGED, f"{path} is not the file that was scored")
 
-    def holds(self, path: Path, fingerprint: str, digest: str) -> bool:
+    def holds(self, path: Path, origin: _Origin) -> bool:
         try:
-            self.require(path, fingerprint, digest)
+            self.require(path, origin)
         except StillwatchError:
             return False
         return True
@@ -205,19 +207,22 @@ def _read(still: Path) -> _Claim:
     try:
         if depth not in DEPTHS or not FIRST_RULES <= int(facts.get("rules", FIRST_RULES)) <= PICTURE_RULES:
             raise ValueError
-        return _Claim(
-            still=still,
+        origin = _Origin(
             source=manifest.source_of(facts),
             fingerprint=facts["fingerprint"],
             digest=facts.get("digest", ""),
-            frame=int(facts["frame"]),
-            pts=int(facts["pts"]) if facts.get("pts") else None,
-            hash=facts["hash"],
             keep_hdr=facts.get("picture") == "hdr",
             depth=depth,
             stream=facts["stream"],
             rules=int(facts.get("rules", FIRST_RULES)),
             deinterlace="auto" if facts.get("deinterlace") == "auto" else "off",
+        )
+        return _Claim(
+            still=still,
+            origin=origin,
+            frame=int(facts["frame"]),
+            pts=int(facts["pts"]) if facts.get("pts") else None,
+            hash=facts["hash"],
             scaled="scaled_from" in facts,
         )
     except (KeyError, ValueError) as error:
@@ -237,14 +242,7 @@ def _published_sha256(still: Path) -> str | None:
 
 
 def _against_source(
-    source: Path,
-    is_it: Callable[[], None],
-    group: Sequence[_Claim],
-    config: DecodeConfig,
-    *,
-    keep_hdr: bool,
-    depth: int,
-    rules: int,
+    source: Path, contents: _Contents, origin: _Origin, group: Sequence[_Claim], config: DecodeConfig
 ) -> Iterator[Verdict]:
     reasons_of: dict[int, list[str]] = {}
     by_frame: dict[int, list[_Claim]] = defaultdict(list)
@@ -252,14 +250,15 @@ def _against_source(
         by_frame[claim.frame].append(claim)
     reason = "the source has no such frame any more"
     try:
-        is_it()
-        info = probe_apart(source, config, rules)
+        contents.require(source, origin)
+        info = probe_apart(source, config, origin.rules)
         # With damage that no decoder reports, one thread and several give different pictures. A frame that is sought
         # is made into a picture as the first one is: where a film changes in the middle, only the pass is right.
         last = partial(_passed, single_thread=False)
         for decode in (_sought, partial(_passed, single_thread=True), last):
             claimed = [by_frame[at][0] for at in sorted(by_frame) if any(reasons_of.get(at, [reason]))]
-            for frame in decode(info, config, claimed, depth=depth, keep_hdr=keep_hdr) if claimed else ():
+            found = decode(info, config, claimed, depth=origin.depth, keep_hdr=origin.keep_hdr) if claimed else ()
+            for frame in found:
                 reasons = [_compare(claim, frame) for claim in by_frame[frame.index]]
                 if not any(reasons) or decode is not last or frame.index not in reasons_of:
                     reasons_of[frame.index] = reasons

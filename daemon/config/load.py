@@ -46,6 +46,11 @@ _Yaml.yaml_implicit_resolvers = {
 _Yaml.add_implicit_resolver(_BOOL, re.compile(r"(?i:true|false)$"), list("tTfF"))
 
 
+def from_yaml(text: str) -> Any:
+    """What a text in YAML holds, read as configurations are. Raises anything for one that is no YAML."""
+    return yaml.load(text, _Yaml)
+
+
 def find_file(explicit: Path | None, environ: dict[str, str] | None = None) -> Path | None:
     """The configuration file to read: ``--config``, STILLWATCH_CONFIG, ./config.yaml, /etc, or none."""
     environ = dict(os.environ) if environ is None else environ
@@ -91,7 +96,7 @@ def _read(file: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} cannot be read: {error}") from error
     try:
-        values = yaml.load(text, _Yaml)
+        values = from_yaml(text)
     except Exception as error:  # a value that does not fit its tag raises anything
         line, problem = _fault(error, text)
         where = f"{file}, line {line}" if line else str(file)

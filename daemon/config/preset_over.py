@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from daemon.config.load import changed
+from daemon.config.load import changed, from_yaml
 from daemon.config.preset import text
 from daemon.config.schema import Config
 
@@ -16,7 +14,7 @@ def with_preset(config: Config, name: str | None) -> Config:
     """The configuration with a preset over it; None: as it is. Raises ConfigError for one that is not there."""
     if name is None:
         return config
-    sections: dict[str, dict[str, Any]] = yaml.safe_load(text(name))
+    sections: dict[str, dict[str, Any]] = from_yaml(text(name))
     for section, values in sections.items():
         config = changed(config, section, values)
     return config

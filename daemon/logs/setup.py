@@ -21,6 +21,7 @@ from typing import Any, Literal, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from daemon.errors import printable
 from daemon.logs.writer import LogWriter, past_the_buffer
 
 LINE_BYTES = 40_000
@@ -56,7 +57,7 @@ def for_terminal(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 def _shown(value: Any) -> Any:
     if isinstance(value, str):
         # Tracebacks have lines.
-        return "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in value)
+        return "\n".join(map(printable, value.split("\n")))
     if isinstance(value, list | tuple):
         return [_shown(item) for item in value]
     if type(value) is dict:

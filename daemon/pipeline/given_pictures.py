@@ -76,7 +76,7 @@ class GivenPictures:
         frames = await self._store.selections.given(list(selections.values()))
         found = await looks_of(self._store, frames)
         for one, selection in selections.items():
-            self._given[one] = _some(found, found.video_id == one)
+            self._given[one] = some_of(found, found.video_id == one)
             self._selections[one] = selection
 
 
@@ -93,11 +93,14 @@ async def looks_of(store: Store, frames: dict[int, list[int]]) -> Given:
         detail=features.detail(records["edges"]).astype(np.uint8),
         detailed=records["version"] >= 2,
     )
-    return _some(found, records["version"] > 0)
+    return some_of(found, records["version"] > 0)
 
 
-def _some(given: Given, mask: NDArray[np.bool_]) -> Given:
-    return Given(given.video_id[mask], given.frame[mask], given.sketch[mask], given.detail[mask], given.detailed[mask])
+def some_of(given: Given, which: NDArray[np.bool_] | NDArray[np.int64]) -> Given:
+    """The pictures where a mask is true, or at these places."""
+    return Given(
+        given.video_id[which], given.frame[which], given.sketch[which], given.detail[which], given.detailed[which]
+    )
 
 
 def _joined(parts: list[Given]) -> Given:

@@ -1,8 +1,9 @@
 """What pages may cost while films are scored: a share of the machine, counted by the time that answers take.
 
-Answers are made one after the other, so the time of one is no less than what it took of the processors. What is spent
-comes back at ``SHARE`` of the processors; whoever asks while nothing is left waits. A person who looks at a film spends
-less than ``BURST_SECONDS`` and never notices; many clients at once do. While nothing is scored, nobody waits.
+Answers are made one after the other, and what takes long in a row of its own: the time of one is no less than what it
+took of the processors, and decoding counts for every one of them. What is spent comes back at ``SHARE`` of the
+processors; whoever asks while nothing is left waits. A person who looks at a film spends less than ``BURST_SECONDS``
+and never notices; many clients at once do. While nothing is scored, nobody waits.
 """
 
 from __future__ import annotations

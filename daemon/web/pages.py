@@ -68,7 +68,7 @@ def _line(row: Mapping[str, Any], working: Mapping[str, Any] | None) -> dict[str
         **row,
         "name": shown.shown_name(Path(row["path"]).name),
         "folder": shown.shown_name(str(Path(row["path"]).parent)),
-        "duration": None if info.get("duration_s") is None else shown.clock(round(info["duration_s"]))[:-4],
+        "duration": None if info.get("duration_s") is None else _whole_seconds(info["duration_s"]),
         "size": f"{info['width']} × {info['height']}" if info.get("width") else None,
         "error": None if row["error"] is None else shown.shown_name(row["error"]),
         "progress": _progress(working),
@@ -86,8 +86,12 @@ def _progress(working: Mapping[str, Any] | None) -> dict[str, Any] | None:
         "total": total,
         "percent": None if not total else min(100, 100 * frames // total),
         "fps": said.get("fps"),
-        "left": None if said.get("eta_s") is None else shown.clock(round(said["eta_s"])).partition(".")[0],
+        "left": None if said.get("eta_s") is None else _whole_seconds(said["eta_s"]),
     }
+
+
+def _whole_seconds(seconds: float) -> str:
+    return shown.clock(round(seconds)).partition(".")[0]
 
 
 async def film_page(request: Request) -> Response:

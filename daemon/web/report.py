@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from daemon.model import ShotKind, VideoRecord
 from daemon.store.store import Store
 from daemon.web import shown
 from daemon.web.curve import Film, curve
-from daemon.web.sheet import facts_line, small_picture
+from daemon.web.sheet import columns_of, facts_line, small_picture
 from daemon.web.stills import stills_of
 
 WIDTH, HEIGHT, BAND, TOP = 1200, 260, 10, 14
@@ -31,7 +31,7 @@ COLOURS = {
 
 async def report(store: Store, record: VideoRecord, templates: Environment) -> str:
     """The whole file as text. Raises StoreError."""
-    columns = await store.review.columns(record.id)
+    columns = await columns_of(store, record)
     film = await asyncio.to_thread(Film.of, columns, await store.review.second(record.id, columns.frame))
     stills, selection = await stills_of(store, record)
     data = curve(film, 0, film.frames - 1, WIDTH)
@@ -76,16 +76,11 @@ def drawing(
     lower_better: bool,
 ) -> dict[str, Any]:
     """The curve as the coordinates of an SVG: ``raw`` and ``rolling`` are paths, the rest is in pixels."""
-    known = sorted(value for value in [*data["low"], *data["high"]] if value is not None)
-    low, high = (known[len(known) // 100], known[-1 - len(known) // 100]) if known else (0.0, 1.0)
     count = max(film.frames, 1)
+    y = _heights([*data["low"], *data["high"]], lower_better=lower_better)
 
     def x(frame: float) -> float:
         return round(frame / count * WIDTH, 1)
-
-    def y(score: float) -> float:
-        share = min(max((score - low) / ((high - low) or 1), -0.03), 1.03)
-        return round(TOP + 8 + (share if lower_better else 1 - share) * (HEIGHT - BAND - TOP - 24), 1)
 
     ends = [*data["starts"][1:], count]
     raw: list[str] = []
@@ -134,20 +129,29 @@ def drawing(
     }  # fmt: skip
 
 
+def _heights(scores: Iterable[float | None], *, lower_better: bool) -> Callable[[float], float]:
+    """From a score to its pixel, the better the higher; the range is that of all but the outermost hundredths."""
+    known = sorted(score for score in scores if score is not None)
+    low, high = (known[len(known) // 100], known[-1 - len(known) // 100]) if known else (0.0, 1.0)
+
+    def y(score: float) -> float:
+        share = min(max((score - low) / ((high - low) or 1), -0.03), 1.03)
+        return round(TOP + 8 + (share if lower_better else 1 - share) * (HEIGHT - BAND - TOP - 24), 1)
+
+    return y
+
+
 def _second(data: dict[str, Any], x: Callable[[float], float], ends: list[int]) -> dict[str, str] | None:
     """The second metric's curve as a path, over its own range."""
     second = data.get("second")
-    known = sorted(value for value in second["score"] if value is not None) if second else []
-    if second is None or not known:
+    if second is None or all(value is None for value in second["score"]):
         return None
-    low, high = known[len(known) // 100], known[-1 - len(known) // 100]
+    y = _heights(second["score"], lower_better=second["lowerBetter"])
     parts, pen = [], "M"
     for start, end, value in zip(data["starts"], ends, second["score"], strict=True):
         if value is None:
             continue
-        share = min(max((value - low) / ((high - low) or 1), -0.03), 1.03)
-        y = TOP + 8 + (share if second["lowerBetter"] else 1 - share) * (HEIGHT - BAND - TOP - 24)
-        parts.append(f"{pen}{x((start + end) / 2)} {round(y, 1)}")
+        parts.append(f"{pen}{x((start + end) / 2)} {y(value)}")
         pen = "L"
     return {"path": "".join(parts), "metric": second["metric"]}
 

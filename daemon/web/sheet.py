@@ -26,9 +26,7 @@ async def contact_sheet(
     store: Store, record: VideoRecord, *, columns: int, rows: int, kind: Literal["PNG", "JPEG"]
 ) -> bytes:
     """Frames evenly through the film, the stills among them with a frame around. Raises StoreError, VideoError."""
-    table = await store.review.columns(record.id)
-    if len(table.frame) == 0:
-        raise StoreError(Kind.NOT_FOUND, f"video {record.id} has no frames yet: wait until it is scored")
+    table = await columns_of(store, record)
     current = await store.queries.current_selection(record.id)
     stills = {one["frame"] for one in await store.queries.stills(current["id"])} if current else set()
     cells = [
@@ -42,6 +40,14 @@ async def contact_sheet(
         )
     except ValueError as error:
         raise VideoError(Kind.TOO_LARGE, str(error)) from error
+
+
+async def columns_of(store: Store, record: VideoRecord) -> FilmColumns:
+    """The film's frames as columns. Raises StoreError(NOT_FOUND) where there are none."""
+    table = await store.review.columns(record.id)
+    if len(table.frame) == 0:
+        raise StoreError(Kind.NOT_FOUND, f"video {record.id} has no frames yet: wait until it is scored")
+    return table
 
 
 def places(table: FilmColumns, stills: set[int], count: int) -> list[int]:

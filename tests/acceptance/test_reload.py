@@ -35,6 +35,16 @@ def test_a_hup_at_the_very_end_of_a_stop_is_ignored(tmp_path: Path) -> None:
         assert daemon.process.returncode == 0
 
 
+def test_a_hup_leaves_what_new_files_grant_as_it_was_at_the_start(tmp_path: Path) -> None:
+    config = write_config(tmp_path, service={"umask": "037"})
+    with Daemon(config).ready() as daemon:
+        config.write_text(config.read_text().replace("037", "000").replace("count: 3", "count: 4"))
+        daemon.process.send_signal(signal.SIGHUP)
+        assert daemon.event("service.reloaded")["changed"] == ["select.count"]
+        assert "Umask:\t0037\n" in Path(f"/proc/{daemon.process.pid}/status").read_text()
+        assert daemon.stop() == 0
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

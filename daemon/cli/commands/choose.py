@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from daemon.cli.command import ConfigOption, JsonOption, PresetOption, VideoArgument, load, print_json, with_store
+from daemon.cli.command import (
+    ConfigOption,
+    JsonOption,
+    PresetOption,
+    VideoArgument,
+    load,
+    log_beside_results,
+    print_json,
+    with_store,
+)
 
 if TYPE_CHECKING:
     from daemon.model import VideoRecord
@@ -18,7 +27,7 @@ FrameArgument = Annotated[int, typer.Argument(help="frame number, as `show` has 
 
 
 def select(
-    video: Annotated[str, typer.Argument(help="id, path, file name or start of the fingerprint")],
+    video: VideoArgument,
     count: Annotated[str | None, typer.Option(help="stills to choose: a number, or auto")] = None,
     min_gap_seconds: Annotated[
         float | None, typer.Option("--min-gap", help="seconds between two stills", min=0)
@@ -36,7 +45,7 @@ def select(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Choose and export again from the stored scores, without scoring again.
+    """Choose and export again from the stored scores.
 
     Pins and bans hold. Without an option, the newest selection is taken as it was marked by accept and reject.
     """
@@ -48,7 +57,7 @@ def select(
     from daemon.pipeline.reselect import reselect
 
     loaded = load(config, preset)
-    setup.configure(loaded.log.format, "warning" if sys.stderr.isatty() else loaded.log.level)
+    log_beside_results(loaded.log)
     changes = {"count": count, "min_gap_seconds": min_gap_seconds, "strategy": strategy, "start": start, "end": end}
     files = {"format": form, "size": size}
 
@@ -71,7 +80,7 @@ def rescore(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Decode a film again and keep another metric's scores beside those that it has; after a kill it goes on.
+    """Decode a film again for another metric's scores. They are kept beside those that it has; after a kill it goes on.
 
     The film's stills stay as they are: `stillwatch select VIDEO --by METRIC` chooses by the new scores.
     """
@@ -80,7 +89,7 @@ def rescore(
     from daemon.pipeline.rescore import rescore as score_again
 
     loaded = load(config)
-    setup.configure(loaded.log.format, "warning" if sys.stderr.isatty() else loaded.log.level)
+    log_beside_results(loaded.log)
     with Bars(enabled=sys.stderr.isatty()) as bars, setup.captured_prints():
         done = with_store(loaded, lambda store: score_again(loaded, store, video, metric, bars.update))
     if as_json:
@@ -115,7 +124,7 @@ def accept(video: VideoArgument, frame: FrameArgument, config: ConfigOption = No
 
 
 def reject(video: VideoArgument, frame: FrameArgument, config: ConfigOption = None) -> None:
-    """Have another frame of the same moment in its place, or none where there is none."""
+    """Have another frame of the same moment in its place. Where there is none, none takes it."""
     _decide(config, video, "reject", frame)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daemon.cli.command import ConfigOption, JsonOption, load, print_json, with_queries, with_store
+from daemon.cli.command import ConfigOption, JsonOption, VideoArgument, load, print_json, with_queries, with_store
 
 if TYPE_CHECKING:
     from daemon.store.store import Store
@@ -83,14 +83,14 @@ def list_videos(
 
 
 def show(
-    video: Annotated[str, typer.Argument(help="id, path, file name or start of the fingerprint")],
+    video: VideoArgument,
     frame: Annotated[
         int | None, typer.Option(help="why this frame has its verdict, instead", min=0, max=2**31 - 1)
     ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """One video: what it is, how it was scored, what was chosen and why; or one of its frames."""
+    """One video: facts, scores, what was chosen and why; or one frame."""
     loaded = load(config)
     if frame is not None:
         from daemon.cli.frame import frame_facts, print_frame

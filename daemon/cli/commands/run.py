@@ -10,14 +10,24 @@ from typing import Annotated
 
 import typer
 
-from daemon.cli.command import ConfigOption, JsonOption, PresetOption, exit_code, load, print_json, with_store
+from daemon.cli.command import (
+    ConfigOption,
+    JsonOption,
+    PresetOption,
+    exit_code,
+    load,
+    log_beside_results,
+    print_json,
+    read,
+    with_store,
+)
 from daemon.errors import StillwatchError, printable
 
 
 def init(
     file: Annotated[Path, typer.Argument(help="the file to write")] = Path("config.yaml"),
 ) -> None:
-    """Write a config.yaml with every key, its default and its meaning, where there is none."""
+    """Write a config.yaml with every key, its default and its meaning. Only where there is none."""
     from daemon.config.default_file import write_default_file
 
     written = write_default_file(file)
@@ -37,7 +47,7 @@ def run(config: ConfigOption = None, preset: PresetOption = None) -> None:
     as_json = setup.configure(loaded.log.format, loaded.log.level)
     with setup.captured_prints(errors=as_json):
         try:
-            asyncio.run(_to_the_end(daemon.run(loaded, read_config=lambda: load(config, preset))))
+            asyncio.run(_to_the_end(daemon.run(loaded, read_config=lambda: read(config, preset))))
         except StillwatchError as error:
             if not as_json:
                 raise
@@ -71,7 +81,7 @@ def once(
     ] = None,
     preset: PresetOption = None,
 ) -> None:
-    """Take files through the same pipeline now, then exit: 0 all done, 1 any failed."""
+    """Take files through the same pipeline now, then exit. 0: all done, 1: any failed."""
     import asyncio
 
     from daemon.cli.live import Bars
@@ -85,7 +95,7 @@ def once(
     loaded = load(config, preset)
     if stream is not None:
         loaded = changed(loaded, "decode", {"stream": stream})
-    setup.configure(loaded.log.format, "warning" if sys.stderr.isatty() else loaded.log.level)
+    log_beside_results(loaded.log)
     meant = named(files, loaded.watch)
     for _, error in meant.refused:
         print(f"stillwatch: {error.shown}", file=sys.stderr)
@@ -108,7 +118,7 @@ def once(
 def presets(
     name: Annotated[str | None, typer.Argument(help="print what this one sets")] = None,
 ) -> None:
-    """List the presets, sets of settings for one purpose; with a name, print what it sets, to be copied or changed."""
+    """List the presets, each of settings for one purpose. With a name, print what it sets, to be copied or changed."""
     from daemon.config import preset
 
     if name is not None:
@@ -122,7 +132,7 @@ def demo(
     clips: Annotated[list[Path] | None, typer.Argument(help="clips to drop in, instead of the built-in ones")] = None,
     folder: Annotated[Path, typer.Option(help="scratch folder")] = Path("demo"),
 ) -> None:
-    """Run the real daemon on a scratch folder with real footage and print the stills."""
+    """Run the real daemon on real footage and print the stills. All of it lies in a scratch folder."""
     from daemon.cli import demo as show
 
     raise typer.Exit(show.run(folder, clips or []))

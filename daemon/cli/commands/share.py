@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from daemon.cli.command import ConfigOption, JsonOption, VideoArgument, load, print_json, with_store
+from daemon.errors import printable
 
 
 def sheet(
@@ -18,10 +19,11 @@ def sheet(
     rows: Annotated[int, typer.Option(help="rows of pictures at most", min=1, max=200)] = 8,
     config: ConfigOption = None,
 ) -> None:
-    """Draw a film's contact sheet: frames evenly through it with times and scores, its stills among them."""
+    """Draw a film's contact sheet. It has frames evenly through it with times and scores, its stills among them."""
     from daemon.cli.sheet import write_sheet
 
-    print(with_store(load(config), lambda store: write_sheet(store, video, out, columns, rows)))
+    written = with_store(load(config), lambda store: write_sheet(store, video, out, columns, rows))
+    print(printable(str(written)))
 
 
 def report(
@@ -29,10 +31,10 @@ def report(
     out: Annotated[Path | None, typer.Option(help="file to write")] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Write a film's report: stills, reasons, strip and curve in one HTML file, for sending."""
+    """Write a film's report as one HTML file, for sending. It has stills, reasons, strip and curve."""
     from daemon.cli.report import write_report
 
-    print(with_store(load(config), lambda store: write_report(store, video, out)))
+    print(printable(str(with_store(load(config), lambda store: write_report(store, video, out)))))
 
 
 def scores(
@@ -41,7 +43,7 @@ def scores(
     out: Annotated[Path | None, typer.Option(help="file to write; without it: standard output")] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Write every frame of a film with the scores of every metric that has scored it, side by side."""
+    """Write a film's frames with every metric's scores, side by side."""
     import io
 
     from daemon.cli.scores import write_scores
@@ -54,7 +56,7 @@ def scores(
     count = with_store(load(config), lambda store: write_scores(store, video, kind, text if out else sys.stdout))
     if out is not None:
         write_new(out, text.getvalue().encode("utf-8"))
-        print(f"{out}: {count} frames")
+        print(printable(f"{out}: {count} frames"))
 
 
 def gather(
@@ -69,7 +71,7 @@ def gather(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make one set of the stills of many films, with a metadata.csv; run again, it adds what is new."""
+    """Make one set of the stills of many films, with a metadata.csv. Run again, it adds what is new."""
     from dataclasses import asdict
 
     from daemon.cli.gather import Gathering, sentences
@@ -78,7 +80,7 @@ def gather(
     loaded = load(config)
     how = Gathering(test, whole, loaded.select.min_difference)
     done = with_store(loaded, lambda store: make(store, out, videos or [], how))
-    print_json(asdict(done)) if as_json else print("\n".join(sentences(done, out)))
+    print_json(asdict(done)) if as_json else print("\n".join(map(printable, sentences(done, out))))
 
 
 def review(

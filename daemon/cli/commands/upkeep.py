@@ -16,7 +16,7 @@ def retry(
     failed: Annotated[bool, typer.Option("--failed", help="every video that failed")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Queue videos again: failed, rejected or missing ones, and by name any; scores that are stored are kept."""
+    """Queue failed, rejected or missing videos again, and by name any. Scores that are stored are kept."""
     if not videos and not failed:
         raise typer.BadParameter("name a video or give --failed")
 
@@ -36,7 +36,7 @@ def metrics(as_json: JsonOption = False) -> None:
 
 
 def pull(metric: Annotated[str, typer.Argument(help="see `stillwatch metrics`; or: faces")]) -> None:
-    """Fetch weights ahead of time, of a metric or for `faces`, for hosts that run without network."""
+    """Fetch the weights of a metric, or for `faces`, ahead of time. For hosts that run without network."""
     from daemon.cli.pull import pull as fetch
 
     print(fetch(metric))
@@ -50,7 +50,7 @@ def verify(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Prove stills again from their sources: 0 all proven or their source was replaced, 1 otherwise."""
+    """Prove stills again from their sources. 0: all proven or their source was replaced, 1: otherwise."""
     from daemon.cli import verify
     from daemon.cli.render import print_verdicts
 
@@ -64,7 +64,7 @@ def verify(
 
 
 def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Check ffmpeg, device, weights, folders, disk and inotify limits; says the fix for each."""
+    """Check ffmpeg, device, weights, folders, disk, inotify limits. Each fault comes with its fix."""
     import asyncio
 
     from daemon.cli.doctor import examine

@@ -16,6 +16,7 @@ const AHEAD = 1;
 let data = null;
 let whole = null;
 let range = [0, 1];
+let secondRange = null;
 let current = null;
 let hovered = null;
 let selected = null;
@@ -40,27 +41,20 @@ export function timeAt(frame) {
   return table.time[at] + (table.time[next] - table.time[at]) * Math.min(Math.max(share, 0), 1);
 }
 
-function column(table, frame) {
-  const { starts } = table;
+/** The last number up to `high` for which something holds that holds for all before it; 0 where there is none. */
+function lastThat(holds, high) {
   let low = 0;
-  let high = starts.length - 1;
   while (low < high) {
     const middle = (low + high + 1) >> 1;
-    if (starts[middle] <= frame) low = middle; else high = middle - 1;
+    if (holds(middle)) low = middle; else high = middle - 1;
   }
   return low;
 }
 
+const column = ({ starts }, frame) => lastThat((at) => starts[at] <= frame, starts.length - 1);
+
 /** The frame that is shown at a time, as well as the columns say. */
-export function frameAt(seconds) {
-  let low = 0;
-  let high = Math.max(film.frames - 1, 0);
-  while (low < high) {
-    const middle = (low + high + 1) >> 1;
-    if (timeAt(middle) <= seconds + 1e-6) low = middle; else high = middle - 1;
-  }
-  return low;
-}
+export const frameAt = (seconds) => lastThat((frame) => timeAt(frame) <= seconds + 1e-6, film.frames - 1);
 
 async function load(first, last, columns) {
   return json(`/curve?first=${Math.floor(first)}&last=${Math.ceil(last)}&columns=${columns}`);
@@ -104,7 +98,7 @@ function draw() {
   const table = fits() ? data : data ?? whole;
   if (!table || !table.starts.length || !film.frames) return;
   const x = (frame) => ((frame - view.first) / span()) * width;
-  const y = level(height);
+  const y = level(height, range, film.lowerBetter);
   const from = Math.max(column(table, view.first) - 1, 0);
   const to = Math.min(column(table, view.last) + 2, table.starts.length);
   if (selected) {
@@ -131,12 +125,19 @@ function draw() {
   if (current !== null) line(x(current + 0.5), height, colours.accent, 2);
 }
 
-function level(height) {
-  const [low, high] = range;
+/** The least and greatest of some scores, but for the outermost hundredths; null without any. */
+function rangeOf(scores) {
+  const known = scores.filter((score) => score !== null).sort((one, other) => one - other);
+  const edge = Math.floor(known.length * 0.01);
+  return known.length ? [known[edge], known[known.length - 1 - edge]] : null;
+}
+
+/** From a score to its height, the better the higher. */
+function level(height, [low, high], lowerBetter) {
   const room = height - BAND - TICKS - 30;
   return (score) => {
     const share = Math.min(Math.max((score - low) / (high - low || 1), -0.03), 1.03);
-    return TICKS + 10 + room * (film.lowerBetter ? share : 1 - share);
+    return TICKS + 10 + room * (lowerBetter ? share : 1 - share);
   };
 }
 
@@ -268,12 +269,8 @@ function drawRolling(table, from, to, x, y) {
 
 /** A second metric over its own range, upwards better as well. */
 function drawSecond(table, from, to, x, height) {
-  if (!table.second || !whole?.second) return;
-  const known = whole.second.score.filter((score) => score !== null).sort((one, other) => one - other);
-  if (!known.length) return;
-  const edge = Math.floor(known.length * 0.01);
-  const [low, high] = [known[edge], known[known.length - 1 - edge]];
-  const room = height - BAND - TICKS - 30;
+  if (!table.second || !secondRange) return;
+  const y = level(height, secondRange, table.second.lowerBetter);
   pen.strokeStyle = colours.second;
   pen.lineWidth = 1.4;
   pen.beginPath();
@@ -281,9 +278,8 @@ function drawSecond(table, from, to, x, height) {
   for (let at = from; at < to; at += 1) {
     const score = table.second.score[at];
     if (score === null) continue;
-    const share = Math.min(Math.max((score - low) / (high - low || 1), -0.03), 1.03);
     const end = at + 1 < table.starts.length ? table.starts[at + 1] : table.last + 1;
-    const [left, top] = [x((table.starts[at] + end) / 2), TICKS + 10 + room * (table.second.lowerBetter ? share : 1 - share)];
+    const [left, top] = [x((table.starts[at] + end) / 2), y(score)];
     if (joined) pen.lineTo(left, top); else pen.moveTo(left, top);
     joined = true;
   }
@@ -387,13 +383,12 @@ export async function start() {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { theme(); redraw(); });
   if (!film.frames) return;
   whole = data = await load(0, film.frames - 1, Math.max(canvas.clientWidth, 400));
-  const sorted = [...whole.low, ...whole.high].filter((score) => score !== null).sort((one, other) => one - other);
-  if (sorted.length) {
-    const edge = Math.floor(sorted.length * 0.01);
-    range = [sorted[edge], sorted[sorted.length - 1 - edge]];
-    const margin = (range[1] - range[0]) * 0.05 || 1;
-    range = [range[0] - margin, range[1] + margin];
+  const found = rangeOf([...whole.low, ...whole.high]);
+  if (found) {
+    const margin = (found[1] - found[0]) * 0.05 || 1;
+    range = [found[0] - margin, found[1] + margin];
   }
+  secondRange = whole.second && rangeOf(whole.second.score);
   onView(() => { if (!fits()) fetchView(); redraw(); });
   new ResizeObserver(() => { if (!fits()) fetchView(); redraw(); }).observe(canvas);
   redraw();

@@ -190,11 +190,12 @@ addEventListener("keydown", (event) => {
 
 /** Say the keys at the buttons that have one. */
 function named() {
-  const buttons = { ...decisions.buttons, "Previous frame": previous, "Next frame": next, "100 %": full, Compare: compare, Alternatives: alternatives };
-  const names = { Accept: "accept", Reject: "reject", Pin: "pin", Ban: "ban", Undo: "undo", Redo: "redo", Note: "note", "Previous frame": "previous", "Next frame": "next", "100 %": "full", Compare: "compare", Alternatives: "alternatives" };
-  for (const [name, of] of Object.entries(names)) {
-    buttons[name].setAttribute("aria-keyshortcuts", shortcut(keyOf(of)));
-    buttons[name].title = `${name} (${shortcut(keyOf(of))})`;
+  const { Accept: accept, Reject: reject, Pin: pin, Ban: ban, Undo: undo, Redo: redo, Note: note } = decisions.buttons;
+  const keyed = { accept, reject, pin, ban, undo, redo, note, previous, next, full, compare, alternatives };
+  for (const [name, one] of Object.entries(keyed)) {
+    const key = shortcut(keyOf(name));
+    one.setAttribute("aria-keyshortcuts", key);
+    one.title = `${one.textContent} (${key})`;
   }
 }
 onKeys(named);

@@ -20,6 +20,7 @@ from daemon.config.schema import Config
 from daemon.errors import StillwatchError
 from daemon.export.contact_sheet import Cell, draw
 from daemon.export.jpeg import jpeg
+from daemon.model import FileIdentity
 from daemon.store.store import Store
 from tests.films import read_code
 from tests.integration.web.client import Client
@@ -102,6 +103,14 @@ async def test_the_sheet_has_frames_evenly_through_the_film(store: Store, film: 
         await write_sheet(store, str(film), tmp_path / "s.gif", 4, 3)
     with pytest.raises(StillwatchError, match="cannot be written"):
         await write_sheet(store, str(film), tmp_path / "none" / "s.png", 4, 3)
+
+
+async def test_a_film_without_frames_has_neither_sheet_nor_report(store: Store, tmp_path: Path) -> None:
+    waits = str(await store.queue.enqueue(FileIdentity(tmp_path / "waits.mp4", "f" * 40, 1, 1)))
+    with pytest.raises(StillwatchError, match="no frames yet"):
+        await write_report(store, waits, tmp_path / "report.html")
+    with pytest.raises(StillwatchError, match="no frames yet"):
+        await write_sheet(store, waits, tmp_path / "sheet.png", 4, 3)
 
 
 @pytest.mark.parametrize("size", [(160, 90), (51, 90), (160, 12)])

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from daemon.config import preset
+from daemon.config import preset, preset_over
 from daemon.config.preset_over import for_film, with_preset
 from daemon.config.schema import Config
 from daemon.errors import ConfigError
@@ -34,6 +34,11 @@ def test_a_preset_sets_what_it_says_and_nothing_else(name: str) -> None:
 
 def test_without_a_preset_nothing_changes() -> None:
     assert with_preset(Config(), None) == Config()
+
+
+def test_a_preset_is_read_as_a_configuration_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preset_over, "text", lambda _: "select:\n  faces: off\n")
+    assert with_preset(Config(), "review").select.faces == "off"
 
 
 def test_an_unknown_preset_names_those_that_there_are() -> None:
