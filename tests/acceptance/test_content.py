@@ -10,19 +10,12 @@ import pytest
 from daemon.inbox.identity import BLOCK_BYTES
 from tests import films
 from tests.acceptance.harness import Daemon, cli, query, write_config
+from tests.filled_in_place import blocks_alone
 
 pytestmark = pytest.mark.model
 
 FRAMES = 60
 ROWS = "SELECT id, status, replaced_by, frames_decoded, damaged FROM videos ORDER BY id"
-
-
-def blocks_alone(content: bytes) -> bytes:
-    """What a downloader has that began with the first, the middle and the last MiB."""
-    kept, middle = bytearray(len(content)), (len(content) - BLOCK_BYTES) // 2
-    for start in (0, middle, len(content) - BLOCK_BYTES):
-        kept[start : start + BLOCK_BYTES] = content[start : start + BLOCK_BYTES]
-    return bytes(kept)
 
 
 def one_piece_missing(content: bytes) -> bytes:

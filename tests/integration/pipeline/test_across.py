@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +22,10 @@ from tests.integration.pipeline.test_select_frames import (
     painted,
     scene,
     selector,
+    store,
 )
 
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    opened = await Store.open(config_in(tmp_path).database)
-    yield opened
-    await opened.close()
+__all__ = ["store"]
 
 
 def film(path: Path, *seeds: int) -> Path:

@@ -18,6 +18,7 @@ from daemon.model import Status
 from daemon.service.foreground import once
 from daemon.store.store import Store
 from tests import films
+from tests.filled_in_place import blocks_alone
 from tests.stub import stub_scorer
 
 __all__ = ["stub_scorer"]
@@ -34,14 +35,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     content = films.make(tmp_path_factory.mktemp("films") / "whole.mkv", **options).read_bytes()
     assert len(content) > 4 * BLOCK_BYTES
     return content
-
-
-def blocks_alone(content: bytes) -> bytes:
-    """What a downloader has that began with these three blocks: the rest is zeros."""
-    kept, middle = bytearray(len(content)), (len(content) - BLOCK_BYTES) // 2
-    for start in (0, middle, len(content) - BLOCK_BYTES):
-        kept[start : start + BLOCK_BYTES] = content[start : start + BLOCK_BYTES]
-    return bytes(kept)
 
 
 def one_hole(content: bytes) -> bytes:
@@ -63,17 +56,6 @@ def fill(path: Path, content: bytes) -> None:
     """Write over a file in place: the same size and inode."""
     with path.open("r+b") as file:
         file.write(content)
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Config:
-    return Config.model_validate(
-        {
-            "output": {"path": tmp_path / "stills"},
-            "database": {"path": tmp_path / "s.db", "commit_seconds": 0.05},
-            "select": {"strategy": "best", "count": 3, "min_gap_seconds": 0.1},
-        }
-    )
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -13,14 +12,9 @@ from daemon.cli.frame import frame_lines
 from daemon.errors import Kind, StoreError
 from daemon.pipeline.explain import explain
 from daemon.store.store import Store
-from tests.integration.pipeline.test_select_frames import config_in, edited_film, finished
+from tests.integration.pipeline.test_select_frames import config_in, edited_film, finished, store
 
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    opened = await Store.open(config_in(tmp_path).database)
-    yield opened
-    await opened.close()
+__all__ = ["store"]
 
 
 async def test_every_verdict_of_a_film_is_explained_by_the_gate_that_gave_it(store: Store, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from daemon.config.score import ScoreConfig
 from daemon.model import Selection
+from daemon.scoring.open_scorer import open_scorer
+from daemon.scoring.protocol import Scorer
 from daemon.store.store import Store
 from tests.integration.pipeline.test_select_frames import config_in, noisy, painted, scene, scored, selector, store
 
@@ -20,10 +24,12 @@ __all__ = ["store"]
 WIDTH, HEIGHT = 256, 144
 
 
-async def chosen(store: Store, folder: Path, film: Path, **select: Any) -> tuple[Selection, dict[int, str], list[str]]:
+async def chosen(
+    store: Store, folder: Path, film: Path, scorer: Scorer | None = None, **select: Any
+) -> tuple[Selection, dict[int, str], list[str]]:
     """What is chosen of a film, and the verdict of every frame; sorted verdicts of what is chosen."""
     config = config_in(folder, **{"min_gap_seconds": 0.2, **select})
-    record = await scored(store, config, film)
+    record = await scored(store, config, film, scorer)
     selection = await selector(store, config, record).select()
     rows = await store.frames.table(record.id)
     words = dict(
@@ -69,7 +75,7 @@ async def test_no_still_of_a_test_picture_while_there_is_a_programme(
     film = painted(tmp_path / "film.mkv", shown + junk if after else junk + shown)
     selection, _, _ = await chosen(store, tmp_path, film, count=6)
     first = 0 if after else len(junk)
-    assert len(selection.picks) >= 2
+    assert len(selection.picks) >= 4
     assert all(first <= pick.frame < first + len(shown) for pick in selection.picks)
 
 
@@ -97,10 +103,13 @@ async def test_frames_without_subtitles_are_no_less_sharp(
             for one, text in zip(pictures, with_text, strict=True)
         ],
     )
-    selection, words, _ = await chosen(store, tmp_path, film, count=6)
+    # The stub's score is the spread of a picture, which lettering raises.
+    with closing(open_scorer(ScoreConfig(device="cpu"))) as niqe:
+        selection, words, _ = await chosen(store, tmp_path, film, niqe, count=6)
     plain = Counter(words[n] for n, text in enumerate(with_text) if not text)
     assert plain["good"] >= 0.8 * sum(plain.values()), selection.reasons
-    assert len(selection.picks) >= 2
+    assert len(selection.picks) == 6
+    assert 3 * sum(not with_text[pick.frame] for pick in selection.picks) >= len(selection.picks)
 
 
 def drawn(ground: str, ink: str, count: int) -> list[Any]:
@@ -116,15 +125,18 @@ def drawn(ground: str, ink: str, count: int) -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    ("ground", "ink"),
-    [("black", "#30d050"), ("#101830", "white"), ("white", "#404040")],
+    ("ground", "ink", "most_bad"),
+    # Sixteen frames are taken for blocks of the coder: fewer than 0.9 of their pixels are like their neighbours.
+    [("black", "#30d050", 16), ("#101830", "white", 8), ("white", "#404040", 0)],
     ids=["green", "blue", "pencil"],
 )
-async def test_thin_lines_on_one_shade_give_stills(tmp_path: Path, store: Store, ground: str, ink: str) -> None:
+async def test_thin_lines_on_one_shade_give_stills(
+    tmp_path: Path, store: Store, ground: str, ink: str, most_bad: int
+) -> None:
     film = painted(tmp_path / "film.mkv", drawn(ground, ink, 80))
     selection, words, _ = await chosen(store, tmp_path, film, count=3)
     assert len(selection.picks) >= 2
-    assert Counter(words.values())["bad"] <= len(words) / 4, selection.reasons
+    assert Counter(words.values())["bad"] <= most_bad, selection.reasons
 
 
 @pytest.mark.parametrize("seconds", [[5] * 12, [1, 60, 3, 20, 2, 40, 5, 30], [0.5, 900, 10, 10]], ids=str)

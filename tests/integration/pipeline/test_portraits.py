@@ -6,7 +6,6 @@ With a reader that is told what to see; and, where the extra and its weights are
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,18 @@ from daemon.scoring.faces import weights
 from daemon.scoring.faces.reader import FaceReader
 from daemon.store.store import Store
 from tests import films
-from tests.integration.pipeline.test_select_frames import config_in, finished, noisy, painted, scene, scored, selector
+from tests.integration.pipeline.test_select_frames import (
+    config_in,
+    finished,
+    noisy,
+    painted,
+    scene,
+    scored,
+    selector,
+    store,
+)
+
+__all__ = ["store"]
 
 GOOD = Face(size=0.3, blink=0.05, facing=0.97, sharp=0.2, cut=0.0)
 SPOILT = {
@@ -32,13 +42,6 @@ SPOILT = {
 }
 
 MARKED = 10
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    opened = await Store.open(config_in(tmp_path).database)
-    yield opened
-    await opened.close()
 
 
 class ToldReader:

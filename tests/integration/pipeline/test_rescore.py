@@ -67,17 +67,6 @@ def second(monkeypatch: pytest.MonkeyPatch) -> type[Second]:
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> Config:
-    return Config.model_validate(
-        {
-            "output": {"path": tmp_path / "stills"},
-            "database": {"path": tmp_path / "s.db", "commit_seconds": 0.05},
-            "select": {"strategy": "best", "count": 3, "min_gap_seconds": 0.1},
-        }
-    )
-
-
-@pytest.fixture
 async def store(config: Config, second: type[Second], tmp_path: Path) -> AsyncIterator[Store]:
     film = films.make(tmp_path / "film.mkv", codec="ffv1", frames=FRAMES)
     ((record,), _) = await once(config, [film])

@@ -36,6 +36,7 @@ from daemon.pipeline.score_video import VideoScorer
 from daemon.pipeline.select_frames import FrameSelector
 from daemon.scoring import second_opinion
 from daemon.scoring.batcher import Batcher
+from daemon.scoring.protocol import Scorer
 from daemon.store import feature_blocks
 from daemon.store.migrate import SCHEMA_VERSION
 from daemon.store.store import Store
@@ -61,17 +62,19 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     await opened.close()
 
 
-async def score(store: Store, config: Config, record: VideoRecord, thread: ThreadPoolExecutor) -> bool:
+async def score(
+    store: Store, config: Config, record: VideoRecord, thread: ThreadPoolExecutor, scorer: Scorer | None = None
+) -> bool:
     job = VideoJob.of(record, STALL_SECONDS)
-    return await VideoScorer(config, store, lambda _: None).score(job, Batcher(StubScorer(), thread))
+    return await VideoScorer(config, store, lambda _: None).score(job, Batcher(scorer or StubScorer(), thread))
 
 
-async def scored(store: Store, config: Config, film: Path) -> VideoRecord:
+async def scored(store: Store, config: Config, film: Path, scorer: Scorer | None = None) -> VideoRecord:
     video_id = await store.queue.enqueue(identity.fingerprint(film))
     record = await store.queue.claim(Status.QUEUED, Status.SCORING)
     assert record is not None
     with ThreadPoolExecutor(1) as thread:
-        assert await score(store, config, record, thread)
+        assert await score(store, config, record, thread, scorer)
     return await store.videos.get(video_id)
 
 

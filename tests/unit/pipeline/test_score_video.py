@@ -9,6 +9,7 @@ from daemon.config.selection import GatesConfig, SelectConfig, ShotsConfig
 from daemon.events import Progress
 from daemon.pipeline.score_video import _Meter
 from daemon.pipeline.select_frames import selection_params
+from daemon.scoring.faces import weights
 from tests.clock import Clock, clock
 
 __all__ = ["clock"]
@@ -23,9 +24,14 @@ def test_a_selections_parameters_are_the_settings_and_the_scorer() -> None:
     assert (params["count"], params["min_gap_seconds"], params["scorer"]) == (3, 2.5, "niqe pyiqa-0.1.16")
 
 
-def test_every_setting_that_decides_a_selection_is_among_its_parameters() -> None:
+@pytest.mark.parametrize("faces", [set(), {"faces"}], ids=["without the extra", "with it"])
+def test_every_setting_that_decides_a_selection_is_among_its_parameters(
+    monkeypatch: pytest.MonkeyPatch, faces: set[str]
+) -> None:
+    monkeypatch.setattr(weights, "available", lambda: bool(faces))
+    monkeypatch.setattr(weights, "identity", lambda: "networks|1")
     params = selection_params(Config(), None)
-    assert set(params) - {"faces"} == {*SelectConfig.model_fields, "judged", "scorer"} - {"across", "faces"}
+    assert set(params) == {*SelectConfig.model_fields, "judged", "scorer"} - {"across", "faces"} | faces
     assert "across" in selection_params(Config(select=SelectConfig(across=True)), None)
     assert set(params["judged"]["gates"]) == set(GatesConfig.model_fields)
     assert set(params["judged"]["shots"]) == set(ShotsConfig.model_fields)

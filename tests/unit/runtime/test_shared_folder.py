@@ -91,7 +91,15 @@ def test_removing_a_tree_removes_no_link_and_nothing_behind_it(tmp_path: Path, c
     assert canary.read_text() == "theirs"
 
 
-@pytest.mark.parametrize("mode", [0o2700, 0o2775, 0o755])
+@pytest.mark.parametrize("mode", [0o2700, 0o2775, 0o755, 0o700, 0o070], ids=oct)
+def test_a_folder_is_kept_to_its_owner_and_keeps_its_group(tmp_path: Path, mode: int) -> None:
+    tmp_path.chmod(mode)
+    with SharedFolder.open(tmp_path) as folder:
+        folder.keep_to_owner()
+        assert stat.S_IMODE(folder.status().st_mode) == 0o700 | mode & stat.S_ISGID
+
+
+@pytest.mark.parametrize("mode", [0o2700, 0o2775, 0o755], ids=oct)
 def test_a_folder_is_kept_to_its_owner_where_the_group_bit_may_not_be_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int
 ) -> None:

@@ -44,5 +44,5 @@ def test_who_looks_at_a_film_does_not_wait() -> None:
     budget = Budget(lambda: True, cores=2, monotonic=clock)
     for _ in range(30):
         assert budget.wait_seconds() == 0
-        budget.spend(0.08)
+        budget.spend(0.1)
         clock.now += 0.5
