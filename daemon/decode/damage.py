@@ -64,7 +64,7 @@ class DecodeReport:
         self.corrupt_frames = 0
         self.gaps: list[tuple[int, float]] = []
         self.unlike_chain: list[str] = []
-        """Layouts whose planes do not become gray with the bits of the filter chain."""
+        """Layouts whose planes do not become gray or RGB with the bits of the filter chain."""
 
     def note(self, reason: str) -> None:
         """Count one sign of damage."""
