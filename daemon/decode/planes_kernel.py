@@ -168,7 +168,7 @@ def _colours(luma: Any, us: Any, vs: Any, factor: Any, depth: Any, high: Any, rg
         _stretch(rgb[channel], high, 1.0 / high)
 
 
-@jit.part()
+@jit.part(inline=True)
 def _row(
     planes: Any,
     across: Any,
