@@ -18,6 +18,7 @@ from daemon.config.selection import GatesConfig
 Records = NDArray[np.void]
 """``features.FIGURES``."""
 Mask = NDArray[np.bool_]
+
 LINE_SHARP = 0.2
 """The mean squared step over the variance from which there are lines: what is dark or soft has less."""
 DRAWN_PLAIN, EMPTY_PLAIN = 0.6, 0.85

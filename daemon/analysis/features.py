@@ -16,6 +16,9 @@ VERSION = 3
 
 GRID = (9, 16)
 """Rows and columns of the thumbnail, whatever the picture's shape."""
+CELLS = GRID[0] * GRID[1]
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+"""What red, green and blue of a thumbnail are of its luma: BT.601."""
 
 RECORD = np.dtype(
     [
@@ -116,7 +119,7 @@ def figures(records: Records) -> NDArray[np.void]:
         if name != "thumbnail":
             found[name] = records[name]
     rgb = records["thumbnail"]
-    found["luma"] = np.rint(rgb @ np.array([0.299, 0.587, 0.114], np.float32))
+    found["luma"] = np.rint(rgb @ LUMA)
     found["bars"] = _bars(rgb)
     return found
 
@@ -136,7 +139,6 @@ def _bars(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return result
 
 
-CELLS = GRID[0] * GRID[1]
 SKETCH = 168
 """Numbers in a sketch: 144 of luma, 24 of colour."""
 
@@ -148,10 +150,10 @@ def sketch(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
     that the root mean square over all numbers is in codes of 0 to 255.
     """
     rgb = thumbnails.astype(np.float32)
-    luma = rgb @ np.array([0.299, 0.587, 0.114], np.float32)
+    luma = rgb @ LUMA
     count = len(thumbnails)
     coarse = rgb.reshape(count, 3, 3, 4, 4, 3).mean(axis=(2, 4))
-    level = coarse @ np.array([0.299, 0.587, 0.114], np.float32)
+    level = coarse @ LUMA
     blue, red = coarse[..., 2] - level, coarse[..., 0] - level
     planes = (luma.reshape(count, -1), blue.reshape(count, -1), red.reshape(count, -1))
     # A plane's weight is the sum over its numbers; chroma's 12 stand for as many as luma's 144.
@@ -176,9 +178,9 @@ def view(sketches: NDArray[np.float32]) -> NDArray[np.float32]:
 
     What is seen stays when only the light changes. A sketch without any contrast becomes zero.
     """
-    luma = sketches[:, : GRID[0] * GRID[1]]
+    luma = sketches[:, :CELLS]
     centred = luma - luma.mean(axis=1, keepdims=True)
-    rest = sketches[:, GRID[0] * GRID[1] :]
+    rest = sketches[:, CELLS:]
     whole = np.concatenate([centred, rest - rest.mean(axis=1, keepdims=True)], axis=1)
     length = np.linalg.norm(whole, axis=1, keepdims=True)
     empty = length < 2.0 * SKETCH**0.5

@@ -69,10 +69,12 @@ JUNK = (Verdict.TITLE, Verdict.BARS, Verdict.SNOW)
 WASHED_LIGHT, WASHED_MEAN, WASHED_MOST = 0.6, 230.0, 0.2
 """The share of pixels that is clipped white, the mean of luma, and the share of a film that is like that at most."""
 LIT_ALIKE, PEER_ALIKE = 0.2, 0.8
-BESIDE_FRAMES = 500
-MOST_BESIDE, LIT_BESIDE, BESIDE_ALIKE = 40, 0.6, 0.97
-"""Frames of a window that others are compared with, and the correlation of their cells from which they can be: by
-exposure, since clipping changes a picture, and by sharpness."""
+"""The correlation of their cells from which frames of a window are compared by exposure, since clipping changes a
+picture, and by sharpness."""
+LIT_BESIDE, BESIDE_ALIKE = 0.6, 0.97
+"""The same for frames beside the window."""
+BESIDE_FRAMES, MOST_BESIDE = 500, 40
+"""Among how many frames on either side of a window others are taken, and how many."""
 SPARED_SECONDS = 3.0
 """A stretch that is refused whole is spared from this length on."""
 LEAST_FRAMES = 5
@@ -156,7 +158,7 @@ def judge_windows(
     starts = np.flatnonzero(np.append(True, np.diff(window[order]) > 0))
     for places in np.split(order, starts[1:]):
         places = places[usable[places]]
-        if len(places) == 0 or (not witness.within(places) and witness is not NOBODY):
+        if len(places) == 0 or (not witness.within(places) and witness.row is not None):
             continue
         own = len(places)
         places = np.concatenate([places, _beside(places, time_s, usable, config.window_seconds)])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.analysis.features import LUMA
+
 EMPTY_CODES = 3.0
 """A thumbnail whose cells spread less is empty: one side of a fade."""
 SAME_VIEW = 0.65
@@ -13,6 +15,7 @@ LIGHT_EXPLAINS, UNEXPLAINED, UNEXPLAINED_CONTRAST, LEAST_SEEN = 0.4, 18.0, 0.3, 
 """What light leaves unexplained, as a share of a change, in codes, and as a share of the contrast: the largest holds.
 Defects of a coder or a lens stay below it. Fewer values than the last say nothing."""
 CURVE_STEPS = 24
+"""The rising curve by which light changes values has so many steps at most."""
 SAME_EDGES, STEP_CODES, LEAST_STEPS = 0.5, 2.0, 8
 """The rank correlation of the steps between neighbouring cells, of those above so many codes; fewer say nothing."""
 CLIPPED = 8
@@ -31,7 +34,7 @@ def same_view(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.bo
         if first.std() < EMPTY_CODES or second.std() < EMPTY_CODES:
             result[row] = first.std() < EMPTY_CODES and second.std() < EMPTY_CODES
             continue
-        seen = (first > CLIPPED) & (first < 255 - CLIPPED) & (second > CLIPPED) & (second < 255 - CLIPPED)
+        seen = _unclipped(first) & _unclipped(second)
         if 4 * seen.sum() >= 3 * seen.size:
             result[row] = _rank_correlation(first[seen], second[seen]) >= SAME_VIEW
         else:
@@ -46,13 +49,18 @@ def light_alone(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
     exchanged before the same wall, most cells keep their value, and the others change as they like.
     """
     first, second = one.astype(np.float32), other.astype(np.float32)
-    seen = (first > CLIPPED) & (first < 255 - CLIPPED) & (second > CLIPPED) & (second < 255 - CLIPPED)
+    seen = _unclipped(first) & _unclipped(second)
     if seen.sum() < LEAST_SEEN:
         return True
     before, after = first[seen], second[seen]
     change = float(np.sqrt(((after - before) ** 2).mean()))
     least = max(UNEXPLAINED, UNEXPLAINED_CONTRAST * float(first.std()), LIGHT_EXPLAINS * change)
     return _unexplained(before, after) <= least and _same_edges(first, second, np.asarray(seen.all(axis=-1)))
+
+
+def _unclipped(values: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = (values > CLIPPED) & (values < 255 - CLIPPED)
+    return found
 
 
 def _unexplained(before: NDArray[np.float32], after: NDArray[np.float32]) -> float:
@@ -71,10 +79,9 @@ def _unexplained(before: NDArray[np.float32], after: NDArray[np.float32]) -> flo
 
 def _same_edges(one: NDArray[np.float32], other: NDArray[np.float32], seen: NDArray[np.bool_]) -> bool:
     """Whether two thumbnails rise and fall at the same places, among cells that are ``seen`` (9, 16) in both."""
-    weights = np.array([0.299, 0.587, 0.114], np.float32)
     steps = [
         np.concatenate([np.diff(luma, axis=0).ravel(), np.diff(luma, axis=1).ravel()])
-        for luma in (one @ weights, other @ weights)
+        for luma in (one @ LUMA, other @ LUMA)
     ]
     told = (np.abs(steps[0]) > STEP_CODES) | (np.abs(steps[1]) > STEP_CODES)
     told &= np.concatenate([(seen[1:] & seen[:-1]).ravel(), (seen[:, 1:] & seen[:, :-1]).ravel()])

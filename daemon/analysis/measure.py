@@ -7,17 +7,15 @@ whole numbers, so a record is the same on every machine.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, TypeVar, cast
+from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from daemon.analysis.features import GRID, RECORD, VERSION
 from daemon.model import Picture
-from daemon.runtime.jit import Compiled
+from daemon.runtime import jit
 
 ROWS_PER_CELL, ROW_SPACING = 12, 3
 _TEXT_SPACING = 7
@@ -87,16 +85,7 @@ def warm_up() -> None:
     measure(np.zeros((8, 8, 3), np.uint16))
 
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def _part(function: F) -> F:
-    """A piece of compiled code."""
-    decorate: Any = numba.njit(nogil=True, error_model="numpy")
-    return cast("F", decorate(function))
-
-
-@_part
+@jit.part()
 def _luma(row: Any, shift: Any, out: Any) -> None:
     """BT.601 in whole 256ths."""
     reds, greens, blues = row[0], row[1], row[2]
@@ -105,7 +94,7 @@ def _luma(row: Any, shift: Any, out: Any) -> None:
         out[x] = (np.int32(77) * np.int32(red) + np.int32(150) * np.int32(green) + np.int32(29) * np.int32(blue)) >> 8
 
 
-@_part
+@jit.part()
 def _steps(here: Any, below: Any, beneath: Any, columns: Any, cells: Any, sums: Any) -> None:
     """Add up how pixels differ from the ones to the right and below, by cell and in all."""
     last = here.shape[0] - 1
@@ -135,7 +124,7 @@ def _steps(here: Any, below: Any, beneath: Any, columns: Any, cells: Any, sums: 
     sums[0] += last
 
 
-@_part
+@jit.part()
 def _strokes(here: Any, cells: Any) -> None:
     """Add up, by cell, strokes: steep steps up and down again, or down and up, within a letter's width.
 
@@ -171,7 +160,7 @@ def _strokes(here: Any, cells: Any) -> None:
         shade = np.int32(here[x + reach])
 
 
-@_part
+@jit.part()
 def _lettered(cells: Any, least: Any) -> Any:
     """How many cells have at least so many strokes of one shade."""
     found = 0
@@ -180,7 +169,7 @@ def _lettered(cells: Any, least: Any) -> Any:
     return found
 
 
-@_part
+@jit.part()
 def _one_shade(cells: Any, cell: Any, place: Any, least: Any) -> Any:
     """Whether a cell has at least so many strokes, and their shades hardly differ."""
     count = cells[cell, place]
@@ -190,7 +179,7 @@ def _one_shade(cells: Any, cell: Any, place: Any, least: Any) -> Any:
     return bool(cells[cell, place + 2] / count - mean * mean <= _STROKE_SPREAD * _STROKE_SPREAD)
 
 
-@_part
+@jit.part()
 def _written(cells: Any) -> Any:
     """How many cells are part of a line of writing: neighbours with strokes of the same shade."""
     found = 0
@@ -208,7 +197,7 @@ def _written(cells: Any) -> Any:
     return found
 
 
-@_part
+@jit.part()
 def _colours(row: Any, cells: Any, shift: Any) -> None:
     """Add a row's pixels to its row of cells."""
     width, across = row.shape[1], cells.shape[0]
@@ -229,7 +218,7 @@ def _colours(row: Any, cells: Any, shift: Any) -> None:
         cells[cell, 3] += end - left
 
 
-@_part
+@jit.part()
 def _exposure(counts: Any, figures: Any) -> None:
     """The figures that follow from the histogram of luma."""
     total, first, second = 0, 0, 0
@@ -267,7 +256,7 @@ def _exposure(counts: Any, figures: Any) -> None:
             figures[6] -= share * np.log2(share)
 
 
-@_part
+@jit.part()
 def _grid(columns: Any) -> Any:
     """Steps at the strongest of eight column phases over the mean of the others; 1 without any step."""
     phases = np.zeros(_PHASES, np.int64)
@@ -327,5 +316,5 @@ def _measure_all(rows: Any, triples: Any, lines: Any, shift: Any, thumbnail: Any
     figures[12] = sums[4] / pairs
 
 
-_measure = Compiled(_measure_all)
-_take_rows = Compiled(_take)
+_measure = jit.Compiled(_measure_all)
+_take_rows = jit.Compiled(_take)

@@ -1,4 +1,4 @@
-"""Where shots begin and end: cuts, fades and dissolves, found in the thumbnails alone.
+"""Where shots begin and end: cuts, fades, dissolves and wipes (see ``wipes``), found in the thumbnails alone.
 
 Cuts are looked for (see ``cuts``) in the thumbnails with their light made even, and where both sides of a cut
 show the same but for the light, it is none: a flash, or a camera that sets its exposure.
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.analysis.cuts import REACH, Changes, stand_out
-from daemon.analysis.features import GRID, SKETCH, ViewFinder, sketch
+from daemon.analysis.features import CELLS, GRID, LUMA, SKETCH, ViewFinder, sketch
 from daemon.analysis.light import EMPTY_CODES, light_alone, same_view
 from daemon.analysis.wipes import WipeFinder
 from daemon.config.selection import ShotsConfig
@@ -191,7 +191,7 @@ class _Cuts:
 def _even(thumbnails: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The thumbnails with the same mean and contrast of luma, so that a step in exposure is no change."""
     rgb = thumbnails.astype(np.float32)
-    luma = rgb @ np.array([0.299, 0.587, 0.114], np.float32)
+    luma = rgb @ LUMA
     mean = luma.mean(axis=(1, 2))[:, None, None, None]
     contrast = np.maximum(luma.std(axis=(1, 2)), 4.0)[:, None, None, None]
     even: NDArray[np.uint8] = np.clip(128 + (rgb - mean) * (50 / contrast), 0, 255).astype(np.uint8)
@@ -270,11 +270,10 @@ def _mix(
     weight = (off * way).mean(axis=1) / np.maximum(length**2, 1e-6)
     rest = off - weight[:, None] * way
     residual = np.sqrt((rest * rest).mean(axis=1)) / np.maximum(length, 1e-6)
-    cells = GRID[0] * GRID[1]
-    scale = float(np.sqrt(SKETCH / 3 / cells))  # what ``sketch`` multiplies luma by
-    spread = [one[:, :cells].std(axis=1) / scale for one in (before, middle, after)]
+    scale = float(np.sqrt(SKETCH / 3 / CELLS))  # what ``sketch`` multiplies luma by
+    spread = [one[:, :CELLS].std(axis=1) / scale for one in (before, middle, after)]
     # Where bars are above and below a wide picture, a white one has contrast, too.
-    luma = [one[:, :cells].reshape(-1, *GRID) / scale for one in (before, after)]
+    luma = [one[:, :CELLS].reshape(-1, *GRID) / scale for one in (before, after)]
     inner = [np.where(_barred(own), own[:, MIDDLE].std(axis=(1, 2)), own.std(axis=(1, 2))) for own in luma]
     empty = (inner[0] < EMPTY_CODES) | (inner[1] < EMPTY_CODES)
     # Two pictures that have nothing to do with each other lose contrast when they are mixed.

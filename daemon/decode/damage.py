@@ -65,7 +65,7 @@ class DecodeReport:
         self.corrupt_frames = 0
         self.gaps: list[tuple[int, float]] = []
         self.unlike_chain: list[str] = []
-        """Layouts whose planes do not become gray, or RGB, with the bits of the filter chain: the first of them."""
+        """Layouts whose planes do not become gray or RGB with the bits of the filter chain: the first of them."""
 
     def differs(self, layout: str) -> None:
         """A layout's planes become something else than by the filter chain; once for each, and not without end."""

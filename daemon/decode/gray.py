@@ -15,11 +15,11 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from daemon.decode.picture import PictureMaker, layout
-from daemon.decode.planes import Plan, plan_of, planned
+from daemon.decode.planes import Plan, both_depths, plan_of
 from daemon.decode.planes_kernel import reduce_planes, to_gray
 from daemon.media import filters
 from daemon.media.gray import gray_of_picture
-from daemon.media.scorable import FLAT_CODES
+from daemon.media.scorable import is_flat
 from daemon.model import GrayPicture, Picture, VideoInfo
 
 FLAT_FRAMES = 16
@@ -86,10 +86,8 @@ def _is_same(made: GrayPicture, picture: Picture, wanted: NDArray[np.int32]) -> 
     """Whether gray, rows and flatness are those of the chain's picture."""
     if picture.shape[:2] != made.gray.shape or picture.dtype != made.rows.dtype:
         return False
-    limit = FLAT_CODES * (257 if picture.dtype == np.uint16 else 1)
-    flat = all(int(np.ptp(picture[..., channel])) <= limit for channel in range(3))
     return (
-        flat == made.flat
+        is_flat(picture) == made.flat
         and np.array_equal(picture[wanted].transpose(0, 2, 1), made.rows)
         and np.array_equal(gray_of_picture(picture), made.gray)
     )
@@ -97,8 +95,5 @@ def _is_same(made: GrayPicture, picture: Picture, wanted: NDArray[np.int32]) -> 
 
 def warm_up() -> None:
     """Compile, or load what was compiled before, for frames of both depths: seconds, or a part of one."""
-    for pix_fmt in ("yuv420p", "yuv420p10le"):
-        raw = VideoFrame(64, 64, pix_fmt)
-        plan = planned(raw, "bt709", full=False)
-        if plan is not None:
-            _made(raw, plan, np.zeros(1, np.int32), small=True)
+    for raw, plan in both_depths():
+        _made(raw, plan, np.zeros(1, np.int32), small=True)

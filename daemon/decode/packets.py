@@ -181,7 +181,7 @@ class PacketReader:
 
     A demuxer that finds nothing for long, or that stumbles over a damaged place, is asked again: it goes on behind it.
     It is given up when it answers with errors alone, more often than a file of this size can give cause for. Raises
-    VideoError(TOO_LARGE) when it gives more packets than that.
+    VideoError(TOO_LARGE) when it gives more packets than a file of this size may have.
     """
 
     def __init__(

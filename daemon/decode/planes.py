@@ -5,6 +5,7 @@ Only frames whose picture is their planes in RGB and nothing else: no crop, no t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,6 +83,15 @@ def planned(raw: VideoFrame, matrix: str, *, full: bool) -> Plan | None:
         reduced_by -= reduced_by % max(step)
     lines: NDArray[Any] = np.empty((2, 4, raw.width), np.int16 if depth == 8 else np.int32)
     return Plan(depth, high, known, across, down, step, max(reduced_by, 1), lines)
+
+
+def both_depths() -> Iterator[tuple[VideoFrame, Plan]]:
+    """A small frame of each depth and its plan, for which compiled code is loaded before a film needs it."""
+    for pix_fmt in ("yuv420p", "yuv420p10le"):
+        raw = VideoFrame(64, 64, pix_fmt)
+        plan = planned(raw, "bt709", full=False)
+        if plan is not None:
+            yield raw, plan
 
 
 def samples_of(plane: Any, dtype: type[np.uint8] | type[np.uint16]) -> NDArray[Any]:

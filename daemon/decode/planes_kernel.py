@@ -7,15 +7,13 @@ Every step is of 32 bits: numba would widen what is not put back into ``int32``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
-import numba
 import numpy as np
 
 from daemon.media.gray import gray_of
 from daemon.media.scorable import FLAT_CODES
-from daemon.runtime.jit import Compiled
+from daemon.runtime import jit
 
 _i = np.int32
 _TOP = _i((1 << 30) - 1)
@@ -23,15 +21,8 @@ _SMALLEST_UNROLLED = 16
 MOST_PRODUCT = 1_450_000_000
 """A colour difference whose product is larger leaves black or white anyway; more would not fit beside luma."""
 
-F = TypeVar("F", bound=Callable[..., Any])
 
-
-def _part(function: F) -> F:
-    decorate: Any = numba.njit(nogil=True, error_model="numpy")
-    return cast("F", decorate(function))
-
-
-@_part
+@jit.part()
 def _spread_some(source: Any, first: Any, taps: Any, shift: Any, most: Any, start: Any, stop: Any, line: Any) -> None:
     for x in range(start, stop):
         at = first[x]
@@ -41,7 +32,7 @@ def _spread_some(source: Any, first: Any, taps: Any, shift: Any, most: Any, star
         line[x] = min(_i(total >> shift), most)
 
 
-@_part
+@jit.part()
 def _spread(source: Any, first: Any, taps: Any, regular: Any, shift: Any, most: Any, line: Any) -> None:
     """One row of chroma over all pixels of the row."""
     width = line.shape[0]
@@ -64,20 +55,20 @@ def _spread(source: Any, first: Any, taps: Any, regular: Any, shift: Any, most: 
         target[2 * x + 1] = min(_i(odd >> shift), most)
 
 
-@_part
+@jit.part()
 def _widen(source: Any, shift: Any, line: Any) -> None:
     """A row that has a sample of chroma for every pixel."""
     for x in range(line.shape[0]):
         line[x] = _i(_i(source[x]) << shift)
 
 
-@_part
+@jit.part()
 def _same(line: Any, out: Any) -> None:
     for x in range(out.shape[0]):
         out[x] = _i(_i(line[x]) << 12)
 
 
-@_part
+@jit.part()
 def _to_rgb8(luma: Any, us: Any, vs: Any, factor: Any, rgb: Any) -> None:
     black, of_y, red_v, green_v, green_u, blue_u = factor[0], factor[1], factor[2], factor[3], factor[4], factor[5]
     red, green, blue = rgb[0], rgb[1], rgb[2]
@@ -93,7 +84,7 @@ def _to_rgb8(luma: Any, us: Any, vs: Any, factor: Any, rgb: Any) -> None:
         blue[x] = _i(max(min(b, _TOP), _i(0)) >> 22)
 
 
-@_part
+@jit.part()
 def _to_rgb16(luma: Any, us: Any, vs: Any, factor: Any, shift: Any, rgb: Any) -> None:
     black, of_y, red_v, green_v, green_u, blue_u = factor[0], factor[1], factor[2], factor[3], factor[4], factor[5]
     most_v, most_u = _i(MOST_PRODUCT // red_v), _i(MOST_PRODUCT // blue_u)
@@ -110,7 +101,7 @@ def _to_rgb16(luma: Any, us: Any, vs: Any, factor: Any, shift: Any, rgb: Any) ->
         blue[x] = max(min(_i(_i(b >> 14) + _i(32768)), _i(65535)), _i(0))
 
 
-@_part
+@jit.part()
 def _stretch(line: Any, high: Any, inverse: Any) -> None:
     """``high`` becomes 65535, what lies between is rounded to the nearest."""
     half = high // 2 + 0.5
@@ -118,7 +109,7 @@ def _stretch(line: Any, high: Any, inverse: Any) -> None:
         line[x] = min(_i((np.float64(line[x]) * 65535.0 + half) * inverse), _i(65535))
 
 
-@_part
+@jit.part()
 def _span(line: Any, ends: Any) -> None:
     low, high = _i(ends[0]), _i(ends[1])
     for x in range(line.shape[0]):
@@ -127,7 +118,7 @@ def _span(line: Any, ends: Any) -> None:
     ends[0], ends[1] = low, high
 
 
-@_part
+@jit.part()
 def _gray_row(rgb: Any, white: Any, gray: Any) -> None:
     red, green, blue = rgb[0], rgb[1], rgb[2]
     inverse = np.float32(1) / white
@@ -135,7 +126,7 @@ def _gray_row(rgb: Any, white: Any, gray: Any) -> None:
         gray[x] = gray_of(_i(red[x]), _i(green[x]), _i(blue[x]), white, inverse)
 
 
-@_part
+@jit.part()
 def _fill_lines(planes: Any, across: Any, depth: Any, first: Any, last: Any, ready: Any, lines: Any) -> Any:
     """Spread rows of chroma up to ``last`` along their rows, as far as they are of use from ``first`` on."""
     # What a row is spread to has 15 bits for samples of 8, else 19.
@@ -153,7 +144,7 @@ def _fill_lines(planes: Any, across: Any, depth: Any, first: Any, last: Any, rea
     return max(ready, last + 1)
 
 
-@_part
+@jit.part()
 def _chroma_row(lines: Any, first: Any, taps: Any, out: Any) -> None:
     """U or V of a row of pixels from the rows of chroma, or from the one that is its own."""
     if taps.shape[0] == 0:
@@ -166,7 +157,7 @@ def _chroma_row(lines: Any, first: Any, taps: Any, out: Any) -> None:
         out[x] = _i(upper + _i(_i(_i(three[x]) * tap2) + _i(_i(four[x]) * tap3)))
 
 
-@_part
+@jit.part()
 def _colours(luma: Any, us: Any, vs: Any, factor: Any, depth: Any, high: Any, rgb: Any) -> None:
     """Red, green and blue of one row of pixels."""
     if depth == 8:
@@ -177,7 +168,33 @@ def _colours(luma: Any, us: Any, vs: Any, factor: Any, depth: Any, high: Any, rg
         _stretch(rgb[channel], high, 1.0 / high)
 
 
-@_part
+@jit.part(inline=True)
+def _row(
+    planes: Any,
+    across: Any,
+    down: Any,
+    factor: Any,
+    depth: Any,
+    high: Any,
+    y: Any,
+    ready: Any,
+    lines: Any,
+    us: Any,
+    vs: Any,
+    rgb: Any,
+) -> Any:
+    """Fill ``rgb`` with row ``y``; returns up to which row chroma is spread."""
+    places, taps = down
+    shared = places.shape[0] > 0
+    first = places[y] if shared else y
+    ready = _fill_lines(planes, across, depth, first, first + 3 if shared else y, ready, lines)
+    _chroma_row(lines[0], first, taps[y : y + 1].ravel(), us)
+    _chroma_row(lines[1], first, taps[y : y + 1].ravel(), vs)
+    _colours(planes[0][y, : us.shape[0]], us, vs, factor, depth, high, rgb)
+    return ready
+
+
+@jit.part()
 def _is_flat(rgb: Any, ends: Any, limit: Any) -> Any:
     """Widen what the channels span by one row."""
     for channel in range(3):
@@ -199,7 +216,6 @@ def _to_gray(
     gray: Any,
     rows: Any,
 ) -> Any:
-    luma, (places, taps) = planes[0], down
     height, width = gray.shape
     white, limit = (np.float32(65535), FLAT_CODES * 257) if depth > 8 else (np.float32(255), FLAT_CODES)
     us, vs = np.empty(width, np.int32), np.empty(width, np.int32)
@@ -207,12 +223,7 @@ def _to_gray(
     ends[:, 0], ends[:, 1] = 65535, 0
     flat, ready, at = True, 0, 0
     for y in range(height):
-        shared = places.shape[0] > 0
-        first = places[y] if shared else y
-        ready = _fill_lines(planes, across, depth, first, first + 3 if shared else y, ready, lines)
-        _chroma_row(lines[0], first, taps[y : y + 1].ravel(), us)
-        _chroma_row(lines[1], first, taps[y : y + 1].ravel(), vs)
-        _colours(luma[y, :width], us, vs, factor, depth, high, rgb)
+        ready = _row(planes, across, down, factor, depth, high, y, ready, lines, us, vs, rgb)
         _gray_row(rgb, white, gray[y])
         flat = flat and _is_flat(rgb, ends, limit)
         while at < wanted.shape[0] and wanted[at] == y:
@@ -222,22 +233,16 @@ def _to_gray(
 
 
 def _to_rgb(planes: Any, across: Any, down: Any, factor: Any, depth: Any, high: Any, lines: Any, picture: Any) -> None:
-    luma, (places, taps) = planes[0], down
     height, width = picture.shape[0], picture.shape[1] // 3
     us, vs = np.empty(width, np.int32), np.empty(width, np.int32)
     rgb = np.empty((3, width), picture.dtype)
     ready = 0
     for y in range(height):
-        shared = places.shape[0] > 0
-        first = places[y] if shared else y
-        ready = _fill_lines(planes, across, depth, first, first + 3 if shared else y, ready, lines)
-        _chroma_row(lines[0], first, taps[y : y + 1].ravel(), us)
-        _chroma_row(lines[1], first, taps[y : y + 1].ravel(), vs)
-        _colours(luma[y, :width], us, vs, factor, depth, high, rgb)
+        ready = _row(planes, across, down, factor, depth, high, y, ready, lines, us, vs, rgb)
         _pack(rgb[0], rgb[1], rgb[2], picture[y])
 
 
-@_part
+@jit.part()
 def _pack(red: Any, green: Any, blue: Any, row: Any) -> None:
     for x in range(red.shape[0]):
         row[3 * x], row[3 * x + 1], row[3 * x + 2] = red[x], green[x], blue[x]
@@ -277,12 +282,12 @@ def _reduce(planes: Any, side: Any, step: Any, factor: Any, depth: Any, out: Any
             out[y, x, 2] = _code((level + u * np.float32(blue_u)) * unit)
 
 
-@_part
+@jit.part()
 def _code(value: Any) -> Any:
     return np.uint8(min(max(_i(value + np.float32(0.5)), _i(0)), _i(255)))
 
 
-@_part
+@jit.part()
 def _add_rows(plane: Any, top: Any, count: Any, sums: Any) -> None:
     for x in range(sums.shape[0]):
         sums[x] = 0
@@ -292,7 +297,7 @@ def _add_rows(plane: Any, top: Any, count: Any, sums: Any) -> None:
             sums[x] += _i(row[x])
 
 
-to_gray = Compiled(_to_gray)
+to_gray = jit.Compiled(_to_gray)
 """``to_gray(planes, across, down, factor, depth, high, wanted, lines, gray, rows)``: whether the frame is flat.
 
 ``planes`` are Y, U and V, ``(rows, samples or more)``, uint8 or uint16; ``across`` and ``down`` the chroma taps (see
@@ -301,9 +306,9 @@ to_gray = Compiled(_to_gray)
 ``(2, 4, width)``, int16 for 8 bits, else int32. Filled: ``gray`` ``(height, width)`` uint8, and ``rows``
 ``(n, 3, width)``, uint8 or uint16, with the rows ``wanted`` (rising) in RGB.
 """
-to_rgb = Compiled(_to_rgb)
+to_rgb = jit.Compiled(_to_rgb)
 """``to_rgb(planes, across, down, factor, depth, high, lines, picture)``: the same as RGB, ``(height, 3 * width)``."""
-reduce_planes = Compiled(_reduce)
+reduce_planes = jit.Compiled(_reduce)
 """``reduce_planes(planes, side, step, factor, depth, out)``: each ``side`` x ``side`` pixels become one of RGB, uint8.
 
 ``step`` is how many pixels share a sample of chroma along a row and down a column. For people to look at: the means of

@@ -13,10 +13,10 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from daemon.decode.picture import PictureMaker, layout
-from daemon.decode.planes import Plan, plan_of, planned
+from daemon.decode.planes import Plan, both_depths, plan_of
 from daemon.decode.planes_kernel import to_rgb
 from daemon.media import filters
-from daemon.media.scorable import FLAT_CODES
+from daemon.media.scorable import is_flat
 from daemon.model import Picture, VideoInfo
 
 
@@ -46,7 +46,7 @@ class RgbMaker:
             self._plan = None
             self._on_difference(f"{here.pix_fmt} {here.width}x{here.height}")
         else:
-            self._proven = int(np.ptp(picture)) > FLAT_CODES * (257 if picture.dtype == np.uint16 else 1)
+            self._proven = not is_flat(picture)
         return picture
 
 
@@ -58,8 +58,5 @@ def _made(raw: VideoFrame, plan: Plan) -> Picture:
 
 def warm_up() -> None:
     """Compile, or load what was compiled before, for frames of both depths: seconds, or a part of one."""
-    for pix_fmt in ("yuv420p", "yuv420p10le"):
-        raw = VideoFrame(64, 64, pix_fmt)
-        plan = planned(raw, "bt709", full=False)
-        if plan is not None:
-            _made(raw, plan)
+    for raw, plan in both_depths():
+        _made(raw, plan)

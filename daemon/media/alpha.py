@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from daemon.media.lut import Filter
 from daemon.model import Picture
 
-Filter = tuple[str, str]
 NOTE = "transparent"
 """The note and the verdict of a frame of which nothing can be seen."""
 

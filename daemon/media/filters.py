@@ -25,11 +25,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from daemon.media import alpha, sdr, tonemap
+from daemon.media.lut import Filter, table
 from daemon.media.rules import FIRST_RULES
 from daemon.model import Colour, VideoInfo
-
-Filter = tuple[str, str]
-"""A filter's name and its arguments in FFmpeg's syntax."""
 
 SWS_FLAGS = "accurate_rnd+full_chroma_int+bicubic"
 SD_LINES = 576
@@ -156,7 +154,7 @@ def chain(info: VideoInfo, layout: Layout, *, depth: int, keep_hdr: bool = False
         filters.append(("format", "rgb48le" if working == 16 else "rgb24"))
     if working == 16 and depth == 8:
         # The step to 8 bits cuts the low byte or rounds it: 64 stays what was meant either way.
-        filters.append(_table("round(val/257)*256+64"))
+        filters.append(table("round(val/257)*256+64"))
     filters += _upright(info)
     filters.append(("format", "rgb48le" if depth == 16 else "rgb24"))
     if not (hdr and keep_hdr):
@@ -266,7 +264,7 @@ def _levels(colour: Colour, layout: Layout, working: int) -> list[Filter]:
     if working == 8:
         if not is_gray(layout.pix_fmt) or full:
             return []
-        return [_table("clip(round((val-16)*255/219),0,255)")]
+        return [table("clip(round((val-16)*255/219),0,255)")]
     low, high = 0, 65535
     if is_gray(layout.pix_fmt) and not full:
         low, high = 16 << 8, 235 << 8
@@ -276,12 +274,7 @@ def _levels(colour: Colour, layout: Layout, working: int) -> list[Filter]:
         high = ((1 << depth) - 1) << (16 - depth) if full else 255 << 8
     if (low, high) == (0, 65535):
         return []
-    return [_table(f"clip(round((val-{low})*65535/{high - low}),0,65535)")]
-
-
-def _table(expression: str) -> Filter:
-    quoted = f"'{expression}'"
-    return "lutrgb", f"r={quoted}:g={quoted}:b={quoted}"
+    return [table(f"clip(round((val-{low})*65535/{high - low}),0,65535)")]
 
 
 def _upright(info: VideoInfo) -> list[Filter]:

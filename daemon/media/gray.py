@@ -7,15 +7,14 @@ and ``scoring/niqe/kernel.py``, or it is not seen where they were compiled befor
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
-import numba
 import numpy as np
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from daemon.model import Picture
+from daemon.runtime import jit
 
 _RED, _GREEN, _BLUE = np.float32(0.299), np.float32(0.587), np.float32(0.114)
 _ROUNDER = np.float32(2**23 + 2**22)
@@ -31,23 +30,16 @@ def _fma_code(_context: Any, a: Any, b: Any, c: Any) -> Any:
 
 
 _fma: Any = intrinsic(_fma_code)
-F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _exact(function: F) -> F:
-    """Compiled with every rounding where it is written."""
-    decorate: Any = numba.njit(nogil=True, error_model="numpy")
-    return cast("F", decorate(function))
-
-
-@_exact
+@jit.part()
 def _share(value: Any, white: Any, inverse: Any) -> Any:
     """``value / white`` to the last bit of float32, without the division; ``inverse`` is ``1 / white``."""
     guess = value * inverse
     return _fma(_fma(-guess, white, value), inverse, guess)
 
 
-@_exact
+@jit.part()
 def gray_of(red: Any, green: Any, blue: Any, white: Any, inverse: Any) -> Any:
     """Gray, uint8, of one colour. ``white`` is the brightest code as float32, ``inverse`` is ``1 / white``."""
     r = _share(np.float32(red), white, inverse)

@@ -10,9 +10,8 @@ primaries keep theirs. RGB samples with the sRGB curve are what a still holds an
 
 from __future__ import annotations
 
+from daemon.media.lut import Filter, table
 from daemon.model import Colour
-
-Filter = tuple[str, str]
 
 GAMMA = 2.4
 """BT.1886: how a screen turns a BT.709 signal into light."""
@@ -88,10 +87,10 @@ def to_bt709(colour: Colour, *, rgb: bool) -> list[Filter]:
     """Signal to light, primaries, BT.709's signal; for rgb48 or gbrap16 frames."""
     gamma = f"pow({_SAMPLE},{GAMMA})"
     light = _CURVES.get(colour.transfer, gamma) if _has_odd_curve(colour, rgb=rgb) else gamma
-    filters = [_table(f"round(65535*clip({light},0,1))")]
+    filters = [table(f"round(65535*clip({light},0,1))")]
     if _has_odd_primaries(colour):
         filters.append(mixer(colour.primaries))
-    return [*filters, _table(f"round(65535*pow({_SAMPLE},1/{GAMMA}))")]
+    return [*filters, table(f"round(65535*pow({_SAMPLE},1/{GAMMA}))")]
 
 
 def _has_odd_curve(colour: Colour, *, rgb: bool) -> bool:
@@ -110,8 +109,3 @@ def mixer(name: str) -> Filter:
         for of, weight in zip("rgb", row, strict=True)
     ]
     return "colorchannelmixer", ":".join(weights)
-
-
-def _table(expression: str) -> Filter:
-    quoted = f"'{expression}'"
-    return "lutrgb", f"r={quoted}:g={quoted}:b={quoted}"

@@ -9,10 +9,9 @@ the sRGB curve (IEC 61966-2-1). No metadata is read: mastering data that is miss
 from __future__ import annotations
 
 from daemon.media import sdr
+from daemon.media.lut import Filter, table
 from daemon.media.rules import FIRST_RULES
 from daemon.model import Colour
-
-Filter = tuple[str, str]
 
 PQ, HLG = "smpte2084", "arib-std-b67"
 PEAK_NITS = 1000.0
@@ -52,14 +51,14 @@ def tone_filters(colour: Colour, rules: int = FIRST_RULES) -> list[Filter]:
     """
     signal = "val/65535" if colour.transfer == PQ else _hlg_as_pq()
     linear = f"st(0,{signal});{_roll_off()};round(65535*clip({_pq_nits('ld(4)')}/{WHITE_NITS},0,1))"
-    filters = [_table(linear)]
+    filters = [table(linear)]
     if colour.primaries in ("bt2020", "unknown"):
         filters.append(_primaries())
     elif rules > FIRST_RULES and sdr.is_odd(Colour(primaries=colour.primaries), rgb=True):
         filters.append(sdr.mixer(colour.primaries))
     linear_sample = "val/65535"
     encoded = f"if(lte({linear_sample},0.0031308),12.92*{linear_sample},1.055*pow({linear_sample},1/2.4)-0.055)"
-    return [*filters, _table(f"round(65535*{encoded})")]
+    return [*filters, table(f"round(65535*{encoded})")]
 
 
 def _roll_off() -> str:
@@ -94,8 +93,3 @@ def _primaries() -> Filter:
         f"{names[row]}{names[column]}={_BT2020_TO_BT709[row][column]}" for row in range(3) for column in range(3)
     ]
     return "colorchannelmixer", ":".join(weights)
-
-
-def _table(expression: str) -> Filter:
-    quoted = f"'{expression}'"
-    return "lutrgb", f"r={quoted}:g={quoted}:b={quoted}"

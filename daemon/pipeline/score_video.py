@@ -230,7 +230,9 @@ class VideoScorer:
                 if not await stream.join(JOIN_SECONDS):
                     job.log.error("decode.stuck")
         for layout in report.unlike_chain:
-            job.log.warning("video.gray_differs", reason=f"{layout}: FFmpeg's filters convert it, which takes longer")
+            job.log.warning(
+                "video.conversion_differs", reason=f"{layout}: FFmpeg's filters convert it, which takes longer"
+            )
         return None if self._stopping else report
 
     async def _score_stream(

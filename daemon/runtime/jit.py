@@ -7,13 +7,27 @@ Compiled code is kept in ``NUMBA_CACHE_DIR``, else in ``numba`` below ``$XDG_CAC
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numba
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 _settings: Any = numba.config
+
+
+def part(*, fastmath: Collection[str] = (), inline: bool = False) -> Callable[[F], F]:
+    """A piece that compiled code calls; every rounding stays where it is written, unless ``fastmath`` takes liberties.
+
+    Its callers are kept on disk by the time of their own files: where they are in others, these must change with it.
+    ``inline`` puts it into them as it is written, before anything else is done to it.
+    """
+    decorate: Any = numba.njit(
+        nogil=True, error_model="numpy", fastmath=set(fastmath) or False, inline="always" if inline else "never"
+    )
+    return lambda function: decorate(function)
 
 
 class Compiled:

@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 ROWS = 1024
 """Given pictures that are compared at once: some MiB for a long film."""
-
-
 DETAIL_DIFFERENCE = 24.0
 """Pictures whose details differ by so much are not alike, whatever is seen from afar: one and a half octaves."""
 ABOVE_NOISE = 4.0

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from daemon.media.gray import gray_of
-from daemon.runtime.jit import Compiled
+from daemon.runtime import jit
 
 # Side of a block in pixels; half of it in the half-size image.
 BLOCK, FEATURES = 96, 36
@@ -35,15 +34,8 @@ _ZERO, _ONE = np.float32(0), np.float32(1)
 _ROWS = 24
 
 Array = NDArray[Any]
-F = TypeVar("F", bound=Callable[..., Any])
 # Sums may be reordered, so that they vectorise; not-a-number and infinity keep their meaning.
 _SUMMING = {"reassoc", "contract", "nsz"}
-
-
-def _part(*, exact: bool = False) -> Callable[[F], F]:
-    """A piece of compiled code; ``exact`` keeps every rounding where it is written."""
-    decorate: Any = numba.njit(nogil=True, error_model="numpy", fastmath=False if exact else _SUMMING)
-    return lambda function: decorate(function)
 
 
 def _to_gray(picture: Array, white: Any, gray: Array) -> None:
@@ -55,7 +47,7 @@ def _to_gray(picture: Array, white: Any, gray: Array) -> None:
             target[x] = gray_of(row[3 * x], row[3 * x + 1], row[3 * x + 2], white, inverse)
 
 
-@_part()
+@jit.part(fastmath=_SUMMING)
 def _to_half(gray: Array, line: Array, half: Array) -> None:
     """Half-size image; beyond an edge the picture is mirrored, the edge pixel itself included."""
     height, width = 2 * half.shape[0], 2 * half.shape[1]
@@ -81,7 +73,7 @@ def _to_half(gray: Array, line: Array, half: Array) -> None:
             half[y, x] = _HALF0 * pair0 + _HALF1 * pair1 + _HALF2 * pair2 + _HALF3 * pair3
 
 
-@_part()
+@jit.part(fastmath=_SUMMING)
 def _gather(a: Array, b: Array | None, sums: Array) -> None:
     """Add up the values of ``a``, or its products with ``b``, value by value.
 
@@ -104,7 +96,7 @@ def _gather(a: Array, b: Array | None, sums: Array) -> None:
     sums[4] += magnitudes
 
 
-@_part(exact=True)
+@jit.part()
 def _nearest(table: Array, value: float) -> int:
     """Index of the entry of the rising ``table`` that is nearest to ``value``; 0 for what is not a number."""
     low, high = 0, table.size - 1
@@ -121,7 +113,7 @@ def _nearest(table: Array, value: float) -> int:
     return low if value - table[low] <= table[high] - value else high
 
 
-@_part(exact=True)
+@jit.part()
 def _fit(sums: Array, count: int, shapes: Array) -> tuple[float, float, float, float]:
     """Shape, mean, left and right scale of the asymmetric generalised Gaussian with these moments.
 
@@ -139,7 +131,7 @@ def _fit(sums: Array, count: int, shapes: Array) -> tuple[float, float, float, f
 def _window_kernels(size: int) -> tuple[Callable[..., None], ...]:
     """The code that turns rows of ``size`` pixels, which the compiler is to know, into rows of a map."""
 
-    @_part()
+    @jit.part(fastmath=_SUMMING)
     def load(plane: Array, width: int, y: int, left: int, line: Array) -> None:
         """Columns ``left - 3`` to ``left + size + 3`` of a row, the outermost of ``width`` pixels repeated."""
         source, middle = plane[y, left : left + size], line[3 : 3 + size]
@@ -149,7 +141,7 @@ def _window_kernels(size: int) -> tuple[Callable[..., None], ...]:
             line[x] = plane[y, max(left - 3 + x, 0)]
             line[3 + size + x] = plane[y, min(left + size + x, width - 1)]
 
-    @_part()
+    @jit.part(fastmath=_SUMMING)
     def across(line: Array, first: Array, second: Array) -> None:
         """The window's horizontal pass: weighted sums of a row and of its squares."""
         for x in range(size):
@@ -159,7 +151,7 @@ def _window_kernels(size: int) -> tuple[Callable[..., None], ...]:
             power = _TAP0 * (a0 * a0) + _TAP1 * (a1 * a1 + b1 * b1)
             second[x] = power + _TAP2 * (a2 * a2 + b2 * b2) + _TAP3 * (a3 * a3 + b3 * b3)
 
-    @_part()
+    @jit.part(fastmath=_SUMMING)
     def normalise(source: Array, first: Array, second: Array, target: Array, turned: Array) -> None:
         """The window's vertical pass over 7 rows of sums, then ``(value - mean) / (deviation + 1)``.
 
@@ -187,7 +179,7 @@ def _block_kernel(size: int) -> Callable[..., Array]:
     load, across, normalise = _window_kernels(size)
     parts = size // _ROWS
 
-    @_part()
+    @jit.part(fastmath=_SUMMING)
     def gather(values: Array, shifted: Array, start: int, stop: int, sums: Array) -> None:
         """Sums of the five maps for the rows ``start`` to ``stop`` of a block that starts at row 1.
 
@@ -203,7 +195,7 @@ def _block_kernel(size: int) -> Callable[..., Array]:
         _gather(here, up_left, sums[3])
         _gather(left, up, sums[4])
 
-    @_part()
+    @jit.part(fastmath=_SUMMING)
     def block(
         plane: Array, extent: Any, top: int, left: int, line: Array, moments: Array, maps: Array, shapes: Array
     ) -> Array:
@@ -248,7 +240,7 @@ _whole_block = _block_kernel(BLOCK)
 _half_block = _block_kernel(BLOCK // 2)
 
 
-@_part()
+@jit.part(fastmath=_SUMMING)
 def _model(features: Array, mean: Array, covariance: Array) -> int:
     """Mean and covariance of the blocks' features; returns how many blocks have them all.
 
@@ -279,7 +271,7 @@ def _model(features: Array, mean: Array, covariance: Array) -> int:
     return int(count)
 
 
-@_part()
+@jit.part(fastmath=_SUMMING)
 def _length(offset: Array, matrix: Array) -> float:
     """``sqrt(offset' matrix^-1 offset)`` by Cholesky's decomposition, in place, of the lower half of ``matrix``."""
     total = 0.0
@@ -319,12 +311,12 @@ def _score_gray(gray: Array, half: Array, features: Array, shapes: Array, mean: 
     return _length(mean - own_mean, (covariance + own_covariance) / 2)
 
 
-to_gray = Compiled(_to_gray)
+to_gray = jit.Compiled(_to_gray)
 """``to_gray(picture, white, gray)``: the Y of YIQ, rounded to 0-255, into ``gray`` (uint8, whole blocks).
 
 ``picture`` is ``(height, 3 * width or more)``, uint8 or uint16, C order; ``white`` its brightest code as float32.
 """
-score_gray = Compiled(_score_gray)
+score_gray = jit.Compiled(_score_gray)
 """``score_gray(gray, half, features, shapes, mean, covariance)``: the score of a gray picture, uint8 in C order.
 
 ``half`` (float32, half the size of the whole blocks, which are all that is looked at) and ``features`` (float64, one

@@ -22,9 +22,9 @@ from daemon.decode.picture import PictureMaker
 from daemon.decode.probe import probe
 from daemon.decode.rgb import RgbMaker
 from daemon.media import filters
+from daemon.media.scorable import is_flat
 from daemon.model import Colour, Crop, GrayPicture, Picture, VideoInfo
 from daemon.scoring.niqe import kernel
-from daemon.scoring.unscorable import is_flat
 from tests import films
 
 CONFIG = DecodeConfig()

@@ -9,13 +9,13 @@ import torch
 
 from daemon.config.score import ScoreConfig
 from daemon.errors import Kind, ScorerError, VideoError
+from daemon.media.scorable import is_flat
 from daemon.model import Outcome, Picture
 from daemon.scoring.metric_table import Local, Metric
 from daemon.scoring.pyiqa_backend.device import find_device
 from daemon.scoring.pyiqa_backend.forward import Forward
 from daemon.scoring.pyiqa_backend.scorer import PyiqaScorer
 from daemon.scoring.pyiqa_backend.transfer import Staging
-from daemon.scoring.unscorable import is_flat
 from tests.integration.scoring.test_far_device import CUDA, FarGpu
 
 CPU = torch.device("cpu")
