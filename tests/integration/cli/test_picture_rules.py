@@ -42,9 +42,7 @@ def settings(tmp_path: Path, count: int) -> Config:
 
 
 def use_first_rules(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "daemon.pipeline.score_video.probe_apart", lambda path, config, **_: probe(path, config, FIRST_RULES)
-    )
+    monkeypatch.setattr("daemon.scan.local.probe_apart", lambda path, config, **_: probe(path, config, FIRST_RULES))
     monkeypatch.setattr("daemon.pipeline.workers.PICTURE_RULES", FIRST_RULES)
 
 

@@ -35,6 +35,7 @@ from daemon.pipeline.reselect import reselect
 from daemon.pipeline.score_video import VideoScorer
 from daemon.pipeline.select_frames import FrameSelector
 from daemon.scoring import second_opinion
+from daemon.scan.local import LocalScanner
 from daemon.scoring.batcher import Batcher
 from daemon.scoring.protocol import Scorer
 from daemon.store import feature_blocks
@@ -66,7 +67,8 @@ async def score(
     store: Store, config: Config, record: VideoRecord, thread: ThreadPoolExecutor, scorer: Scorer | None = None
 ) -> bool:
     job = VideoJob.of(record, STALL_SECONDS)
-    return await VideoScorer(config, store, lambda _: None).score(job, Batcher(scorer or StubScorer(), thread))
+    scanner = LocalScanner(config.decode, config.watch, Batcher(scorer or StubScorer(), thread))
+    return await VideoScorer(config, store, lambda _: None).score(job, scanner)
 
 
 async def scored(store: Store, config: Config, film: Path, scorer: Scorer | None = None) -> VideoRecord:
@@ -203,7 +205,7 @@ async def test_choosing_again_exports_only_what_is_missing(
         exported.append(1)
         return await run(capabilities, arguments, *rest)
 
-    for module in ("daemon.pipeline.score_video", "daemon.decode.seek"):
+    for module in ("daemon.scan.local", "daemon.decode.seek"):
         monkeypatch.setattr(f"{module}.decode_frames", counted)
     monkeypatch.setattr(ffmpeg_process, "run", watched)
     rows = await store.frames.rows(record.id, range(200))
