@@ -34,8 +34,8 @@ from daemon.pipeline.failures import Retry, decide
 from daemon.pipeline.reselect import reselect
 from daemon.pipeline.score_video import VideoScorer
 from daemon.pipeline.select_frames import FrameSelector
-from daemon.scoring import second_opinion
 from daemon.scan.local import LocalScanner
+from daemon.scoring import second_opinion
 from daemon.scoring.batcher import Batcher
 from daemon.scoring.protocol import Scorer
 from daemon.store import feature_blocks
