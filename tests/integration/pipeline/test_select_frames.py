@@ -27,6 +27,7 @@ from daemon.errors import Kind, ScorerError
 from daemon.export import ffmpeg_process, metadata
 from daemon.inbox import identity
 from daemon.job import VideoJob
+from daemon.media.rules import PICTURE_RULES
 from daemon.model import FileIdentity, Selection, Status, Still, VideoRecord
 from daemon.pipeline import refine, select_frames
 from daemon.pipeline.export_video import Exported, VideoExporter
@@ -330,7 +331,7 @@ async def test_a_second_metric_orders_the_shortlist(
     second = config.model_copy(update={"score": ScoreConfig(refine={"metric": "piqe", "share": 0.2})})
     refiner = refine.Refiner(second, store)
     chosen = await selector(store, second, record, refiner).select()
-    stored = await store.scores.outcomes(record.id, "second|1|pictures 2")
+    stored = await store.scores.outcomes(record.id, f"second|1|pictures {PICTURE_RULES}")
     good = (await store.analysis.verdicts(record.id))["good"]
     assert sum(pictures) == len(stored)
     assert 0.2 * good <= len(stored) <= 0.2 * good + 20
