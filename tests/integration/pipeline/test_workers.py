@@ -24,7 +24,7 @@ from daemon.decode.frames import decode_frames
 from daemon.decode.probe import probe
 from daemon.decode.seek import frames_again
 from daemon.errors import ExportError, Kind, ScorerError, StillwatchError, StoreError, VideoError
-from daemon.events import ignore
+from daemon.events import Event, Left, Taken, ignore
 from daemon.export import disk_space
 from daemon.inbox import identity
 from daemon.job import VideoJob
@@ -263,6 +263,42 @@ async def test_a_film_that_gets_further_than_the_last_time_is_no_suspect(
     async with working(config, store) as (workers, tasks):
         await ended(workers, tasks, store, one, other)
     assert forgiven == [(3, 1)], "once, and not for a film that was never under suspicion"
+
+
+async def test_a_film_that_is_tried_alone_shares_no_moment_with_another(
+    config: Config, store: Store, tmp_path: Path, fragile: type[FragileScorer]
+) -> None:
+    """Two were worked on whenever the process was killed; two more wait."""
+    ids = [await film(store, tmp_path, f"{n}.mkv", numbers=range(n, n + 24)) for n in range(4)]
+    for _ in range(2):
+        for one in ids[:2]:
+            assert await store.queue.claim(Status.QUEUED, Status.SCORING, [one])
+        assert await store.queue.recover(max_attempts=2) == (2, 0)
+    two = config.model_copy(update={"decode": config.decode.model_copy(update={"concurrency": 2})})
+    held: set[int] = set()
+    company: dict[int, set[int]] = {one: set() for one in ids}
+    order: list[int] = []
+
+    def noted(event: Event) -> None:
+        if isinstance(event, Taken):
+            order.append(event.video_id)
+            held.add(event.video_id)
+            for one in held:
+                company[one] |= held - {one}
+        elif isinstance(event, Left):
+            held.discard(event.video_id)
+
+    async with running_workers(two, store, noted) as workers:
+        tasks = workers.start()
+        try:
+            rows = await ended(workers, tasks, store, *ids)
+        finally:
+            workers.stop()
+            await wind_down(tasks, 10.0)
+    assert [(row.status, row.attempts, row.error_kind) for row in rows] == [(Status.DONE, 0, None)] * 4
+    assert company[ids[2]] == {ids[3]}, "what is not under suspicion is worked on side by side"
+    assert company[ids[0]] == set()
+    assert order.index(ids[0]) > max(order.index(one) for one in ids[2:])
 
 
 async def test_a_folder_elsewhere_that_is_away_holds_up_nobody_but_its_own_film(
