@@ -24,13 +24,14 @@ from daemon.decode.frames import decode_frames
 from daemon.decode.probe import probe
 from daemon.decode.seek import frames_again
 from daemon.errors import ExportError, Kind, ScorerError, StillwatchError, StoreError, VideoError
-from daemon.events import Event, Left, Taken, ignore
+from daemon.events import Event, Heartbeat, Left, Taken, ignore
 from daemon.export import disk_space
 from daemon.inbox import identity
 from daemon.job import VideoJob
 from daemon.model import Outcome, Picture, Status, VideoRecord
 from daemon.pipeline import record_failure
 from daemon.pipeline.workers import Workers, running_workers
+from daemon.runtime import stall
 from daemon.runtime.retry import StagePause
 from daemon.runtime.tasks import wind_down
 from daemon.scoring import second_opinion
@@ -433,6 +434,34 @@ async def test_a_decoder_that_is_only_slow_is_waited_for(
     async with working(impatient, store) as (workers, tasks):
         (row,) = await ended(workers, tasks, store, one)
     assert (row.status, row.frames_scored) == (Status.DONE, 10), "a batch of 8 took three times stuck_seconds"
+
+
+async def test_a_scorer_that_takes_long_to_load_again_is_no_hang_of_the_film(
+    config: Config, store: Store, tmp_path: Path, fragile: type[FragileScorer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is loaded until the film has shown a sign of life: whoever watches the stage sees that it is no hang."""
+    fragile.losses = frozenset({2})
+    monkeypatch.setattr(stall, "SLICE_SECONDS", 0.01)
+    alive, in_time = threading.Event(), []
+
+    def opened(_: ScoreConfig) -> FragileScorer:
+        if fragile.opened:
+            alive.clear()
+            in_time.append(alive.wait(5.0))
+        return fragile()
+
+    monkeypatch.setattr("daemon.pipeline.workers.open_scorer", opened)
+    one = await film(store, tmp_path)
+    async with running_workers(
+        config, store, lambda event: alive.set() if isinstance(event, Heartbeat) else None
+    ) as workers:
+        tasks = workers.start()
+        try:
+            (row,) = await ended(workers, tasks, store, one)
+        finally:
+            workers.stop()
+            await wind_down(tasks, 10.0)
+    assert (row.status, in_time) == (Status.DONE, [True])
 
 
 async def test_a_scorer_that_hangs_ends_the_process_and_costs_the_video_an_attempt(
