@@ -35,8 +35,9 @@ from daemon.pipeline.failures import Retry, decide
 from daemon.pipeline.reselect import reselect
 from daemon.pipeline.score_video import VideoScorer
 from daemon.pipeline.select_frames import FrameSelector
-from daemon.scoring import second_opinion
+from daemon.runtime import stall
 from daemon.scan.local import LocalScanner
+from daemon.scoring import second_opinion
 from daemon.scoring.batcher import Batcher
 from daemon.scoring.protocol import Scorer
 from daemon.store import feature_blocks
@@ -415,6 +416,26 @@ async def test_a_second_metric_that_lost_its_device_is_opened_again_at_the_next_
     chosen = await selector(store, second, record, refiner).select()
     await refiner.close()
     assert (len(chosen.picks), len(opened)) == (3, 2)
+
+
+async def test_a_second_metric_that_takes_long_to_load_is_no_hang_of_the_film(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stall, "SLICE_SECONDS", 0.01)
+    alive, in_time = threading.Event(), []
+
+    def opened(_: ScoreConfig) -> Scorer:
+        alive.clear()
+        in_time.append(alive.wait(5.0))
+        return StubScorer()
+
+    monkeypatch.setattr(refine, "open_scorer", opened)
+    config = config_in(tmp_path, count=3, min_gap_seconds=0.5)
+    record = await scored(store, config, edited_film(tmp_path / "film.mp4"))
+    second = config.model_copy(update={"score": ScoreConfig(refine={"metric": "piqe", "share": 0.2})})
+    job = VideoJob.of(record, STALL_SECONDS, alive.set)
+    chosen = await FrameSelector(second, store, job, refine.Refiner(second, store)).select()
+    assert (len(chosen.picks), in_time) == (3, [True])
 
 
 async def test_left_to_the_program_the_second_metric_is_the_one_whose_weights_are_here(
