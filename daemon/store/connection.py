@@ -11,7 +11,7 @@ import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -90,24 +90,23 @@ class Connection:
             raise StoreError(kind, f"{config.path} cannot be opened: {error}") from error
         except sqlite3.Error as error:
             raise StoreError(Kind.DATABASE, f"{config.path} is not usable: {error}") from error
-        try:
-            await db.execute("PRAGMA foreign_keys = ON")
-            await db.execute("PRAGMA journal_mode = WAL")
-            await db.execute("PRAGMA synchronous = NORMAL")
-            await db.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
-            # The log and its index are opened by the first look into the database.
-            await db.execute_fetchall("SELECT COUNT(*) FROM sqlite_master")
-            db.row_factory = sqlite3.Row
-            connection = cls(db, config.path, config.commit_seconds, clock)
-            await connection._note_log()
-        except sqlite3.Error as error:
-            await db.close()
-            kind = Kind.BUSY if "locked" in str(error) else Kind.DATABASE
-            raise StoreError(kind, f"{config.path} is not usable: {error}") from error
-        except BaseException:
+        async with AsyncExitStack() as failing:
             # Its thread would keep the process from ending.
-            await db.close()
-            raise
+            failing.push_async_callback(db.close)
+            try:
+                await db.execute("PRAGMA foreign_keys = ON")
+                await db.execute("PRAGMA journal_mode = WAL")
+                await db.execute("PRAGMA synchronous = NORMAL")
+                await db.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
+                # The log and its index are opened by the first look into the database.
+                await db.execute_fetchall("SELECT COUNT(*) FROM sqlite_master")
+                db.row_factory = sqlite3.Row
+                connection = cls(db, config.path, config.commit_seconds, clock)
+                await connection._note_log()
+            except sqlite3.Error as error:
+                kind = Kind.BUSY if "locked" in str(error) else Kind.DATABASE
+                raise StoreError(kind, f"{config.path} is not usable: {error}") from error
+            failing.pop_all()
         return connection
 
     async def close(self) -> None:

@@ -21,7 +21,7 @@ class Films:
         self._reading = asyncio.Lock()
 
     async def film(self, video_id: int) -> Film:
-        """A film's columns and rolling median."""
+        """A film's columns."""
         # One at a time: what costs most is the lock of the interpreter, which scoring needs as well.
         async with self._reading:
             version = await self._store.review.version(video_id)
@@ -31,7 +31,7 @@ class Films:
                 return kept[1]
             columns = await self._store.review.columns(video_id)
             second = await self._store.review.second(video_id, columns.frame)
-            film = await asyncio.to_thread(Film.of, columns, second)
+            film = Film(columns, second)
             self._kept[video_id] = (version, film)
             self._kept.move_to_end(video_id)
             while len(self._kept) > KEPT_FILMS:

@@ -50,6 +50,17 @@ async def test_a_film_shows_its_stills_and_reasons_without_a_script(client: Clie
     assert 'aria-label="Score curve"' in answer.text
 
 
+async def test_a_card_is_sent_once_and_anew_when_its_still_changes(client: Client, film: int, store: Store) -> None:
+    card = await client.get(f"/films/{film}/previews/1.jpg")
+    known = {"if-none-match": card.headers["etag"]}
+    assert (await client.get(f"/films/{film}/previews/1.jpg", known)).status == 304
+    stills = await store.queries.stills((await store.queries.selections(film))[-1]["id"])
+    first, second = (Path(one["path"]) for one in stills[:2])
+    first.write_bytes(second.read_bytes())
+    changed = await client.get(f"/films/{film}/previews/1.jpg", known)
+    assert (changed.status, read_code(np.asarray(Image.open(io.BytesIO(changed.body))))) == (200, stills[1]["frame"])
+
+
 async def test_a_frame_in_full_is_that_very_frame(client: Client, film: int) -> None:
     for frame in (0, 17, 59):
         answer = await client.get(f"/films/{film}/frames/{frame}.jpg")
@@ -135,6 +146,7 @@ async def test_a_failed_film_can_be_tried_again(client: Client, film: int, store
     await store.queue.fail(film, Status.FAILED, StillwatchError(Kind.DECODE, "it is broken"))
     page = (await client.get(f"/films/{film}")).text
     assert ("it is broken" in page, 'id="retry"' in page) == (True, True)
+    assert f'data-retry="{film}"' in (await client.get("/")).text
     assert (await client.post(f"/films/{film}/retry")).json == {"queued": 1}
 
 
