@@ -82,7 +82,9 @@ class Connection:
                 os.close(os.open(config.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, _MODE))
             # Whoever does not want to wait for it ends the process: the next start goes on.
             await run_in_abandonable_thread(lambda: _upgrade(config), "upgrade")
-            db = await aiosqlite.connect(config.path, timeout=config.busy_seconds, isolation_level=None)
+            # A URI is what another database is attached by.
+            uri = config.path.absolute().as_uri()
+            db = await aiosqlite.connect(uri, uri=True, timeout=config.busy_seconds, isolation_level=None)
         except (OSError, sqlite3.OperationalError) as error:
             kind = Kind.BUSY if "locked" in str(error) else Kind.DATABASE
             raise StoreError(kind, f"{config.path} cannot be opened: {error}") from error
@@ -128,6 +130,10 @@ class Connection:
                     Kind.DATABASE,
                     f"{path} was deleted or replaced while it was in use: stop and start again",
                 )
+
+    def is_at(self, path: Path) -> bool:
+        """Whether this very database is what the path leads to."""
+        return _device_and_inode(path) == self._file
 
     async def _note_log(self) -> None:
         """Know the write-ahead log and its index by what they are: they stay the same while they are open."""
