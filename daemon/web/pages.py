@@ -101,8 +101,11 @@ def _whole_seconds(seconds: float) -> str:
 
 async def film_page(request: Request) -> Response:
     """A film: its stills with their reasons, filmstrip and curve."""
-    record = await film_of(request)
-    return _page(request, "film.html", **await _film(request, record))
+    here, record = context.of(request), await film_of(request)
+    page = _page(request, "film.html", **await _film(request, record))
+    if not here.live.scoring():
+        here.films.read_ahead(record.id)
+    return page
 
 
 async def _film(request: Request, record: VideoRecord) -> dict[str, Any]:

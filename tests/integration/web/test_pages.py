@@ -110,7 +110,7 @@ async def test_a_name_is_never_more_than_text(
     config: Config, store: Store, client: Client, tmp_path: Path, name: str
 ) -> None:
     film = await finished_film(config, store, tmp_path / name, frames=12)
-    for path in ("/", f"/films/{film}", f"/films/{film}/frames/3", "/list"):
+    for path in ("/", f"/films/{film}", f"/films/{film}/frames/3", "/list", f"/films/{film}/report.html"):
         answer = await client.get(path)
         assert answer.status == 200
         page = answer.text.replace('<script type="module" src="/static/', "").replace(
@@ -121,6 +121,10 @@ async def test_a_name_is_never_more_than_text(
         assert "\u202e" not in page
         assert "\u2028" not in page
         assert "49.mp4" not in page
+    for path in ("sheet.png", "report.html", "stills.zip"):
+        saved = (await client.get(f"/films/{film}/{path}")).headers["content-disposition"]
+        assert saved.isascii()
+        assert saved.isprintable()
     embedded = (await client.get(f"/films/{film}")).text.partition('id="film">')[2].partition("</script>")[0]
     assert json.loads(embedded)["frames"] == 12
 
