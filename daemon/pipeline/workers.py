@@ -161,6 +161,8 @@ class Workers:
             finally:
                 self._listener(Left(record.id, stage.working))
             self.changed.set()
+            # One that is to be worked on alone has waited for the others, or they for it.
+            self.wake()
 
     async def _idle(self, waiting: Status, seen: int) -> int:
         """Wait for a wake-up, for another process to write to the database, or for a video's next try."""
