@@ -178,7 +178,7 @@ def failed(error: Exception) -> Failed:
         return Failed(type(error).__name__, error.kind.value, error.sentence)
     if isinstance(error, MemoryError):
         return Failed("VideoError", Kind.OUT_OF_MEMORY.value, f"memory ran out on the worker ({error}): free some")
-    setup.get(__name__).error("video.crashed", exc_info=error)
+    setup.get(__name__).error("cluster.crashed", exc_info=error)
     kind = Kind.INTERNAL.value
     return Failed("VideoError", kind, f"an unexpected {type(error).__name__} on the worker: {error}; please report it")
 
