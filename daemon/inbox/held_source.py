@@ -61,12 +61,11 @@ async def held(job: VideoJob, watch: WatchConfig, *, prove: bool = True) -> Asyn
             source.close()
         return source
 
-    try:
+    with ExitStack() as giving_up:
+        giving_up.callback(given_up.set)
         opening = run_in_abandonable_thread(open_source, "open")
         source = await with_stall_timeout(opening, job.stall_seconds, "opening the file")
-    except BaseException:
-        given_up.set()
-        raise
+        giving_up.pop_all()
     try:
         if prove and file.inode is not None and source.inode != file.inode:
             now = await content_of(source.path, job.stall_seconds, job.on_progress, named=file.path)

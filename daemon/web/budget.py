@@ -2,8 +2,8 @@
 
 Beside scoring, answers are made one after the other, and what takes long in a row of its own: the time of one is no
 less than what it took of the processors, and decoding counts for every one of them. What is spent comes back at
-``SHARE`` of the processors; whoever asks while nothing is left waits. A person who looks at a film spends less than ``BURST_SECONDS``
-and never notices; many clients at once do. While nothing is scored, nobody waits.
+``SHARE`` of the processors; whoever asks while nothing is left waits. A person who looks at a film spends less than
+``BURST_SECONDS`` and never notices; many clients at once do. While nothing is scored, nobody waits.
 """
 
 from __future__ import annotations
