@@ -79,6 +79,7 @@ const explain = settled(async () => {
   }
   if (asked !== frame) return;
   facts = found;
+  panes.entitle(frame, facts.time_s);
   element("curve").setAttribute("aria-valuetext", `frame ${frame}, ${facts.time}, score ${facts.score ?? "none"}`);
   const rows = [
     ["Time", facts.time],
