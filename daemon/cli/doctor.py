@@ -165,10 +165,7 @@ async def _cluster(config: Config) -> list[dict[str, Any]]:
         return [_result("cluster", False, address, error.sentence)]
     return [
         _result("cluster", True, f"{address}: {len(machines)} machines"),
-        *(
-            _result(f"worker {name}", not reason, "as here" if not reason else "differs", reason)
-            for name, reason in machines
-        ),
+        *(_result(f"worker {name}", not why, "differs" if why else "as here", why) for name, why in machines),
     ]
 
 
