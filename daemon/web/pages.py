@@ -73,11 +73,18 @@ def _line(row: Mapping[str, Any], working: Mapping[str, Any] | None) -> dict[str
         "name": shown.shown_name(Path(row["path"]).name),
         "folder": shown.shown_name(str(Path(row["path"]).parent)),
         "duration": None if info.get("duration_s") is None else _whole_seconds(info["duration_s"]),
-        "size": f"{info['width']} × {info['height']}" if info.get("width") else None,
+        "size": _shown_size(info),
         "error": None if row["error"] is None else shown.shown_name(row["error"]),
         "progress": _progress(working),
         "again": row["status"] in AGAIN,
     }
+
+
+def _shown_size(info: Mapping[str, Any]) -> str | None:
+    if not info.get("width"):
+        return None
+    width, height = info["width"], info["height"]
+    return f"{height} × {width}" if info.get("rotation_degrees") in (90, 270) else f"{width} × {height}"
 
 
 def _progress(working: Mapping[str, Any] | None) -> dict[str, Any] | None:
