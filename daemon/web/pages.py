@@ -121,7 +121,7 @@ async def _film(request: Request, record: VideoRecord) -> dict[str, Any]:
     stills, selection = await stills_of(here.store, record)
     strip = await here.store.strips.size(record.id)
     info = record.info
-    data = {
+    data: dict[str, Any] = {
         "id": record.id,
         "frames": frames,
         "metric": record.metric,
@@ -138,6 +138,7 @@ async def _film(request: Request, record: VideoRecord) -> dict[str, Any]:
         "record": record,
         "name": shown.shown_name(record.file.path.name),
         "folder": shown.shown_name(str(record.file.path.parent)),
+        "note": next((one["note"] for one in data["decisions"]["notes"] if one["frame"] is None), None),
         "error": None if record.error is None else shown.shown_name(record.error),
         "info": info,
         "frames": frames,

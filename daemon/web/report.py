@@ -15,7 +15,7 @@ from daemon.model import ShotKind, VideoRecord
 from daemon.store.store import Store
 from daemon.web import shown
 from daemon.web.curve import Film, curve
-from daemon.web.sheet import columns_of, facts_line, small_picture
+from daemon.web.sheet import columns_of, facts_line, small_picture, upright
 from daemon.web.stills import stills_of
 
 WIDTH, HEIGHT, BAND, TOP = 1200, 260, 10, 14
@@ -50,6 +50,7 @@ async def report(store: Store, record: VideoRecord, templates: Environment) -> s
             )
     for still in stills:
         still["picture"] = await asyncio.to_thread(_still, Path(still["path"]))
+    decided = await store.decisions.decided(record.id)
     shots = [(one.kind is ShotKind.SHOT, one.first, one.last) for one in await store.analysis.shots(record.id)]
     return templates.get_template("report.html").render(
         name=shown.shown_name(record.file.path.name),
@@ -61,7 +62,9 @@ async def report(store: Store, record: VideoRecord, templates: Environment) -> s
         drawing=drawing(data, film, shots, stills, lower_better=bool(record.lower_better)),
         verdicts=await store.analysis.verdicts(record.id),
         colours=COLOURS,
-        decided=await store.decisions.decided(record.id),
+        decided=decided,
+        notes=dict(decided.notes),
+        upright=upright(record),
         width=WIDTH,
         height=HEIGHT,
     )

@@ -105,6 +105,12 @@ def _strip_size(record: VideoRecord) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
+def upright(record: VideoRecord) -> bool:
+    """Whether the film's pictures are higher than wide."""
+    width, height = _strip_size(record)
+    return height > width
+
+
 def facts_line(record: VideoRecord, stills: int) -> str:
     """What the film is, in a line."""
     info = record.info
