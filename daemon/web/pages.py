@@ -61,6 +61,7 @@ async def _listed(request: Request) -> dict[str, Any]:
         "older": rows[LISTED - 1]["id"] if len(rows) > LISTED else None,
         "counts": {status: count for status, count in state["videos"].items() if count},
         "running": state["running"],
+        "cluster": state["cluster"],
         "search": search,
         "folder": shown.shown_name(str(here.config.watch.path)),
     }
