@@ -20,6 +20,7 @@ from daemon.web.stills import stills_of
 
 WIDTH, HEIGHT, BAND, TOP = 1200, 260, 10, 14
 STRIP_PICTURES = 24
+TIMES = 8
 STILL_PIXELS = 960
 COLOURS = {
     "unscored": "#7d8590", "black": "#3d4451", "white": "#c9c2b2", "flat": "#8d99ae", "title": "#4c7bd9",
@@ -123,6 +124,10 @@ def drawing(
         ],
         "band_y": HEIGHT - BAND,
         "band": BAND,
+        "times": [
+            (x(frame), shown.clock(float(film.columns.time_s[int(frame)])).partition(".")[0])
+            for frame in ((part + 0.5) * count / TIMES for part in range(TIMES))
+        ],
         "ticks": [x(first) for is_shot, first, _ in shots if is_shot],
         "mixes": [(x(first), max(x(last + 1 - first), 1)) for is_shot, first, last in shots if not is_shot],
         "dots": [
