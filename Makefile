@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 # Test files that run side by side: most of them wait for daemons. In their order, which has the longest first.
 WORKERS ?= 2
 
-.PHONY: demo run bench bench-compare selection-bench film-bench test test-systemd test-fresh test-container test-all soak fuzz lint format config clean
+.PHONY: demo run bench bench-compare selection-bench film-bench writer-bench test test-systemd test-fresh test-container test-all soak fuzz lint format config clean
 
 demo: $(STAMP)        ## the real daemon on a scratch folder with real footage
 	$(BIN)/stillwatch demo
@@ -27,6 +27,9 @@ selection-bench: $(STAMP)   ## strategies of selection on edited films of known 
 film-bench: $(STAMP)  ## strategies beside others on real films; FILMS, TRUTH, SHEETS, CACHE
 	STILLWATCH_LOG__LEVEL=error $(BIN)/python -m tests.film_bench $(FILMS) --verbose $(if $(TRUTH),--truth $(TRUTH)) \
 		$(if $(SHEETS),--sheets $(SHEETS)) $(if $(CACHE),--cache $(CACHE))
+
+writer-bench: $(STAMP)      ## the store's one writer beside plain executemany of the same rows
+	$(BIN)/python -m tests.writer_bench
 
 test: $(STAMP) lint   ## lint, types and the fast tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder \

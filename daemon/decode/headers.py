@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-import threading
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import av
-import av.logging
 from av.container import InputContainer
 from av.stream import Disposition
 
 from daemon.config.score import DecodeConfig
 from daemon.decode.container import opened
+from daemon.decode.info_lines import info_lines
 from daemon.model import StreamInfo
 
 STREAMS_KEPT = 64
@@ -30,7 +29,6 @@ SCAN_BYTES = 64 * 1024 * 1024
 _LISTED = re.compile(r"Stream #0:(\d+)\S*: \w+: (\S+)(?: \([^()/]*\))*(?: \((\S+) / 0x[0-9A-Fa-f]+\))?")
 _PROGRAMME = re.compile(r"^  Program (\d+)")
 _SERVICE = re.compile(r"^ +service_name +: (.*)")
-_LEVEL = threading.Lock()
 
 
 @dataclass(slots=True)
@@ -95,15 +93,9 @@ def text(tag: str) -> str:
 def _listing(container: InputContainer) -> dict[int, tuple[str, str]]:
     """By stream: the codec's name or else its tag, and the programme; FFmpeg tells only in its own listing."""
     listing: Any = container
-    with _LEVEL:
-        level = av.logging.get_level()
-        # The listing is empty while lines of its level are not logged.
-        av.logging.set_level(av.logging.INFO)
-        try:
-            with av.logging.Capture(True):
-                lines = listing.dumps_format().splitlines()
-        finally:
-            av.logging.set_level(level)
+    # The listing is empty while lines of its level are not logged.
+    with info_lines():
+        lines = listing.dumps_format().splitlines()
     listed: dict[int, tuple[str, str]] = {}
     programme = ""
     for line in lines:

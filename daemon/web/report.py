@@ -32,7 +32,7 @@ COLOURS = {
 async def report(store: Store, record: VideoRecord, templates: Environment) -> str:
     """The whole file as text. Raises StoreError."""
     columns = await columns_of(store, record)
-    film = await asyncio.to_thread(Film.of, columns, await store.review.second(record.id, columns.frame))
+    film = Film(columns, await store.review.second(record.id, columns.frame))
     stills, selection = await stills_of(store, record)
     data = curve(film, 0, film.frames - 1, WIDTH)
     step = max(film.frames // STRIP_PICTURES, 1)

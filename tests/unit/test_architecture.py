@@ -34,6 +34,7 @@ LAYERS: list[set[str]] = [
     {"media"},
     {"store"},
     STAGES,
+    {"scan"},
     {"pipeline", "cluster"},
     {"observe"},
     {"web"},

@@ -21,6 +21,7 @@ from daemon.inbox.held_source import held
 from daemon.job import VideoJob
 from daemon.model import Status, VideoRecord
 from daemon.pipeline import export_video, score_video
+from daemon.scan import local
 from daemon.service.foreground import once
 from daemon.store.store import Store
 from tests import films
@@ -115,12 +116,12 @@ async def test_what_takes_the_name_once_it_was_hashed_is_not_decoded(
     good, theirs = await hashes_of(film, tmp_path), await hashes_of(private, tmp_path)
     assert not set(good) & set(theirs)
 
-    async def then_swap(*arguments: Any) -> Any:
-        found = await identity.content_of(*arguments)
+    async def then_swap(*arguments: Any, **options: Any) -> Any:
+        found = await identity.content_of(*arguments, **options)
         swap(film, private)
         return found
 
-    monkeypatch.setattr(score_video, "content_of", then_swap)
+    monkeypatch.setattr(local, "content_of", then_swap)
     (record,), _ = await once(config, [film])
     assert await hashes(config, record) in (good, [])
     # Nor is it what the stills are cut from.

@@ -27,6 +27,7 @@ from daemon.errors import Kind, ScorerError
 from daemon.export import ffmpeg_process, metadata
 from daemon.inbox import identity
 from daemon.job import VideoJob
+from daemon.media.rules import PICTURE_RULES
 from daemon.model import FileIdentity, Selection, Status, Still, VideoRecord
 from daemon.pipeline import refine, select_frames
 from daemon.pipeline.export_video import Exported, VideoExporter
@@ -35,6 +36,7 @@ from daemon.pipeline.reselect import reselect
 from daemon.pipeline.score_video import VideoScorer
 from daemon.pipeline.select_frames import FrameSelector
 from daemon.runtime import stall
+from daemon.scan.local import LocalScanner
 from daemon.scoring import second_opinion
 from daemon.scoring.batcher import Batcher
 from daemon.scoring.protocol import Scorer
@@ -67,7 +69,8 @@ async def score(
     store: Store, config: Config, record: VideoRecord, thread: ThreadPoolExecutor, scorer: Scorer | None = None
 ) -> bool:
     job = VideoJob.of(record, STALL_SECONDS)
-    return await VideoScorer(config, store, lambda _: None).score(job, Batcher(scorer or StubScorer(), thread))
+    scanner = LocalScanner(config.decode, config.watch, Batcher(scorer or StubScorer(), thread))
+    return await VideoScorer(config, store, lambda _: None).score(job, scanner)
 
 
 async def scored(store: Store, config: Config, film: Path, scorer: Scorer | None = None) -> VideoRecord:
@@ -204,7 +207,7 @@ async def test_choosing_again_exports_only_what_is_missing(
         exported.append(1)
         return await run(capabilities, arguments, *rest)
 
-    for module in ("daemon.pipeline.score_video", "daemon.decode.seek"):
+    for module in ("daemon.scan.local", "daemon.decode.seek"):
         monkeypatch.setattr(f"{module}.decode_frames", counted)
     monkeypatch.setattr(ffmpeg_process, "run", watched)
     rows = await store.frames.rows(record.id, range(200))
@@ -329,7 +332,7 @@ async def test_a_second_metric_orders_the_shortlist(
     second = config.model_copy(update={"score": ScoreConfig(refine={"metric": "piqe", "share": 0.2})})
     refiner = refine.Refiner(second, store)
     chosen = await selector(store, second, record, refiner).select()
-    stored = await store.scores.outcomes(record.id, "second|1|pictures 2")
+    stored = await store.scores.outcomes(record.id, f"second|1|pictures {PICTURE_RULES}")
     good = (await store.analysis.verdicts(record.id))["good"]
     assert sum(pictures) == len(stored)
     assert 0.2 * good <= len(stored) <= 0.2 * good + 20

@@ -230,8 +230,8 @@ async def test_a_file_that_hangs_the_decoder_is_set_aside_and_the_next_is_done(
                 awake.wait(PATIENCE_SECONDS)
             yield frame
 
-    monkeypatch.setattr("daemon.pipeline.score_video.decode_frames", frames)
-    monkeypatch.setattr("daemon.pipeline.score_video.JOIN_SECONDS", 0.1)
+    monkeypatch.setattr("daemon.scan.local.decode_frames", frames)
+    monkeypatch.setattr("daemon.scan.local.JOIN_SECONDS", 0.1)
     bad, good = await film(store, tmp_path, "hangs.mkv"), await film(store, tmp_path, "good.mkv", frames=30)
     try:
         async with working(impatient, store) as (workers, tasks):
@@ -313,7 +313,7 @@ async def test_a_folder_elsewhere_that_is_away_holds_up_nobody_but_its_own_film(
             raise VideoError(Kind.UNREADABLE, "the file cannot be read")
         return probe(path, config)
 
-    monkeypatch.setattr("daemon.pipeline.score_video.probe_apart", away)
+    monkeypatch.setattr("daemon.scan.local.probe_apart", away)
     scandir = os.scandir
 
     def not_listed(path: Any) -> Any:
@@ -429,7 +429,7 @@ async def test_a_decoder_that_is_only_slow_is_waited_for(
             pause.wait(0.4)
             yield frame
 
-    monkeypatch.setattr("daemon.pipeline.score_video.decode_frames", frames)
+    monkeypatch.setattr("daemon.scan.local.decode_frames", frames)
     one = await film(store, tmp_path, frames=10)
     async with working(impatient, store) as (workers, tasks):
         (row,) = await ended(workers, tasks, store, one)
