@@ -177,42 +177,45 @@ def test_a_daemon_that_is_killed_goes_on_where_it_was(
     assert any(event["frames_stored"] > 0 for event in events(daemon, "video.started"))
 
 
-def test_a_worker_with_another_scorer_is_refused_by_name(
-    cluster: RayCluster, short: list[Path], tmp_path: Path
-) -> None:
+def test_a_worker_with_another_scorer_is_refused_by_name(short: list[Path], tmp_path: Path) -> None:
+    """Nobody else is there at first: the films wait, and are done once somebody is."""
     other = tmp_path / "other"
     shutil.copytree(ROOT / "daemon", other / "daemon")
     file = other / "daemon" / "scoring" / "niqe" / "scorer.py"
     text = file.read_text()
     assert "\nVERSION = 1\n" in text
     file.write_text(text.replace("\nVERSION = 1\n", "\nVERSION = 2\n"))
-    cluster.do("add", "other", f"PYTHONPATH={other}")
-    try:
-        folder = tmp_path / "d"
-        configured(folder)
-        put(short[:6], folder)
-        with on(cluster, folder, videos=4) as daemon:
+    folder = tmp_path / "d"
+    configured(folder)
+    put(short[:3], folder)
+    with RayCluster() as own:
+        own.do("add", "other", f"PYTHONPATH={other}")
+        with on(own, folder) as daemon:
             refused = daemon.event("cluster.worker_refused")
-            finished(daemon, folder, 6)
+            paused = daemon.event("service.paused")
+            own.do("add", "one")
+            finished(daemon, folder, 3)
             daemon.stop()
-    finally:
-        cluster.do("kill", "other")
     assert refused["worker"] == "other"
     assert "its scorer is niqe|fused 2|" in refused["reason"]
     assert "here it is niqe|fused 1|" in refused["reason"]
+    assert "no machine of it can be used (other: its scorer is niqe|fused 2|" in paused["error"]
     assert len({row[0] for row in query(folder, "SELECT scorer FROM videos")}) == 1
+    assert query(folder, "SELECT DISTINCT attempts, retries FROM videos") == [(0, 0)], "waiting costs a film nothing"
 
 
-def test_a_node_that_cannot_see_the_folder_is_set_aside(cluster: RayCluster, short: list[Path], tmp_path: Path) -> None:
+def test_a_node_that_cannot_see_the_folder_is_set_aside(short: list[Path], tmp_path: Path) -> None:
+    """The folder is empty there, as where nothing is mounted."""
     folder = tmp_path / "d"
     configured(folder)
-    put(short[:6], folder)
-    # Looking for the folder's files finds none, as where nothing is mounted.
-    cluster.do("blind", "blind", str(folder / "inbox"))
-    with on(cluster, folder, videos=4) as daemon:
-        refused = daemon.event("cluster.worker_refused")
-        finished(daemon, folder, 6)
-        daemon.stop()
+    put(short[:3], folder)
+    with RayCluster() as own:
+        own.do("blind", "blind", str(folder / "inbox"))
+        with on(own, folder) as daemon:
+            refused = daemon.event("cluster.worker_refused")
+            own.do("add", "one")
+            finished(daemon, folder, 3)
+            daemon.stop()
     assert refused["worker"] == "blind"
     assert "it does not see" in refused["reason"]
     assert "mount the folder there, or set cluster.path_map" in refused["reason"]
