@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 # Test files that run side by side: most of them wait for daemons. In their order, which has the longest first.
 WORKERS ?= 2
 
-.PHONY: demo run bench bench-compare selection-bench film-bench writer-bench test test-systemd test-fresh test-container test-all soak fuzz lint format config clean
+.PHONY: demo run bench bench-compare selection-bench film-bench writer-bench test test-systemd test-fresh test-container test-cluster test-all soak fuzz lint format config clean
 
 demo: $(STAMP)        ## the real daemon on a scratch folder with real footage
 	$(BIN)/stillwatch demo
@@ -43,6 +43,10 @@ test-fresh: $(STAMP)      ## on a minimal Debian of its own, all fast tests too:
 
 test-container: $(STAMP)  ## builds the light image and runs it: needs root, debootstrap, buildah and bubblewrap
 	$(BIN)/python -m pytest -m container tests/fresh
+
+test-cluster: $(STAMP)    ## a real Ray cluster on this machine, in a network of its own: needs root; ten minutes
+	$(BIN)/python -m pip install --quiet --editable '.[test,cluster]' --constraint constraints.txt
+	$(BIN)/python -m pytest -m cluster tests/cluster
 
 test-all: $(STAMP) lint   ## with the long tests
 	$(BIN)/python -m pytest
