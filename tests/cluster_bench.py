@@ -1,6 +1,6 @@
 """A cluster without its machines: fake workers stream rows at given rates into the real daemon's side of it.
 
-    python -m tests.cluster_bench [--workers 1,64,512] [--fps 40] [--seconds 8] [--minutes 1,10,60] [--export-seconds 2]
+    python -m tests.cluster_bench [--workers 1,64,512] [--fps 40] [--seconds 8] [--minutes 1,10,60] [--export-seconds 5]
 
 The way from a chunk of rows, as it comes over the network, into SQLite is the daemon's own: ``VideoScorer``, ``Frames``,
 the one connection. So is choosing. What workers would do costs nothing here: their chunks are made ahead. Exporting is
@@ -318,7 +318,7 @@ def main() -> None:
     parser.add_argument("--fps", type=float, default=40.0, help="frames per second of a worker")
     parser.add_argument("--seconds", type=float, default=8.0, help="of each paced run")
     parser.add_argument("--minutes", type=numbers, default=[1, 10, 60], help="lengths of films")
-    parser.add_argument("--export-seconds", type=float, default=2.0, help="what exporting the stills of a film takes")
+    parser.add_argument("--export-seconds", type=float, default=5.0, help="what exporting the stills of a film takes")
     given = parser.parse_args()
     setup.configure("auto", "error")
     asyncio.run(simulate(given))
