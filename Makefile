@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 # Test files that run side by side: most of them wait for daemons. In their order, which has the longest first.
 WORKERS ?= 2
 
-.PHONY: demo run bench bench-compare selection-bench film-bench writer-bench test test-systemd test-fresh test-container test-cluster test-all soak fuzz lint format config clean
+.PHONY: demo run bench bench-compare selection-bench film-bench writer-bench cluster-bench test test-systemd test-fresh test-container test-cluster test-all soak soak-cluster fuzz lint format config clean
 
 demo: $(STAMP)        ## the real daemon on a scratch folder with real footage
 	$(BIN)/stillwatch demo
@@ -30,6 +30,9 @@ film-bench: $(STAMP)  ## strategies beside others on real films; FILMS, TRUTH, S
 
 writer-bench: $(STAMP)      ## the store's one writer beside plain executemany of the same rows
 	$(BIN)/python -m tests.writer_bench
+
+cluster-bench: $(STAMP)     ## what up to 512 workers would ask of the daemon, by fake ones; ARGS
+	$(BIN)/python -m tests.cluster_bench $(ARGS)
 
 test: $(STAMP) lint   ## lint, types and the fast tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
@@ -56,6 +59,11 @@ fuzz: $(STAMP)        ## mutants of films, sidecars, settings, requests and answ
 
 soak: $(STAMP)        ## kills, storms, idleness: an hour or so
 	$(BIN)/python -m pytest -m slow -s tests/acceptance/test_kill.py tests/acceptance/test_storm.py
+
+soak-cluster: $(STAMP)    ## a thousand films on a Ray cluster that loses a node every minute: needs root; FILMS, KILL_SECONDS
+	$(BIN)/python -m pip install --quiet --editable '.[test,cluster]' --constraint constraints.txt
+	STILLWATCH_MANY_FILMS=$(or $(FILMS),1000) STILLWATCH_KILL_SECONDS=$(or $(KILL_SECONDS),60) \
+		$(BIN)/python -m pytest -s tests/cluster/test_many_films.py
 
 lint: $(STAMP)        ## ruff and mypy --strict
 	$(BIN)/ruff check .

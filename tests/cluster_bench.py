@@ -1,6 +1,6 @@
 """A cluster without its machines: fake workers stream rows at given rates into the real daemon's side of it.
 
-    python -m tests.cluster_bench [--workers 1,8,64,256,512] [--fps 40] [--seconds 8] [--minutes 60] [--export-seconds 4]
+    python -m tests.cluster_bench [--workers 1,64,512] [--fps 40] [--seconds 8] [--minutes 1,10,60] [--export-seconds 5]
 
 The way from a chunk of rows, as it comes over the network, into SQLite is the daemon's own: ``VideoScorer``, ``Frames``,
 the one connection. So is choosing. What workers would do costs nothing here: their chunks are made ahead. Exporting is
@@ -155,13 +155,18 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What so many workers brought: frames per second, the daemon's processors for it, and how late chunks were."""
+    """What so many workers brought: frames per second, the daemon's processors for it, and how late chunks were.
+
+    ``starved`` is the share of the time that the daemon's threads waited for a processor which others had: where that
+    is much, the machine was too busy for this to say anything but ``cores``.
+    """
 
     workers: int
     wanted: float
     arrived: float
     cores: float
     late_s: float
+    starved: float
 
 
 @asynccontextmanager
@@ -204,6 +209,12 @@ async def film_cost(film: Film) -> Cost:
             return Cost(time.process_time() - cpu, time.perf_counter() - wall)
 
 
+def waited_s() -> float:
+    """For how long this process's threads were ready to run and had no processor."""
+    files = Path("/proc/self/task").glob("*/schedstat")
+    return sum(int(file.read_text().split()[1]) for file in files) / 1e9
+
+
 async def load(film: Film, workers: int, fps: float, seconds: float) -> Load:
     """So many workers for some seconds, in which none comes to the end of its film; ``fps`` 0: as fast as may be."""
     scanner = FakeWorkers(film, fps)
@@ -213,7 +224,7 @@ async def load(film: Film, workers: int, fps: float, seconds: float) -> Load:
             while not scoring.done() and len(scanner.late_s) < 2 * workers:
                 await asyncio.sleep(0.1)
             scanner.late_s.clear()
-            before, cpu, wall = scanner.arrived, time.process_time(), time.perf_counter()
+            before, cpu, wall, waited = scanner.arrived, time.process_time(), time.perf_counter(), waited_s()
             await asyncio.wait({scoring}, timeout=seconds)
             elapsed = time.perf_counter() - wall
             found = Load(
@@ -222,6 +233,7 @@ async def load(film: Film, workers: int, fps: float, seconds: float) -> Load:
                 arrived=(scanner.arrived - before) / elapsed,
                 cores=(time.process_time() - cpu) / elapsed,
                 late_s=sorted(scanner.late_s)[int(len(scanner.late_s) * 0.95)] if scanner.late_s else 0.0,
+                starved=(waited_s() - waited) / elapsed,
             )
             scoring.cancel()
             await asyncio.wait({scoring})
@@ -269,19 +281,19 @@ async def simulate(given: argparse.Namespace) -> None:
             f"a film of {minutes} min, {frames} frames: choosing {choosing.cpu:.1f} s of a processor ({choosing.wall:.1f} s by"
             f" the clock), exporting {given.export_seconds:g} s: {frames / last:,.0f} frames/s through the exporter"
         )
-    print("\n| workers | frames/s wanted | arrived | processors of the daemon | 95 % of chunks late by at most |")
-    print("| --- | --- | --- | --- | --- |")
+    heads = ["workers", "frames/s wanted", "arrived", "processors of the daemon", "95 % of chunks late by at most"]
+    print(f"\n| {' | '.join(heads)} | waited for a processor |\n|{' --- |' * 6}")
     for workers in given.workers:
         found = await load(film, workers, given.fps, given.seconds)
-        numbers = f"{found.wanted:,.0f} | {found.arrived:,.0f} | {found.cores:.2f} | {found.late_s * 1e3:.0f} ms"
-        print(f"| {workers} | {numbers} |")
+        cells = f"{found.wanted:,.0f} | {found.arrived:,.0f} | {found.cores:.2f} | {found.late_s * 1e3:.0f} ms"
+        print(f"| {workers} | {cells} | {found.starved:.0%} |")
     heads = [f"films of {minutes} min per hour (bound)" for minutes in given.minutes]
     print(f"\n| workers | Mbit/s | {' | '.join(heads)} |\n| --- | --- |{' --- |' * len(heads)}")
     for workers in given.workers:
-        cells = [
+        rates = [
             f"{one.films_per_hour(workers, given.fps):,.0f} ({one.bound(workers, given.fps)[0]})" for one in capacities
         ]
-        print(f"| {workers} | {workers * given.fps * film.frame_bytes * 8 / 1e6:,.0f} | {' | '.join(cells)} |")
+        print(f"| {workers} | {workers * given.fps * film.frame_bytes * 8 / 1e6:,.0f} | {' | '.join(rates)} |")
     for one, minutes in zip(capacities, given.minutes, strict=True):
         served = [
             f"{one.writer / given.fps:,.0f}",
@@ -306,7 +318,7 @@ def main() -> None:
     parser.add_argument("--fps", type=float, default=40.0, help="frames per second of a worker")
     parser.add_argument("--seconds", type=float, default=8.0, help="of each paced run")
     parser.add_argument("--minutes", type=numbers, default=[1, 10, 60], help="lengths of films")
-    parser.add_argument("--export-seconds", type=float, default=2.0, help="what exporting the stills of a film takes")
+    parser.add_argument("--export-seconds", type=float, default=5.0, help="what exporting the stills of a film takes")
     given = parser.parse_args()
     setup.configure("auto", "error")
     asyncio.run(simulate(given))

@@ -64,10 +64,10 @@ def configured(folder: Path, **sections: dict[str, Any]) -> Path:
     return write_config(folder, **{"service": service, **sections})
 
 
-def on(cluster: RayCluster, folder: Path, **more: Any) -> Daemon:
-    """A daemon that scores on the cluster."""
+def on(cluster: RayCluster, folder: Path, sections: dict[str, dict[str, Any]] | None = None, **more: Any) -> Daemon:
+    """A daemon that scores on the cluster; ``more`` are settings of it, ``sections`` others."""
     settings = {"address": cluster.address, "num_cpus": 1, "videos": 3, "gone_seconds": 5.0, **more}
-    config = configured(folder, cluster=settings)
+    config = configured(folder, cluster=settings, **(sections or {}))
     environment = [f"{key}={value}" for key, value in {**cluster.token, "PYTHONPATH": str(ROOT)}.items()]
     command = ["env", *environment, sys.executable, "-P", "-m", "daemon", "run", "--config", str(config)]
     return Daemon(config, cluster.inside(*command))
