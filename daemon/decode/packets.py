@@ -126,7 +126,7 @@ class _CorruptMarks:
         self._marked = self._given = 0
 
     def found_before(self, packet: Packet[Any] | None) -> int:
-        """How many of the packets given last are damaged, now that the next one is known (None: the file has ended)."""
+        """How many of the packets given last are damaged, now that the next is known; None at the end of the file."""
         if packet is not None and not packet.size:
             packet = None
         found = 0

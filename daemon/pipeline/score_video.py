@@ -18,7 +18,7 @@ from daemon.media.rules import scored_by
 from daemon.model import VideoInfo
 from daemon.pipeline.film_budget import FilmBudget
 from daemon.pipeline.strip import keep_pictures
-from daemon.scan.protocol import Findings, OpenFilm, Rows, Scanner
+from daemon.scan.protocol import Findings, OpenFilm, Rows, Scanner, ScanStoppedError
 from daemon.store.store import Store
 
 GIVES_BACK = (Kind.TOO_LARGE, Kind.NO_ROOM)
@@ -56,6 +56,8 @@ class VideoScorer:
         try:
             async with scanner.opened(job) as film:
                 return await self._score(job, film)
+        except ScanStoppedError:
+            return False
         except VideoError as error:
             if error.kind in GIVES_BACK:
                 await self._give_back(job)

@@ -100,6 +100,11 @@ class Workers:
         self._wakes = {Status.QUEUED: asyncio.Event(), Status.SCORED: asyncio.Event()}
         self._scoring = Stage(Status.QUEUED, Status.SCORING, self._score)
         self._exporting = Stage(Status.SCORED, Status.EXPORTING, self._export)
+        # One for all loops of a stage: what is in the way of one of them is said once.
+        self._pauses = {
+            stage: StagePause(stage.value, self._stop, config.service.pause_seconds, forever=among is None)
+            for stage in (Status.SCORING, Status.EXPORTING)
+        }
         self.changed = asyncio.Event()
         """Set after every video's turn; whoever waits for it clears it."""
 
@@ -139,7 +144,7 @@ class Workers:
 
     async def _loop(self, stage: Stage) -> None:
         service = self._config.service
-        pause = StagePause(stage.working.value, self._stop, service.pause_seconds, forever=self._among is None)
+        pause = self._pauses[stage.working]
         seen = -1
         while not self._stop.is_set():
             self._wakes[stage.waiting].clear()
@@ -193,7 +198,13 @@ class Workers:
         foreground = self._among is not None
         if not foreground:
             failure = await record_failure.root_cause(job, failure, self._config)
-        decision = decide(failure, job.record, self._config.service, foreground=foreground)
+        decision = decide(
+            failure,
+            job.record,
+            self._config.service,
+            foreground=foreground,
+            worker_retries=self._config.cluster.max_retries,
+        )
         await self._carry_out(decision, job, stage, pause, failure)
 
     async def _carry_out(

@@ -70,6 +70,10 @@ class Findings:
     unlike_chain: tuple[str, ...] = ()
 
 
+class ScanStoppedError(Exception):
+    """A stop was asked for before the film was open."""
+
+
 class OpenFilm(Protocol):
     """One film while it is scanned."""
 
@@ -100,7 +104,7 @@ class Scanner(Protocol):
     """Scans films, several at once; ``stop`` ends all scans after the batch in flight, and every later one at once."""
 
     def opened(self, job: VideoJob) -> AbstractAsyncContextManager[OpenFilm]:
-        """The film of a job, for as long as the context lasts. Raises VideoError, ScorerError."""
+        """The film of a job, for as long as the context lasts. Raises VideoError, ScorerError, ScanStoppedError."""
 
     def stop(self) -> None:
         """Finish the batches in flight, then give no more."""

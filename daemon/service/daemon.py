@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
 
 from daemon import __version__
 from daemon.config.schema import Config
@@ -24,6 +25,7 @@ from daemon.runtime.retry import StagePause, is_global
 from daemon.runtime.tasks import cancel, wind_down
 from daemon.service.background import background_tasks
 from daemon.service.health import PATIENCE, Health, pulse
+from daemon.service.scanning import elsewhere
 from daemon.service.signals import Stop, reload_on_hangup
 from daemon.store.store import Store
 
@@ -54,7 +56,7 @@ async def run(config: Config, listener: Listener = ignore, read_config: Callable
             resumed, aside = await store.queue.recover(config.service.max_attempts)
             async with (
                 background_tasks(config, store, health.unwell) as tell,
-                running_workers(config, store, to_all(listener, tell, pulse(hearts, config)), dispose=True) as workers,
+                _workers(config, store, to_all(listener, tell, pulse(hearts, config))) as workers,
             ):
                 pause_seconds = config.service.pause_seconds
                 ingestor = Ingestor(config.watch, store, workers.wake, pause_seconds, listener=tell, hearts=hearts)
@@ -74,6 +76,12 @@ async def run(config: Config, listener: Listener = ignore, read_config: Callable
         finally:
             await _close(store, stop)
         log.info("service.stopped")
+
+
+def _workers(config: Config, store: Store, listener: Listener) -> AbstractAsyncContextManager[Workers]:
+    return running_workers(
+        config, store, listener, dispose=True, elsewhere=elsewhere(config, listener, config.watch.path)
+    )
 
 
 def _pool() -> ThreadPoolExecutor:

@@ -24,6 +24,7 @@ from daemon.pipeline.workers import Workers, running_workers
 from daemon.runtime.durable import make_synced_folder
 from daemon.runtime.lock import only_one
 from daemon.runtime.tasks import wind_down
+from daemon.service.scanning import elsewhere
 from daemon.service.signals import Stop
 from daemon.store.store import PastSelection, Store
 
@@ -66,7 +67,7 @@ async def _submit(store: Store, path: Path, *, copies: bool) -> VideoRecord:
 
 
 async def _work_off(config: Config, store: Store, ids: Sequence[int], listener: Listener, stop: Stop) -> None:
-    async with running_workers(config, store, listener, among=ids) as workers:
+    async with running_workers(config, store, listener, ids, elsewhere=elsewhere(config, listener)) as workers:
         for video_id in ids:
             await _reopen(config, store, workers, await store.videos.get(video_id))
         tasks = workers.start()

@@ -180,6 +180,9 @@ export function showFrames(frames, timeAt, onload) {
   });
 }
 
+/** Say when a frame that is shown was taken, to the millisecond. */
+export function entitle(frame, time) { for (const pane of panes) if (pane.frame === frame) pane.entitle(time); }
+
 /** The picture of a frame that is shown. */
 export const imageOf = (frame) => panes.find((pane) => pane.frame === frame)?.image;
 new ResizeObserver(placeAll).observe(stage);
