@@ -99,6 +99,19 @@ def test_an_animation_is_taken_before_its_still_item(tmp_path: Path) -> None:
     assert len(info.streams) == 2
 
 
+def test_a_sequence_of_heic_pictures_is_a_film(tmp_path: Path) -> None:
+    """As phones write bursts: the track is one of pictures, not of video."""
+    hevc = ("-c:v", "libx265", "-x265-params", "log-level=none", "-tag:v", "hvc1", "-brand", "hevc")
+    path = film(tmp_path / "burst.mp4", 12, 64, 64, *hevc)
+    handler = b"hdlr" + bytes(8)
+    content = path.read_bytes()
+    assert content.count(handler + b"vide") == 1
+    burst = tmp_path / "burst.heic"
+    burst.write_bytes(content.replace(handler + b"vide", handler + b"pict"))
+    info, frames = frames_of(burst)
+    assert (info.codec, frames) == ("hevc", 12)
+
+
 def test_of_two_programmes_one_is_taken_and_the_other_named(tmp_path: Path) -> None:
     first, second = film(tmp_path / "a.mp4", 20), film(tmp_path / "b.mp4", 20, 320, 240)
     both = together(tmp_path / "both.ts", first, second, "-program", "title=News:st=0", "-program", "title=Film:st=1")
