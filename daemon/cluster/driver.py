@@ -19,7 +19,6 @@ import os
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from typing import Any
 
 from daemon.cluster import place, wire
@@ -28,7 +27,8 @@ from daemon.cluster.place import Place
 
 AHEAD = 4
 """Items of a stream that a worker makes ahead of the daemon."""
-FATE_SECONDS = 20.0
+FATE_LOOKS = 20
+"""A second apart: Ray says first that a worker is unavailable, and later why."""
 READY = "ready"
 
 
@@ -42,6 +42,7 @@ class Driver:
         self._actor = ray.remote(Place)
         self._resources = {key: settings[key] for key in ("num_cpus", "num_gpus")}
         self._workers: dict[str, Any] = {}
+        self._nodes: dict[str, str] = {}
         self._streams: dict[str, tuple[str, Any]] = {}
         self._numbers = itertools.count()
         self.operations: dict[str, Callable[..., Awaitable[Any]]] = {
@@ -81,6 +82,7 @@ class Driver:
             raise
         name = f"worker {next(self._numbers)}"
         self._workers[name] = actor
+        self._nodes[name] = hello["node"]
         machine = next((one.name for one in await self.nodes() if one.id == hello["node"]), hello["host"])
         return Started(name, hello["node"], machine), hello
 
@@ -119,9 +121,17 @@ class Driver:
 
     async def _fate(self, worker: str) -> None:
         """Raises what has become of a worker that does not answer, once Ray knows; it first says that it is away."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(FATE_SECONDS):
-                await self._workers[worker].hello.remote()
+        asked = asyncio.ensure_future(self._workers[worker].hello.remote())
+        try:
+            for _ in range(FATE_LOOKS):
+                done, _ = await asyncio.wait([asked], timeout=1.0)
+                if done:
+                    asked.result()
+                    return
+                if all(node.id != self._nodes[worker] for node in await self.nodes()):
+                    raise WorkerLostError("its machine left the cluster")
+        finally:
+            asked.cancel()
 
 
 def _name(node: dict[str, Any]) -> str:

@@ -21,7 +21,9 @@ from daemon.cluster import calibration
 from daemon.cluster.link import Link
 from daemon.cluster.messages import ClusterAwayError, Failed, Node, Settings, WorkerLostError, versions
 from daemon.config.cluster import ClusterConfig
+from daemon.errors import StillwatchError
 from daemon.logs.setup import get
+from daemon.runtime.retry import nothing
 from daemon.runtime.stall import while_loading
 
 log = get(__name__)
@@ -251,7 +253,8 @@ class Pool:
             started, hello = await link.start(sorted(self._aside))
             worker = Lent(link, started.worker, started.node, started.name, self._stall_seconds)
             try:
-                reason = await self._refusal(worker, hello, on_wait)
+                tolerance = self._config.tolerance
+                reason = await refusal(worker, hello, self._reference, self._settings, tolerance, on_wait)
             except BaseException:
                 await self.end(worker)
                 raise
@@ -270,29 +273,34 @@ class Pool:
         if fitting and len(reasons) == len(fitting):
             raise NoMachineError(f"no machine of it can be used ({'; '.join(reasons)})")
 
-    async def _refusal(self, worker: Lent, hello: dict[str, Any], on_wait: Callable[[], None]) -> str:
-        """Why a worker may not score; empty when it may."""
-        if missing := hello.get("missing"):
-            return f"stillwatch is not installed in its Python ({missing}): install the version that runs here"
-        there = hello["versions"]
-        for name, version in self._reference.versions.items():
-            if there.get(name) != version:
-                return f"{name} is {there.get(name, 'unknown')} there and {version} here: install the same version"
-        try:
-            ready = await worker.answer(on_wait, "ready", self._settings)
-        except WorkerLostError:
-            raise
-        except Exception as error:
-            return f"its scorer cannot be opened: {error}"
-        if ready["identity"] != self._reference.identity:
-            return f"its scorer is {ready['identity']}, here it is {self._reference.identity}: install the same version"
-        differs = calibration.difference(self._reference.number, ready["number"])
-        if differs > self._config.tolerance:
-            return (
-                f"it scores the calibration picture {ready['number']!r}, here it is {self._reference.number!r}: another"
-                f" kind of processor; cluster.tolerance: {differs:.1g} would allow it"
-            )
-        if ready["folder"]:
-            folder = self._settings["folder"]
-            return f"it does not see {folder} ({ready['folder']}): mount it there, or set cluster.path_map"
-        return ""
+
+async def refusal(
+    worker: Lent,
+    hello: dict[str, Any],
+    reference: Reference,
+    settings: Settings,
+    tolerance: float,
+    on_wait: Callable[[], None] = nothing,
+) -> str:
+    """Why a worker may not score; empty when it may. Raises ClusterAwayError, WorkerLostError."""
+    if missing := hello.get("missing"):
+        return f"stillwatch is not installed in its Python ({missing}): install the version that runs here"
+    there = hello["versions"]
+    for name, version in reference.versions.items():
+        if there.get(name) != version:
+            return f"{name} is {there.get(name, 'unknown')} there and {version} here: install the same version"
+    try:
+        ready = await worker.answer(on_wait, "ready", settings)
+    except StillwatchError as error:
+        return f"its scorer cannot be opened: {error.sentence}"
+    if ready["identity"] != reference.identity:
+        return f"its scorer is {ready['identity']}, here it is {reference.identity}: install the same version"
+    differs = calibration.difference(reference.number, ready["number"])
+    if differs > tolerance:
+        return (
+            f"it scores the calibration picture {ready['number']!r}, here it is {reference.number!r}: another kind of"
+            f" processor; cluster.tolerance: {differs:.1g} would allow it"
+        )
+    if ready["folder"]:
+        return f"it does not see {settings['folder']} ({ready['folder']}): mount it there, or set cluster.path_map"
+    return ""

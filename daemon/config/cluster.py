@@ -18,12 +18,9 @@ class ClusterConfig(Section):
         description="host:port of the cluster's head, or auto: the cluster that this machine belongs to; empty: films"
         " are scored here",
     )
-    videos: int = Field(4, ge=1, le=4096, description="films, or spans of films, that are scored there at once")
+    videos: int = Field(4, ge=1, le=4096, description="films that are scored there at once")
     num_cpus: float = Field(2.0, gt=0.0, le=1024.0, description="cores that are reserved and used for each of them")
     num_gpus: float = Field(0.0, ge=0.0, le=64.0, description="GPUs, or a share of one, for each of them")
-    span_seconds: float = Field(
-        0.0, ge=0.0, description="a film that is longer is cut into spans of about so long; 0: films stay whole"
-    )
     path_map: dict[str, str] = Field(
         {}, description="what folders are called on the workers, such as {/srv/films: /mnt/films}; empty: the same"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -108,22 +108,26 @@ class Frames:
             if self._rows.add(video_id, rows):
                 await self._rows.write(video_id)
 
-    async def _put(self, video_id: int, rows: Sequence[Scored]) -> None:
-        """Write rows of a film; within a transaction."""
-        db = self._connection.db
-        values = [(video_id, row.frame, row.pts, row.time_s, row.duration_s, hash_value(row.hash)) for row in rows]
-        scorer_id = self._scoring.get(video_id) or await self._current_scorer(db, video_id)
-        await self._drop_other_pictures(db, video_id, scorer_id, values)
+    async def _put(self, films: Mapping[int, Sequence[Scored]]) -> None:
+        """Write rows of some films; within a transaction."""
+        db, frames, scores = self._connection.db, list[tuple[Any, ...]](), list[tuple[Any, ...]]()
+        for video_id, rows in films.items():
+            scorer_id = self._scoring.get(video_id) or await self._current_scorer(db, video_id)
+            values = [(video_id, row.frame, row.pts, row.time_s, row.duration_s, hash_value(row.hash)) for row in rows]
+            await self._drop_other_pictures(db, video_id, scorer_id, values)
+            frames += values
+            scores += [(video_id, scorer_id, row.frame, row.score, row.note) for row in rows]
         await db.executemany(
             "INSERT INTO decoded_frames (video_id, frame, pts, time_s, duration_s, hash) VALUES (?,?,?,?,?,?)"
             " ON CONFLICT (video_id, frame) DO UPDATE SET pts = excluded.pts, time_s = excluded.time_s,"
             " duration_s = excluded.duration_s, hash = excluded.hash, verdict = NULL",
-            values,
+            frames,
         )
-        await db.executemany(PUT_SCORE, [(video_id, scorer_id, row.frame, row.score, row.note) for row in rows])
+        await db.executemany(PUT_SCORE, scores)
 
     async def _end_group(self, db: aiosqlite.Connection) -> None:
-        await self._rows.write_all()
+        for video_id in await self._rows.write_all():
+            self._features.forget(video_id)
         await self._features.write(db)
 
     def _clear(self) -> None:
@@ -166,9 +170,10 @@ class Frames:
         ) as cursor:
             row = await cursor.fetchone()
         identity, metric, lower_better = row if row is not None else ("", "", None)
-        self._stored[video_id] = await _frames_stored(db, video_id)
-        self._scoring[video_id] = found = await keep_scorer(db, identity, metric, lower_better)
-        return found
+        if video_id not in self._stored:
+            self._stored[video_id] = await _frames_stored(db, video_id)
+        # Not kept: what is written now may be undone.
+        return await keep_scorer(db, identity, metric, lower_better)
 
     async def _drop_other_pictures(
         self, db: aiosqlite.Connection, video_id: int, scorer_id: int, values: Sequence[tuple[Any, ...]]

@@ -7,7 +7,7 @@ dozen rows.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from daemon.errors import StoreError
 from daemon.model import Scored
@@ -18,12 +18,14 @@ TOGETHER = 512
 
 
 class PendingRows:
-    """Rows by film, in the order in which they came; ``put`` writes those of one film.
+    """Rows by film, in the order in which they came; ``put`` writes those of some films.
 
     All of it is done within the group of pending scores.
     """
 
-    def __init__(self, connection: Connection, put: Callable[[int, Sequence[Scored]], Awaitable[None]]) -> None:
+    def __init__(
+        self, connection: Connection, put: Callable[[Mapping[int, Sequence[Scored]]], Awaitable[None]]
+    ) -> None:
         self._connection = connection
         self._put = put
         self._rows: dict[int, list[Scored]] = {}
@@ -44,25 +46,39 @@ class PendingRows:
         To the end, also when it is cancelled: they are not those of the call alone.
         """
         if rows := self._rows.pop(video_id, None):
-            await to_the_end(self._write(video_id, rows))
+            await to_the_end(self._write({video_id: rows}))
 
-    async def write_all(self) -> None:
-        """Write all of them, at the end of the group. What one film's rows are refused for, the others' are not.
+    async def write_all(self) -> list[int]:
+        """Write all of them, at the end of the group; returns the films whose rows were refused, which have lost them.
 
         Raises StoreError when the whole group is undone.
         """
-        for video_id in list(self._rows):
-            try:
-                await self.write(video_id)
-            except StoreError as error:
-                if not self._connection.db.in_transaction:
-                    raise
-                self._connection.lose(video_id, error)
+        waiting, self._rows = self._rows, {}
+        return await to_the_end(self._write_films(waiting)) if waiting else []
 
     def clear(self) -> None:
         """The group has ended."""
         self._rows.clear()
 
-    async def _write(self, video_id: int, rows: Sequence[Scored]) -> None:
+    async def _write_films(self, waiting: Mapping[int, Sequence[Scored]]) -> list[int]:
+        try:
+            # One trip for all of them.
+            await self._write(waiting)
+            return []
+        except StoreError:
+            if not self._connection.db.in_transaction:
+                raise
+        refused = []
+        for video_id, rows in waiting.items():
+            try:
+                await self._write({video_id: rows})
+            except StoreError as error:
+                if not self._connection.db.in_transaction:
+                    raise
+                self._connection.lose(video_id, error)
+                refused.append(video_id)
+        return refused
+
+    async def _write(self, films: Mapping[int, Sequence[Scored]]) -> None:
         async with self._connection.piece():
-            await self._put(video_id, rows)
+            await self._put(films)

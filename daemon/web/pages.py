@@ -74,11 +74,18 @@ def _line(row: Mapping[str, Any], working: Mapping[str, Any] | None) -> dict[str
         "name": shown.shown_name(Path(row["path"]).name),
         "folder": shown.shown_name(str(Path(row["path"]).parent)),
         "duration": None if info.get("duration_s") is None else _whole_seconds(info["duration_s"]),
-        "size": f"{info['width']} × {info['height']}" if info.get("width") else None,
+        "size": _shown_size(info),
         "error": None if row["error"] is None else shown.shown_name(row["error"]),
         "progress": _progress(working),
         "again": row["status"] in AGAIN,
     }
+
+
+def _shown_size(info: Mapping[str, Any]) -> str | None:
+    if not info.get("width"):
+        return None
+    width, height = info["width"], info["height"]
+    return f"{height} × {width}" if info.get("rotation_degrees") in (90, 270) else f"{width} × {height}"
 
 
 def _progress(working: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -115,7 +122,7 @@ async def _film(request: Request, record: VideoRecord) -> dict[str, Any]:
     stills, selection = await stills_of(here.store, record)
     strip = await here.store.strips.size(record.id)
     info = record.info
-    data = {
+    data: dict[str, Any] = {
         "id": record.id,
         "frames": frames,
         "metric": record.metric,
@@ -132,6 +139,7 @@ async def _film(request: Request, record: VideoRecord) -> dict[str, Any]:
         "record": record,
         "name": shown.shown_name(record.file.path.name),
         "folder": shown.shown_name(str(record.file.path.parent)),
+        "note": next((one["note"] for one in data["decisions"]["notes"] if one["frame"] is None), None),
         "error": None if record.error is None else shown.shown_name(record.error),
         "info": info,
         "frames": frames,

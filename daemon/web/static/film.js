@@ -59,13 +59,16 @@ const picture = () => panes.showFrames(compared.length ? [compared[0], frame, ..
 
 /** The best still stays at the left, the others walk by beside it. */
 function comparing(count) {
-  const best = film.stills.find((still) => still.frame !== frame)?.frame ?? frame;
+  const best = film.stills[0]?.frame ?? frame;
+  // Whoever looks at the best one sees the next beside it.
+  const other = frame === best ? facts?.alternatives[0]?.frame ?? film.stills[1]?.frame : undefined;
+  const rest = [...(facts?.alternatives ?? []), ...film.stills].map((one) => one.frame).filter((one) => one !== best && one !== (other ?? frame));
   if (!count) compared = [];
   else if (count === 2) compared = [best, frame];
-  else compared = [best, frame, ...[...(facts?.alternatives ?? []).map((one) => one.frame), ...film.stills.map((one) => one.frame), frame, frame].filter((one) => one !== best).slice(0, 2)];
+  else compared = [best, frame, rest[0] ?? frame, rest[1] ?? frame];
   compare.setAttribute("aria-pressed", String(compared.length > 0));
   four.hidden = compared.length === 0;
-  picture();
+  if (count && other !== undefined) go(other); else picture();
 }
 
 const place = (percent) => (percent === null ? null : percent >= 100 ? "the best" : `better than ${percent} %`);

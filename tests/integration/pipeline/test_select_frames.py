@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from daemon.analysis.features import RECORD, VERSION
+from daemon.config.load import changed
 from daemon.config.output import ExportConfig, OutputConfig
 from daemon.config.schema import Config
 from daemon.config.score import ScoreConfig
@@ -35,6 +36,7 @@ from daemon.pipeline.failures import Retry, decide
 from daemon.pipeline.reselect import reselect
 from daemon.pipeline.score_video import VideoScorer
 from daemon.pipeline.select_frames import FrameSelector
+from daemon.pipeline.wishes import Wishes
 from daemon.runtime import stall
 from daemon.scan.local import LocalScanner
 from daemon.scoring import second_opinion
@@ -179,6 +181,18 @@ async def test_a_count_of_auto_ends_by_itself(tmp_path: Path, store: Store) -> N
     record, stills = await finished(store, config, edited_film(tmp_path / "film.mp4"))
     (row,) = await store.queries.selections(record.id)
     assert (len(stills), row["requested"], row["shortfall"]) == (3, 0, None)
+
+
+async def test_with_all_looks_kept_the_same_is_chosen(tmp_path: Path, store: Store) -> None:
+    config = config_in(tmp_path, min_gap_seconds=0.5)
+    record = await scored(store, config, edited_film(tmp_path / "film.mp4"))
+    reading, keeping = selector(store, config, record), selector(store, config, record)
+    await keeping.keep_looks()
+    for settings in ({}, {"start": 2.0, "end": 6.0}, {"strategy": "poster"}):
+        asked = changed(config, "select", settings)
+        ones, others = [await one.asked(asked, Wishes()).select() for one in (reading, keeping)]
+        assert ones == others
+        assert ones.picks
 
 
 async def test_a_span_and_one_per_shot(tmp_path: Path, store: Store) -> None:

@@ -462,12 +462,13 @@ async def test_few_rows_at_a_time_and_many_are_the_same_to_whoever_looks(store: 
 
 async def test_rows_that_are_refused_in_their_group_are_told_to_their_film_and_cost_no_other_one(store: Store) -> None:
     bad, good = [await store.queue.enqueue(identity(name, name)) for name in "ab"]
-    await store.frames.add(bad, scored(0))
-    await store.frames.add(good, scored(0, 1))
+    for video_id in (bad, good):
+        await store.frames.add(video_id, [replace(row, features=b"f") for row in scored(0, 1)])
     # No way of our own does that: what a group's end cannot write is made by hand.
     await store.db.execute("DELETE FROM videos WHERE id = ?", (bad,))
     await store.flush()
     assert await store.frames.hashes(good) == ["d0", "d1"]
+    assert await store.frames.features_of(good, [0, 1]) == [b"f", b"f"]
     with pytest.raises(StoreError):
         await store.frames.add(bad, scored(1))
 
