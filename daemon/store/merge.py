@@ -206,11 +206,14 @@ class Merge:
             return await _put_row(db, "videos", film.id, own)
         here = plan.here
         own["replaced_by"] = here.replaced_by
+        if status is Status.REPLACED:
+            own |= {"error_kind": here.error_kind, "error": here.error}
         file = here.file
         if here.status is Status.MISSING:
             file = replace(film.file, path=plan.film.path, inode=None)
         own |= {
-            "path": path_value(file.path), "size_bytes": file.size_bytes, "mtime_ns": file.mtime_ns, "inode": file.inode
+            "path": path_value(file.path), "size_bytes": file.size_bytes, "mtime_ns": file.mtime_ns,
+            "inode": file.inode, "digest": film.file.digest or here.file.digest,
         }  # fmt: skip
         await db.execute(
             # Scores of pictures that are others there are of no frame that there is.

@@ -237,7 +237,7 @@ async def test_of_frames_that_decode_to_another_picture_no_score_is_put_beside(
     assert (await merged(config_of(tmp_path / "here"), one, two))[1].films[0].scores == 30
 
 
-@pytest.mark.parametrize("status", ["queued", "failed", "scored"])
+@pytest.mark.parametrize("status", ["queued", "failed", "scored", "replaced"])
 async def test_what_is_done_there_takes_the_place_of_what_is_not_done_here(tmp_path: Path, status: str) -> None:
     film = films.make(tmp_path / "a.mp4", frames=40)
     one = await scored_elsewhere(tmp_path, "one", film)
@@ -256,7 +256,10 @@ async def test_what_is_done_there_takes_the_place_of_what_is_not_done_here(tmp_p
     db.close()
     assert outcomes(await merged(here, one)) == ["completed"]
     (record,) = await records(here)
-    assert (record.status, record.error_kind, str(record.file.path)) == (Status.DONE, None, "/in/b.mp4")
+    # What took its file's place still has it.
+    expected = ("replaced", "decode", "x") if status == "replaced" else ("done", None, None)
+    assert (record.status, record.error_kind, record.error) == expected
+    assert str(record.file.path) == "/in/b.mp4"
     found = await with_store(here, lambda store: store.frames.rows(1, range(40)))
     assert len(found) == 40
     latest = await with_store(here, lambda store: store.selections.latest(1))

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import imageio_ffmpeg
+import numpy as np
 import pytest
 
 from daemon.config.schema import Config
@@ -169,6 +170,30 @@ def test_a_codec_that_nobody_decodes_is_named(tmp_path: Path, container: str, ta
     with pytest.raises(VideoError, match="no decoder in this FFmpeg for stream 0, codec QZ9Z") as caught:
         probe(path, CONFIG)
     assert caught.value.kind is Kind.NO_DECODER
+
+
+def test_a_codec_of_matroska_that_nobody_knows_is_named(tmp_path: Path) -> None:
+    path = film(tmp_path / "film.mkv", 5)
+    path.write_bytes(path.read_bytes().replace(b"V_MPEG4/ISO/AVC", b"V_MPEG9/ISO/QZ9"))
+    with pytest.raises(VideoError, match="no decoder in this FFmpeg for stream 0, codec V_MPEG9/ISO/QZ9:") as caught:
+        probe(path, CONFIG)
+    assert caught.value.kind is Kind.NO_DECODER
+
+
+@pytest.mark.parametrize(("name", "size", "pid"), [("film.ts", 188, 0x100), ("film.m2ts", 192, 0x1011)])
+def test_a_scrambled_broadcast_is_protected(tmp_path: Path, name: str, size: int, pid: int) -> None:
+    path = film(tmp_path / name, 30, 192, 108, *H264)
+    content = bytearray(path.read_bytes())
+    noise = np.random.default_rng(1)
+    for at in range(size - 188, len(content), size):
+        if int.from_bytes(content[at + 1 : at + 3], "big") & 0x1FFF == pid:
+            start = at + 5 + content[at + 4] if content[at + 3] & 0x20 else at + 4
+            content[at + 3] |= 0x80
+            content[start : at + 188] = noise.bytes(max(at + 188 - start, 0))
+    path.write_bytes(content)
+    with pytest.raises(VideoError, match="protected: stream 0 has scrambled packets") as caught:
+        probe(path, CONFIG)
+    assert caught.value.kind is Kind.PROTECTED
 
 
 def test_a_stream_that_nobody_decodes_gives_way_and_is_named(tmp_path: Path) -> None:
