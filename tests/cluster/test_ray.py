@@ -219,7 +219,7 @@ def test_a_worker_with_another_scorer_is_refused_by_name(short: list[Path], tmp_
     assert query(folder, "SELECT DISTINCT attempts, retries FROM videos") == [(0, 0)], "waiting costs a film nothing"
 
 
-def test_a_node_that_cannot_see_the_folder_is_set_aside(short: list[Path], tmp_path: Path) -> None:
+def test_a_node_that_cannot_see_the_folder_is_refused(short: list[Path], tmp_path: Path) -> None:
     """The folder is empty there, as where nothing is mounted."""
     folder = tmp_path / "d"
     configured(folder)
