@@ -18,8 +18,10 @@ class _Work:
     worker: Lent
     video_id: int
     video: str
+    began: float
     since: float
     frames: int = 0
+    frames_in_all: int = 0
 
     def fps(self, now: float) -> float:
         elapsed = now - self.since
@@ -50,20 +52,26 @@ class Paces:
 
     def take(self, worker: Lent, video_id: int, video: str) -> None:
         """A worker begins with a film."""
-        self._works[worker.id] = _Work(worker, video_id, video, self._monotonic())
+        now = self._monotonic()
+        self._works[worker.id] = _Work(worker, video_id, video, now, now)
 
     def count(self, worker: Lent, frames: int) -> None:
         """So many more frames came from it."""
         if (work := self._works.get(worker.id)) is not None:
             work.frames += frames
+            work.frames_in_all += frames
 
     def weigh(self, worker: Lent, memory_bytes: int) -> None:
         """The most memory that its process has held."""
         self._memory[worker.id] = memory_bytes
 
-    def leave(self, worker: Lent) -> None:
-        """It is done with its film."""
-        self._works.pop(worker.id, None)
+    def leave(self, worker: Lent) -> tuple[int, float]:
+        """It is done with its film: the frames that came from it, and how many in a second."""
+        work = self._works.pop(worker.id, None)
+        if work is None:
+            return 0, 0.0
+        elapsed = self._monotonic() - work.began
+        return work.frames_in_all, work.frames_in_all / elapsed if elapsed > 0 else 0.0
 
     def seen(self, address: str) -> ClusterSeen:
         """The state of the cluster now."""

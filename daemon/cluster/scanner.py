@@ -178,6 +178,7 @@ class RemoteFilm:
         except BaseException:
             await self.let_go(sound=False)
             raise
+        self._job.log.info("cluster.film_taken", worker=self._worker.name)
         return True
 
     async def content(self) -> FileIdentity:
@@ -205,17 +206,24 @@ class RemoteFilm:
             async for item in items:
                 if isinstance(item, Rows):
                     self._paces.count(self._worker, len(item.scored))
-                    yield replace(item, worker=self._worker.name)
-                elif isinstance(item, Findings):
+                if item is not None:
                     yield item
 
     async def let_go(self, *, sound: bool) -> None:
         """Give the worker back, or end it."""
-        self._paces.leave(self._worker)
+        frames, fps = self._paces.leave(self._worker)
         if sound:
             # One that is gone by now is ended, which does no harm.
             with suppress(ClusterAwayError, WorkerLostError):
-                self._paces.weigh(self._worker, await self._worker.link.ask(self._worker.id, "close"))
+                memory_bytes = await self._worker.link.ask(self._worker.id, "close")
+                self._paces.weigh(self._worker, memory_bytes)
+                self._job.log.info(
+                    "cluster.film_left",
+                    worker=self._worker.name,
+                    frames=frames,
+                    fps=round(fps, 2),
+                    memory_bytes=memory_bytes,
+                )
                 await self._pool.give_back(self._worker)
                 return
         await self._pool.end(self._worker)

@@ -86,7 +86,7 @@ class VideoScorer:
             job.log.info("video.stream_chosen", stream=info.stream_index, reason=info.stream_reason)
         if info.colours_lost:
             job.log.warning("video.colours_lost", reason=info.colours_lost)
-        if record.attempts > 1:
+        if record.attempts > 1 or record.error_kind == Kind.WORKER_LOST:
             self._suspects[record.id] = max(len(known) // CATCH_UP_PARTS, 1)
         try:
             found = await self._pass(job, film, info, known, single_thread=record.damaged)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from daemon.analysis import measure
@@ -195,6 +195,10 @@ class Workers:
         failure = as_failure(error)
         if failure is not error and not isinstance(error, MemoryError):
             job.log.error("video.crashed", exc_info=error)
+        if failure.kind in (Kind.WORKER_LOST, Kind.WORKER_CRASHED):
+            # What it got on before that has reset the counters.
+            record = await pause.retry_until_possible(lambda: self._store.videos.get(job.record.id), job.on_progress)
+            job = replace(job, record=record)
         foreground = self._among is not None
         if not foreground:
             failure = await record_failure.root_cause(job, failure, self._config)

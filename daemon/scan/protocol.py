@@ -33,8 +33,7 @@ class Rows:
     """Frames ``first`` to ``end - 1``, which were decoded one after the other.
 
     ``scored`` are the rows of those that are new. ``pictures`` are the same frames with their pictures, where these
-    are at hand. ``queue_bytes`` of pictures wait for the scorer, ``batch`` frames were scored at once. ``worker`` says
-    who has scored them where that is not this process.
+    are at hand. ``queue_bytes`` of pictures wait for the scorer, ``batch`` frames were scored at once.
     """
 
     first: int
@@ -43,7 +42,6 @@ class Rows:
     pictures: tuple[Frame, ...] = ()
     queue_bytes: int = 0
     batch: int = 0
-    worker: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from daemon.config.schema import Config
 from daemon.errors import Kind, StillwatchError, StoreError
 from daemon.events import Listener, ignore, to_all
 from daemon.export import work_folder
+from daemon.inbox import held_source
 from daemon.inbox.ingestor import Ingestor
 from daemon.logs.setup import get
 from daemon.observe import status_line
@@ -46,7 +47,7 @@ async def run(config: Config, listener: Listener = ignore, read_config: Callable
     asyncio.get_running_loop().set_default_executor(_pool())
     with only_one(config.database.path), Stop(config.service) as stop:
         _make_folders(config)
-        removed = await asyncio.to_thread(work_folder.clean, config.output.path)
+        removed = await asyncio.to_thread(lambda: work_folder.clean(config.output.path) + held_source.clean())
         store = await _opened(config, stop)
         if store is None:
             log.info("service.stopped")

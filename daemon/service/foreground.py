@@ -15,7 +15,7 @@ from daemon.events import Listener, ignore
 from daemon.export import work_folder
 from daemon.export.image_format import image_format
 from daemon.export.paths import is_apart
-from daemon.inbox import identity
+from daemon.inbox import held_source, identity
 from daemon.inbox.enqueue import enter, refuse
 from daemon.model import FileIdentity, Status, VideoRecord
 from daemon.pipeline.select_frames import selection_params
@@ -41,7 +41,7 @@ async def once(config: Config, paths: Sequence[Path], listener: Listener = ignor
     config = config.model_copy(update={"service": config.service.model_copy(update={"max_retries": 0})})
     with only_one(config.database.path), Stop(config.service) as stop:
         make_synced_folder(config.output.path)
-        await asyncio.to_thread(work_folder.clean, config.output.path)
+        await asyncio.to_thread(lambda: work_folder.clean(config.output.path) + held_source.clean())
         store = await Store.open(config.database)
         try:
             await store.queue.recover(config.service.max_attempts)

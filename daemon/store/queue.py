@@ -227,9 +227,13 @@ class Queue:
             )
 
     async def reset_attempts(self, video_id: int) -> None:
-        """Starts that have not come to an end are forgotten but for this one."""
+        """Starts that have not come to an end are forgotten but for this one, and so are workers that were lost."""
         async with self._connection.writing() as db:
-            await db.execute("UPDATE videos SET attempts = 1 WHERE id = ? AND attempts > 1", (video_id,))
+            await db.execute(
+                "UPDATE videos SET attempts = MIN(attempts, 1),"
+                " retries = CASE error_kind WHEN ?2 THEN 0 ELSE retries END WHERE id = ?1",
+                (video_id, Kind.WORKER_LOST),
+            )
 
     async def caught_up(self, video_id: int, frames: int) -> None:
         """So many stored frames were met again, which is progress where no attempt before has met so many.

@@ -120,7 +120,7 @@ def test_a_chunk_of_the_largest_size_stays_below_what_ray_would_store() -> None:
         )
         for frame in range(1_000_000, 1_000_000 + CHUNK_ROWS)
     )
-    assert len(pickle.dumps(Rows(0, 96, rows, worker="a" * 60), 5)) < 100_000
+    assert len(pickle.dumps(Rows(0, 96, rows), 5)) < 100_000
 
 
 async def test_a_film_goes_on_from_its_last_stored_frame_when_its_machine_is_gone(
@@ -139,7 +139,8 @@ async def test_a_film_goes_on_from_its_last_stored_frame_when_its_machine_is_gon
     cluster.machines["three"] = cluster.machines["two"].__class__("three", "three", 2.0, 0.0)
     cluster.on_item = lose_once
     with capture_logs() as logs:
-        (record,), _ = await once(config(tmp_path / "there"), made[:1])
+        # Each time it has got further than the time before.
+        (record,), _ = await once(config(tmp_path / "there", max_retries=1), made[:1])
     assert record.status is Status.DONE
     assert len(cluster.machines) == 1, "two machines were lost"
     assert results(config(tmp_path / "there")) == results(here(tmp_path / "here"))
