@@ -136,9 +136,7 @@ def judge(
     gate(Verdict.TITLE, titles(records, lines, verdict == 0, config, witness))
     gate(Verdict.TITLED, captioned(records, lines, shots, verdict == 0, witness))
     gate(Verdict.BURNT, washed_out(records, witness))
-    before = verdict > 0
-    judge_steps(records, shots, gate, witness)
-    stepwise = (verdict > 0) & ~before
+    worse = judge_steps(records, shots, gate, witness)
     window = windows(time_s, shots, config.window_seconds)
     judge_windows(records, time_s, window, views, verdict, config, witness)
     witness.within(None)
@@ -149,13 +147,14 @@ def judge(
             away_seconds = float(np.abs(time_s[verdict == number] - time_s[witness.at]).min())
             witness.figure("seconds from spoilt frames", away_seconds, BESIDE_SPOILT_SECONDS, below=True)
         gate(word, (wider == number) & (verdict == 0))
-    spare(time_s, shots, verdict, stepwise)
+    spare(time_s, shots, verdict, worse)
     return verdict
 
 
-def judge_steps(records: Records, shots: Sequence[Shot], gate: Callable[..., None], witness: Witness = NOBODY) -> None:
-    """Refuse by ``gate`` what a step says is worse than what lies beyond it."""
+def judge_steps(records: Records, shots: Sequence[Shot], gate: Callable[..., None], witness: Witness = NOBODY) -> Mask:
+    """Refuse by ``gate`` what a step says is worse than what lies beyond it, and say which frames these are."""
     worse = stepped(records, shots)
+    whole = np.zeros(len(records), np.bool_)
     for word, told in STEPPED.items():
         own = [stretch for stretch in worse if stretch.step.word == word]
         mask = np.zeros(len(records), np.bool_)
@@ -166,6 +165,8 @@ def judge_steps(records: Records, shots: Sequence[Shot], gate: Callable[..., Non
             value, limit = here.step.value, here.step.limit
             witness.figure(f"{told}, times that across a step", value, limit, below=value < limit)
         gate(word, mask, None if here is None else np.array([here.across]))
+        whole |= mask
+    return whole
 
 
 def judge_windows(
