@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 # Test files that run side by side: most of them wait for daemons. In their order, which has the longest first.
 WORKERS ?= 2
 
-.PHONY: demo run bench bench-compare selection-bench film-bench test test-systemd test-fresh test-container test-all soak fuzz lint format config clean
+.PHONY: demo run bench bench-compare selection-bench film-bench writer-bench cluster-bench test test-systemd test-fresh test-container test-cluster test-all soak soak-cluster fuzz lint format config clean
 
 demo: $(STAMP)        ## the real daemon on a scratch folder with real footage
 	$(BIN)/stillwatch demo
@@ -28,6 +28,12 @@ film-bench: $(STAMP)  ## strategies beside others on real films; FILMS, TRUTH, S
 	STILLWATCH_LOG__LEVEL=error $(BIN)/python -m tests.film_bench $(FILMS) --verbose $(if $(TRUTH),--truth $(TRUTH)) \
 		$(if $(SHEETS),--sheets $(SHEETS)) $(if $(CACHE),--cache $(CACHE))
 
+writer-bench: $(STAMP)      ## the store's one writer beside plain executemany of the same rows
+	$(BIN)/python -m tests.writer_bench
+
+cluster-bench: $(STAMP)     ## what up to 512 workers would ask of the daemon, by fake ones; ARGS
+	$(BIN)/python -m tests.cluster_bench $(ARGS)
+
 test: $(STAMP) lint   ## lint, types and the fast tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
 		-m "not slow and not systemd and not fresh and not container"
@@ -41,6 +47,10 @@ test-fresh: $(STAMP)      ## on a minimal Debian of its own, all fast tests too:
 test-container: $(STAMP)  ## builds the light image and runs it: needs root, debootstrap, buildah and bubblewrap
 	$(BIN)/python -m pytest -m container tests/fresh
 
+test-cluster: $(STAMP)    ## a real Ray cluster on this machine, in a network of its own: needs root; ten minutes
+	$(BIN)/python -m pip install --quiet --editable '.[test,cluster]' --constraint constraints.txt
+	$(BIN)/python -m pytest -m cluster tests/cluster
+
 test-all: $(STAMP) lint   ## with the long tests
 	$(BIN)/python -m pytest
 
@@ -49,6 +59,11 @@ fuzz: $(STAMP)        ## mutants of films, sidecars, settings, requests and answ
 
 soak: $(STAMP)        ## kills, storms, idleness: an hour or so
 	$(BIN)/python -m pytest -m slow -s tests/acceptance/test_kill.py tests/acceptance/test_storm.py
+
+soak-cluster: $(STAMP)    ## a thousand films on a Ray cluster that loses a node every minute: needs root; FILMS, KILL_SECONDS
+	$(BIN)/python -m pip install --quiet --editable '.[test,cluster]' --constraint constraints.txt
+	STILLWATCH_MANY_FILMS=$(or $(FILMS),1000) STILLWATCH_KILL_SECONDS=$(or $(KILL_SECONDS),60) \
+		$(BIN)/python -m pytest -s tests/cluster/test_many_films.py
 
 lint: $(STAMP)        ## ruff and mypy --strict
 	$(BIN)/ruff check .

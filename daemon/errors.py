@@ -33,6 +33,8 @@ class Kind(StrEnum):
     EXPORT = "export"
     UNPROVEN = "unproven"
     STUCK = "stuck"
+    WORKER_LOST = "worker_lost"
+    WORKER_CRASHED = "worker_crashed"
     ATTEMPTS = "attempts"
     INTERNAL = "internal"
 
@@ -81,6 +83,7 @@ _RETRYABLE = frozenset(
         Kind.FFMPEG_MISSING,
         Kind.EXPORT,
         Kind.BUSY,
+        Kind.WORKER_LOST,
     }
 )
 

@@ -108,7 +108,35 @@ class FilesWaiting:
     writers_seen: bool = False
 
 
-Event = Taken | Progress | FramesScored | Heartbeat | Left | Ended | FilesLeftAlone | FilesWaiting
+@dataclass(frozen=True, slots=True)
+class WorkerSeen:
+    """A worker of the cluster: its machine, the film that it scores, frames per second, the most memory it has held.
+
+    ``video_id`` and ``video`` are None for one that waits for a film, ``memory_bytes`` is 0 until its first film ends.
+    """
+
+    worker: str
+    video_id: int | None
+    video: str | None
+    fps: float
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSeen:
+    """The state of the cluster: ``away`` says why it does not answer, ``refused`` which machines are set aside and why.
+
+    ``waiting`` films have no worker yet.
+    """
+
+    address: str
+    away: str
+    workers: tuple[WorkerSeen, ...] = ()
+    refused: tuple[tuple[str, str], ...] = ()
+    waiting: int = 0
+
+
+Event = Taken | Progress | FramesScored | Heartbeat | Left | Ended | FilesLeftAlone | FilesWaiting | ClusterSeen
 
 Listener = Callable[[Event], None]
 """Must be quick and must not raise: it is called in the middle of the work."""

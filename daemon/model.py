@@ -79,12 +79,16 @@ class FileIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Colour:
-    """Colour tags of the decoded frames by FFmpeg's names; ``unknown`` where a file says nothing."""
+    """Colour tags of the decoded frames by FFmpeg's names; ``unknown`` where a file says nothing.
+
+    ``chroma_location`` is where samples of chroma lie that several pixels share.
+    """
 
     matrix: str = "unknown"
     range: str = "unknown"
     transfer: str = "unknown"
     primaries: str = "unknown"
+    chroma_location: str = "unknown"
 
 
 @dataclass(frozen=True, slots=True)

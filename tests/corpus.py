@@ -1,4 +1,4 @@
-"""The corpus of issue 3: small made films of every kind and every damage, each frame with its number as a bar code.
+"""Small made films of every kind and every damage, each frame with its number as a bar code.
 
 A case says what must come out: the painted numbers, or, where the film itself loses or repeats frames,
 ``loses`` says why, and the frames that a plain decode with one thread gives are the measure instead.

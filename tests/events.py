@@ -20,15 +20,16 @@ FACTS: dict[str, dict[str, Any]] = {
     **dict.fromkeys(
         ("metric", "path", "pix_fmt", "precision", "reason", "scorer", "target", "task", "thread", "key"), TEXT
     ),
-    **dict.fromkeys(("to", "video", "stage"), TEXT),
+    **dict.fromkeys(("to", "video", "stage", "worker"), TEXT),
     **dict.fromkeys(("attempts", "frame", "frames", "frames_stored", "frames_total", "leftovers_removed"), COUNT),
     **dict.fromkeys(
         ("queue_bytes", "requested", "chosen", "faces", "films", "moments", "resumed", "scored", "set_aside", "stills"),
         COUNT,
     ),
-    **dict.fromkeys(("batch", "height", "new", "old", "size_bytes", "video_id", "width"), COUNT),
+    **dict.fromkeys(("batch", "memory_bytes", "height", "new", "old", "size_bytes", "video_id", "width"), COUNT),
     **dict.fromkeys(("key", "key_before", "missed"), COUNT),
     **dict.fromkeys(("fps", "seconds", "again_every_s", "again_in_s", "paused_s", "watchdog_seconds"), NUMBER),
+    **dict.fromkeys(("away_s", "cores"), NUMBER),
     **dict.fromkeys(("lines", "losses", "retry", "stream", "files"), COUNT),
     **dict.fromkeys(("corrupt_frames", "damaged_frames", "frameless_packets", "lost_packets", "unread_bytes"), COUNT),
     "unread_s": NUMBER,
@@ -48,7 +49,7 @@ FACTS: dict[str, dict[str, Any]] = {
     "spearman": {"type": ["number", "null"], "minimum": -1, "maximum": 1},
     **{
         key: {"type": "array", "items": TEXT}
-        for key in ("changed", "names", "needs_restart", "stages", "tasks", "threads")
+        for key in ("changed", "names", "needs_restart", "stages", "tasks", "threads", "workers")
     },
 }
 
@@ -115,6 +116,14 @@ EVENTS: dict[str, str] = {
     "watch.event_lost": "path reason",
     "watch.stuck": "path",
     "web.started": "address",
+    "cluster.connected": "address workers cores away_s",
+    "cluster.lost": "address error",
+    "cluster.worker_ready": "worker scorer",
+    "cluster.worker_refused": "worker reason again_in_s",
+    "cluster.film_taken": "video video_id worker",
+    "cluster.film_left": "video video_id worker frames fps memory_bytes",
+    "cluster.scored_here": "error",
+    "cluster.crashed": "",
     "web.crashed": "path",
     "review.started": "address",
     "notify.sent": "video video_id target",
@@ -190,6 +199,14 @@ MEANINGS: dict[str, str] = {
     "watch.event_lost": "an event that could not be understood; the rescan finds the file",
     "watch.stuck": "a watching thread did not end in time",
     "web.started": "where `service.http` listens",
+    "cluster.connected": "the cluster answers, after so many seconds in which it did not: its machines and their cores",
+    "cluster.lost": "the cluster does not answer, or no machine of it can be used; said once until it can be used again",
+    "cluster.worker_ready": "a worker was found to be what it has to be, and may score",
+    "cluster.worker_refused": "a machine is set aside for a while, with the reason and the fix",
+    "cluster.film_taken": "the machine that decodes and scores the film from now on",
+    "cluster.film_left": "it is done with it: rows that came from there, how many in a second, the most memory of the worker",
+    "cluster.crashed": "in the log of a worker: an error that was not foreseen, with its traceback",
+    "cluster.scored_here": "`cluster.if_gone` is `here`: films are scored by this process until the cluster is back",
     "web.crashed": "a page could not be made, for a reason that was not foreseen; please report it",
     "review.started": "what to open for the review page; on TCP it holds the token that everyone needs",
     "notify.sent": "a hook was delivered",

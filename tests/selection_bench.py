@@ -28,6 +28,7 @@ from daemon.model import Status
 from daemon.pipeline.refine import Refiner
 from daemon.pipeline.score_video import VideoScorer
 from daemon.pipeline.select_frames import FrameSelector
+from daemon.scan.local import LocalScanner
 from daemon.scoring.batcher import Batcher
 from daemon.scoring.open_scorer import open_scorer
 from daemon.store.store import Store
@@ -94,7 +95,8 @@ async def score(film: Path, database: Path) -> None:
         scorer = open_scorer(config.score)
         with ThreadPoolExecutor(1) as thread:
             job = VideoJob.of(record, config.service.stuck_seconds)
-            await VideoScorer(config, store, lambda _: None).score(job, Batcher(scorer, thread))
+            scanner = LocalScanner(config.decode, config.watch, Batcher(scorer, thread))
+            await VideoScorer(config, store, lambda _: None).score(job, scanner)
             scorer.close()
     finally:
         await store.close()

@@ -36,6 +36,8 @@ async def examine(config: Config) -> list[dict[str, Any]]:
         await _ffmpeg(config),
     ]
     checks += [_install(), *_scorer(config), _second_metric(config), _faces(config)]
+    if config.cluster.address:
+        checks += await _cluster(config)
     return checks
 
 
@@ -146,6 +148,25 @@ def _faces(config: Config) -> dict[str, Any]:
         return _result("faces", True, "do not count (select.faces: off)")
     missing = weights.state()
     return _result("faces", True, f"do not count, {missing}" if missing else f"count: {weights.identity()}")
+
+
+async def _cluster(config: Config) -> list[dict[str, Any]]:
+    """Each machine of the cluster: versions, FFmpeg's libraries, scorer, calibration picture, the folder."""
+    from daemon.cluster.examine import each_machine
+    from daemon.cluster.messages import ClusterAwayError
+
+    address = config.cluster.address
+    try:
+        machines = await each_machine(config, config.watch.path)
+    except ClusterAwayError as error:
+        fix = f"{error}; is the head running, and is it the same token (RAY_AUTH_TOKEN) there and here?"
+        return [_result("cluster", False, f"{address} does not answer", fix)]
+    except StillwatchError as error:
+        return [_result("cluster", False, address, error.sentence)]
+    return [
+        _result("cluster", True, f"{address}: {len(machines)} machines"),
+        *(_result(f"worker {name}", not why, "differs" if why else "as here", why) for name, why in machines),
+    ]
 
 
 def _scorer(config: Config) -> list[dict[str, Any]]:

@@ -38,7 +38,10 @@ METADATA = "metadata.csv"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of ``metadata.csv``. ``video`` is the film's name with its fingerprint, ``sha256`` that of the picture."""
+    """A line of ``metadata.csv``. ``video`` is the film's name with its fingerprint, ``sha256`` that of the picture.
+
+    ``metric`` is what ``score`` is of; '' in the lines of sets that were begun before there was this column.
+    """
 
     file_name: str
     video: str
@@ -49,6 +52,7 @@ class Row:
     rank: str
     sha256: str
     split: str
+    metric: str = ""
 
 
 COLUMNS = tuple(one.name for one in fields(Row))
@@ -165,6 +169,7 @@ async def _stills(store: Store, record: VideoRecord, how: Gathering) -> list[_Ca
             rank=str(still["rank"]),
             sha256="",
             split=split,
+            metric=facts.get("metric", record.metric or ""),
         )
         found.append(_Candidate(record, still, len(stills), row))
     return found
@@ -264,7 +269,7 @@ def _read(out: Path) -> list[Row]:
     try:
         with file.open(encoding="utf-8", newline="") as opened:
             reader = csv.DictReader(opened)
-            rows = [Row(**{name: row[name] for name in COLUMNS}) for row in reader]
+            rows = [Row(**{name: row[name] for name in COLUMNS if name != "metric" or name in row}) for row in reader]
     except FileNotFoundError:
         return []
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:

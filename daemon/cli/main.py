@@ -44,6 +44,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "gather": share.gather,
     "review": share.review,
     "retry": upkeep.retry,
+    "merge": upkeep.merge,
     "metrics": upkeep.metrics,
     "pull": upkeep.pull,
     "verify": upkeep.verify,

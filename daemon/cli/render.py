@@ -92,7 +92,22 @@ def status_lines(state: dict[str, Any], now: datetime) -> list[str]:
     lines += [
         f"  {_status(_word(row))} {escape(_short(row['path']))}{_because(row['error'])}" for row in state["errors"]
     ]
+    lines += _cluster_lines(state.get("cluster"))
     return lines + _waiting_lines(state.get("waiting")) + not_taken_lines(state.get("not_taken"))
+
+
+def _cluster_lines(cluster: dict[str, Any] | None) -> list[str]:
+    """What each worker does, as rich markup; nothing where films are scored here."""
+    if cluster is None:
+        return []
+    waiting = f", {cluster['waiting']} videos wait for a worker" if cluster["waiting"] else ""
+    lines = [f"cluster {escape(cluster['address'])}: {len(cluster['workers'])} workers{waiting}"]
+    if cluster["away"]:
+        lines = [f"[red]cluster {escape(cluster['address'])} cannot be used[/]: {escape(cluster['away'])}"]
+    for one in cluster["workers"]:
+        what = "idle" if one["video"] is None else f"{escape(_short(one['video']))}, {one['fps']:.1f} frames/s"
+        lines.append(f"  {escape(one['worker'])}: {what}")
+    return lines + [f"  [red]refused[/] {escape(name)}: {escape(reason)}" for name, reason in cluster["refused"]]
 
 
 def _waiting_lines(waiting: dict[str, Any] | None) -> list[str]:

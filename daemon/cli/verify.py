@@ -24,12 +24,13 @@ from daemon.decode.seek import index_of, sought_frames
 from daemon.decode.seek_plan import cost, shown_rank
 from daemon.errors import Kind, StillwatchError
 from daemon.export import manifest, metadata, proof
-from daemon.export.image_file import open_image, read_regular
+from daemon.export.image_file import open_image
 from daemon.export.paths import MANIFEST_BYTES
 from daemon.export.scaling import scaled
 from daemon.inbox import identity
 from daemon.media.rules import FIRST_RULES, PICTURE_RULES
 from daemon.model import Frame, VideoInfo, WantedFrame
+from daemon.runtime.reading import read_regular
 from daemon.store.queries import DoneSource
 
 SUFFIXES = (".png", ".jpg")

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict
 
+from daemon.config.cluster import ClusterConfig
 from daemon.config.output import ExportConfig, OutputConfig
 from daemon.config.score import DecodeConfig, ScoreConfig
 from daemon.config.selection import GatesConfig, SelectConfig, ShotsConfig
@@ -32,6 +33,7 @@ class Config(BaseModel):
     log: LogConfig = LogConfig()
     service: ServiceConfig = ServiceConfig()
     notify: NotifyConfig = NotifyConfig()
+    cluster: ClusterConfig = ClusterConfig()
 
 
 def section_model(name: str) -> type[BaseModel]:

@@ -17,6 +17,8 @@ TAPS = 4
 ACROSS_ONE, DOWN_ONE = 1 << 14, 1 << 12
 """What the taps of one sample sum up to, along rows and along columns."""
 
+PAIRS, COPIES = 1, 2
+
 _C = 0.6
 _WINDOW = 5
 _CUT_OFF = 0.002
@@ -28,32 +30,37 @@ _UNIT = 1 << 54
 class Axis:
     """Per output sample the first source sample, ``(n,)``, and its taps, ``(n, 4)``; both int32.
 
-    ``regular`` says that all but the outermost samples have the taps of ``pair``, even and odd ones by turns.
+    ``pattern`` says how all but the outermost samples are made: by two sets of taps by turns (``PAIRS``), or the even
+    ones copied and the odd ones by one set (``COPIES``); 0 where each has taps of its own.
     """
 
     first: NDArray[np.int32]
     taps: NDArray[np.int32]
-    regular: bool
+    pattern: int
 
 
 @lru_cache(maxsize=16)
-def spread(source: int, wanted: int, one: int) -> Axis | None:
+def spread(source: int, wanted: int, one: int, place: float = 0.5) -> Axis | None:
     """Taps that make ``wanted`` samples of ``source``, both lying over the same length; None for what is not bicubic.
 
-    Weights are computed in whole 2^-54, as the last bit of a tap hangs on how they are rounded.
+    A source sample lies between the first (``place`` 0) and the last (1) of the samples that are made of it. Weights
+    are computed in whole 2^-54, as the last bit of a tap hangs on how they are rounded.
     """
     if source < _WINDOW + 2 or wanted < source or wanted > 4 * source:
         return None
     step = ((source << 16) + (wanted >> 1)) // wanted
     weights = np.zeros((wanted, _WINDOW), object)
     first = [0] * wanted
-    # Places are in 2^-17 of a source sample; the first output sample's centre is half a step from the edge.
-    place = step - (1 << 16)
+    # Places are in 2^-17 of a source sample, whose own is in 2^-8: 128 is its middle. The first output sample's centre
+    # is half a step from the edge.
+    shared_by = -(-wanted // source)
+    at_source = (round(256 * place) * (shared_by - 1) + 128) // shared_by
+    at_output = step - (at_source << 9)
     for at in range(wanted):
-        first[at] = _toward_zero(place - (_WINDOW - 2) * (1 << 16), 1 << 17)
+        first[at] = _toward_zero(at_output - (_WINDOW - 2) * (1 << 16), 1 << 17)
         for tap in range(_WINDOW):
-            weights[at, tap] = _weight(abs((first[at] + tap) * (1 << 17) - place) << 13)
-        place += 2 * step
+            weights[at, tap] = _weight(abs((first[at] + tap) * (1 << 17) - at_output) << 13)
+        at_output += 2 * step
     size = _trim(weights, first)
     if size > TAPS:
         return None
@@ -62,7 +69,7 @@ def spread(source: int, wanted: int, one: int) -> Axis | None:
         row = [int(weights[at, tap]) for tap in range(TAPS)]
         first[at] = _within(row, first[at], source)
         taps[at] = _whole(row, one)
-    return Axis(np.array(first, np.int32), taps, _is_regular(first, taps))
+    return Axis(np.array(first, np.int32), taps, _pattern(first, taps, one))
 
 
 def _toward_zero(value: int, by: int) -> int:
@@ -131,12 +138,17 @@ def _whole(row: list[int], one: int) -> list[int]:
     return taps
 
 
-def _is_regular(first: list[int], taps: NDArray[np.int32]) -> bool:
-    """Whether two sets of taps by turns serve all samples but the outer four at each end."""
+def _pattern(first: list[int], taps: NDArray[np.int32], one: int) -> int:
+    """How all samples but the outer four at each end are made."""
     inner = range(4, len(first) - 4)
-    return all(first[at] == (at >> 1) - 2 + (at & 1) for at in inner) and all(
-        (taps[start:-4:2] == taps[start]).all() for start in (4, 5) if len(first) > 16
-    )
+    by_turns = len(first) > 16 and all((taps[start:-4:2] == taps[start]).all() for start in (4, 5))
+    if not by_turns:
+        return 0
+    if all(first[at] == (at >> 1) - 2 + (at & 1) for at in inner):
+        return PAIRS
+    if all(first[at] == (at >> 1) - 1 for at in inner) and taps[4].tolist() == [0, one, 0, 0]:
+        return COPIES
+    return 0
 
 
 _MATRICES = {

@@ -8,10 +8,11 @@ from typing import Any
 
 from av.video.frame import VideoFrame
 
+from daemon.decode.chroma_location import chroma_location
 from daemon.decode.side_data import side_data
 from daemon.decode.track_header import DolbyVision
 from daemon.media import filters, tonemap
-from daemon.media.rules import FIRST_RULES
+from daemon.media.rules import CENTRED_CHROMA_RULES, FIRST_RULES
 from daemon.model import Colour
 
 _MATRIX_NAMES = {
@@ -80,7 +81,9 @@ def colour_of(
         colour = _either(colour, _BASE_LAYERS.get(dolby_vision.compatibility, Colour()))
     if colour.transfer == "unknown" and deep and _side_data(frame, "MASTERING_DISPLAY_METADATA") is not None:
         colour = _either(colour, replace(_BASE_LAYERS[1], range="unknown"))
-    return colour
+    if rules <= CENTRED_CHROMA_RULES:
+        return colour
+    return replace(colour, chroma_location=chroma_location(frame))
 
 
 def colours_lost(frame: VideoFrame, dolby_vision: DolbyVision | None) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-import threading
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import av
-import av.logging
 from av.container import InputContainer
 from av.stream import Disposition
 
 from daemon.config.score import DecodeConfig
 from daemon.decode.container import opened
+from daemon.decode.info_lines import info_lines
 from daemon.model import StreamInfo
 
 STREAMS_KEPT = 64
@@ -26,11 +25,15 @@ TEXT_KEPT = 200
 """Characters of a tag that are kept."""
 SCAN_BYTES = 64 * 1024 * 1024
 """So much of a file is read to tell its streams apart, where the header has no number of frames."""
+LOOKED_AT_BYTES = 1024 * 1024
+"""Of a transport stream that gives no frame, to see whether it is scrambled."""
+_TS_SYNC, _TS_SCRAMBLED = 0x47, 0x80
+_TS_PACKETS = (188, 192, 204)
+"""Bytes of a packet: plain, with a time code (M2TS), with error correction."""
 
 _LISTED = re.compile(r"Stream #0:(\d+)\S*: \w+: (\S+)(?: \([^()/]*\))*(?: \((\S+) / 0x[0-9A-Fa-f]+\))?")
 _PROGRAMME = re.compile(r"^  Program (\d+)")
 _SERVICE = re.compile(r"^ +service_name +: (.*)")
-_LEVEL = threading.Lock()
 
 
 @dataclass(slots=True)
@@ -95,15 +98,9 @@ def text(tag: str) -> str:
 def _listing(container: InputContainer) -> dict[int, tuple[str, str]]:
     """By stream: the codec's name or else its tag, and the programme; FFmpeg tells only in its own listing."""
     listing: Any = container
-    with _LEVEL:
-        level = av.logging.get_level()
-        # The listing is empty while lines of its level are not logged.
-        av.logging.set_level(av.logging.INFO)
-        try:
-            with av.logging.Capture(True):
-                lines = listing.dumps_format().splitlines()
-        finally:
-            av.logging.set_level(level)
+    # The listing is empty while lines of its level are not logged.
+    with info_lines():
+        lines = listing.dumps_format().splitlines()
     listed: dict[int, tuple[str, str]] = {}
     programme = ""
     for line in lines:
@@ -174,3 +171,18 @@ def is_encrypted(path: Path, config: DecodeConfig, index: int) -> bool:
         except (av.error.FFmpegError, OSError):
             return False
         return packet is not None and packet.has_sidedata("encryption_info")
+
+
+def is_scrambled(path: Path) -> bool:
+    """Whether packets of a transport stream are marked as scrambled (ISO 13818-1, ``transport_scrambling_control``)."""
+    with path.open("rb") as file:
+        beginning = file.read(LOOKED_AT_BYTES)
+    for size in _TS_PACKETS:
+        for start in range(size):
+            marks = beginning[start::size]
+            if len(marks) > 8 and marks[:8] == bytes([_TS_SYNC]) * 8:
+                return any(
+                    mark == _TS_SYNC and flags & _TS_SCRAMBLED
+                    for mark, flags in zip(marks, beginning[start + 3 :: size], strict=False)
+                )
+    return False

@@ -66,10 +66,13 @@ def decoded_frames(
     with ERRORS.watching(any_thread=not single_thread) as lines:
         signs = _DamageSigns(lines, report, stop_at_first=not single_thread)
         aspects = _CodedAspects(may_change=single_thread)
+        marks = _CorruptMarks()
         first_header: bytes | None = None
         frames_given = 0
         try:
             for packet in PacketReader(container, stream, signs, config):
+                if damaged := marks.found_before(packet):
+                    signs.note_packets("the container marks a packet as corrupt", damaged)
                 if packet is not None and packet.size:
                     report.packets += not packet.is_discard
                     report.index.add(packet)
@@ -107,6 +110,36 @@ def decoded_frames(
 
 class PacketNumber(int):
     """An object of its own for each packet: PyAV tells them apart by their identity, which small integers share."""
+
+
+class _CorruptMarks:
+    """Packets that a demuxer marks: what was sent of them did not come whole, by the counters of a transport stream.
+
+    Many a decoder, FFmpeg's of HEVC for one, shows something all the same and says nothing. A mark is on the packet or,
+    where FFmpeg's parser cuts the stream into pictures, on the one before. Where files were joined the counters jump
+    too, at the end of a part: only the last packet before a key packet is in doubt then, and is believed. A stream
+    most of whose packets are marked never had counters to go by.
+    """
+
+    def __init__(self) -> None:
+        self._last: list[tuple[bool, bool]] = []
+        self._marked = self._given = 0
+
+    def found_before(self, packet: Packet[Any] | None) -> int:
+        """How many of the packets given last are damaged, now that the next is known; None at the end of the file."""
+        if packet is not None and not packet.size:
+            packet = None
+        found = 0
+        if packet is None:
+            found = len(self._last) if any(marked for marked, _ in self._last) else 0
+        elif len(self._last) == 2 and self._last[0][0]:
+            joined = packet.is_keyframe and not self._last[1][1]
+            found = 0 if joined else 2
+        if packet is not None:
+            self._given += 1
+            self._marked += packet.is_corrupt
+            self._last = [*self._last[-1:], (bool(packet.is_corrupt), bool(packet.is_keyframe))]
+        return found if self._marked <= self._given / 2 else 0
 
 
 class _CodedAspects:
@@ -169,6 +202,11 @@ class _DamageSigns:
             self.report.references.damage()
         if self._stop_at_first:
             raise DamageError(reason)
+
+    def note_packets(self, reason: str, last: int) -> None:
+        """Count a sign that belongs to so many of the packets that were given last."""
+        self.report.references.damage(last)
+        self.note(reason, of_packet=False)
 
     def note_new_lines(self) -> None:
         """Lines of FFmpeg that came with no other sign are one themselves."""

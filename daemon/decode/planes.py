@@ -45,9 +45,9 @@ class Plan:
     def shared(self, raw: VideoFrame) -> tuple[Any, ...]:
         """What all compiled functions take first."""
         across = (
-            (self.across.first, self.across.taps, self.across.regular)
+            (self.across.first, self.across.taps, self.across.pattern)
             if self.across is not None
-            else (_NO_PLACES, _NO_TAPS, False)
+            else (_NO_PLACES, _NO_TAPS, 0)
         )
         down = (self.down.first, self.down.taps) if self.down is not None else (_NO_PLACES, _NO_TAPS)
         planes = tuple(samples_of(plane, self.dtype) for plane in raw.planes)
@@ -61,15 +61,16 @@ def plan_of(raw: VideoFrame, info: VideoInfo, here: filters.Layout) -> Plan | No
         return None
     if min(here.width, here.height) < _LEAST_SIDE or not filters.is_plain(info, here):
         return None
-    return planned(raw, filters.matrix_of(info, here), full=filters.is_full_range(info.colour, name))
+    full = filters.is_full_range(info.colour, name)
+    return planned(raw, filters.matrix_of(info, here), filters.chroma_place(info, name), full=full)
 
 
-def planned(raw: VideoFrame, matrix: str, *, full: bool) -> Plan | None:
-    """The plan for a frame of three planes with this matrix and range."""
+def planned(raw: VideoFrame, matrix: str, place: tuple[float, float], *, full: bool) -> Plan | None:
+    """The plan for a frame of three planes with this matrix, place of chroma and range."""
     known, depth = factors(matrix, full=full), raw.format.components[0].bits
     chroma = raw.planes[1]
-    across = spread(chroma.width, raw.width, ACROSS_ONE) if chroma.width != raw.width else None
-    down = spread(chroma.height, raw.height, DOWN_ONE) if chroma.height != raw.height else None
+    across = spread(chroma.width, raw.width, ACROSS_ONE, place[0]) if chroma.width != raw.width else None
+    down = spread(chroma.height, raw.height, DOWN_ONE, place[1]) if chroma.height != raw.height else None
     if (
         known is None
         or (across is None) != (chroma.width == raw.width)
@@ -89,7 +90,7 @@ def both_depths() -> Iterator[tuple[VideoFrame, Plan]]:
     """A small frame of each depth and its plan, for which compiled code is loaded before a film needs it."""
     for pix_fmt in ("yuv420p", "yuv420p10le"):
         raw = VideoFrame(64, 64, pix_fmt)
-        plan = planned(raw, "bt709", full=False)
+        plan = planned(raw, "bt709", (0.0, 0.5), full=False)
         if plan is not None:
             yield raw, plan
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from daemon.decode.chroma_taps import COPIES
 from daemon.media.gray import gray_of
 from daemon.media.scorable import FLAT_CODES
 from daemon.runtime import jit
@@ -33,19 +34,27 @@ def _spread_some(source: Any, first: Any, taps: Any, shift: Any, most: Any, star
 
 
 @jit.part()
-def _spread(source: Any, first: Any, taps: Any, regular: Any, shift: Any, most: Any, line: Any) -> None:
+def _spread(source: Any, first: Any, taps: Any, pattern: Any, shift: Any, most: Any, line: Any) -> None:
     """One row of chroma over all pixels of the row."""
     width = line.shape[0]
-    if not regular or width < _SMALLEST_UNROLLED:
+    if pattern == 0 or width < _SMALLEST_UNROLLED:
         _spread_some(source, first, taps, shift, most, 0, width, line)
         return
     end = (width - 4) // 2 * 2
     _spread_some(source, first, taps, shift, most, 0, 4, line)
     _spread_some(source, first, taps, shift, most, end, width, line)
-    even0, even1, even2, even3 = taps[4, 0], taps[4, 1], taps[4, 2], taps[4, 3]
     odd0, odd1, odd2, odd3 = taps[5, 0], taps[5, 1], taps[5, 2], taps[5, 3]
     pairs = end // 2 - 2
     here, target = source[: pairs + 4], line[4:end]
+    if pattern == COPIES:
+        whole = taps[4, 1]
+        for x in range(pairs):
+            a, b, c, d = _i(here[x + 1]), _i(here[x + 2]), _i(here[x + 3]), _i(here[x + 4])
+            odd = _i(_i(_i(a * odd0) + _i(b * odd1)) + _i(_i(c * odd2) + _i(d * odd3)))
+            target[2 * x] = min(_i(_i(b * whole) >> shift), most)
+            target[2 * x + 1] = min(_i(odd >> shift), most)
+        return
+    even0, even1, even2, even3 = taps[4, 0], taps[4, 1], taps[4, 2], taps[4, 3]
     for x in range(pairs):
         a, b, c = _i(here[x]), _i(here[x + 1]), _i(here[x + 2])
         d, e = _i(here[x + 3]), _i(here[x + 4])
@@ -133,14 +142,14 @@ def _fill_lines(planes: Any, across: Any, depth: Any, first: Any, last: Any, rea
     deep = depth > 8
     shift, most = (_i(depth - 5), _i((1 << 19) - 1)) if deep else (_i(7), _i((1 << 15) - 1))
     whole = _i(19 - depth) if deep else _i(7)
-    places, taps, regular = across
+    places, taps, pattern = across
     for row in range(max(ready, first), last + 1):
         for plane in range(2):
             source, line = planes[plane + 1][row], lines[plane, row % 4]
             if places.shape[0] == 0:
                 _widen(source, whole, line)
             else:
-                _spread(source, places, taps, regular, shift, most, line)
+                _spread(source, places, taps, pattern, shift, most, line)
     return max(ready, last + 1)
 
 

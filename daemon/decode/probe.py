@@ -19,7 +19,7 @@ from daemon.decode.budget import threads_for
 from daemon.decode.colour import colour_of, colours_lost, told_by
 from daemon.decode.container import appended_film, opened
 from daemon.decode.damage import DecodeReport
-from daemon.decode.headers import counted, is_encrypted, streams_of
+from daemon.decode.headers import counted, is_encrypted, is_scrambled, streams_of, text
 from daemon.decode.origin import origin_of
 from daemon.decode.packets import decoded_frames, opened_by
 from daemon.decode.picture import bit_depth, refuse_large_pictures
@@ -29,7 +29,7 @@ from daemon.decode.track_header import TrackHeader, track_header
 from daemon.errors import Kind, VideoError
 from daemon.media.alpha import has_alpha
 from daemon.media.rules import FIRST_RULES, PICTURE_RULES
-from daemon.model import VideoInfo
+from daemon.model import StreamInfo, VideoInfo
 
 _ORIENTATIONS = {
     (1, 0, 0, 1): (0, False),
@@ -51,7 +51,7 @@ def probe(path: Path, config: DecodeConfig, rules: int = PICTURE_RULES) -> Video
     UNSAFE_NAME.
     """
     with opened(path, config) as container:
-        streams = streams_of(container)
+        streams = _named(path, container, streams_of(container))
         if len(rivals(streams)) > 1 and any(one.frames is None for one in rivals(streams)):
             streams = counted(path, config, streams)
         choice = choose(streams, config.stream)
@@ -68,6 +68,8 @@ def probe(path: Path, config: DecodeConfig, rules: int = PICTURE_RULES) -> Video
         frames = decoded_frames(container, stream, config, report, single_thread=True, decoder=decoder)
         first = next(frames, None)
         if first is None:
+            if "mpegts" in container.format.name and is_scrambled(path):
+                raise protected(choice.index, "scrambled packets")
             raise _no_frame(report.first_error or "it is empty", config)
         vision, deep = header.dolby_vision, bit_depth(first) > 8
         info = replace(
@@ -148,6 +150,17 @@ def _header(path: Path, container: InputContainer, stream: VideoStream, rules: i
     if rules == FIRST_RULES or stream.index not in films:
         return TrackHeader()
     return track_header(path, container.format.name, stream.id, films.index(stream.index))
+
+
+def _named(path: Path, container: InputContainer, streams: tuple[StreamInfo, ...]) -> tuple[StreamInfo, ...]:
+    """The streams, with Matroska's own name of a codec that FFmpeg does not know."""
+    if "matroska" not in container.format.name or all(one.codec for one in streams):
+        return streams
+    tracks = [one.index for one in streams if one.kind == "video" and "attached_pic" not in one.disposition]
+    found = {
+        index: text(track_header(path, container.format.name, 0, place).codec) for place, index in enumerate(tracks)
+    }
+    return tuple(replace(one, codec=one.codec or found.get(one.index, "")) for one in streams)
 
 
 def plausible_aspect(aspect: Fraction | None) -> Fraction:

@@ -52,10 +52,10 @@ class References:
             self._intra[packet] = intra
             self._damaged[packet] |= corrupt
 
-    def damage(self) -> None:
-        """Something is wrong with the packet that was noted last, or with what should have come before it."""
-        if self._damaged:
-            self._damaged[-1] = True
+    def damage(self, last: int = 1) -> None:
+        """Something is wrong with the packets that were noted last, or with what should have come before them."""
+        for number in range(max(len(self._damaged) - last, 0), len(self._damaged)):
+            self._damaged[number] = True
 
     def spans(self) -> Spans:
         """The frames that count as damaged, as runs of ordinals."""

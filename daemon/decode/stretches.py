@@ -11,7 +11,7 @@ from av.video.frame import VideoFrame
 from daemon.decode.colour import colour_of
 from daemon.decode.picture import bit_depth
 from daemon.decode.probe import orientation, plausible_aspect
-from daemon.media.rules import FIRST_RULES
+from daemon.media.rules import CENTRED_CHROMA_RULES, FIRST_RULES
 from daemon.model import Colour, Stretch, VideoInfo
 
 SMALLER = 0.9
@@ -21,6 +21,10 @@ LEAST_SHARE = 0.1
 SAME_ASPECT = 0.05
 """How far the shapes of one picture at two sizes may differ."""
 STRETCHES_KEPT = 1_000
+_SILENT = (2, 0, 2, 2)
+"""Matrix, range, curve and primaries of frames that say nothing, in FFmpeg's numbers."""
+_HELD_FRAMES = 64
+"""No decoder keeps so many frames back."""
 
 
 class Stretches:
@@ -32,6 +36,8 @@ class Stretches:
         self._info = self._base
         self._first_aspect: Fraction | None = None
         self._first_tags: tuple[int, ...] | None = None
+        self._tags: tuple[int, ...] = ()
+        self._held = 0
         self._found: list[Stretch] = []
         self._tuple: tuple[Stretch, ...] | None = None
         self.mixed = False
@@ -49,7 +55,7 @@ class Stretches:
         What a container says of all frames (aspect, tags) holds for as long as the stream says what it said first. By
         the first rules for pictures all but the layout is that of the first frame.
         """
-        tags = (int(raw.colorspace), int(raw.color_range), int(raw.color_trc), int(raw.color_primaries))
+        tags = self._tags_of(raw)
         key = (raw.width, raw.height, raw.format.name, tags, orientation(raw), coded_aspect)
         if key == self._key:
             return self._info
@@ -76,6 +82,22 @@ class Stretches:
         if len(self._found) < STRETCHES_KEPT:
             self._found.append(Stretch(ordinal, info))
         return info
+
+    def _tags_of(self, raw: VideoFrame) -> tuple[int, ...]:
+        """A frame's colour tags.
+
+        FFmpeg gives those that a new part of the stream begins with to frames before it too, where they had none and
+        their decoder still kept them back. So silence holds until a key frame.
+        """
+        tags = (int(raw.colorspace), int(raw.color_range), int(raw.color_trc), int(raw.color_primaries))
+        begins = bool(self._tags) and any(
+            before == silent != now for before, now, silent in zip(self._tags, tags, _SILENT, strict=True)
+        )
+        if begins and self._base.rules > CENTRED_CHROMA_RULES and not raw.key_frame and self._held < _HELD_FRAMES:
+            self._held += 1
+            return self._tags
+        self._tags, self._held = tags, 0
+        return tags
 
 
 def best_size(info: VideoInfo, stretches: Sequence[Stretch], frames: int) -> tuple[VideoInfo, list[tuple[int, int]]]:

@@ -37,11 +37,13 @@ class DolbyVision:
 
 @dataclass(frozen=True, slots=True)
 class TrackHeader:
-    """Of one video track. ``alpha`` says that transparency is stored beside the pictures."""
+    """Of one video track. ``alpha`` says that transparency is stored beside the pictures, ``codec`` is Matroska's name
+    of the codec, also of one that FFmpeg does not know."""
 
     crop: Crop = WHOLE
     dolby_vision: DolbyVision | None = None
     alpha: bool = False
+    codec: str = ""
 
 
 def track_header(path: Path, container: str, track_id: int, place: int) -> TrackHeader:
@@ -149,7 +151,7 @@ def _dolby_vision(content: bytes) -> DolbyVision | None:
 
 
 _SEGMENT, _TRACKS, _CLUSTER = 0x18538067, 0x1654AE6B, 0x1F43B675
-_TRACK, _TRACK_TYPE, _VIDEO, _ADDITION = 0xAE, 0x83, 0xE0, 0x41E4
+_TRACK, _TRACK_TYPE, _CODEC, _VIDEO, _ADDITION = 0xAE, 0x83, 0x86, 0xE0, 0x41E4
 _WIDTH, _HEIGHT, _ALPHA_MODE = 0xB0, 0xBA, 0x53C0
 _CROPS = {0x54AA: "bottom", 0x54BB: "top", 0x54CC: "left", 0x54DD: "right"}
 _ADDITION_TYPE, _ADDITION_DATA = 0x41E7, 0x41ED
@@ -209,16 +211,18 @@ def _of_tracks(file: BinaryIO, start: int, end: int, place: int) -> TrackHeader:
 
 
 def _of_track(file: BinaryIO, parts: list[Element]) -> TrackHeader:
-    header, vision = TrackHeader(), None
+    header, vision, codec = TrackHeader(), None, ""
     for kind, first, last in parts:
         if kind == _VIDEO:
             numbers = {part: _number(file, *where) for part, *where in _elements(file, first, last)}
             crop = Crop(**{edge: numbers.get(code, 0) for code, edge in _CROPS.items()})
             crop = _plausible(crop, numbers.get(_WIDTH, 0), numbers.get(_HEIGHT, 0))
             header = TrackHeader(crop, alpha=bool(numbers.get(_ALPHA_MODE)))
+        elif kind == _CODEC:
+            codec = _content(file, first, last).rstrip(b"\0").decode("ascii", "replace")
         elif kind == _ADDITION:
             values = {part: (one, other) for part, one, other in _elements(file, first, last)}
             whole = _ADDITION_TYPE in values and _ADDITION_DATA in values
             if whole and _number(file, *values[_ADDITION_TYPE]) in _DOLBY_TYPES:
                 vision = _dolby_vision(_content(file, *values[_ADDITION_DATA]))
-    return TrackHeader(header.crop, vision, header.alpha)
+    return TrackHeader(header.crop, vision, header.alpha, codec)

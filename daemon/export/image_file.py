@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Callable
-from io import BufferedReader
 from pathlib import Path
 
 from PIL import Image, JpegImagePlugin, PngImagePlugin
 
-from daemon.runtime.reading import READ, path_of
+from daemon.runtime.reading import open_regular, path_of
 
 MOST_PIXELS = 1 << 28
 """Twice ``decode.max_pixels`` as shipped: a frame with narrow pixels is wider as a still."""
@@ -23,24 +20,6 @@ _READERS: tuple[tuple[bytes, Callable[[str], Image.Image]], ...] = (
 )
 
 
-def open_regular(path: Path, most_bytes: int = MOST_BYTES) -> BufferedReader:
-    """A regular file, opened for reading; never waits for a pipe. Raises OSError, also for one that is larger."""
-    handle = os.open(path, READ)
-    look = os.fstat(handle)
-    if stat.S_ISREG(look.st_mode) and look.st_size <= most_bytes:
-        return os.fdopen(handle, "rb")
-    os.close(handle)
-    if not stat.S_ISREG(look.st_mode):
-        raise OSError(f"{path.name} is not a file")
-    raise OSError(f"{path.name} has {look.st_size} bytes, more than {most_bytes}")
-
-
-def read_regular(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
-    """The content of a regular file of a bounded size. Raises OSError."""
-    with open_regular(path, most_bytes) as file:
-        return file.read(most_bytes)
-
-
 def open_image(path: Path, most_pixels: int = MOST_PIXELS) -> Image.Image:
     """The image, its samples not yet decoded; to be closed.
 
@@ -48,7 +27,7 @@ def open_image(path: Path, most_pixels: int = MOST_PIXELS) -> Image.Image:
     process. Raises OSError for anything but a PNG or JPEG in a regular file, SyntaxError for a broken one,
     ValueError when it has more than ``most_pixels``.
     """
-    with open_regular(path) as file:
+    with open_regular(path, MOST_BYTES) as file:
         start = file.read(8)
         for signature, reader in _READERS:
             if start.startswith(signature):

@@ -167,6 +167,7 @@ def _made_by(info: VideoInfo) -> dict[str, Any]:
             "range": info.colour.range,
             "transfer": info.colour.transfer,
             "primaries": info.colour.primaries,
+            "chroma_location": info.colour.chroma_location,
         },
     }
 

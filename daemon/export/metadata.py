@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from daemon.export import xmp
-from daemon.export.image_file import open_image, open_regular
+from daemon.export.image_file import MOST_BYTES, open_image
 from daemon.export.still_colour import ICC_MARKER, ICC_NAME, PNG_CHUNKS, StillColour, chunk
 from daemon.export.tags import Tags, exif
+from daemon.runtime.reading import open_regular
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PREFIX = "stillwatch:"
@@ -92,7 +93,7 @@ def read_head(path: Path) -> dict[str, str]:
 
     Raises OSError, also for what is no regular file.
     """
-    with open_regular(path) as file:
+    with open_regular(path, MOST_BYTES) as file:
         data = file.read(_HEAD_BYTES)
     return xmp.read_facts(_packet(data))
 

@@ -13,10 +13,11 @@ import numpy as np
 
 from daemon.export import metadata
 from daemon.export.ffmpeg_arguments import HASHES
-from daemon.export.image_file import open_image, open_regular, read_regular
+from daemon.export.image_file import MOST_BYTES, open_image
 from daemon.export.image_format import ImageFormat
 from daemon.export.metadata import PNG_SIGNATURE
 from daemon.model import Method, Picture
+from daemon.runtime.reading import open_regular, read_regular
 
 PNG_TOLERANCE = 2.0
 """Codes of 255: FFmpeg builds may round a conversion differently."""
@@ -130,7 +131,7 @@ def _read_to_the_end(path: Path) -> None:
 
     Raises ValueError, KeyError, zlib.error, struct.error.
     """
-    data = memoryview(read_regular(path))
+    data = memoryview(read_regular(path, MOST_BYTES))
     inflate = zlib.decompressobj()
     at, total, line, height, kind = len(PNG_SIGNATURE), 0, 1, 0, b""
     while kind != b"IEND":
@@ -157,7 +158,7 @@ def _read_to_the_end(path: Path) -> None:
 def check_embedded(image: bytes, path: Path) -> None:
     """The file on disk is the image that was checked, byte by byte, but for its facts. Raises ProofError."""
     try:
-        same = metadata.remove(read_regular(path)) == image
+        same = metadata.remove(read_regular(path, MOST_BYTES)) == image
     except (ValueError, struct.error) as error:
         raise ProofError(f"{path.name} is no image any more: {error}") from error
     if not same:
@@ -189,7 +190,7 @@ def _blocks(picture: Any) -> Any:
 
 def png_depth(path: Path) -> tuple[int, int]:
     """Bits a sample and colour type of a PNG file, from its IHDR chunk."""
-    with open_regular(path) as file:
+    with open_regular(path, MOST_BYTES) as file:
         head = file.read(26)
     if not head.startswith(PNG_SIGNATURE):
         raise ProofError(f"{path.name} is no PNG file")
@@ -201,5 +202,5 @@ def png_depth(path: Path) -> tuple[int, int]:
 
 def sha256_of(path: Path) -> str:
     """Hex SHA-256 of a still. Raises OSError for what is no regular file of a still's size."""
-    with open_regular(path) as file:
+    with open_regular(path, MOST_BYTES) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

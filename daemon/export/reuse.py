@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.export import metadata, proof
-from daemon.export.image_file import read_regular
+from daemon.export.image_file import MOST_BYTES
 from daemon.export.image_format import ImageFormat
 from daemon.export.proof import Evidence, ProofError
 from daemon.model import Method, Pick
+from daemon.runtime.reading import read_regular
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ def take(old: Published, pick: Pick, image: ImageFormat, width: int, height: int
     if old.image != image.name:
         return None
     try:
-        content = read_regular(old.path)
+        content = read_regular(old.path, MOST_BYTES)
         if hashlib.sha256(content).hexdigest() != old.sha256:
             return None
         facts = metadata.read(old.path)

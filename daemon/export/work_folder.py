@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePath
 
-import psutil
-
 from daemon.export import disk_space
+from daemon.runtime.leftovers import remove_leftovers
 from daemon.runtime.shared_folder import SharedFolder, token
 
 FOLDER = ".stillwatch-work"
@@ -70,37 +69,19 @@ def _root(output: Path) -> Iterator[SharedFolder]:
 def clean(output: Path) -> int:
     """Remove what killed runs left; folders of living processes stay. Returns how many were removed.
 
-    Only real folders of this user with a name of our form are touched, in a hidden folder that is this user's as well.
-    PIDs are reused: a process that began after a folder was last changed is not its owner.
+    Only what ``remove_leftovers`` takes for ours is touched, in a hidden folder that is this user's as well.
     """
     if not output.is_dir():
         return 0
-    removed = 0
     with SharedFolder.open(output) as top:
         if not top.is_our_folder(FOLDER):
             return 0
         with top.below(PurePath(FOLDER)) as root:
             if root.status().st_uid != os.geteuid():
                 return 0
-            for name in root.names():
-                form = _OURS.fullmatch(name)
-                if form is None or not root.is_our_folder(name):
-                    continue
-                pid = int(form["pid"])
-                if pid != os.getpid() and _works_in(pid, root, name):
-                    continue
-                root.remove_tree(name)
-                removed += 1
+            removed = remove_leftovers(root, _OURS)
         top.remove_if_empty(FOLDER)
     return removed
-
-
-def _works_in(pid: int, root: SharedFolder, name: str) -> bool:
-    look = root.look(name)
-    try:
-        return look is not None and psutil.Process(pid).create_time() <= look.st_ctime
-    except (psutil.Error, OSError):
-        return False
 
 
 def publish(made: Path, folder: Path, last: str, output: Path) -> None:

@@ -7,6 +7,7 @@ FFmpeg tells raw streams apart; a child process of this user can follow it as we
 from __future__ import annotations
 
 import os
+import re
 import stat
 import tempfile
 import threading
@@ -29,8 +30,20 @@ from daemon.inbox.identity import (
 )
 from daemon.job import VideoJob
 from daemon.model import FileIdentity, VideoInfo
+from daemon.runtime.leftovers import remove_leftovers
 from daemon.runtime.reading import opened, path_of
+from daemon.runtime.shared_folder import SharedFolder
 from daemon.runtime.stall import run_in_abandonable_thread, with_stall_timeout
+
+_FOLDER = re.compile(r"stillwatch-held-(?P<pid>\d{1,10})-\w{8}")
+"""The form of our folders' names: process, and what ``mkdtemp`` adds."""
+
+
+def clean() -> int:
+    """Remove the private folders that killed runs left; returns how many. The links in them lead nowhere any more."""
+    with suppress(OSError), SharedFolder.open(Path(tempfile.gettempdir())) as folder:
+        return remove_leftovers(folder, _FOLDER)
+    return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +74,11 @@ async def held(job: VideoJob, watch: WatchConfig, *, prove: bool = True) -> Asyn
             source.close()
         return source
 
-    try:
+    with ExitStack() as giving_up:
+        giving_up.callback(given_up.set)
         opening = run_in_abandonable_thread(open_source, "open")
         source = await with_stall_timeout(opening, job.stall_seconds, "opening the file")
-    except BaseException:
-        given_up.set()
-        raise
+        giving_up.pop_all()
     try:
         if prove and file.inode is not None and source.inode != file.inode:
             now = await content_of(source.path, job.stall_seconds, job.on_progress, named=file.path)
@@ -99,7 +111,7 @@ def _named(handle: Path, name: str) -> Iterator[Path]:
     """A private folder with the file's name in it; where there is no room for one the handle's own path has to do."""
     folder = None
     try:
-        folder = Path(tempfile.mkdtemp(prefix="stillwatch-held-"))
+        folder = Path(tempfile.mkdtemp(prefix=f"stillwatch-held-{os.getpid()}-"))
         (folder / name).symlink_to(handle)
         path = folder / name
     except OSError:

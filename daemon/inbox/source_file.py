@@ -9,7 +9,7 @@ import shutil
 import stat
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -224,6 +224,11 @@ def _claim(folder: SharedFolder, name: str, *, begun: bool) -> None:
             raise NameTaken from error
 
 
+def _give_up_claim(folder: SharedFolder, name: str) -> None:
+    if (look := folder.look(name)) is not None and look.st_size == 0:
+        folder.remove(name)
+
+
 def move(
     due: DueSource, target: Path, stopping: threading.Event, *, begun: bool, watched: Path, archive: Path
 ) -> FileIdentity:
@@ -239,7 +244,8 @@ def move(
         top.below(target.parent.relative_to(archive)) as folder,
     ):
         _claim(folder, name, begun=begun)
-        try:
+        with ExitStack() as failing:
+            failing.callback(_give_up_claim, folder, name)
             try:
                 source.folder.rename(source.name, folder, name)
             except OSError as error:
@@ -248,10 +254,7 @@ def move(
                 _copy_file(due, source, folder, name, stopping)
             else:
                 _give_back_if_changed(source, folder, name)
-        except BaseException:
-            if (look := folder.look(name)) is not None and look.st_size == 0:
-                folder.remove(name)
-            raise
+            failing.pop_all()
         folder.sync()
         source.folder.sync()
         look = folder.look(name)

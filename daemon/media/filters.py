@@ -7,6 +7,7 @@ command line (batch export), so the saved still is the scored picture. Policy, i
 * Matrix and range are always explicit. Tags are followed; an untagged YUV file is BT.709 from 1280 columns or above
   576 lines, else BT.601; an untagged range is limited, except for ``yuvj*``, gray and RGB formats, which are full.
 * Frames that are woven of two fields are made of one before they come here (``daemon.decode.deinterlacer``).
+* Samples of chroma that pixels share are taken to lie where the file says, by default in the middle of the left edge.
 * Pixels become square by stretching the shorter side, never by shrinking the longer one.
 * The display matrix (quarter turns and mirroring) is applied: pictures are upright.
 * Alpha is laid over the film's ground (``daemon.media.alpha``).
@@ -26,7 +27,7 @@ from fractions import Fraction
 
 from daemon.media import alpha, sdr, tonemap
 from daemon.media.lut import Filter, table
-from daemon.media.rules import FIRST_RULES
+from daemon.media.rules import CENTRED_CHROMA_RULES, FIRST_RULES
 from daemon.model import Colour, VideoInfo
 
 SWS_FLAGS = "accurate_rnd+full_chroma_int+bicubic"
@@ -43,6 +44,16 @@ _MATRICES = {
     "bt2020nc": "bt2020",
     "bt2020c": "bt2020",
 }
+
+CHROMA_PLACES = {
+    "left": (0.0, 0.5),
+    "center": (0.5, 0.5),
+    "topleft": (0.0, 0.0),
+    "top": (0.5, 0.0),
+    "bottomleft": (0.0, 1.0),
+    "bottom": (0.5, 1.0),
+}
+"""Where a sample of chroma lies, along the row and down: from the first of its pixels' centres (0) to the last (1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +191,24 @@ def is_plain(info: VideoInfo, layout: Layout) -> bool:
     return chain(info, layout, depth=depth) == tuple(plain)
 
 
+def chroma_place(info: VideoInfo, pix_fmt: str) -> tuple[float, float]:
+    """The place of shared chroma by the rules of the film, as in ``CHROMA_PLACES``."""
+    if info.rules <= CENTRED_CHROMA_RULES:
+        return CHROMA_PLACES["center"]
+    along, down = CHROMA_PLACES.get(info.colour.chroma_location, CHROMA_PLACES["left"])
+    # swscale has no such place in other formats, and nobody writes them so.
+    return (along, down) if down == 0 or _is_420(pix_fmt) else (along, 0.5)
+
+
+def _is_420(pix_fmt: str) -> bool:
+    return "420" in pix_fmt or pix_fmt.startswith(("nv12", "nv21", "p010", "p012", "p016"))
+
+
+def shares_chroma(pix_fmt: str) -> bool:
+    """Whether several pixels share a sample of chroma."""
+    return _chroma_grid(pix_fmt) > 1
+
+
 def matrix_of(info: VideoInfo, layout: Layout) -> str:
     """swscale's name of the matrix by which a YUV frame becomes RGB."""
     return matrix_name(info.colour, layout.height, layout.width if info.rules > FIRST_RULES else 0)
@@ -248,10 +277,22 @@ def _scale(info: VideoInfo, layout: Layout, crop: list[Filter], planar: str) -> 
         # Gray is widened by `_levels`: some builds expand it when told that it is limited, some do not.
         full = is_gray(layout.pix_fmt) or is_full_range(info.colour, layout.pix_fmt)
         args += [f"in_color_matrix={matrix_of(info, layout)}", f"in_range={'pc' if full else 'tv'}"]
+        args += _place_of_chroma(info, layout)
     scale = ("scale", ":".join(args))
     if not crop:
         return [scale]
     return [scale, ("format", planar), *crop, ("scale", f"{size}:flags={SWS_FLAGS}")]
+
+
+def _place_of_chroma(info: VideoInfo, layout: Layout) -> list[str]:
+    """Nothing where chroma lies in the middle: that is what swscale takes for granted."""
+    if not shares_chroma(layout.pix_fmt):
+        return []
+    along, down = chroma_place(info, layout.pix_fmt)
+    args = ["in_h_chr_pos=0"] if along == 0 else []
+    if down != 0.5:
+        args.append(f"in_v_chr_pos={round(256 * down)}")
+    return args
 
 
 def _levels(colour: Colour, layout: Layout, working: int) -> list[Filter]:

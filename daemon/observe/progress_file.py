@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from daemon import __version__
-from daemon.events import Event, FilesLeftAlone, FilesWaiting, Left, Progress, Taken
+from daemon.events import ClusterSeen, Event, FilesLeftAlone, FilesWaiting, Left, Progress, Taken
 from daemon.logs.setup import get
 from daemon.model import Status
 from daemon.observe.progress_reader import path_beside
@@ -48,6 +48,7 @@ class ProgressFile:
         self._videos: dict[int, _Current] = {}
         self._left_alone = FilesLeftAlone(0, ())
         self._waiting = FilesWaiting(0, ())
+        self._cluster: ClusterSeen | None = None
         self._changed = asyncio.Event()
         self._writable = True
         self.remove()
@@ -62,6 +63,11 @@ class ProgressFile:
         """Bytes of decoded pictures that wait for the scorer, over all videos."""
         return sum(video.progress.queue_bytes for video in self._videos.values() if video.progress is not None)
 
+    @property
+    def cluster(self) -> ClusterSeen | None:
+        """The state of the cluster; None where films are scored here."""
+        return self._cluster
+
     def tell(self, event: Event) -> None:
         """Take note of an event; a Listener."""
         now = self._clock()
@@ -74,6 +80,8 @@ class ProgressFile:
             self._left_alone = event
         elif isinstance(event, FilesWaiting):
             self._waiting = event
+        elif isinstance(event, ClusterSeen):
+            self._cluster = event
         elif isinstance(event, Left):
             # The next stage may have taken the video before this one let go of it.
             if (video := self._videos.get(event.video_id)) is not None and video.status is event.status:
@@ -122,6 +130,7 @@ class ProgressFile:
                 "working": working,
                 "not_taken": asdict(self._left_alone),
                 "waiting": asdict(self._waiting),
+                "cluster": None if self._cluster is None else asdict(self._cluster),
             }
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -14,6 +14,8 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from daemon.errors import Kind
 from daemon.events import Ended, Event, FramesScored, Left, Taken
@@ -22,6 +24,31 @@ from daemon.observe.progress_file import ProgressFile
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 EXPORT_BUCKETS_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)
+
+
+class _ClusterCollector(Collector):
+    """What each worker of the cluster does; nothing where films are scored here."""
+
+    def __init__(self, progress: ProgressFile) -> None:
+        self._progress = progress
+
+    def collect(self) -> Iterator[Metric]:
+        """Called for every page."""
+        if (seen := self._progress.cluster) is None:
+            return
+        up = GaugeMetricFamily("stillwatch_cluster_up", "1 while the cluster answers and can be used.")
+        up.add_metric([], float(not seen.away))
+        waiting = GaugeMetricFamily("stillwatch_cluster_waiting_videos", "Videos in work that have no worker yet.")
+        waiting.add_metric([], seen.waiting)
+        refused = GaugeMetricFamily("stillwatch_cluster_refused_machines", "Machines that are set aside.")
+        refused.add_metric([], len(seen.refused))
+        workers = GaugeMetricFamily("stillwatch_worker_films", "Films in work on a machine.", labels=["worker"])
+        fps = GaugeMetricFamily("stillwatch_worker_fps", "Frames scored per second on a machine.", labels=["worker"])
+        for name in sorted({one.worker for one in seen.workers}):
+            on_it = [one for one in seen.workers if one.worker == name]
+            workers.add_metric([name], sum(one.video_id is not None for one in on_it))
+            fps.add_metric([name], sum(one.fps for one in on_it))
+        yield from (up, waiting, refused, workers, fps)
 
 
 class Metrics:
@@ -62,6 +89,7 @@ class Metrics:
             "stillwatch_decode_queue_bytes", "Decoded pictures that wait for the scorer.", registry=registry
         )
         waiting.set_function(lambda: progress.queue_bytes)
+        registry.register(_ClusterCollector(progress))
         ProcessCollector(registry=registry)
 
     def tell(self, event: Event) -> None:

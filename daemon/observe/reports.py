@@ -89,7 +89,8 @@ async def current(store: Store, database: Path) -> dict[str, Any]:
     """Whether a daemon runs, how many videos stand where, what is in work and how far, the last errors.
 
     ``frames`` of a video in work are those that are committed; ``progress`` is the daemon's own word
-    (``frame``, ``fps``, ``eta_s`` and so on), None when no daemon runs or it has not spoken of that video.
+    (``frame``, ``fps``, ``eta_s`` and so on), None when no daemon runs or it has not spoken of that video. ``cluster``
+    is None where films are scored by the daemon itself.
     """
     running = is_locked(database)
     said = progress_reader.read(database) if running else {}
@@ -104,6 +105,7 @@ async def current(store: Store, database: Path) -> dict[str, Any]:
         "working": working,
         "not_taken": said.get("not_taken", progress_reader.NOTHING_LEFT_ALONE),
         "waiting": said.get("waiting", progress_reader.NOTHING_LEFT_ALONE),
+        "cluster": said.get("cluster"),
         "errors": await store.queries.errors(ERRORS_SHOWN),
     }
 

@@ -18,7 +18,7 @@ from daemon.model import Status, VideoRecord
 from daemon.runtime.retry import is_global, retry_delay_seconds
 from daemon.store.queue import LONGEST_RETRY_SECONDS
 
-_ATTEMPT_KINDS = frozenset({Kind.DEVICE, Kind.STUCK})
+_ATTEMPT_KINDS = frozenset({Kind.DEVICE, Kind.STUCK, Kind.WORKER_CRASHED})
 """Errors that a video may well have caused: each costs one of ``service.max_attempts``."""
 
 
@@ -57,9 +57,17 @@ Decision = Pause | Retry | Fail | Exit
 
 
 def decide(
-    error: StillwatchError, record: VideoRecord, settings: ServiceConfig, *, foreground: bool = False
+    error: StillwatchError,
+    record: VideoRecord,
+    settings: ServiceConfig,
+    *,
+    foreground: bool = False,
+    worker_retries: int = 0,
 ) -> Decision:
-    """What to do about an error of a claimed video; ``foreground``: somebody waits for it and is told instead."""
+    """What to do about an error of a claimed video; ``foreground``: somebody waits for it and is told instead.
+
+    ``worker_retries`` are allowed for a film whose worker was lost, whoever waits.
+    """
     if is_global(error):
         return Exit(release=True) if foreground else Pause(2 * settings.pause_seconds)
     if isinstance(error, StoreError):
@@ -70,7 +78,8 @@ def decide(
     if attempt_counts:
         again = record.attempts < settings.max_attempts
     else:
-        again = error.kind.retryable and record.retries < settings.max_retries
+        most = worker_retries if error.kind is Kind.WORKER_LOST else settings.max_retries
+        again = error.kind.retryable and record.retries < most
     if not again:
         return Fail(final_status(error.kind), then_exit)
     delay_seconds = retry_delay_seconds(record.retries, settings.retry_seconds, LONGEST_RETRY_SECONDS)

@@ -19,7 +19,7 @@ from daemon.job import VideoJob
 from daemon.model import Frame, Outcome, Status, VideoRecord
 from daemon.pipeline.reference import decoded_again, scored_info
 from daemon.pipeline.refine import scorer_identity
-from daemon.pipeline.score_video import scored_row
+from daemon.scan.rows import scored_row
 from daemon.scoring import catalog
 from daemon.scoring.batcher import Batcher
 from daemon.scoring.open_scorer import open_scorer

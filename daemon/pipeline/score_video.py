@@ -2,51 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
-from dataclasses import replace
+from collections.abc import Callable
+from contextlib import aclosing
 
-from daemon.analysis.measure import measure, measure_rows, rows_looked_at
 from daemon.config.schema import Config
-from daemon.decode.apart import probe_apart
-from daemon.decode.damage import DamageError, DecodeReport
-from daemon.decode.frames import decode_frames
-from daemon.decode.gray import GrayWanted
+from daemon.decode.damage import DamageError
 from daemon.decode.stretches import best_size
-from daemon.errors import Kind, ScorerError, VideoError
+from daemon.errors import Kind, VideoError
 from daemon.events import FramesScored, Listener, Progress
 from daemon.inbox.enqueue import enter
-from daemon.inbox.held_source import held
-from daemon.inbox.identity import content_of, require_readable, require_unchanged, same_content
+from daemon.inbox.identity import require_readable, same_content
 from daemon.job import VideoJob
-from daemon.media import alpha, filters
 from daemon.media.rules import scored_by
-from daemon.media.scorable import scorable
-from daemon.model import Frame, Outcome, Scored, VideoInfo
+from daemon.model import VideoInfo
 from daemon.pipeline.film_budget import FilmBudget
-from daemon.pipeline.strip import in_strip, keep_pictures
-from daemon.runtime.stall import run_in_abandonable_thread, with_stall_timeout
-from daemon.runtime.stream import ThreadStream
-from daemon.scoring.batcher import Batcher
-from daemon.scoring.protocol import Scorer
+from daemon.pipeline.strip import keep_pictures
+from daemon.scan.protocol import Findings, OpenFilm, Rows, Scanner, ScanStoppedError
 from daemon.store.store import Store
 
-JOIN_SECONDS = 5.0
 GIVES_BACK = (Kind.TOO_LARGE, Kind.NO_ROOM)
 """Ends of a film that took more than it may."""
 CATCH_UP_PARTS = 10
 """A film that is caught up with by this share of its stored frames more than ever before has made progress."""
-CPU_BATCHES = 2
-"""One batch is written while the next is scored."""
-GPU_BATCHES = 3
-"""And one more, so that its copy overlaps the forward of the one before."""
 
 
 class VideoScorer:
-    """Scores videos from the queue, several at once; ``stop`` ends the scoring early."""
+    """Scores videos from the queue, several at once, by the scanner that each is given."""
 
     def __init__(
         self,
@@ -59,29 +41,23 @@ class VideoScorer:
         self._store = store
         self._listener = listener
         self._monotonic = monotonic
-        self._streams: set[ThreadStream[Frame]] = set()
         self._suspects: dict[int, int] = {}
         """Films whose work has ended the process before, and how many frames of catching up count as progress."""
-        self._stopping = False
-
-    def stop(self) -> None:
-        """Finish the batch in flight, commit it, and give the video back."""
-        self._stopping = True
-        for stream in self._streams:
-            stream.stop()
 
     def reconfigure(self, config: Config) -> None:
         """Go on with these settings."""
         self._config = config
 
-    async def score(self, job: VideoJob, batcher: Batcher) -> bool:
-        """Decode, score and store every frame; False when stopped before the end.
+    async def score(self, job: VideoJob, scanner: Scanner) -> bool:
+        """Decode, score and store every frame; False when the scanner was stopped before the end.
 
         Frames that are stored already with the same hash are not scored again. Raises VideoError, ScorerError.
         """
         try:
-            async with held(job, self._config.watch, prove=False) as with_source:
-                return await self._score(with_source, batcher)
+            async with scanner.opened(job) as film:
+                return await self._score(job, film)
+        except ScanStoppedError:
+            return False
         except VideoError as error:
             if error.kind in GIVES_BACK:
                 await self._give_back(job)
@@ -90,10 +66,10 @@ class VideoScorer:
                 await require_readable(job.record.file, job.stall_seconds)
             raise
 
-    async def _score(self, job: VideoJob, batcher: Batcher) -> bool:
-        record, scorer = job.record, batcher.scorer
-        await self._read_whole(job)
-        info = await self._probe(job)
+    async def _score(self, job: VideoJob, film: OpenFilm) -> bool:
+        record, scorer = job.record, film.scorer
+        await self._read_whole(job, film)
+        info = await film.probe()
         identity = scored_by(scorer.identity, info.rules, deinterlace=info.deinterlace)
         known = await self._store.frames.begin_scoring(record.id, info, scorer.metric, scorer.lower_better, identity)
         job.log.info(
@@ -110,10 +86,10 @@ class VideoScorer:
             job.log.info("video.stream_chosen", stream=info.stream_index, reason=info.stream_reason)
         if info.colours_lost:
             job.log.warning("video.colours_lost", reason=info.colours_lost)
-        if record.attempts > 1:
+        if record.attempts > 1 or record.error_kind == Kind.WORKER_LOST:
             self._suspects[record.id] = max(len(known) // CATCH_UP_PARTS, 1)
         try:
-            report = await self._pass(job, info, known, batcher, scorer, single_thread=record.damaged)
+            found = await self._pass(job, film, info, known, single_thread=record.damaged)
         except DamageError as damage:
             reason = str(damage)
         else:
@@ -123,41 +99,41 @@ class VideoScorer:
             job.log.warning("video.damaged", reason=reason, action="decoding again with one thread")
             await self._store.flush()
             known = await self._store.frames.hashes(record.id)
-            report = await self._pass(job, info, known, batcher, scorer, single_thread=True)
-        if report is None:
+            found = await self._pass(job, film, info, known, single_thread=True)
+        if found is None:
             await self._store.flush()
             return False
-        await require_unchanged(record.file, job.stall_seconds)
-        if report.frames == 0:
+        await film.require_unchanged()
+        if found.frames == 0:
             raise VideoError(Kind.NO_FRAMES, "the video stream holds no frame that can be decoded")
         # Damage that only the export has shown leaves no sign in a decode with one thread.
-        damaged = report.damaged or record.damaged
-        seen, small = best_size(info, report.stretches, report.frames)
+        damaged = found.damaged or record.damaged
+        seen, small = best_size(info, found.stretches, found.frames)
         scored = await self._store.frames.end_scoring(
             record.id,
-            frames_decoded=report.frames,
+            frames_decoded=found.frames,
             damaged=damaged,
-            mixed=report.mixed,
-            damage=report.summary() or ("decoders do not agree about its pictures" if damaged else None),
+            mixed=found.mixed,
+            damage=found.damage or ("decoders do not agree about its pictures" if damaged else None),
             reserve=[
                 *((first, last, "small") for first, last in small),
-                *((first, last, "damaged") for first, last in report.damaged_spans),
+                *((first, last, "damaged") for first, last in found.damaged_spans),
             ],
             info=seen if seen.stretches else None,
-            packets=report.index.packets,
-            packet_index=report.index.packed(),
+            packets=found.packets,
+            packet_index=found.index,
         )
         job.log.info(
             "video.scored",
-            frames=report.frames,
+            frames=found.frames,
             scored=scored,
             damaged=damaged,
-            unread_bytes=report.unread_bytes,
-            unread_s=round(report.unread_s, 3),
-            lost_packets=report.lost_packets,
-            frameless_packets=report.frameless_packets,
-            corrupt_frames=report.corrupt_frames,
-            damaged_frames=report.damaged_frames,
+            unread_bytes=found.unread_bytes,
+            unread_s=round(found.unread_s, 3),
+            lost_packets=found.lost_packets,
+            frameless_packets=found.frameless_packets,
+            corrupt_frames=found.corrupt_frames,
+            damaged_frames=found.damaged_frames,
         )
         return True
 
@@ -167,140 +143,61 @@ class VideoScorer:
         if frames := await self._store.room.give_back(job.record.id):
             job.log.warning("video.given_back", frames=frames)
 
-    async def _read_whole(self, job: VideoJob) -> None:
-        """Note what the content is, by every byte of it; the decoder then finds them in memory.
+    async def _read_whole(self, job: VideoJob, film: OpenFilm) -> None:
+        """Note what the content is, by every byte of it.
 
         Raises VideoError(CHANGED) when it is not what was admitted; what is there now is queued in its own right.
         """
         record = job.record
-        path = record.file.path
-        now = replace(await content_of(job.source, job.stall_seconds, job.on_progress, named=path), path=path)
+        now = await film.content()
         if record.file.digest is None and now.digest is not None and now.fingerprint == record.file.fingerprint:
             await self._store.videos.keep_digest(record.id, now.digest)
         elif not same_content(record.file, now):
             await enter(self._store, now, copies=True)
             raise VideoError(Kind.CHANGED, "the file holds other content than when it was taken: that is taken now")
 
-    async def _probe(self, job: VideoJob) -> VideoInfo:
-        path, stuck_seconds = job.source, job.stall_seconds
-        probing = run_in_abandonable_thread(
-            lambda: probe_apart(path, self._config.decode, stuck_seconds=stuck_seconds), "probe"
-        )
-        return await with_stall_timeout(probing, job.stall_seconds, "opening the file")
-
     async def _pass(
-        self,
-        job: VideoJob,
-        info: VideoInfo,
-        known: list[str],
-        batcher: Batcher,
-        scorer: Scorer,
-        *,
-        single_thread: bool,
-    ) -> DecodeReport | None:
-        """One pass over the file; None when stopped. Raises DamageError, VideoError, ScorerError."""
-        report = DecodeReport()
-        gray = None if scorer.gray_from is None else GrayWanted(scorer.gray_from, rows_looked_at, in_strip)
-        frames = decode_frames(
-            info,
-            self._config.decode,
-            report,
-            single_thread=single_thread,
-            known=known,
-            gray=gray,
-            compiled=True,
-        )
-        stream = ThreadStream(
-            _measured(frames),
-            name=f"decode-{job.record.id}",
-            what="the decoder",
-            stall_seconds=job.stall_seconds,
-            capacity_bytes=self._config.decode.queue_bytes // self._config.decode.concurrency,
-            nbytes=lambda frame: frame.nbytes,
-        )
-        async with stream:
-            self._streams.add(stream)
-            if self._stopping:
-                # Asked for while the file was being opened.
-                stream.stop()
-            try:
-                await self._score_stream(stream, job, info, batcher, scorer)
-            finally:
-                self._streams.discard(stream)
-                if not await stream.join(JOIN_SECONDS):
-                    job.log.error("decode.stuck")
-        for layout in report.unlike_chain:
-            job.log.warning(
-                "video.conversion_differs", reason=f"{layout}: FFmpeg's filters convert it, which takes longer"
-            )
-        return None if self._stopping else report
-
-    async def _score_stream(
-        self, stream: ThreadStream[Frame], job: VideoJob, info: VideoInfo, batcher: Batcher, scorer: Scorer
-    ) -> None:
-        """Score the frames in batches, some of them under way at once, to the end of the stream."""
+        self, job: VideoJob, film: OpenFilm, info: VideoInfo, known: list[str], *, single_thread: bool
+    ) -> Findings | None:
+        """One pass over the film, each row stored; None when stopped. Raises DamageError, VideoError, ScorerError."""
         meter = _Meter(self._config.log.progress_seconds, self._monotonic)
         budget = FilmBudget(self._config, self._store.room, self._monotonic)
-        width, height = filters.picture_size(info)
-        itemsize = filters.bits(info, filters.layout_of(info)) // 8
-        outstanding: deque[asyncio.Task[None]] = deque()
-        depth = CPU_BATCHES if scorer.device == "cpu" else GPU_BATCHES
-        try:
-            size = batcher.scorer.batch_size(height, width, itemsize)
-            # A slow decoder fills its batch in its own time; it hangs when not a single frame comes.
-            while batch := await stream.take(size):
-                await budget.require(batch[-1].index + 1)
-                outstanding.append(asyncio.create_task(self._score_batch(job, info.ground, batch, batcher, scorer)))
-                for picture in (frame.picture for frame in batch if frame.picture is not None):
-                    if picture.nbytes > height * width * 3 * itemsize:
-                        # The film's pictures have grown: fewer fit.
-                        height, width, itemsize = *picture.shape[:2], picture.itemsize
-                if len(outstanding) >= depth:
-                    await outstanding[0]
-                    outstanding.popleft()
+        async with aclosing(film.scan(info, known, single_thread=single_thread)) as found:
+            async for part in found:
+                if isinstance(part, Findings):
+                    for layout in part.unlike_chain:
+                        reason = f"{layout}: FFmpeg's filters convert it, which takes longer"
+                        job.log.warning("video.conversion_differs", reason=reason)
+                    return part
+                await budget.require(part.end)
+                await self._keep(job, part)
                 progress = Progress(
                     video_id=job.record.id,
                     video=str(job.record.file.path),
-                    frame=batch[0].index,
+                    frame=part.first,
                     frames_total=info.frames_estimate,
-                    fps=meter.fps(len(batch)),
-                    queue_bytes=stream.queued_bytes,
-                    batch=size,
+                    fps=meter.fps(part.end - part.first),
+                    queue_bytes=part.queue_bytes,
+                    batch=part.batch,
                 )
                 self._listener(progress)
                 if meter.due():
                     _log_progress(job, progress)
-                size = batcher.scorer.batch_size(height, width, itemsize)
-            while outstanding:
-                await outstanding[0]
-                outstanding.popleft()
-        finally:
-            stream.stop()
-            # Their errors follow from the one that is being raised.
-            await asyncio.gather(*outstanding, return_exceptions=True)
+        return None
 
-    async def _score_batch(
-        self, job: VideoJob, ground: str, batch: Sequence[Frame], batcher: Batcher, scorer: Scorer
-    ) -> None:
-        """Score the frames that need it and write their rows."""
-        if batcher.scorer is not scorer:
-            # Its rows must not be mixed with those of another scorer.
-            raise ScorerError(Kind.DEVICE, "the scorer was opened again in mid-video")
+    async def _keep(self, job: VideoJob, rows: Rows) -> None:
+        """Write the rows that are new."""
         video_id = job.record.id
-        fresh = [frame for frame in batch if scorable(frame) is not None]
-        pictures = [picture for frame in fresh if (picture := scorable(frame)) is not None]
-        outcomes = await batcher.score(pictures, job.stall_seconds)
-        rows = [scored_row(frame, outcome, ground) for frame, outcome in zip(fresh, outcomes, strict=True)]
-        await self._store.frames.add(video_id, rows)
-        await keep_pictures(self._store, video_id, fresh)
-        if fresh and self._suspects.pop(video_id, 0):
+        await self._store.frames.add(video_id, rows.scored)
+        await keep_pictures(self._store, video_id, rows.pictures)
+        if rows.scored and self._suspects.pop(video_id, 0):
             # Progress since the last attempt: what ended that was not this video.
             await self._store.queue.reset_attempts(video_id)
         elif part := self._suspects.get(video_id):
-            before, now = batch[0].index // part, (batch[-1].index + 1) // part
+            before, now = rows.first // part, rows.end // part
             if now > before:
                 await self._store.queue.caught_up(video_id, now * part)
-        self._listener(FramesScored(len(fresh)))
+        self._listener(FramesScored(len(rows.scored)))
 
 
 def _log_progress(job: VideoJob, progress: Progress) -> None:
@@ -313,30 +210,6 @@ def _log_progress(job: VideoJob, progress: Progress) -> None:
         eta_s=None if eta is None else round(eta, 1),
         queue_bytes=progress.queue_bytes,
         batch=progress.batch,
-    )
-
-
-def _measured(frames: Generator[Frame, None, None]) -> Generator[Frame, None, None]:
-    """The frames with their features; ends the decoding when it is closed."""
-    with closing(frames):
-        for frame in frames:
-            if frame.picture is not None:
-                yield replace(frame, features=measure(frame.picture))
-            elif frame.gray is not None:
-                features = measure_rows(frame.gray.rows, frame.gray.gray.shape[0])
-                # Nobody else looks at them.
-                yield replace(frame, features=features, gray=replace(frame.gray, rows=frame.gray.rows[:0]))
-            else:
-                yield frame
-
-
-def scored_row(frame: Frame, outcome: Outcome, ground: str) -> Scored:
-    """The row of a frame that was scored; ``ground`` is what its alpha was laid over."""
-    note = "corrupt" if frame.corrupt and outcome.note is None else outcome.note
-    if ground and frame.picture is not None and alpha.nothing_seen(frame.picture, ground):
-        note = alpha.NOTE
-    return Scored(
-        frame.index, frame.pts, frame.time_s, outcome.score, note, frame.hash, frame.features, frame.duration_s
     )
 
 

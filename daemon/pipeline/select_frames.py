@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,6 +20,7 @@ from daemon.pipeline import portraits
 from daemon.pipeline.analyse_video import judge, settings
 from daemon.pipeline.film import film_of, percentile
 from daemon.pipeline.given_pictures import GivenPictures, Repeats
+from daemon.pipeline.looks import TOGETHER, FilmLooks
 from daemon.pipeline.refine import Refiner, lower_better
 from daemon.pipeline.wishes import Wishes, holds
 from daemon.scoring.faces import weights
@@ -33,8 +34,6 @@ from daemon.selection.representative import AUTO_MOST, Terms, gain, represent
 from daemon.selection.scenes import scenes
 from daemon.store.store import Store
 
-TOGETHER = 500
-"""Frames whose records are read at once."""
 NEIGHBOURS_SECONDS = 0.5
 """Frames farther apart than this differ by what happens between them."""
 
@@ -100,6 +99,7 @@ class FrameSelector:
         self._wishes = wishes
         self._given = given if given is not None else GivenPictures(store)
         self._portraits = portraits.Portraits(faces or portraits.Faces(store), job, config.decode)
+        self._looks = FilmLooks(store, job.record.id)
         self._film: Film | None = None
         self._kept: tuple[Any, _Seen] | None = None
         self._scene: dict[tuple[float, float], dict[int, int]] = {}
@@ -155,6 +155,14 @@ class FrameSelector:
         elif config.select.strategy != self._config.select.strategy:
             other._film = None
         return other
+
+    async def keep_looks(self) -> None:
+        """Read what all frames look like, for who asks again and again."""
+        if self._film is None:
+            await self._prepare()
+        assert self._film is not None
+        if self._judged:
+            await self._looks.keep_all(self._film.frame)
 
     async def _pinned(self, film: Film, frames: Collection[int]) -> tuple[Pick, ...]:
         """Frames that are in whatever else is chosen, in the order in which they were asked for."""
@@ -289,7 +297,7 @@ class FrameSelector:
                 break
             weight = portraits.POSTER_WEIGHT if terms.poster else portraits.WEIGHT
             found = await self._portraits.preferred(film, seen.moments, new, weight)
-            best, details, lettering = await self._looks(film.frame[found.position])
+            best, details, lettering = await self._looks.of(film.frame[found.position])
             seen = replace(
                 seen,
                 moments=found,
@@ -314,7 +322,7 @@ class FrameSelector:
         if self._kept is not None and self._kept[0] == key:
             return self._kept[1]
         found = await asyncio.to_thread(moments, film)
-        best, details, lettering = await self._looks(film.frame[found.position])
+        best, details, lettering = await self._looks.of(film.frame[found.position])
         seen = _Seen(found, best, details, lettering, await self._scenes(config), await self._noise())
         self._kept = (key, seen)
         return seen
@@ -326,7 +334,7 @@ class FrameSelector:
         key = (config.scene_alike, config.scene_share)
         if key not in self._scene:
             places = await asyncio.to_thread(samples, film, np.unique(film.shot[film.usable]))
-            views, _, _ = await self._looks(film.frame[places], features.view)
+            views, _, _ = await self._looks.of(film.frame[places], features.view)
             self._scene[key] = await asyncio.to_thread(
                 scenes, film.shot[places], views, alike=config.scene_alike, share=config.scene_share
             )
@@ -343,31 +351,9 @@ class FrameSelector:
         if len(pairs) == 0:
             return 0.0, 0.0
         pairs = pairs[np.linspace(0, len(pairs) - 1, min(len(pairs), TOGETHER)).round().astype(np.int64)]
-        ones, others = await self._looks(film.frame[pairs]), await self._looks(film.frame[pairs + 1])
+        ones, others = await self._looks.of(film.frame[pairs]), await self._looks.of(film.frame[pairs + 1])
         self._noises = median_difference(ones[0], others[0]), median_difference(ones[1], others[1])
         return self._noises
-
-    async def _looks(
-        self,
-        frames: NDArray[np.int64],
-        seen: Callable[[NDArray[np.float32]], NDArray[np.float32]] = lambda sketches: sketches,
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.float64] | None]:
-        """Sketches of frames, or what is ``seen`` of them, their details and lettering; None where that is not known.
-
-        Some hundred at a time, as a long film has thousands.
-        """
-        found = np.empty((len(frames), features.SKETCH), np.float32)
-        details, lettering = np.empty((len(frames), features.CELLS), np.float32), np.empty(len(frames))
-        known = True
-        for start in range(0, len(frames), TOGETHER):
-            part = frames[start : start + TOGETHER]
-            blobs = await self._store.frames.features_of(self._record.id, part.tolist())
-            records = features.unpack(blobs)
-            found[start : start + TOGETHER] = seen(features.sketch(records["thumbnail"]))
-            details[start : start + TOGETHER] = features.detail(records["edges"])
-            lettering[start : start + TOGETHER] = features.lettering(records)
-            known &= bool((records["version"] >= 2).all())
-        return (found, details, lettering) if known else (found, None, None)
 
     def _nothing(self, frames: int) -> str:
         """Why there is no pick at all."""

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass, replace
 from functools import partial
 
 from daemon.analysis import measure
@@ -34,9 +34,12 @@ from daemon.pipeline import record_failure
 from daemon.pipeline.export_video import Exported, VideoExporter
 from daemon.pipeline.failures import Decision, Exit, Fail, Pause, Retry, as_failure, decide
 from daemon.pipeline.score_video import VideoScorer
+from daemon.pipeline.strip import in_strip
 from daemon.runtime.retry import StagePause
 from daemon.runtime.stall import while_loading
 from daemon.runtime.tasks import is_set_within
+from daemon.scan.local import LocalScanner
+from daemon.scan.protocol import Scanner
 from daemon.scoring.batcher import Batcher
 from daemon.scoring.open_scorer import check, open_scorer
 from daemon.scoring.protocol import Scorer
@@ -46,6 +49,18 @@ from daemon.store.store import Store
 log = get(__name__)
 
 STOP_BUSY_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Scanning:
+    """Who decodes and scores, and how many films at once."""
+
+    scanner: Scanner
+    films: int
+
+
+Elsewhere = Callable[[Scanner, Batcher], AbstractAsyncContextManager[Scanning]]
+"""Opens a scanner that works on other machines, given those of this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +80,7 @@ class Workers:
         config: Config,
         store: Store,
         batcher: Batcher,
+        scanning: Scanning,
         exporter: VideoExporter,
         listener: Listener,
         among: Collection[int] | None = None,
@@ -74,6 +90,7 @@ class Workers:
         self._config = config
         self._store = store
         self._batcher = batcher
+        self._scanning = scanning
         self._scorer = VideoScorer(config, store, listener)
         self._exporter = exporter
         self._listener = listener
@@ -83,6 +100,11 @@ class Workers:
         self._wakes = {Status.QUEUED: asyncio.Event(), Status.SCORED: asyncio.Event()}
         self._scoring = Stage(Status.QUEUED, Status.SCORING, self._score)
         self._exporting = Stage(Status.SCORED, Status.EXPORTING, self._export)
+        # One for all loops of a stage: what is in the way of one of them is said once.
+        self._pauses = {
+            stage: StagePause(stage.value, self._stop, config.service.pause_seconds, forever=among is None)
+            for stage in (Status.SCORING, Status.EXPORTING)
+        }
         self.changed = asyncio.Event()
         """Set after every video's turn; whoever waits for it clears it."""
 
@@ -101,7 +123,7 @@ class Workers:
     def stop(self) -> None:
         """Take nothing new; the scoring loop ends after its batch, the export after its video."""
         self._stop.set()
-        self._scorer.stop()
+        self._scanning.scanner.stop()
         for wake in self._wakes.values():
             wake.set()
 
@@ -116,15 +138,13 @@ class Workers:
         self._exporter.reconfigure(config)
 
     def start(self) -> list[asyncio.Task[None]]:
-        """The loops as tasks: ``decode.concurrency`` that score, one that selects and exports."""
-        tasks = [
-            asyncio.create_task(self._loop(self._scoring), name="score") for _ in range(self._config.decode.concurrency)
-        ]
+        """The loops as tasks: as many that score as the scanner takes films at once, one that selects and exports."""
+        tasks = [asyncio.create_task(self._loop(self._scoring), name="score") for _ in range(self._scanning.films)]
         return [*tasks, asyncio.create_task(self._loop(self._exporting), name="finish")]
 
     async def _loop(self, stage: Stage) -> None:
         service = self._config.service
-        pause = StagePause(stage.working.value, self._stop, service.pause_seconds, forever=self._among is None)
+        pause = self._pauses[stage.working]
         seen = -1
         while not self._stop.is_set():
             self._wakes[stage.waiting].clear()
@@ -141,6 +161,8 @@ class Workers:
             finally:
                 self._listener(Left(record.id, stage.working))
             self.changed.set()
+            # One that is to be worked on alone has waited for the others, or they for it.
+            self.wake()
 
     async def _idle(self, waiting: Status, seen: int) -> int:
         """Wait for a wake-up, for another process to write to the database, or for a video's next try."""
@@ -173,10 +195,20 @@ class Workers:
         failure = as_failure(error)
         if failure is not error and not isinstance(error, MemoryError):
             job.log.error("video.crashed", exc_info=error)
+        if failure.kind in (Kind.WORKER_LOST, Kind.WORKER_CRASHED):
+            # What it got on before that has reset the counters.
+            record = await pause.retry_until_possible(lambda: self._store.videos.get(job.record.id), job.on_progress)
+            job = replace(job, record=record)
         foreground = self._among is not None
         if not foreground:
             failure = await record_failure.root_cause(job, failure, self._config)
-        decision = decide(failure, job.record, self._config.service, foreground=foreground)
+        decision = decide(
+            failure,
+            job.record,
+            self._config.service,
+            foreground=foreground,
+            worker_retries=self._config.cluster.max_retries,
+        )
         await self._carry_out(decision, job, stage, pause, failure)
 
     async def _carry_out(
@@ -210,7 +242,7 @@ class Workers:
             raise error
 
     async def _score(self, job: VideoJob) -> None:
-        if await self._scorer.score(job, self._batcher):
+        if await self._scorer.score(job, self._scanning.scanner):
             self._wakes[Status.SCORED].set()
         else:
             await self._store.queue.release(job.record.id, Status.QUEUED)
@@ -237,11 +269,17 @@ def _raise_if_cancelled() -> None:
 
 @asynccontextmanager
 async def running_workers(
-    config: Config, store: Store, listener: Listener, among: Collection[int] | None = None, *, dispose: bool = False
+    config: Config,
+    store: Store,
+    listener: Listener,
+    among: Collection[int] | None = None,
+    *,
+    dispose: bool = False,
+    elsewhere: Elsewhere | None = None,
 ) -> AsyncIterator[Workers]:
     """Workers with a scorer and an FFmpeg that were found to work. Raises StillwatchError if not.
 
-    With ``dispose`` sources are due for what ``watch.after`` says.
+    With ``dispose`` sources are due for what ``watch.after`` says. Films are scored ``elsewhere`` if that is given.
     """
     capabilities = await ffmpeg_process.probe_binary(ffmpeg_process.find_binary(config.export.ffmpeg))
     batcher = await Batcher.open(lambda: _open_scorer(config), "score")
@@ -251,7 +289,10 @@ async def running_workers(
         await asyncio.to_thread((rgb if batcher.scorer.gray_from is None else gray).warm_up)
         scorer = batcher.scorer
         log.info("scorer.ready", scorer=scorer.identity, device=scorer.device, ffmpeg=capabilities.version)
-        yield Workers(config, store, batcher, exporter, listener, among, dispose=dispose)
+        local = LocalScanner(config.decode, config.watch, batcher, in_strip)
+        here = nullcontext(Scanning(local, config.decode.concurrency))
+        async with here if elsewhere is None else elsewhere(local, batcher) as scanning:
+            yield Workers(config, store, batcher, scanning, exporter, listener, among, dispose=dispose)
     finally:
         # At once: each may take its whole time, and a stop has not got it twice.
         await asyncio.gather(exporter.close(), batcher.close(), asyncio.to_thread(apart.CELLS.close))

@@ -22,7 +22,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,15 +72,12 @@ class Cells:
         started.
         """
         cell = self._taken(greeting) or _Cell(self._module, greeting)
-        try:
+        with ExitStack() as ending:
+            ending.callback(cell.end)
             answer = cell.ask(request, seconds)
-        except BaseException:
-            cell.end()
-            raise
-        if answer.pop("worn", False):
-            cell.end()
-        else:
-            self._back(cell, greeting)
+            if not answer.pop("worn", False):
+                ending.pop_all()
+                self._back(cell, greeting)
         return answer
 
     def close(self) -> None:
@@ -126,11 +123,10 @@ class _Cell:
             # A signal from the terminal is not meant for it.
             start_new_session=True,
         )
-        try:
+        with ExitStack() as ending:
+            ending.callback(self.end)
             self.ask(greeting, READY_SECONDS)
-        except BaseException:
-            self.end()
-            raise
+            ending.pop_all()
 
     def alive(self) -> bool:
         return self._process.poll() is None

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 
 from daemon.runtime.durable import make_synced_folder
-from daemon.runtime.reading import READ, path_of
+from daemon.runtime.reading import READ, path_of, read_regular, regular_handle
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _READ = READ | os.O_NOFOLLOW
@@ -120,19 +120,11 @@ class SharedFolder:
 
     def read_handle(self, name: str) -> int:
         """A regular file, opened for reading; to be closed. Never waits for a pipe."""
-        handle = os.open(name, _READ, dir_fd=self._handle)
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            os.close(handle)
-            raise OSError(errno.EINVAL, "is not a regular file", str(self.path / name))
-        return handle
+        return regular_handle(self.path / name, self._handle)
 
     def read(self, name: str, most_bytes: int) -> bytes:
         """The content of a regular file. Raises OSError(EFBIG) for one that is larger."""
-        with os.fdopen(self.read_handle(name), "rb") as file:
-            data = file.read(most_bytes + 1)
-        if len(data) > most_bytes:
-            raise OSError(errno.EFBIG, f"has more than {most_bytes} bytes", str(self.path / name))
-        return data
+        return read_regular(self.path / name, most_bytes, self._handle)
 
     def new_handle(self, name: str, mode: int = 0o666) -> int:
         """A new file, opened for writing; to be closed. Raises FileExistsError where the name is taken, by a link too.

@@ -10,8 +10,8 @@ from daemon.logs import setup
 from daemon.scoring.protocol import Scorer
 
 
-def open_scorer(config: ScoreConfig) -> Scorer:
-    """The scorer that the configuration asks for.
+def open_scorer(config: ScoreConfig, threads: int = 0) -> Scorer:
+    """The scorer that the configuration asks for, on so many threads of the CPU where it has a say in that; 0: all.
 
     Raises ScorerError when the metric cannot score single frames, its weights are not to be had, or the
     device is not there.
@@ -28,7 +28,7 @@ def open_scorer(config: ScoreConfig) -> Scorer:
         # Also beside a GPU: the work is in the decoding then, and nothing has to be copied there and back.
         from daemon.scoring.niqe.scorer import FusedScorer
 
-        return FusedScorer(metric, config)
+        return FusedScorer(metric, config, threads=threads)
     catalog.require_full(f"{config.metric} on {config.device} with score.implementation: {config.implementation}")
     if not metric.deep:
         # MKL picks its code by processor, and niqe's third decimal with it. Set before torch loads MKL,

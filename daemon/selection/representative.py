@@ -32,6 +32,7 @@ from daemon.selection.activity import activity, appeal
 from daemon.selection.best import Choice
 from daemon.selection.moments import Moments
 from daemon.selection.quality import Film
+from daemon.selection.room import ROUNDING_S, most_apart
 
 FAR_CODES = 40.0
 """Pictures that differ by so much say nothing of each other (root mean square of their sketches)."""
@@ -101,12 +102,19 @@ def represent(
 
     ``sketches`` are ``features.sketch`` of these frames, ``details`` their ``features.detail`` (None: not known),
     ``lettering`` in how many cells they have some (None: not known), ``scene`` the scene of each shot. Returns frames
-    in the order of choice, so that a smaller count is the beginning of a larger one. ``kept`` is filled with what other
-    ``terms`` need again; it is given back with the same film. ``given`` is how far each of these frames is from the
-    nearest picture that another film gave, as ``across.nearest`` has it (None: that does not matter).
+    in the order of choice, so that a smaller count is the beginning of a larger one; only where nothing but the gap
+    stands against a count, they are chosen anew so as to leave room. ``kept`` is filled with what other ``terms`` need
+    again; it is given back with the same film. ``given`` is how far each of these frames is from the nearest picture
+    that another film gave, as ``across.nearest`` has it (None: that does not matter).
     """
+    kept = {} if kept is None else kept
     greedy = _Greedy(film, moments, sketches, scene, terms, details, lettering, kept, given)
     chosen = greedy.run()
+    if greedy.lacks_room(chosen):
+        frugal = _Greedy(film, moments, sketches, scene, terms, details, lettering, kept, given)
+        more = frugal.run(leave_room=True)
+        if len(more) > len(chosen):
+            greedy, chosen = frugal, more
     reasons = greedy.reasons(chosen)
     frames = tuple(int(film.frame[moments.position[at]]) for at in chosen)
     return Choice(frames, greedy.shortfall(len(chosen)), reasons, greedy.difference)
@@ -202,10 +210,12 @@ class _Greedy:
         self._covered = np.zeros(len(names))
         self._scenes_shown: set[int] = set()
         self._refused = {"gap": 0, "alike": 0, "scene": 0, "given": 0}
+        self._leave_room = False
         self.difference = terms.min_difference
 
-    def run(self) -> list[int]:
-        """Places in the moments, in the order of choice."""
+    def run(self, *, leave_room: bool = False) -> list[int]:
+        """Places in the moments, in the order of choice; ``leave_room``: none takes the room of those to come."""
+        self._leave_room = leave_room
         gains = self._first_gains()
         if self._terms.poster:
             gains = self._posters(gains)
@@ -319,13 +329,30 @@ class _Greedy:
             self._refused["scene"] += 1
             return False
         gaps = np.abs(self._time_s[chosen] - self._time_s[at])
-        if gaps.min() < self._terms.min_gap_seconds - 1e-9:
+        if gaps.min() < self._terms.min_gap_seconds - ROUNDING_S or not self._leaves_room(at, chosen):
             self._refused["gap"] += 1
             return False
         if self._alike(at, chosen).any():
             self._refused["alike"] += 1
             return False
         return True
+
+    def lacks_room(self, chosen: list[int]) -> bool:
+        """Whether nothing but the gap stands against the count, and frames that were chosen otherwise leave room."""
+        refused = {reason for reason, times in self._refused.items() if times}
+        wanted = self._terms.count or 0
+        return len(chosen) < wanted and refused == {"gap"} and self._room([], wanted) > len(chosen)
+
+    def _leaves_room(self, at: int, chosen: list[int]) -> bool:
+        if not self._leave_room:
+            return True
+        wanted = (self._terms.count or 0) - len(chosen)
+        return self._room([*chosen, at], wanted - 1) >= min(self._room(chosen, wanted), wanted) - 1
+
+    def _room(self, chosen: list[int], enough: int) -> int:
+        """How many more good frames have room between those chosen."""
+        times_s = np.sort(self._time_s[~self._moments.spared])
+        return most_apart(times_s, self._time_s[chosen].tolist(), self._terms.min_gap_seconds, enough)
 
     def _alike(self, at: int, chosen: list[int]) -> NDArray[np.bool_]:
         """Which of those chosen it looks like: by what is seen from afar, and by lettering and lines, as of slides."""

@@ -6,12 +6,14 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
 
 from daemon import __version__
 from daemon.config.schema import Config
 from daemon.errors import Kind, StillwatchError, StoreError
 from daemon.events import Listener, ignore, to_all
 from daemon.export import work_folder
+from daemon.inbox import held_source
 from daemon.inbox.ingestor import Ingestor
 from daemon.logs.setup import get
 from daemon.observe import status_line
@@ -24,6 +26,7 @@ from daemon.runtime.retry import StagePause, is_global
 from daemon.runtime.tasks import cancel, wind_down
 from daemon.service.background import background_tasks
 from daemon.service.health import PATIENCE, Health, pulse
+from daemon.service.scanning import elsewhere
 from daemon.service.signals import Stop, reload_on_hangup
 from daemon.store.store import Store
 
@@ -44,7 +47,7 @@ async def run(config: Config, listener: Listener = ignore, read_config: Callable
     asyncio.get_running_loop().set_default_executor(_pool())
     with only_one(config.database.path), Stop(config.service) as stop:
         _make_folders(config)
-        removed = await asyncio.to_thread(work_folder.clean, config.output.path)
+        removed = await asyncio.to_thread(lambda: work_folder.clean(config.output.path) + held_source.clean())
         store = await _opened(config, stop)
         if store is None:
             log.info("service.stopped")
@@ -54,7 +57,7 @@ async def run(config: Config, listener: Listener = ignore, read_config: Callable
             resumed, aside = await store.queue.recover(config.service.max_attempts)
             async with (
                 background_tasks(config, store, health.unwell) as tell,
-                running_workers(config, store, to_all(listener, tell, pulse(hearts, config)), dispose=True) as workers,
+                _workers(config, store, to_all(listener, tell, pulse(hearts, config))) as workers,
             ):
                 pause_seconds = config.service.pause_seconds
                 ingestor = Ingestor(config.watch, store, workers.wake, pause_seconds, listener=tell, hearts=hearts)
@@ -74,6 +77,12 @@ async def run(config: Config, listener: Listener = ignore, read_config: Callable
         finally:
             await _close(store, stop)
         log.info("service.stopped")
+
+
+def _workers(config: Config, store: Store, listener: Listener) -> AbstractAsyncContextManager[Workers]:
+    return running_workers(
+        config, store, listener, dispose=True, elsewhere=elsewhere(config, listener, config.watch.path)
+    )
 
 
 def _pool() -> ThreadPoolExecutor:

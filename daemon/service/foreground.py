@@ -15,7 +15,7 @@ from daemon.events import Listener, ignore
 from daemon.export import work_folder
 from daemon.export.image_format import image_format
 from daemon.export.paths import is_apart
-from daemon.inbox import identity
+from daemon.inbox import held_source, identity
 from daemon.inbox.enqueue import enter, refuse
 from daemon.model import FileIdentity, Status, VideoRecord
 from daemon.pipeline.select_frames import selection_params
@@ -24,6 +24,7 @@ from daemon.pipeline.workers import Workers, running_workers
 from daemon.runtime.durable import make_synced_folder
 from daemon.runtime.lock import only_one
 from daemon.runtime.tasks import wind_down
+from daemon.service.scanning import elsewhere
 from daemon.service.signals import Stop
 from daemon.store.store import PastSelection, Store
 
@@ -40,7 +41,7 @@ async def once(config: Config, paths: Sequence[Path], listener: Listener = ignor
     config = config.model_copy(update={"service": config.service.model_copy(update={"max_retries": 0})})
     with only_one(config.database.path), Stop(config.service) as stop:
         make_synced_folder(config.output.path)
-        await asyncio.to_thread(work_folder.clean, config.output.path)
+        await asyncio.to_thread(lambda: work_folder.clean(config.output.path) + held_source.clean())
         store = await Store.open(config.database)
         try:
             await store.queue.recover(config.service.max_attempts)
@@ -66,7 +67,7 @@ async def _submit(store: Store, path: Path, *, copies: bool) -> VideoRecord:
 
 
 async def _work_off(config: Config, store: Store, ids: Sequence[int], listener: Listener, stop: Stop) -> None:
-    async with running_workers(config, store, listener, among=ids) as workers:
+    async with running_workers(config, store, listener, ids, elsewhere=elsewhere(config, listener)) as workers:
         for video_id in ids:
             await _reopen(config, store, workers, await store.videos.get(video_id))
         tasks = workers.start()

@@ -11,7 +11,7 @@ import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -82,30 +82,31 @@ class Connection:
                 os.close(os.open(config.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, _MODE))
             # Whoever does not want to wait for it ends the process: the next start goes on.
             await run_in_abandonable_thread(lambda: _upgrade(config), "upgrade")
-            db = await aiosqlite.connect(config.path, timeout=config.busy_seconds, isolation_level=None)
+            # A URI is what another database is attached by.
+            uri = config.path.absolute().as_uri()
+            db = await aiosqlite.connect(uri, uri=True, timeout=config.busy_seconds, isolation_level=None)
         except (OSError, sqlite3.OperationalError) as error:
             kind = Kind.BUSY if "locked" in str(error) else Kind.DATABASE
             raise StoreError(kind, f"{config.path} cannot be opened: {error}") from error
         except sqlite3.Error as error:
             raise StoreError(Kind.DATABASE, f"{config.path} is not usable: {error}") from error
-        try:
-            await db.execute("PRAGMA foreign_keys = ON")
-            await db.execute("PRAGMA journal_mode = WAL")
-            await db.execute("PRAGMA synchronous = NORMAL")
-            await db.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
-            # The log and its index are opened by the first look into the database.
-            await db.execute_fetchall("SELECT COUNT(*) FROM sqlite_master")
-            db.row_factory = sqlite3.Row
-            connection = cls(db, config.path, config.commit_seconds, clock)
-            await connection._note_log()
-        except sqlite3.Error as error:
-            await db.close()
-            kind = Kind.BUSY if "locked" in str(error) else Kind.DATABASE
-            raise StoreError(kind, f"{config.path} is not usable: {error}") from error
-        except BaseException:
+        async with AsyncExitStack() as failing:
             # Its thread would keep the process from ending.
-            await db.close()
-            raise
+            failing.push_async_callback(db.close)
+            try:
+                await db.execute("PRAGMA foreign_keys = ON")
+                await db.execute("PRAGMA journal_mode = WAL")
+                await db.execute("PRAGMA synchronous = NORMAL")
+                await db.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
+                # The log and its index are opened by the first look into the database.
+                await db.execute_fetchall("SELECT COUNT(*) FROM sqlite_master")
+                db.row_factory = sqlite3.Row
+                connection = cls(db, config.path, config.commit_seconds, clock)
+                await connection._note_log()
+            except sqlite3.Error as error:
+                kind = Kind.BUSY if "locked" in str(error) else Kind.DATABASE
+                raise StoreError(kind, f"{config.path} is not usable: {error}") from error
+            failing.pop_all()
         return connection
 
     async def close(self) -> None:
@@ -129,6 +130,10 @@ class Connection:
                     Kind.DATABASE,
                     f"{path} was deleted or replaced while it was in use: stop and start again",
                 )
+
+    def is_at(self, path: Path) -> bool:
+        """Whether this very database is what the path leads to."""
+        return _device_and_inode(path) == self._file
 
     async def _note_log(self) -> None:
         """Know the write-ahead log and its index by what they are: they stay the same while they are open."""
@@ -224,6 +229,10 @@ class Connection:
         """A video is scored anew: rows that were lost before do not matter any more."""
         self._lost.pop(video_id, None)
 
+    def lose(self, video_id: int, error: StoreError) -> None:
+        """Rows of the video that were taken as written cannot be: ``require_kept`` says so."""
+        self._lost[video_id] = error
+
     def require_kept(self, video_id: int) -> None:
         """Raise what has undone rows of the video that were taken as written."""
         error = self._lost.pop(video_id, None)
@@ -231,8 +240,11 @@ class Connection:
             raise StoreError(error.kind, error.sentence) from error
 
     @asynccontextmanager
-    async def grouped(self, video_id: int) -> AsyncIterator[aiosqlite.Connection]:
-        """A piece of the group of pending scores: all of it or nothing, and the group goes on."""
+    async def in_group(self, video_id: int) -> AsyncIterator[aiosqlite.Connection]:
+        """Within the group of pending scores, which is begun and ended as its time says; what is written is no piece.
+
+        Whoever writes here uses ``piece``; rows that are kept for ``before_commit`` need none.
+        """
         loop = asyncio.get_running_loop()
         async with self._lock:
             self.require_kept(video_id)
@@ -242,13 +254,11 @@ class Connection:
                     if started:
                         await self.db.execute("BEGIN IMMEDIATE")
                         self._pending_since = loop.time()
-                    await self.db.execute("SAVEPOINT piece")
                     yield self.db
-                    await self.db.execute("RELEASE piece")
             except BaseException as error:
                 try:
-                    undo = ("ROLLBACK",) if started else ("ROLLBACK TO piece", "RELEASE piece")
-                    await to_the_end(self._undo(*undo))
+                    if started:
+                        await to_the_end(self._undo("ROLLBACK"))
                 finally:
                     if started:
                         self._group_ended()
@@ -261,6 +271,24 @@ class Connection:
                 await self._commit()
             elif self._flusher is None or self._flusher.done():
                 self._flusher = asyncio.create_task(self._flush_at(due))
+
+    @asynccontextmanager
+    async def piece(self) -> AsyncIterator[None]:
+        """A part of the transaction that is open: all of it or nothing, and the transaction goes on."""
+        try:
+            with as_store_error():
+                await self.db.execute("SAVEPOINT piece")
+                yield
+                await self.db.execute("RELEASE piece")
+        except BaseException:
+            await to_the_end(self._undo("ROLLBACK TO piece", "RELEASE piece"))
+            raise
+
+    @asynccontextmanager
+    async def grouped(self, video_id: int) -> AsyncIterator[aiosqlite.Connection]:
+        """A piece of the group of pending scores: all of it or nothing, and the group goes on."""
+        async with self.in_group(video_id) as db, self.piece():
+            yield db
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[aiosqlite.Connection]:

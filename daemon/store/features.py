@@ -11,6 +11,9 @@ import aiosqlite
 from daemon.model import Scored
 from daemon.store import feature_blocks
 
+BLOCKS_READ = 400
+"""Blocks that are read together."""
+
 
 def unpacked(rows: Iterable[tuple[int, bytes]]) -> dict[int, bytes]:
     """Records by frame; those of a form that is not known are left out."""
@@ -44,39 +47,55 @@ class PendingFeatures:
             for place, record in records.items()
         }
 
+    def forget(self, video_id: int) -> None:
+        """A video's rows could not be written: nor are these."""
+        self._blocks.pop(video_id, None)
+
     def clear(self) -> None:
         """The group has ended."""
         self._blocks.clear()
 
     async def write(self, db: aiosqlite.Connection) -> None:
-        """Write them into their blocks, beside those that are there."""
-        for video_id, blocks in self._blocks.items():
-            await _put(db, video_id, blocks)
+        """Write them into their blocks, beside those that are there: of all films at once, since each trip costs."""
+        fresh = {(video_id, block): records for video_id, of in self._blocks.items() for block, records in of.items()}
+        if not fresh:
+            return
+        there = await _blocks(db, [place for place, records in fresh.items() if len(records) < feature_blocks.FRAMES])
+        await db.executemany(
+            "INSERT INTO feature_blocks (video_id, block, packed) VALUES (?, ?, ?)"
+            " ON CONFLICT (video_id, block) DO UPDATE SET packed = excluded.packed",
+            await asyncio.to_thread(_packed, fresh, there),
+        )
 
 
-async def _put(db: aiosqlite.Connection, video_id: int, blocks: Mapping[int, Mapping[int, bytes]]) -> None:
-    """Write records into their blocks, beside those that are there."""
-    async with db.execute(
-        "SELECT block, packed FROM feature_blocks WHERE video_id = ? AND block BETWEEN ? AND ?",
-        (video_id, min(blocks), max(blocks)),
-    ) as cursor:
-        there = {row[0]: row[1] for row in await cursor.fetchall()}
+async def _blocks(db: aiosqlite.Connection, places: Sequence[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
+    """What these blocks hold, by video and block."""
+    there: dict[tuple[int, int], bytes] = {}
+    for start in range(0, len(places), BLOCKS_READ):
+        part = places[start : start + BLOCKS_READ]
+        async with db.execute(
+            f"WITH wanted (film, place) AS (VALUES {','.join(('(?,?)',) * len(part))})"
+            # CROSS JOIN: by the key of each, not through the whole table.
+            " SELECT video_id, block, packed FROM wanted CROSS JOIN feature_blocks"
+            " ON video_id = film AND block = place",
+            [number for place in part for number in place],
+        ) as cursor:
+            there |= {(row[0], row[1]): row[2] for row in await cursor.fetchall()}
+    return there
 
-    def merged() -> list[tuple[int, int, bytes]]:
-        values = []
-        for block, records in blocks.items():
-            before: dict[int, bytes] = {}
-            if block in there and len(records) < feature_blocks.FRAMES:
-                with suppress(ValueError):
-                    before = feature_blocks.unpack(there[block])
-            values.append((video_id, block, feature_blocks.pack({**before, **records})))
-        return values
 
-    await db.executemany(
-        "INSERT INTO feature_blocks (video_id, block, packed) VALUES (?, ?, ?)"
-        " ON CONFLICT (video_id, block) DO UPDATE SET packed = excluded.packed",
-        await asyncio.to_thread(merged),
-    )
+def _packed(
+    fresh: Mapping[tuple[int, int], Mapping[int, bytes]], there: Mapping[tuple[int, int], bytes]
+) -> list[tuple[int, int, bytes]]:
+    """Rows of the table, from the records that are new and the blocks that they belong to."""
+    values = []
+    for (video_id, block), records in fresh.items():
+        before: dict[int, bytes] = {}
+        if (video_id, block) in there:
+            with suppress(ValueError):
+                before = feature_blocks.unpack(there[video_id, block])
+        values.append((video_id, block, feature_blocks.pack({**before, **records})))
+    return values
 
 
 async def cut(db: aiosqlite.Connection, video_id: int, frames: int) -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import aiosqlite
 
+from daemon.errors import Kind, StoreError
 from daemon.media.info_text import info_json
 from daemon.model import Scored, VideoInfo
 from daemon.store import feature_blocks, features
 from daemon.store.columns import CURRENT_SCORER, hash_of, hash_value
 from daemon.store.connection import Connection
+from daemon.store.pending_rows import PendingRows
 from daemon.store.scores import PUT_SCORE, keep_scorer
 
 if TYPE_CHECKING:
@@ -60,8 +62,9 @@ class Frames:
         self._connection = connection
         self._scoring: dict[int, int] = {}
         self._stored: dict[int, int] = {}
+        self._rows = PendingRows(connection, self._put)
         self._features = features.PendingFeatures()
-        connection.with_group(self._features.write, self._features.clear)
+        connection.with_group(self._end_group, self._clear)
 
     async def begin_scoring(
         self, video_id: int, info: VideoInfo, metric: str, lower_better: bool, scorer: str
@@ -97,22 +100,54 @@ class Frames:
         The scores are those of the current scorer. A frame whose hash is another than before loses the scores of the
         others. Raises StoreError, also when rows that were written before could not be committed.
         """
-        values = [(video_id, row.frame, row.pts, row.time_s, row.duration_s, hash_value(row.hash)) for row in rows]
-        async with self._connection.grouped(video_id) as db:
-            scorer_id = self._scoring.get(video_id) or await self._current_scorer(db, video_id)
-            await self._drop_other_pictures(db, video_id, scorer_id, values)
-            await db.executemany(
-                "INSERT INTO decoded_frames (video_id, frame, pts, time_s, duration_s, hash) VALUES (?,?,?,?,?,?)"
-                " ON CONFLICT (video_id, frame) DO UPDATE SET pts = excluded.pts, time_s = excluded.time_s,"
-                " duration_s = excluded.duration_s, hash = excluded.hash, verdict = NULL",
-                values,
-            )
-            await db.executemany(PUT_SCORE, [(video_id, scorer_id, row.frame, row.score, row.note) for row in rows])
+        if any(row.score is None and row.note is None for row in rows):
+            raise StoreError(Kind.DATABASE, "a frame has neither a score nor a reason why: report this as a fault")
+        async with self._connection.in_group(video_id):
             # Before the group may end.
             self._features.add(video_id, rows)
+            if self._rows.add(video_id, rows):
+                await self._rows.write(video_id)
+
+    async def _put(self, films: Mapping[int, Sequence[Scored]]) -> None:
+        """Write rows of some films; within a transaction."""
+        db, frames, scores = self._connection.db, list[tuple[Any, ...]](), list[tuple[Any, ...]]()
+        for video_id, rows in films.items():
+            scorer_id = self._scoring.get(video_id) or await self._current_scorer(db, video_id)
+            values = [(video_id, row.frame, row.pts, row.time_s, row.duration_s, hash_value(row.hash)) for row in rows]
+            await self._drop_other_pictures(db, video_id, scorer_id, values)
+            frames += values
+            scores += [(video_id, scorer_id, row.frame, row.score, row.note) for row in rows]
+        await db.executemany(
+            "INSERT INTO decoded_frames (video_id, frame, pts, time_s, duration_s, hash) VALUES (?,?,?,?,?,?)"
+            " ON CONFLICT (video_id, frame) DO UPDATE SET pts = excluded.pts, time_s = excluded.time_s,"
+            " duration_s = excluded.duration_s, hash = excluded.hash, verdict = NULL",
+            frames,
+        )
+        await db.executemany(PUT_SCORE, scores)
+
+    async def _end_group(self, db: aiosqlite.Connection) -> None:
+        for video_id in await self._rows.write_all():
+            self._features.forget(video_id)
+        await self._features.write(db)
+
+    def _clear(self) -> None:
+        self._rows.clear()
+        self._features.clear()
+
+    async def _write_pending(self, video_id: int) -> None:
+        """Have a film's rows where this connection reads them."""
+        if self._rows.waits(video_id):
+            async with self._connection.in_group(video_id):
+                try:
+                    await self._rows.write(video_id)
+                except StoreError as error:
+                    # Whoever scores the film has to know.
+                    self._connection.lose(video_id, error)
+                    raise
 
     async def hashes(self, video_id: int, scorer: str | None = None) -> list[str]:
         """Per frame from 0 to the last one the stored hash where the scorer has scored it, '' where it has not."""
+        await self._write_pending(video_id)
         async with self._connection.db.execute(
             "SELECT s.frame, f.hash FROM frame_scores s CROSS JOIN decoded_frames f ON f.video_id = s.video_id"
             f" AND f.frame = s.frame WHERE s.video_id = ?1 AND s.scorer_id = {_SCORER} ORDER BY s.frame",
@@ -122,6 +157,7 @@ class Frames:
 
     async def decoded(self, video_id: int) -> list[str]:
         """The stored hash of each frame from 0 to the last stored one, whoever has scored it; '' for a gap."""
+        await self._write_pending(video_id)
         async with self._connection.db.execute(
             "SELECT frame, hash FROM decoded_frames WHERE video_id = ? ORDER BY frame", (video_id,)
         ) as cursor:
@@ -134,9 +170,10 @@ class Frames:
         ) as cursor:
             row = await cursor.fetchone()
         identity, metric, lower_better = row if row is not None else ("", "", None)
-        self._stored[video_id] = await _frames_stored(db, video_id)
-        self._scoring[video_id] = found = await keep_scorer(db, identity, metric, lower_better)
-        return found
+        if video_id not in self._stored:
+            self._stored[video_id] = await _frames_stored(db, video_id)
+        # Not kept: what is written now may be undone.
+        return await keep_scorer(db, identity, metric, lower_better)
 
     async def _drop_other_pictures(
         self, db: aiosqlite.Connection, video_id: int, scorer_id: int, values: Sequence[tuple[Any, ...]]
@@ -236,6 +273,7 @@ class Frames:
         """All rows of a video that the scorer has scored, as columns."""
         import numpy as np
 
+        await self._write_pending(video_id)
         async with self._connection.db.execute(
             "SELECT s.frame, f.time_s, s.score, s.note IS NOT NULL, f.verdict IS 'good', f.verdict IS 'spared',"
             f" f.reserve IS NOT NULL {_FRAMES} ORDER BY s.frame",
@@ -266,6 +304,7 @@ class Frames:
 
     async def rows(self, video_id: int, frames: Sequence[int], scorer: str | None = None) -> dict[int, Scored]:
         """The stored rows of some frames, with the scorer's scores."""
+        await self._write_pending(video_id)
         rows: dict[int, Scored] = {}
         for start in range(0, len(frames), 500):
             part = frames[start : start + 500]
@@ -280,6 +319,7 @@ class Frames:
 
     async def feature_records(self, video_id: int) -> AsyncIterator[list[bytes | None]]:
         """The features of every frame in order, None where it has none, FEATURES_READ at a time."""
+        await self._write_pending(video_id)
         after = -1
         while True:
             async with self._connection.db.execute(

@@ -54,7 +54,7 @@ def migrate(path: Path, busy_seconds: float, on_piece: Callable[[int], None] = l
             with _transaction(db):
                 _run_scripts(db, path)
         moved = 0
-        if _waiting(db):
+        if is_unfinished(db):
             # Every checkpoint waits for the disk: one per 64 MiB instead of 4.
             db.execute("PRAGMA wal_autocheckpoint = 16384")
             db.create_function("hash_value", 1, hash_value, deterministic=True)
@@ -92,7 +92,7 @@ def _run_scripts(db: sqlite3.Connection, path: Path) -> None:
 def _move_piece(db: sqlite3.Connection) -> int | None:
     """Move the next frames of a video; returns how many, None when there is nothing left."""
     with _transaction(db):
-        if not _waiting(db):
+        if not is_unfinished(db):
             return None
         first = db.execute("SELECT video_id, frame FROM frames_5 ORDER BY video_id, frame LIMIT 1").fetchone()
         if first is None:
@@ -132,7 +132,7 @@ def _pack_features(db: sqlite3.Connection, video_id: int, rows: sqlite3.Cursor) 
     )
 
 
-def _waiting(db: sqlite3.Connection) -> bool:
+def is_unfinished(db: sqlite3.Connection) -> bool:
     """Whether there are rows of version 5 that have not been moved yet."""
     return db.execute("SELECT 1 FROM sqlite_master WHERE name = 'frames_5'").fetchone() is not None
 

@@ -11,6 +11,8 @@ from daemon.store.columns import path_value
 from daemon.store.connection import Connection
 from daemon.store.mapping import record
 
+_IN_WORK = "status IN ('scoring', 'exporting')"
+
 LONGEST_RETRY_SECONDS = 3600.0
 """No video waits longer for its next try."""
 
@@ -60,13 +62,24 @@ class Queue:
             return int(cursor.lastrowid or 0)
 
     async def recover(self, max_attempts: int) -> tuple[int, int]:
-        """At the start: put back what a killed run left; returns (resumed, set aside)."""
+        """At the start: put back what a killed run left; returns (resumed, set aside).
+
+        Of several that were worked on at once only one may have ended the process. Those with ``max_attempts`` are
+        then put back to be tried alone, see ``claim``; set aside is what has ended it alone.
+        """
         async with self._connection.writing() as db:
             aside = await db.execute(
-                "UPDATE videos SET status = 'failed', error_kind = ?, finished_at = ?, error = 'work on this"
+                "UPDATE videos SET status = 'failed', error_kind = ?1, finished_at = ?2, error = 'work on this"
                 " file ended the process ' || attempts || ' times; `stillwatch retry` tries again'"
-                " WHERE status IN ('scoring', 'exporting') AND attempts >= ?",
+                f" WHERE {_IN_WORK} AND attempts >= ?3"
+                f" AND (error_kind IS ?1 OR 1 = (SELECT COUNT(*) FROM videos WHERE {_IN_WORK}))",
                 (Kind.ATTEMPTS, self._connection.now(), max_attempts),
+            )
+            await db.execute(
+                "UPDATE videos SET error_kind = ?, error = 'the process ended ' || attempts || ' times while this file"
+                " and others were worked on: it is tried alone, after the others'"
+                f" WHERE {_IN_WORK} AND attempts >= ?",
+                (Kind.ATTEMPTS, max_attempts),
             )
             # A new start may find what was missing.
             await db.execute("UPDATE videos SET retry_at = NULL WHERE retry_at IS NOT NULL")
@@ -77,7 +90,8 @@ class Queue:
     async def claim(self, waiting: Status, working: Status, among: Collection[int] | None = None) -> VideoRecord | None:
         """Take the next video from one state to the next; the attempt is committed before it returns.
 
-        With ``among`` only those ids are taken.
+        With ``among`` only those ids are taken. One that is under suspicion (``recover``) is taken once no other waits
+        or is worked on, and none beside it.
         """
         await self._connection.require_file()
         limit = "" if among is None else f" AND id IN ({','.join(str(int(video_id)) for video_id in among)})"
@@ -85,15 +99,22 @@ class Queue:
         # A time beyond every delay was noted before the clock was set back.
         due = "(retry_at IS NULL OR retry_at <= ? OR retry_at > ?)"
         times = (now, later(now, LONGEST_RETRY_SECONDS))
-        query = f"SELECT id FROM videos WHERE status = ?{limit} AND {due} ORDER BY id LIMIT 1"
-        async with self._connection.db.execute(query, (waiting, *times)) as cursor:
+        # Whoever waits has no kind of error, or that of a cause that may pass.
+        query = (
+            f"SELECT id FROM videos v WHERE status = ?{limit} AND {due} AND NOT EXISTS (SELECT 1 FROM videos w"
+            f" WHERE {_IN_WORK} AND '{Kind.ATTEMPTS}' IN (v.error_kind, w.error_kind)) AND (error_kind IS NOT"
+            f" '{Kind.ATTEMPTS}' OR NOT EXISTS (SELECT 1 FROM videos WHERE status IN ('queued', 'scored'){limit}"
+            f" AND error_kind IS NOT '{Kind.ATTEMPTS}' AND {due})) ORDER BY id LIMIT 1"
+        )
+        arguments = (waiting, *times, *times)
+        async with self._connection.db.execute(query, arguments) as cursor:
             if await cursor.fetchone() is None:
                 return None
         async with self._connection.writing() as db:
             cursor = await db.execute(
                 "UPDATE videos SET status = ?, attempts = attempts + 1, started_at = COALESCE(started_at, ?)"
                 f" WHERE id = ({query}) RETURNING *",
-                (working, now, waiting, *times),
+                (working, now, *arguments),
             )
             rows = list(await cursor.fetchall())
         return record(rows[0]) if rows else None
@@ -206,9 +227,13 @@ class Queue:
             )
 
     async def reset_attempts(self, video_id: int) -> None:
-        """Starts that have not come to an end are forgotten but for this one."""
+        """Starts that have not come to an end are forgotten but for this one, and so are workers that were lost."""
         async with self._connection.writing() as db:
-            await db.execute("UPDATE videos SET attempts = 1 WHERE id = ? AND attempts > 1", (video_id,))
+            await db.execute(
+                "UPDATE videos SET attempts = MIN(attempts, 1),"
+                " retries = CASE error_kind WHEN ?2 THEN 0 ELSE retries END WHERE id = ?1",
+                (video_id, Kind.WORKER_LOST),
+            )
 
     async def caught_up(self, video_id: int, frames: int) -> None:
         """So many stored frames were met again, which is progress where no attempt before has met so many.

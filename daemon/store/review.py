@@ -90,6 +90,16 @@ class Review:
             row = await cursor.fetchone()
         return tuple(row) if row is not None else ()
 
+    async def frames(self, video_id: int) -> int:
+        """How many frames of a film have a row of its current scorer."""
+        async with self._connection.db.execute(
+            "SELECT COUNT(*) FROM frame_scores WHERE video_id = ?1 AND scorer_id = (SELECT id FROM scorers"
+            " WHERE identity = (SELECT COALESCE(scorer, '') FROM videos WHERE id = ?1))",
+            (video_id,),
+        ) as cursor:
+            row = await cursor.fetchone()
+        return int(row[0]) if row is not None else 0
+
     async def columns(self, video_id: int) -> FilmColumns:
         """All frames of a film."""
         import numpy as np

@@ -1,9 +1,9 @@
 """What pages may cost while films are scored: a share of the machine, counted by the time that answers take.
 
-Answers are made one after the other, and what takes long in a row of its own: the time of one is no less than what it
-took of the processors, and decoding counts for every one of them. What is spent comes back at ``SHARE`` of the
-processors; whoever asks while nothing is left waits. A person who looks at a film spends less than ``BURST_SECONDS``
-and never notices; many clients at once do. While nothing is scored, nobody waits.
+Beside scoring, answers are made one after the other, and what takes long in a row of its own: the time of one is no
+less than what it took of the processors, and decoding counts for every one of them. What is spent comes back at
+``SHARE`` of the processors; whoever asks while nothing is left waits. A person who looks at a film spends less than
+``BURST_SECONDS`` and never notices; many clients at once do. While nothing is scored, nobody waits.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 SHARE = 0.05
 BURST_SECONDS = 2.0
 MOST_WAITING = 40
+FEW = 4
+"""So many answers are made at the same time while nothing is scored."""
 COSTLY = ("/preview", "/prepare", "/why")
 LOOK_SECONDS = 1.0
 MOST_DEBT_SECONDS = 15.0
@@ -63,12 +65,13 @@ class Budget:
 
 
 class Budgeted:
-    """Lets requests through as the budget allows: one after the other, but for those that only wait for others."""
+    """Lets requests through as the budget allows; beside scoring one after the other, but for those that only wait."""
 
     def __init__(self, app: ASGIApp, budget: Budget) -> None:
         self._app = app
         self._budget = budget
         self._one = asyncio.Lock()
+        self._few = asyncio.Semaphore(FEW)
         self._long = asyncio.Lock()
         self._cores = os.cpu_count() or 1
         self._waiting = 0
@@ -106,7 +109,7 @@ class Budgeted:
             async def keep(message: Message) -> None:
                 made.append(message)
 
-            async with self._one:
+            async with self._one if self._budget.busy else self._few:
                 await self._paid(scope, receive, keep)
             # Sent when the next one may begin: a slow client holds up nobody.
             for message in made:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from jinja2 import Environment
@@ -19,6 +19,7 @@ from daemon.web.guard import Secrets
 from daemon.web.live import Live
 from daemon.web.pictures import FullPictures
 from daemon.web.previews import Previews
+from daemon.web.stills import Cards
 from daemon.web.strip_maker import StripMaker
 
 MOST = 2**31 - 1
@@ -39,6 +40,7 @@ class Context:
     exports: Exports
     previews: Previews
     strips: StripMaker
+    cards: Cards = field(default_factory=Cards)
 
 
 def of(request: Request) -> Context:

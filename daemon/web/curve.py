@@ -5,7 +5,6 @@ As many columns as the picture is wide, whatever the film's length; pure.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,34 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.store.review import FilmColumns, OtherScores
+from daemon.web import shown
 
 ROLLING_FRAMES = 25
 MAX_COLUMNS = 6000
-CHUNK = 100_000
 DENSE = 0.9
+"""From this share of frames on, a second metric has a curve of medians; with less, its scores are points of a line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """A film's columns and their rolling median over ``ROLLING_FRAMES``, float32, NaN where there is no score.
-
-    ``second`` is what another metric says of it, and ``second_rolling`` the median of that; where only some frames
-    have such a score, these scores themselves.
-    """
+    """A film's columns, and what another metric says of it."""
 
     columns: FilmColumns
-    rolling: NDArray[np.float32]
     second: OtherScores | None = None
-    second_rolling: NDArray[np.float32] | None = None
-
-    @classmethod
-    def of(cls, columns: FilmColumns, second: OtherScores | None) -> Film:
-        """A film with its medians."""
-        rolling = rolling_median(columns.score)
-        if second is None:
-            return cls(columns, rolling)
-        dense = np.isfinite(second.score).mean() > DENSE if len(second.score) else False
-        return cls(columns, rolling, second, rolling_median(second.score) if dense else second.score.astype(np.float32))
 
     @property
     def frames(self) -> int:
@@ -48,38 +33,34 @@ class Film:
         return len(self.columns.frame)
 
 
-def rolling_median(score: NDArray[np.float64], over: int = ROLLING_FRAMES) -> NDArray[np.float32]:
-    """The median of each score and its neighbours, ``over`` in all; the ends are mirrored. NaN are left out.
+def rolling_median(
+    score: NDArray[np.float64], rows: NDArray[np.int64], over: int = ROLLING_FRAMES
+) -> NDArray[np.float64]:
+    """The median of the scores around each of ``rows``, ``over`` in all; the ends are mirrored. NaN are left out.
 
-    >>> rolling_median(np.array([1.0, 9.0, 2.0, 3.0, np.nan]), 3).tolist()
+    >>> rolling_median(np.array([1.0, 9.0, 2.0, 3.0, np.nan]), np.arange(5), 3).tolist()
     [1.0, 2.0, 3.0, 2.5, 3.0]
     """
-    if len(score) == 0:
-        return np.zeros(0, np.float32)
     half = over // 2
-    padded = np.pad(score.astype(np.float32), half, mode="symmetric")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1)
-    result = np.empty(len(score), np.float32)
-    for start in range(0, len(score), CHUNK):
-        part = windows[start : start + CHUNK]
-        if np.isfinite(padded[start : start + len(part) + 2 * half]).all():
-            result[start : start + len(part)] = np.partition(part, half, axis=1)[:, half]
-        else:
-            with warnings.catch_warnings():
-                # A stretch without any score has none here either.
-                warnings.simplefilter("ignore", RuntimeWarning)
-                result[start : start + len(part)] = np.nanmedian(part, axis=1)
-    return result
+    around = (rows[:, None] + np.arange(-half, half + 1)) % (2 * len(score))
+    # NaN are sorted to the end.
+    values = np.sort(score[np.minimum(around, 2 * len(score) - 1 - around)], axis=1)
+    known = np.count_nonzero(~np.isnan(values), axis=1)
+    row = np.arange(len(rows))
+    middle: NDArray[np.float64] = (values[row, np.maximum(known - 1, 0) // 2] + values[row, known // 2]) / 2
+    return middle
 
 
 def curve(film: Film, first: int, last: int, columns: int) -> dict[str, Any]:
     """The columns of the rows ``first`` to ``last``, both included, as lists for JSON.
 
-    Column ``i`` begins at the row ``starts[i]``. Values outside the film are brought into it.
+    Column ``i`` begins at the row ``starts[i]``, and ``verdict[i]`` is a place in ``words``; ``labels`` are these in
+    plain words, ``counts`` how many frames of the whole film have them. Values outside the film are brought into it.
     """
     count = film.frames
     if count == 0:
-        return {"first": 0, "last": -1, "starts": [], "low": [], "high": [], "rolling": [], "verdict": [], "time": []}
+        return {"first": 0, "last": -1, "starts": [], "low": [], "high": [], "rolling": [], "verdict": [], "time": [],
+                "words": [], "labels": [], "counts": []}  # fmt: skip
     first = min(max(first, 0), count - 1)
     last = min(max(last, first), count - 1)
     width = min(max(columns, 1), MAX_COLUMNS, last - first + 1)
@@ -89,30 +70,37 @@ def curve(film: Film, first: int, last: int, columns: int) -> dict[str, Any]:
     score = table.score[first : last + 1]
     low = np.fmin.reduceat(score, inside)
     high = np.fmax.reduceat(score, inside)
-    ends = np.append(starts[1:], last + 1)
+    middle = (starts + np.append(starts[1:], last + 1) - 1) // 2
     return {
         "first": first,
         "last": last,
         "starts": starts.tolist(),
         "low": _numbers(low),
         "high": _numbers(high),
-        "rolling": _numbers(film.rolling[(starts + ends - 1) // 2]),
+        "rolling": _numbers(rolling_median(table.score, middle)),
         "verdict": _commonest(table.verdict[first : last + 1], inside, len(table.words)).tolist(),
         "time": [round(value, 3) for value in table.time_s[starts].tolist()],
-        "second": _second(film, slice(first, last + 1), inside),
+        "second": _second(film.second, slice(first, last + 1), inside, middle),
+        "words": list(table.words),
+        "labels": [shown.VERDICTS.get(word, word) for word in table.words],
+        "counts": np.bincount(table.verdict, minlength=len(table.words)).tolist(),
     }
 
 
-def _second(film: Film, part: slice, starts: NDArray[np.int64]) -> dict[str, Any] | None:
-    """The second metric's curve: of each column the mean of its medians."""
-    if film.second is None or film.second_rolling is None:
+def _second(
+    second: OtherScores | None, part: slice, inside: NDArray[np.int64], middle: NDArray[np.int64]
+) -> dict[str, Any] | None:
+    """The second metric's curve: medians as of the first; of each column the mean where only some frames have one."""
+    if second is None:
         return None
-    values = film.second_rolling[part].astype(np.float64)
-    known = np.isfinite(values)
-    counts = np.add.reduceat(known.astype(np.int64), starts)
-    sums = np.add.reduceat(np.where(known, values, 0.0), starts)
-    means = np.divide(sums, counts, out=np.full(len(starts), np.nan), where=counts > 0)
-    return {"metric": film.second.metric, "lowerBetter": film.second.lower_better, "score": _numbers(means)}
+    known = np.isfinite(second.score)
+    if known.mean() > DENSE:
+        values = rolling_median(second.score, middle)
+    else:
+        counts = np.add.reduceat(known[part].astype(np.int64), inside)
+        sums = np.add.reduceat(np.where(known[part], second.score[part], 0.0), inside)
+        values = np.divide(sums, counts, out=np.full(len(inside), np.nan), where=counts > 0)
+    return {"metric": second.metric, "lowerBetter": second.lower_better, "score": _numbers(values)}
 
 
 def _commonest(verdict: NDArray[np.uint8], starts: NDArray[np.int64], words: int) -> NDArray[np.int64]:

@@ -12,7 +12,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from daemon.export.jpeg import reduced
 from daemon.pipeline.explain import explain
 from daemon.web import context, shown
 from daemon.web.context import film_of, number
@@ -23,7 +22,6 @@ from daemon.web.sheet import small_picture
 from daemon.web.stills import stills_of
 
 FOR_A_DAY = {"Cache-Control": "private, max-age=86400"}
-PREVIEW_PIXELS = 640
 STILL_TYPES = {".png": "image/png", ".jpg": "image/jpeg"}
 
 
@@ -101,10 +99,13 @@ async def still_file(request: Request) -> Response:
 
 
 async def still_preview(request: Request) -> Response:
-    """The same, reduced for a card."""
+    """The same, reduced for a card; whoever has it already is told so."""
     path = await _still_path(request)
-    picture = await asyncio.to_thread(reduced, path, PREVIEW_PIXELS)
-    return Response(picture, media_type="image/jpeg")
+    picture, tag = await context.of(request).cards.get(path)
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    return Response(picture, media_type="image/jpeg", headers=headers)
 
 
 async def _still_path(request: Request) -> Path:

@@ -24,6 +24,10 @@ from daemon.web.stills import stills_of
 LISTED = 60
 MAX_SEARCH = 200
 MOST_EXPLAINED = 20_000
+AGAIN = (Status.FAILED, Status.REJECTED, Status.MISSING)
+"""Films that can be queued again."""
+FILM_SCRIPTS = ("api.js", "curve.js", "decide.js", "export.js", "keys.js", "panes.js", "strip.js", "view.js")
+"""What film.js imports: asked for at once instead of one after the other."""
 
 
 async def list_page(request: Request) -> Response:
@@ -57,6 +61,7 @@ async def _listed(request: Request) -> dict[str, Any]:
         "older": rows[LISTED - 1]["id"] if len(rows) > LISTED else None,
         "counts": {status: count for status, count in state["videos"].items() if count},
         "running": state["running"],
+        "cluster": state["cluster"],
         "search": search,
         "folder": shown.shown_name(str(here.config.watch.path)),
     }
@@ -69,10 +74,18 @@ def _line(row: Mapping[str, Any], working: Mapping[str, Any] | None) -> dict[str
         "name": shown.shown_name(Path(row["path"]).name),
         "folder": shown.shown_name(str(Path(row["path"]).parent)),
         "duration": None if info.get("duration_s") is None else _whole_seconds(info["duration_s"]),
-        "size": f"{info['width']} × {info['height']}" if info.get("width") else None,
+        "size": _shown_size(info),
         "error": None if row["error"] is None else shown.shown_name(row["error"]),
         "progress": _progress(working),
+        "again": row["status"] in AGAIN,
     }
+
+
+def _shown_size(info: Mapping[str, Any]) -> str | None:
+    if not info.get("width"):
+        return None
+    width, height = info["width"], info["height"]
+    return f"{height} × {width}" if info.get("rotation_degrees") in (90, 270) else f"{width} × {height}"
 
 
 def _progress(working: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -96,28 +109,29 @@ def _whole_seconds(seconds: float) -> str:
 
 async def film_page(request: Request) -> Response:
     """A film: its stills with their reasons, filmstrip and curve."""
-    record = await film_of(request)
-    return _page(request, "film.html", **await _film(request, record))
+    here, record = context.of(request), await film_of(request)
+    page = _page(request, "film.html", **await _film(request, record))
+    if not here.live.scoring():
+        here.films.read_ahead(record.id)
+    return page
 
 
 async def _film(request: Request, record: VideoRecord) -> dict[str, Any]:
     here = context.of(request)
-    film = await here.films.film(record.id)
+    frames = await here.store.review.frames(record.id)
     stills, selection = await stills_of(here.store, record)
     strip = await here.store.strips.size(record.id)
-    words = film.columns.words
     info = record.info
-    data = {
+    data: dict[str, Any] = {
         "id": record.id,
-        "frames": film.frames,
-        "words": list(words),
-        "labels": [shown.VERDICTS.get(word, word) for word in words],
+        "frames": frames,
         "metric": record.metric,
         "lowerBetter": bool(record.lower_better),
         "shots": [[one.kind.value, one.first, one.last] for one in await here.store.analysis.shots(record.id)],
         "stills": [{"frame": one["frame"], "rank": one["rank"], "score": one["score"]} for one in stills],
         "rate": float(info.frame_rate) if info is not None and info.frame_rate else None,
         "status": record.status.value,
+        "final": record.status.final,
         "decisions": await decide.state(here, record),
         "size": None if info is None else filters.picture_size(info),
     }
@@ -125,17 +139,18 @@ async def _film(request: Request, record: VideoRecord) -> dict[str, Any]:
         "record": record,
         "name": shown.shown_name(record.file.path.name),
         "folder": shown.shown_name(str(record.file.path.parent)),
+        "note": next((one["note"] for one in data["decisions"]["notes"] if one["frame"] is None), None),
         "error": None if record.error is None else shown.shown_name(record.error),
         "info": info,
-        "film": film,
+        "frames": frames,
         "duration": None if info is None or info.duration_s is None else shown.clock(info.duration_s),
         "stills": stills,
         "selection": selection,
         "strip": strip,
-        "verdicts": await here.store.analysis.verdicts(record.id),
         "data": data,
+        "scripts": FILM_SCRIPTS,
         "done": record.status is Status.DONE,
-        "again": record.status in (Status.FAILED, Status.REJECTED, Status.MISSING),
+        "again": record.status in AGAIN,
         "asked": {**here.config.select.model_dump(mode="json"), **(selection["params"] if selection else {})},
         "format": here.config.output.format,
         "size": here.config.output.size,

@@ -52,6 +52,7 @@ class Previews:
             if base is None:
                 job = VideoJob.of(record, config.service.stuck_seconds)
                 base = FrameSelector(config, store, job, Refiner(config, store), wishes)
+                await base.keep_looks()
             selector = base.asked(config, wishes)
             selection = await selector.select()
             self._kept[key] = selector

@@ -15,11 +15,12 @@ from daemon.model import ShotKind, VideoRecord
 from daemon.store.store import Store
 from daemon.web import shown
 from daemon.web.curve import Film, curve
-from daemon.web.sheet import columns_of, facts_line, small_picture
+from daemon.web.sheet import columns_of, facts_line, small_picture, upright
 from daemon.web.stills import stills_of
 
 WIDTH, HEIGHT, BAND, TOP = 1200, 260, 10, 14
 STRIP_PICTURES = 24
+TIMES = 8
 STILL_PIXELS = 960
 COLOURS = {
     "unscored": "#7d8590", "black": "#3d4451", "white": "#c9c2b2", "flat": "#8d99ae", "title": "#4c7bd9",
@@ -32,7 +33,7 @@ COLOURS = {
 async def report(store: Store, record: VideoRecord, templates: Environment) -> str:
     """The whole file as text. Raises StoreError."""
     columns = await columns_of(store, record)
-    film = await asyncio.to_thread(Film.of, columns, await store.review.second(record.id, columns.frame))
+    film = Film(columns, await store.review.second(record.id, columns.frame))
     stills, selection = await stills_of(store, record)
     data = curve(film, 0, film.frames - 1, WIDTH)
     step = max(film.frames // STRIP_PICTURES, 1)
@@ -50,6 +51,7 @@ async def report(store: Store, record: VideoRecord, templates: Environment) -> s
             )
     for still in stills:
         still["picture"] = await asyncio.to_thread(_still, Path(still["path"]))
+    decided = await store.decisions.decided(record.id)
     shots = [(one.kind is ShotKind.SHOT, one.first, one.last) for one in await store.analysis.shots(record.id)]
     return templates.get_template("report.html").render(
         name=shown.shown_name(record.file.path.name),
@@ -61,7 +63,9 @@ async def report(store: Store, record: VideoRecord, templates: Environment) -> s
         drawing=drawing(data, film, shots, stills, lower_better=bool(record.lower_better)),
         verdicts=await store.analysis.verdicts(record.id),
         colours=COLOURS,
-        decided=await store.decisions.decided(record.id),
+        decided=decided,
+        notes=dict(decided.notes),
+        upright=upright(record),
         width=WIDTH,
         height=HEIGHT,
     )
@@ -120,6 +124,10 @@ def drawing(
         ],
         "band_y": HEIGHT - BAND,
         "band": BAND,
+        "times": [
+            (x(frame), shown.clock(float(film.columns.time_s[int(frame)])).partition(".")[0])
+            for frame in ((part + 0.5) * count / TIMES for part in range(TIMES))
+        ],
         "ticks": [x(first) for is_shot, first, _ in shots if is_shot],
         "mixes": [(x(first), max(x(last + 1 - first), 1)) for is_shot, first, last in shots if not is_shot],
         "dots": [

@@ -119,6 +119,7 @@ async def reviewing(config: Config, setting: str, key: str) -> AsyncIterator[lis
     finally:
         await shared.exports.close()
         await shared.strips.close()
+        await shared.films.close()
         await store.close()
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
+import itertools
 import math
 from typing import Literal
 
@@ -51,19 +53,25 @@ async def columns_of(store: Store, record: VideoRecord) -> FilmColumns:
 
 
 def places(table: FilmColumns, stills: set[int], count: int) -> list[int]:
-    """Rows for the cells: evenly through the film, each still in place of its nearest neighbour."""
-    even = np.linspace(0, len(table.frame) - 1, min(count, len(table.frame))).round().astype(np.int64)
-    taken = dict(enumerate(even.tolist()))
-    replaced: set[int] = set()
-    for frame in sorted(stills):
-        at = int(np.searchsorted(table.frame, frame))
-        free = [cell for cell in taken if cell not in replaced]
-        if not free or at >= len(table.frame):
-            continue
-        nearest = min(free, key=lambda cell: abs(taken[cell] - at))
-        taken[nearest] = at
-        replaced.add(nearest)
-    return sorted(set(taken.values()))
+    """Rows for the cells, at most ``count``: the stills, and frames evenly through what lies between them."""
+    last = len(table.frame) - 1
+    taken = sorted({int(row) for row in np.searchsorted(table.frame, sorted(stills)) if row <= last})
+    fixed = sorted({0, *taken, last})
+    if len(fixed) > count:
+        few = taken or fixed
+        return [few[int(at)] for at in np.linspace(0, len(few) - 1, min(count, len(few))).round()]
+    # One more always into the stretch whose frames are farthest apart.
+    stretches: list[tuple[float, int, int, int]] = [
+        (first - after, first, after, 1) for first, after in itertools.pairwise(fixed)
+    ]
+    heapq.heapify(stretches)
+    for _ in range(count - len(fixed)):
+        if not stretches or stretches[0][0] >= -1:
+            break
+        _, first, after, parts = stretches[0]
+        heapq.heapreplace(stretches, ((first - after) / (parts + 1), first, after, parts + 1))
+    between = (np.linspace(first, after, parts + 1) for _, first, after, parts in stretches)
+    return sorted({*fixed, *(int(row) for part in between for row in part.round())})
 
 
 async def _cell(store: Store, record: VideoRecord, table: FilmColumns, at: int, stills: set[int]) -> Cell | None:
@@ -97,12 +105,19 @@ def _strip_size(record: VideoRecord) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
+def upright(record: VideoRecord) -> bool:
+    """Whether the film's pictures are higher than wide."""
+    width, height = _strip_size(record)
+    return height > width
+
+
 def facts_line(record: VideoRecord, stills: int) -> str:
     """What the film is, in a line."""
     info = record.info
     parts = []
     if info is not None:
-        parts.append(f"{info.width} x {info.height}  {info.codec}")
+        width, height = filters.picture_size(info)
+        parts.append(f"{width} x {height}  {info.codec}")
         if info.duration_s is not None:
             parts.append(shown.clock(info.duration_s))
     better = "lower" if record.lower_better else "higher"

@@ -83,13 +83,15 @@ def why_chosen(reason: Mapping[str, Any] | None) -> str:
 
     >>> why_chosen({"shot": 2, "percentile": 98.0, "frames": 120, "seconds": 4.8, "refined": None})
     'better than 98 % of shot 3; stands for 120 frames (4.8 s)'
+    >>> why_chosen({"shot": 0, "percentile": 99.6})
+    'better than 99 % of shot 1'
     """
     if not reason:
         return ""
     parts = []
     if reason.get("percentile") is not None and reason.get("shot") is not None:
         percent = reason["percentile"]
-        place = "the best" if percent >= 100 else f"better than {percent:.0f} %"
+        place = "the best" if percent >= 100 else f"better than {int(percent)} %"
         parts.append(f"{place} of shot {reason['shot'] + 1}")
     if reason.get("frames"):
         parts.append(f"stands for {reason['frames']} frames ({reason.get('seconds') or 0:.1f} s)")

@@ -1,11 +1,14 @@
-"""The stills of a film as people are shown them."""
+"""The stills of a film as people are shown them: with their reasons, and reduced for a card."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
+from daemon.export.jpeg import reduced
 from daemon.model import VideoRecord
 from daemon.store.store import Store
 from daemon.web import shown
@@ -27,3 +30,25 @@ async def stills_of(store: Store, record: VideoRecord) -> tuple[list[dict[str, A
         for still in await store.queries.stills(newest["id"])
     ]
     return stills, {**newest, "params": json.loads(newest["params"])}
+
+
+class Cards:
+    """Stills reduced for cards: a large one takes half a second, so the last ones are kept."""
+
+    PIXELS = 640
+    KEPT = 200
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[Path, int, int], bytes] = OrderedDict()
+
+    async def get(self, path: Path) -> tuple[bytes, str]:
+        """A still as a small JPEG, and a tag that changes with the file. Raises OSError, SyntaxError, ValueError."""
+        stat = await asyncio.to_thread(path.stat)
+        key = (path, stat.st_mtime_ns, stat.st_size)
+        picture = self._kept.pop(key, None)
+        if picture is None:
+            picture = await asyncio.to_thread(reduced, path, self.PIXELS)
+        self._kept[key] = picture
+        while len(self._kept) > self.KEPT:
+            self._kept.popitem(last=False)
+        return picture, f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"'

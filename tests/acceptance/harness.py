@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -106,7 +107,11 @@ class Daemon:
         )
 
     def ready(self) -> Self:
-        self.event("service.ready")
+        with ExitStack() as failing:
+            # Who waits in vain has not entered yet, and would leave it running.
+            failing.push(self)
+            self.event("service.ready")
+            failing.pop_all()
         return self
 
     def stop(self, number: signal.Signals = signal.SIGTERM, seconds: float = 30.0) -> int:

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,8 +23,10 @@ from tests.acceptance.harness import PATIENCE_SECONDS, Daemon, cli, query, write
 pytestmark = pytest.mark.model
 
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
+ROOT = Path(__file__).parents[2]
 FRAMES = 30
 OTHER_USER = 12345
+COMPILING_SECONDS = 600.0
 APPEND = """
 file = open(path, "ab", buffering=0)
 for part in parts:
@@ -102,6 +105,24 @@ def without_rights(config: Path) -> list[str]:
     return [*words, sys.executable, "-m", "daemon", "run", "--config", str(config)]
 
 
+def as_other_user(folder: Path, compiled: Path) -> list[str]:
+    """The words that run this Python and these packages as OTHER_USER in ``folder``; skips where that cannot be."""
+    words = ["setpriv", f"--reuid={OTHER_USER}", f"--regid={OTHER_USER}", "--clear-groups", "--inh-caps=-all"]
+    words += ["--bounding-set=-all", "env", f"PYTHONPATH={os.pathsep.join([str(ROOT), *map(str, sys.path[1:])])}"]
+    words += [f"HOME={folder}", f"NUMBA_CACHE_DIR={compiled}"]
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    for python in (sys.executable, shutil.which(version, path="/usr/local/bin:/usr/bin")):
+        tried = [
+            *words,
+            str(python),
+            "-c",
+            "import daemon, av, numba, subprocess, sys; subprocess.run([sys.executable, '-V'])",
+        ]
+        if python and subprocess.run(tried, capture_output=True, check=False, cwd="/").returncode == 0:
+            return [*words, python]
+    pytest.skip("no Python with these packages may be run by another user")
+
+
 def status(config: Path, wanted: str) -> None:
     """Wait until `status` has these words: the daemon writes its progress file once a second."""
     deadline = time.monotonic() + PATIENCE_SECONDS
@@ -162,6 +183,52 @@ def test_of_other_users_files_longer_stillness_decides(tmp_path: Path) -> None:
             daemon.event("video.queued")
             assert daemon.event("video.scored")["frames"] == FRAMES
             daemon.event("source.deleted")
+
+
+@pytest.fixture(scope="module")
+def compiled() -> Iterator[Path]:
+    """Where OTHER_USER keeps compiled code: each of two daemons would need a minute for it."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        os.chown(name, OTHER_USER, OTHER_USER)
+        yield Path(name)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that other users reach, which those of pytest are not."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can run a process as another user")
+@pytest.mark.parametrize("owner", ["its own", "another user's"])
+def test_a_daemon_that_is_not_root_deletes_no_recording_before_its_end(
+    open_folder: Path, compiled: Path, owner: str
+) -> None:
+    """Of its own files the kernel tells who writes, of another user's it does not."""
+    config = write_config(open_folder, watch={"after": "delete", "unfinished_seconds": 6})
+    film = film_as(open_folder, "film.ts")
+    path = open_folder / "inbox" / "film.ts"
+    command = [*as_other_user(open_folder, compiled), "-m", "daemon", "run", "--config", str(config)]
+    with recorded(APPEND, path, film) as recorder:
+        for place in (open_folder, open_folder / "inbox", *([path] if owner == "its own" else [])):
+            os.chown(place, OTHER_USER, OTHER_USER)
+        with Daemon(config, command) as daemon:
+            daemon.wait_for(lambda event: event["event"] == "service.ready", COMPILING_SECONDS)
+            reason = waiting(daemon, "film.ts")["reason"]
+            assert ("has it open for writing" if owner == "its own" else "cannot be seen") in reason
+            for _ in range(2):
+                recorder.go_on()
+                recorder.paused()
+            assert path.exists()
+            recorder.go_on()
+            daemon.event("video.queued")
+            assert daemon.event("video.scored")["frames"] == FRAMES
+            daemon.event("source.deleted")
+            assert daemon.stop() == 0
 
 
 def test_what_a_recorder_that_died_left_behind_is_taken_and_never_deleted(tmp_path: Path) -> None:

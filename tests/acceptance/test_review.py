@@ -92,6 +92,13 @@ def test_a_film_from_its_arrival_to_an_export(running: tuple[Daemon, str], folde
         page.until(lambda: page.text("li[data-film] .facts .state") == "done", 60)
         assert driver.execute_script("return window.stays")
         daemon.event("video.done")
+        # What was refused can be tried again there.
+        (folder / "inbox" / "broken.mp4").write_bytes(b"no film " * 100)
+        retry = page.until(lambda: page.one("button[aria-label='Retry broken.mp4']"), 60)
+        refused = daemon.event("video.rejected")
+        retry.click()
+        assert daemon.event("video.rejected")["video_id"] == refused["video_id"]
+        (folder / "inbox" / "broken.mp4").unlink()
         _look(page)
         _decide(page)
         _export(page, folder)
@@ -126,9 +133,12 @@ def _look(page: Page) -> None:
     assert page.one(".pane img").get_property("naturalWidth") == 192
     page.keys("z")
     assert page.button("100 %").get_attribute("aria-pressed") == "true"
-    page.keys("z", "c")
-    assert len(page.all(".pane")) == 2
     page.keys("c")
+    assert len(page.all(".pane")) == 2
+    _move_both(page, chains)
+    page.button("Compare four").click()
+    assert len(page.all(".pane")) == 4
+    page.keys("c", "z")
     assert len(page.all(".pane")) == 1
     chains(page.driver).key_down("\ue008").send_keys("\ue012").key_up("\ue008").perform()
     assert page.frame in [int(card.get_attribute("data-frame")) for card in page.all("#picks li[data-frame]")]
@@ -136,6 +146,34 @@ def _look(page: Page) -> None:
     page.keys("?")
     assert page.one("#help").is_displayed()
     page.button("Close").click()
+
+
+def _move_both(page: Page, chains: Any) -> None:
+    """Whatever moves or enlarges one of two pictures does so with the other."""
+
+    def places() -> list[str]:
+        shown = "return [...document.querySelectorAll('.pane img')].map((one) => one.style.transform)"
+        found: list[str] = page.driver.execute_script(shown)
+        return found
+
+    page.until(lambda: len(set(places())) == 1)
+    left = page.all(".pane")[0]
+    for move in (
+        lambda: page.keys(">"),
+        lambda: page.keys("l"),
+        lambda: page.keys("i"),
+        lambda: chains(page.driver).drag_and_drop_by_offset(left, 30, 20).perform(),
+        lambda: chains(page.driver).scroll_from_origin(_wheel(left), 0, -200).perform(),
+    ):
+        before = places()
+        move()
+        page.until(lambda before=before: places()[0] != before[0])  # type: ignore[misc]
+        assert len(set(places())) == 1
+
+
+def _wheel(element: Any) -> Any:
+    origin = __import__("selenium.webdriver.common.actions.wheel_input", fromlist=["ScrollOrigin"]).ScrollOrigin
+    return origin.from_element(element)
 
 
 def _decide(page: Page) -> None:
@@ -184,6 +222,15 @@ def _export(page: Page, folder: Path) -> None:
     action = chains(page.driver).key_down("\ue008").move_to_element_with_offset(curve, -width // 4, 0).click_and_hold()
     action.move_by_offset(width // 4, 0).move_by_offset(width // 4, 0).release().key_up("\ue008").perform()
     page.until(lambda: "would be chosen" in page.text("#export-said"))
+    span = [page.one(f"input[name={name}]").get_attribute("value") for name in ("start", "end")]
+    # The same by a button instead of a key.
+    for name in ("start", "end"):
+        page.one(f"input[name={name}]").clear()
+    page.button("Mark a span").click()
+    action = chains(page.driver).move_to_element_with_offset(curve, -width // 4, 0).click_and_hold()
+    action.move_by_offset(width // 2, 0).release().perform()
+    assert [page.one(f"input[name={name}]").get_attribute("value") for name in ("start", "end")] == span
+    page.button("Mark a span").click()
     count = page.one("input[name=count]")
     count.clear()
     count.send_keys("2")

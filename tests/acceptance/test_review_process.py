@@ -6,6 +6,7 @@ import http.client
 import json
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -95,6 +96,21 @@ def test_a_killed_page_loses_nothing_that_it_acknowledged(tmp_path: Path) -> Non
     assert acknowledged <= kept <= acknowledged + 3
     assert acknowledged > 0
     assert query(tmp_path, "PRAGMA integrity_check") == [("ok",)]
+
+
+def test_scoring_goes_on_beside_200_idle_connections(tmp_path: Path) -> None:
+    config = write_config(tmp_path, service={"review": "127.0.0.1:0", "poll_seconds": 0.2})
+    with Daemon(config) as daemon:
+        address = daemon.event("review.started")["address"]
+        parts = urlsplit(address)
+        idle = [socket.create_connection((parts.hostname, parts.port)) for _ in range(200)]
+        shutil.copy(films.make(tmp_path / "film.mp4", frames=60), tmp_path / "inbox")
+        daemon.event("video.done")
+        with Client(address) as client:
+            assert b"film.mp4" in client.get("/")
+        for one in idle:
+            one.close()
+        assert daemon.stop() == 0
 
 
 @pytest.mark.slow

@@ -22,6 +22,7 @@ from typing import Any
 
 import imageio_ffmpeg
 import pytest
+import yaml
 
 from tests import films
 from tests.acceptance import machine as machines
@@ -338,6 +339,35 @@ def test_a_watch_folder_under_srv_works_as_the_example_says(
         installed.shell(f"umount --lazy {inbox}")
     finally:
         installed.path(DROP_INS / "srv.conf").unlink()
+        settings.write_text(good)
+        installed.run("systemctl", "daemon-reload")
+        installed.run("systemctl", "restart", UNIT)
+
+
+def test_pictures_lie_beside_the_films_as_the_example_says(
+    installed: Machine, journal: Journal, videos: Videos
+) -> None:
+    text = (ROOT / "systemd/beside.conf").read_text()
+    lines = [line.removeprefix("#   ") for line in text.splitlines() if line.startswith("#   ")]
+    settings = installed.path(machines.CONFIG)
+    good = settings.read_text()
+    said = yaml.safe_load("\n".join(line for line in lines if line.startswith(("watch:", "output:"))))
+    said["output"]["path"] = f"{HOME}/stills"
+    settings.write_text(yaml.safe_dump({**said, "database": {"path": f"{HOME}/stillwatch.db"}}))
+    drop_in(installed, "beside.conf")
+    try:
+        installed.shell("\n".join(line for line in lines if line.startswith(("groupadd", "install"))))
+        installed.shell("usermod --append --groups films alice; systemctl daemon-reload")
+        verified = installed.run("systemd-analyze", "verify", UNIT)
+        assert (verified.stdout, verified.stderr) == ("", "")
+        installed.run("systemctl", "restart", UNIT)
+        film = films.make(videos["short"].with_name("beside.mp4"), frames=20, numbers=range(300, 320))
+        drop(installed, film, "beside.mp4", Path("/srv/films"))
+        journal.event("video.done", video="/srv/films/beside.mp4")
+        size = installed.shell("runuser -u mallory -- sh -c 'cat /srv/films/beside-poster.jpg | wc -c'").strip()
+        assert int(size) > 0
+    finally:
+        installed.path(DROP_INS / "beside.conf").unlink()
         settings.write_text(good)
         installed.run("systemctl", "daemon-reload")
         installed.run("systemctl", "restart", UNIT)

@@ -36,6 +36,7 @@ _SUBJECTS = {
     "source": "What becomes of a source",
     "notify": "Hooks",
     "web": "The HTTP pages",
+    "cluster": "The cluster",
     "log": "The log",
 }
 

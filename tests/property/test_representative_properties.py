@@ -159,6 +159,10 @@ def test_a_bad_frame_is_never_added_by_being_there(case: Case, data: st.DataObje
 def test_the_same_film_gives_the_same_choice_and_more_begins_with_less(case: Case) -> None:
     assert case.choose() == case.choose()
     fewer, more = (replace(case, terms=replace(case.terms, count=count)).choose() for count in (3, 8))
+    assert len(more.frames) >= len(fewer.frames)
+    # A gap may stand against the larger count alone.
+    anywhere = replace(case.terms, min_gap_seconds=0.0)
+    fewer, more = (replace(case, terms=replace(anywhere, count=count)).choose() for count in (3, 8))
     assert more.frames[: len(fewer.frames)] == fewer.frames
 
 

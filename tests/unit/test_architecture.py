@@ -34,6 +34,7 @@ LAYERS: list[set[str]] = [
     {"media"},
     {"store"},
     STAGES,
+    {"scan"},
     {"pipeline", "cluster"},
     {"observe"},
     {"web"},
@@ -71,6 +72,8 @@ OWNED = {
     "pydantic_settings": {"config"},
     "starlette": {"web"},
     "uvicorn": {"web"},
+    # Of it only the process that speaks with Ray, and what that sends to other machines.
+    "ray": {"cluster/driver.py", "cluster/place.py"},
     "jinja2": {"web"},
 }
 # Parts of the standard library that are not a wing's business.
@@ -317,6 +320,25 @@ def test_names_on_the_disk_are_changed_by_their_owner_only(file: Path) -> None:
 def test_no_writer_is_excepted_without_need() -> None:
     needless = [name for name in WRITERS if not changes_names((PACKAGE / name).read_text(encoding="utf-8"))]
     assert needless == []
+
+
+def test_the_daemon_itself_never_imports_ray() -> None:
+    """Not even with a cluster: Ray ends the process whose cluster it has lost."""
+    code = "import sys, daemon.service.scanning, daemon.cluster.open_cluster, daemon.cluster.worker; print('ray' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120, env=environment
+    )
+    assert found.stdout.strip() == "False"
+
+
+def test_a_daemon_without_a_cluster_does_not_load_its_wing() -> None:
+    code = "import sys, daemon.service.daemon, daemon.service.foreground; print('daemon.cluster' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120, env=environment
+    )
+    assert found.stdout.strip() == "False"
 
 
 class TestTheRulesThemselves:

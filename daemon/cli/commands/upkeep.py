@@ -1,4 +1,4 @@
-"""``retry``, ``metrics``, ``pull``, ``verify``, ``doctor``, ``bench``: is all well, and what could be used."""
+"""``retry``, ``merge``, ``metrics``, ``pull``, ``verify``, ``doctor``, ``bench``: upkeep, and what could be used."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from daemon.cli.command import ConfigOption, JsonOption, load, print_json, with_store
+from daemon.errors import printable
 
 
 def retry(
@@ -24,6 +25,27 @@ def retry(
 
     queued = with_store(load(config), lambda store: again(store, videos or [], failed=failed))
     print(f"{queued} queued; a running daemon takes them now, else `stillwatch run` does")
+
+
+def merge(
+    databases: Annotated[list[Path], typer.Argument(help="databases of `stillwatch once` elsewhere", metavar="DB...")],
+    paths: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--path-map", help="FROM=TO: what a folder of films or stills there is called here", metavar="MAP"
+        ),
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take over the films of other databases. They bring scores, choices and stills. 0: all are here, 1: otherwise."""
+    import asyncio
+
+    from daemon.cli.merge import merge, path_map, sentences
+
+    done = asyncio.run(merge(load(config), databases, path_map(paths or [])))
+    print_json([asdict(one) for one in done]) if as_json else print("\n".join(map(printable, sentences(done))))
+    raise typer.Exit(0 if all(one.ok for one in done) else 1)
 
 
 def metrics(as_json: JsonOption = False) -> None:

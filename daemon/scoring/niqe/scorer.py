@@ -27,8 +27,16 @@ BATCH_BYTES = 64 * 1024 * 1024
 class FusedScorer:
     """A ``Scorer`` (see ``daemon.scoring.protocol``) around ``FusedNiqe``."""
 
-    def __init__(self, metric: Metric, config: ScoreConfig, *, clock: Callable[[], float] = time.perf_counter) -> None:
-        self._threads = len(os.sched_getaffinity(0))
+    def __init__(
+        self,
+        metric: Metric,
+        config: ScoreConfig,
+        *,
+        threads: int = 0,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        cores = len(os.sched_getaffinity(0))
+        self._threads = min(threads or cores, cores)
         self._niqe: FusedNiqe | None = FusedNiqe.shipped(threads=self._threads)
         self._niqe.warm_up()
         self._side = metric.side

@@ -1,6 +1,6 @@
 // The score curve: drawn from the least and greatest score of each column, as the server gives them.
-import { clock, film, json, rankOf, settled } from "./api.js";
-import { onView, pan, show, span, view, zoom } from "./view.js";
+import { clock, film, json, settled } from "./api.js";
+import { onView, pan, span, view, zoom } from "./view.js";
 
 export const COLOURS = {
   unscored: "#7d8590", black: "#3d4451", white: "#c9c2b2", flat: "#8d99ae", title: "#4c7bd9", titled: "#6f95e0", transition: "#8f6fd1",
@@ -20,6 +20,7 @@ let secondRange = null;
 let current = null;
 let hovered = null;
 let selected = null;
+let marking = false;
 let wished = [];
 let waiting = false;
 let colours = {};
@@ -28,13 +29,16 @@ const handlers = { pick: () => {}, hover: () => {}, span: () => {} };
 export const onCurve = (name, handler) => { handlers[name] = handler; };
 export function mark(frame) { current = frame; redraw(); }
 export function point(frame) { hovered = frame; redraw(); }
+/** Whether a drag marks a span, as with Shift, instead of moving the curve. */
+export function markSpan(wanted) { marking = wanted; canvas.classList.toggle("marking", wanted); }
 /** Frames that would be chosen: rings on the curve. */
 export function preview(frames) { wished = frames; redraw(); }
 export function select(first, last) { selected = first === null ? null : [Math.min(first, last), Math.max(first, last)]; redraw(); }
 
+/** When a frame is shown, in seconds; undefined until the curve is there. */
 export function timeAt(frame) {
   const table = data && frame >= data.first && frame <= data.last ? data : whole;
-  if (!table || !table.starts.length) return 0;
+  if (!table || !table.starts.length) return undefined;
   const at = column(table, frame);
   const next = Math.min(at + 1, table.starts.length - 1);
   const share = next === at ? 0 : (frame - table.starts[at]) / (table.starts[next] - table.starts[at]);
@@ -210,7 +214,7 @@ function drawShots(x, width, height) {
 
 function drawBands(table, from, to, x, height) {
   for (let at = from; at < to; at += 1) {
-    const word = film.words[table.verdict[at]];
+    const word = table.words[table.verdict[at]];
     if (!COLOURS[word]) continue;
     let end = at + 1;
     while (end < to && table.verdict[end] === table.verdict[at]) end += 1;
@@ -344,7 +348,7 @@ canvas.addEventListener("pointerdown", (event) => {
   canvas.setPointerCapture(event.pointerId);
   pointers.set(event.pointerId, event);
   moved = 0;
-  spanFrom = event.shiftKey ? frameUnder(event) : null;
+  spanFrom = event.shiftKey || marking ? frameUnder(event) : null;
 });
 canvas.addEventListener("pointermove", (event) => {
   const before = pointers.get(event.pointerId);
@@ -381,7 +385,7 @@ canvas.addEventListener("wheel", (event) => {
 export async function start() {
   theme();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { theme(); redraw(); });
-  if (!film.frames) return;
+  if (!film.frames) return null;
   whole = data = await load(0, film.frames - 1, Math.max(canvas.clientWidth, 400));
   const found = rangeOf([...whole.low, ...whole.high]);
   if (found) {
@@ -392,5 +396,5 @@ export async function start() {
   onView(() => { if (!fits()) fetchView(); redraw(); });
   new ResizeObserver(() => { if (!fits()) fetchView(); redraw(); }).observe(canvas);
   redraw();
+  return whole;
 }
-export { rankOf, show };

@@ -122,8 +122,8 @@ export function bound(name, frame) {
 }
 
 export async function start() {
-  // What a preview reads of the film is read before somebody asks for one.
-  if (film.status === "done") change("/prepare").catch(() => {});
+  // What a preview reads of the film is read before somebody asks for one, but after what is looked at now.
+  if (film.status === "done") setTimeout(() => change("/prepare").catch(() => {}), 2500);
   const exported = sessionStorage.getItem(`exported-${film.id}`);
   sessionStorage.removeItem(`exported-${film.id}`);
   if (exported !== null) say(`${exported} stills exported and proven`);

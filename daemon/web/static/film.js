@@ -1,5 +1,5 @@
 // A film: the frame that is looked at, its reasons, filmstrip and curve, and the keys.
-import { change, film, json, make, rankOf, settled, stripPicture } from "./api.js";
+import { change, clock, film, json, make, rankOf, settled, stripPicture } from "./api.js";
 import * as decisions from "./decide.js";
 import * as curve from "./curve.js";
 import * as exporting from "./export.js";
@@ -25,7 +25,7 @@ const button = (name, work, properties = {}) => {
 };
 const previous = button("Previous frame", () => go(frame - 1));
 const next = button("Next frame", () => go(frame + 1));
-const full = button("100 %", () => full.setAttribute("aria-pressed", String(panes.toggle())));
+const full = button("100 %", panes.toggle);
 const compare = button("Compare", () => comparing(compared.length ? 0 : 2));
 const four = button("Compare four", () => comparing(4), { hidden: true });
 const alternatives = button("Alternatives", () => { others.hidden = !others.hidden; alternatives.setAttribute("aria-expanded", String(!others.hidden)); });
@@ -33,7 +33,7 @@ const others = make("div", { className: "others", hidden: true });
 others.setAttribute("role", "group");
 others.setAttribute("aria-label", "Other good frames of this moment");
 compare.setAttribute("aria-pressed", "false");
-full.setAttribute("aria-pressed", "false");
+panes.onLook((whole) => full.setAttribute("aria-pressed", String(!whole)));
 alternatives.setAttribute("aria-expanded", "false");
 const group = (...buttons) => make("div", { className: "group" }, ...buttons);
 tools.append(group(...decisions.tools), make("span", { className: "gap" }), group(previous, next), group(full, compare, four, alternatives), others);
@@ -59,13 +59,16 @@ const picture = () => panes.showFrames(compared.length ? [compared[0], frame, ..
 
 /** The best still stays at the left, the others walk by beside it. */
 function comparing(count) {
-  const best = film.stills.find((still) => still.frame !== frame)?.frame ?? frame;
+  const best = film.stills[0]?.frame ?? frame;
+  // Whoever looks at the best one sees the next beside it.
+  const other = frame === best ? facts?.alternatives[0]?.frame ?? film.stills[1]?.frame : undefined;
+  const rest = [...(facts?.alternatives ?? []), ...film.stills].map((one) => one.frame).filter((one) => one !== best && one !== (other ?? frame));
   if (!count) compared = [];
   else if (count === 2) compared = [best, frame];
-  else compared = [best, frame, ...[...(facts?.alternatives ?? []).map((one) => one.frame), ...film.stills.map((one) => one.frame), frame, frame].filter((one) => one !== best).slice(0, 2)];
+  else compared = [best, frame, rest[0] ?? frame, rest[1] ?? frame];
   compare.setAttribute("aria-pressed", String(compared.length > 0));
   four.hidden = compared.length === 0;
-  picture();
+  if (count && other !== undefined) go(other); else picture();
 }
 
 const place = (percent) => (percent === null ? null : percent >= 100 ? "the best" : `better than ${percent} %`);
@@ -79,6 +82,7 @@ const explain = settled(async () => {
   }
   if (asked !== frame) return;
   facts = found;
+  panes.entitle(frame, facts.time_s);
   element("curve").setAttribute("aria-valuetext", `frame ${frame}, ${facts.time}, score ${facts.score ?? "none"}`);
   const rows = [
     ["Time", facts.time],
@@ -148,7 +152,7 @@ function pointed(at, event) {
   if (at === null) return;
   const [image, text] = hover.children;
   if (hover.dataset.frame !== String(at)) { hover.dataset.frame = at; preview(at, image); }
-  text.textContent = `frame ${at}  ${(Math.round(curve.timeAt(at) * 100) / 100).toFixed(2)} s${rankOf(at) ? `  still ${rankOf(at)}` : ""}`;
+  text.textContent = `frame ${at}  ${clock(curve.timeAt(at) ?? 0).slice(0, -1)}${rankOf(at) ? `  still ${rankOf(at)}` : ""}`;
   const box = event.currentTarget.getBoundingClientRect();
   const left = Math.min(Math.max(event.clientX - 120, 4), innerWidth - 248);
   hover.style.transform = `translate(${left}px, ${Math.max(box.top - hover.offsetHeight - 8, 4)}px)`;
@@ -167,6 +171,12 @@ action("undo", "u", "undo", () => decisions.turn("undo"));
 action("redo", "U", "redo", () => decisions.turn("redo"));
 action("note", "n", "note", () => decisions.note());
 action("full", "z", "100 %, or the whole picture", () => full.click());
+action("look-left", "j", "at 100 %: to the left", () => panes.move(-0.2, 0));
+action("look-right", "l", "at 100 %: to the right", () => panes.move(0.2, 0));
+action("look-up", "i", "at 100 %: upwards", () => panes.move(0, -0.2));
+action("look-down", "k", "at 100 %: downwards", () => panes.move(0, 0.2));
+action("enlarge", ">", "enlarge the picture", () => panes.enlarge(1.25));
+action("reduce", "<", "reduce the picture", () => panes.enlarge(1 / 1.25));
 action("compare", "c", "compare with the best still", () => compare.click());
 action("alternatives", "m", "other good frames of this moment", () => alternatives.click());
 action("zoom-in", "+", "zoom the curve in", () => zoom(0.6));
@@ -205,6 +215,11 @@ element("help-button").addEventListener("click", help);
 element("zoom-in").addEventListener("click", () => zoom(0.6));
 element("zoom-out").addEventListener("click", () => zoom(1 / 0.6));
 element("zoom-all").addEventListener("click", whole);
+element("mark-span").addEventListener("click", (event) => {
+  const wanted = event.target.getAttribute("aria-pressed") !== "true";
+  event.target.setAttribute("aria-pressed", String(wanted));
+  curve.markSpan(wanted);
+});
 element("picks").addEventListener("click", (event) => {
   const card = event.target.closest("a")?.closest("li[data-frame]");
   if (!card || event.ctrlKey || event.metaKey || event.shiftKey) return;
@@ -223,9 +238,14 @@ element("make-strip")?.addEventListener("click", async (event) => {
   }
   if (state.sentence) element("strip-said").textContent = state.sentence; else location.reload();
 });
-for (const entry of document.querySelectorAll("#legend li")) {
-  const colour = curve.COLOURS[entry.dataset.verdict];
-  if (colour) entry.firstElementChild.style.background = colour;
+/** The verdicts that the film has, with their colours and how many frames have them. */
+function legend({ words, labels, counts }) {
+  element("legend").replaceChildren(...words.flatMap((word, at) => {
+    if (!counts[at]) return [];
+    const swatch = make("i");
+    if (curve.COLOURS[word]) swatch.style.background = curve.COLOURS[word];
+    return make("li", {}, swatch, `${labels[at]} `, make("span", { className: "quiet", textContent: counts[at] }));
+  }));
 }
 curve.onCurve("pick", go);
 curve.onCurve("hover", pointed);
@@ -235,7 +255,31 @@ decisions.onDecided(() => { if (frame !== null) explain(); });
 decisions.start();
 strip.start();
 exporting.onPreview(go);
-await curve.start();
-exporting.start();
+const choosing = location.hash === "#export";
 const asked = Number.parseInt(location.hash.slice(1), 10);
 go(Number.isInteger(asked) ? asked : film.stills[0]?.frame ?? 0);
+if (choosing) element("export").elements.count.focus();
+const drawn = await curve.start().catch((error) => {
+  decisions.say(error.message, true);
+  return null;
+});
+if (drawn) {
+  legend(drawn);
+  picture();
+}
+exporting.start();
+if (!film.final) follow();
+
+/** While the film is worked on: how far it is, and the page anew for what comes next. */
+function follow() {
+  const source = new EventSource("/changes");
+  addEventListener("pagehide", () => source.close());
+  source.addEventListener("change", settled(async () => {
+    const answer = await fetch(location.pathname).catch(() => null);
+    if (!answer?.ok || document.querySelector("dialog[open]")) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const now = JSON.parse(page.getElementById("film").textContent);
+    if (now.status !== film.status || now.frames > 2 * film.frames) location.reload();
+    else document.querySelector(".about").replaceChildren(...page.querySelector(".about").childNodes);
+  }, 300));
+}

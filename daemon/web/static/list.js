@@ -1,4 +1,4 @@
-// Keeps the list up to date while films are scored.
+// Keeps the list up to date while films are scored, and queues films again.
 const rows = document.getElementById("rows");
 const parameters = new URLSearchParams(location.search);
 let loading = false;
@@ -44,6 +44,17 @@ function show(fresh) {
   const counts = fresh.querySelector(".counts");
   if (rows.querySelector(".counts").innerHTML !== counts.innerHTML) rows.querySelector(".counts").replaceWith(counts);
 }
+
+document.documentElement.classList.add("js");
+rows.addEventListener("click", async (event) => {
+  const film = event.target.dataset.retry;
+  if (!film) return;
+  event.target.disabled = true;
+  const csrf = document.querySelector("meta[name=csrf]").content;
+  const answer = await fetch(`/films/${film}/retry`, { method: "POST", headers: { "X-CSRF-Token": csrf }, body: "{}" }).catch(() => null);
+  if (answer?.ok) refresh();
+  else event.target.disabled = false;
+});
 
 const source = new EventSource("/changes");
 source.addEventListener("change", refresh);

@@ -38,12 +38,17 @@ class Pane {
     this.listen();
   }
 
-  async show(frame, time) {
+  /** The caption; a time that is not known yet is left out. */
+  entitle(time) {
+    const rank = rankOf(this.frame);
+    this.caption.textContent = `frame ${this.frame}${time === undefined ? "" : `  ${clock(time)}`}${rank ? `  still ${rank}` : ""}`;
+  }
+
+  async show(frame) {
     this.frame = frame;
     this.abort?.abort();
     this.abort = new AbortController();
     this.image.alt = `Frame ${frame}`;
-    this.caption.textContent = `frame ${frame}${time === undefined ? "" : `  ${clock(time)}`}${rankOf(frame) ? `  still ${rankOf(frame)}` : ""}`;
     if (!kept.has(frame)) {
       this.image.src = stripPicture(frame);
       this.say("…");
@@ -75,36 +80,89 @@ class Pane {
     this.scale = scale;
   }
 
+  /** Where in the picture something is that is at a place of the window; 0 to 1 in both directions. */
+  inside({ clientX, clientY }) {
+    const box = this.element.getBoundingClientRect();
+    const centre = look.fit ? { x: 0.5, y: 0.5 } : look;
+    return {
+      x: centre.x + (clientX - box.left - box.width / 2) / (this.image.naturalWidth * this.scale),
+      y: centre.y + (clientY - box.top - box.height / 2) / (this.image.naturalHeight * this.scale),
+    };
+  }
+
+  /** Zoom so that what is at a place of the window stays there. */
+  zoomAt(place, factor) {
+    const { x, y } = this.inside(place);
+    const now = look.fit ? this.scale * (devicePixelRatio || 1) : look.scale;
+    const scale = Math.min(Math.max(now * factor, 0.1), 8);
+    const centre = look.fit ? { x: 0.5, y: 0.5 } : look;
+    const moved = 1 - now / scale;
+    set({ fit: false, scale, x: centre.x + (x - centre.x) * moved, y: centre.y + (y - centre.y) * moved });
+  }
+
   listen() {
-    let from = null;
-    this.element.addEventListener("pointerdown", (event) => { from = event; this.element.setPointerCapture(event.pointerId); });
-    this.element.addEventListener("pointerup", () => { from = null; });
+    const fingers = new Map();
+    this.element.addEventListener("pointerdown", (event) => {
+      fingers.set(event.pointerId, event);
+      this.element.setPointerCapture(event.pointerId);
+    });
+    for (const end of ["pointerup", "pointercancel"]) this.element.addEventListener(end, (event) => fingers.delete(event.pointerId));
     this.element.addEventListener("pointermove", (event) => {
-      if (!from || look.fit) return;
-      look.x -= (event.clientX - from.clientX) / (this.image.naturalWidth * this.scale);
-      look.y -= (event.clientY - from.clientY) / (this.image.naturalHeight * this.scale);
-      look.x = Math.min(Math.max(look.x, 0), 1);
-      look.y = Math.min(Math.max(look.y, 0), 1);
-      from = event;
-      placeAll();
+      const before = fingers.get(event.pointerId);
+      if (!before) return;
+      fingers.set(event.pointerId, event);
+      const other = [...fingers.values()].find((one) => one.pointerId !== event.pointerId);
+      if (other) {
+        const apart = (one) => Math.hypot(one.clientX - other.clientX, one.clientY - other.clientY);
+        if (apart(before) > 8 && apart(event) > 8) this.zoomAt(other, apart(event) / apart(before));
+      } else if (!look.fit) {
+        const { naturalWidth, naturalHeight } = this.image;
+        moveBy((before.clientX - event.clientX) / (naturalWidth * this.scale), (before.clientY - event.clientY) / (naturalHeight * this.scale));
+      }
     });
     this.element.addEventListener("dblclick", toggle);
     this.element.addEventListener("wheel", (event) => {
+      // Over a single picture that is shown whole, the wheel goes on through the page.
+      if (look.fit && panes.length === 1 && !event.ctrlKey) return;
       event.preventDefault();
-      const now = look.fit ? this.scale * (devicePixelRatio || 1) : look.scale;
-      look = { ...look, fit: false, scale: Math.min(Math.max(now * Math.exp(-event.deltaY / 400), 0.1), 8) };
-      placeAll();
+      this.zoomAt(event, Math.exp(-Math.max(Math.min(event.deltaY, 120), -120) / 400));
     }, { passive: false });
   }
 }
 
-function placeAll() { for (const pane of panes) pane.place(); }
+const listeners = new Set();
+/** Whoever wants to know whether the whole picture is shown. */
+export const onLook = (listener) => listeners.add(listener);
+
+function set(wanted) {
+  const within = (share) => Math.min(Math.max(share, 0), 1);
+  look = { ...wanted, x: within(wanted.x), y: within(wanted.y) };
+  stage.classList.toggle("whole", look.fit);
+  for (const pane of panes) pane.place();
+  for (const listener of listeners) listener(look.fit);
+}
+const moveBy = (x, y) => set({ ...look, x: look.x + x, y: look.y + y });
+const placeAll = () => set(look);
 
 /** 100 %, or the whole picture. */
 export function toggle() {
-  look = look.fit ? { ...look, fit: false, scale: 1 } : { ...look, fit: true };
-  placeAll();
-  return !look.fit;
+  set(look.fit ? { ...look, fit: false, scale: 1 } : { ...look, fit: true });
+}
+
+/** Zoom in or out around the middle. */
+export function enlarge(factor) {
+  const [pane] = panes;
+  if (!pane?.scale) return;
+  const box = pane.element.getBoundingClientRect();
+  pane.zoomAt({ clientX: box.left + box.width / 2, clientY: box.top + box.height / 2 }, factor);
+}
+
+/** Move over the picture by a part of what is seen of it. */
+export function move(right, down) {
+  const [pane] = panes;
+  if (look.fit || !pane?.scale) return;
+  const { clientWidth, clientHeight } = pane.element;
+  moveBy((right * clientWidth) / (pane.image.naturalWidth * pane.scale), (down * clientHeight) / (pane.image.naturalHeight * pane.scale));
 }
 
 /** Show frames side by side: one, two or four. */
@@ -113,12 +171,17 @@ export function showFrames(frames, timeAt, onload) {
   while (panes.length > frames.length) panes.pop().element.remove();
   const wide = frames.length === 2 ? 2 : 1;
   if (film.size) stage.style.aspectRatio = `${film.size[0] * wide} / ${film.size[1]}`;
-  stage.className = `panes ${{ 2: "two", 4: "four" }[frames.length] ?? ""}`;
+  stage.classList.toggle("two", frames.length === 2);
+  stage.classList.toggle("four", frames.length === 4);
   frames.forEach((frame, at) => {
     panes[at].onload = onload;
-    if (panes[at].frame !== frame) panes[at].show(frame, timeAt(frame)); else panes[at].place();
+    if (panes[at].frame !== frame) panes[at].show(frame); else panes[at].place();
+    panes[at].entitle(timeAt(frame));
   });
 }
+
+/** Say when a frame that is shown was taken, to the millisecond. */
+export function entitle(frame, time) { for (const pane of panes) if (pane.frame === frame) pane.entitle(time); }
 
 /** The picture of a frame that is shown. */
 export const imageOf = (frame) => panes.find((pane) => pane.frame === frame)?.image;

@@ -2,8 +2,10 @@
 import { film, json, make, settled, stripPicture } from "./api.js";
 import { onView, span, view } from "./view.js";
 
-const SLOT_PIXELS = 104;
 const slots = document.getElementById("slots");
+const upright = film.size && film.size[1] > film.size[0];
+const SLOT_PIXELS = upright ? 62 : 104;
+slots.classList.toggle("upright", Boolean(upright));
 let current = null;
 const handlers = { pick: () => {}, hover: () => {} };
 export const onStrip = (name, handler) => { handlers[name] = handler; };

@@ -90,6 +90,7 @@ async def test_a_set_lists_every_picture_and_says_nothing_private(tmp_path: Path
         assert "test" not in line["file_name"]
         assert str(tmp_path).encode() not in picture.read_bytes()
         assert metadata.read(picture)["frame"] == line["frame"]
+        assert line["metric"] == metadata.read(picture)["metric"]
         (still,) = verify.find_stills([tmp_path / "out" / line["video"]])
         with Image.open(picture) as ours, Image.open(still) as theirs:
             assert np.array_equal(np.asarray(ours), np.asarray(theirs))
@@ -107,6 +108,10 @@ async def test_run_again_it_adds_what_is_new_and_leaves_the_rest(tmp_path: Path)
     before = (out / first["file_name"]).stat().st_mtime_ns
     again = await gathered(config, out)
     assert (again.added, again.already) == (0, 1)
+    # Sets were begun before there was the column of the metric.
+    old = (out / "metadata.csv").read_text().replace(",metric\n", "\n").replace(f",{first['metric']}\n", "\n")
+    (out / "metadata.csv").write_text(old)
+    first["metric"] = ""
     await once(config, [films.make(tmp_path / "b.mp4", frames=40, painter=scene(2))])
     more = await gathered(config, out)
     assert (more.added, more.already) == (1, 1)

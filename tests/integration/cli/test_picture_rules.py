@@ -22,6 +22,8 @@ from tests.unit.export.test_metadata import by_pyav
 
 __all__ = ["stub_scorer"]
 
+OLDER = range(FIRST_RULES, PICTURE_RULES)
+
 pytestmark = pytest.mark.usefixtures("stub_scorer")
 
 
@@ -41,11 +43,9 @@ def settings(tmp_path: Path, count: int) -> Config:
     )
 
 
-def use_first_rules(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "daemon.pipeline.score_video.probe_apart", lambda path, config, **_: probe(path, config, FIRST_RULES)
-    )
-    monkeypatch.setattr("daemon.pipeline.workers.PICTURE_RULES", FIRST_RULES)
+def use_rules(monkeypatch: pytest.MonkeyPatch, rules: int) -> None:
+    monkeypatch.setattr("daemon.scan.local.probe_apart", lambda path, config, **_: probe(path, config, rules))
+    monkeypatch.setattr("daemon.pipeline.workers.PICTURE_RULES", rules)
 
 
 async def scored_by(config: Config, film: Path) -> tuple[str, set[Path]]:
@@ -58,23 +58,25 @@ def unproven(stills: set[Path]) -> list[Any]:
     return [verdict for verdict in verify.verify(sorted(stills), Config().decode) if not verdict.proven]
 
 
+@pytest.mark.parametrize("rules", OLDER)
 async def test_old_stills_are_proven_and_scores_of_two_versions_never_mixed(
-    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rules: int, film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as then:
-        use_first_rules(then)
-        first, old = await scored_by(settings(tmp_path, 2), film)
+        use_rules(then, rules)
+        older, old = await scored_by(settings(tmp_path, 2), film)
         keep = {path: path.read_bytes() for path in old}
     second, new = await scored_by(settings(tmp_path, 2), film)
-    assert first != second == f"{first}|pictures {PICTURE_RULES}"
+    assert older != second
+    assert older.removesuffix(f"|pictures {rules}") == second.removesuffix(f"|pictures {PICTURE_RULES}")
     for path, content in keep.items():
         copy = tmp_path / "old" / path.name
         copy.parent.mkdir(exist_ok=True)
         copy.write_bytes(content)
-        assert metadata.read(copy)["rules"] == str(FIRST_RULES)
+        assert metadata.read(copy)["rules"] == str(rules)
         assert unproven({copy}) == []
         before = codes(by_pyav(content, "rgb24"))
-        assert np.array_equal(before, codes(picture_of(film, int(metadata.read(copy)["frame"]), FIRST_RULES)[0]))
+        assert np.array_equal(before, codes(picture_of(film, int(metadata.read(copy)["frame"]), rules)[0]))
     current = {path for path in new if metadata.read(path)["rules"] == str(PICTURE_RULES)}
     assert len(current) == 2
     assert unproven(current) == []
@@ -83,24 +85,25 @@ async def test_old_stills_are_proven_and_scores_of_two_versions_never_mixed(
 async def test_a_still_without_a_version_is_one_of_the_first_rules(
     film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    use_first_rules(monkeypatch)
+    use_rules(monkeypatch, FIRST_RULES)
     _, (still,) = await scored_by(settings(tmp_path, 1), film)
     bare, facts = metadata.remove(still.read_bytes()), metadata.read(still)
     del facts["rules"]
     alone = tmp_path / "alone.png"
     alone.write_bytes(metadata.embed(bare, facts))
     assert unproven({alone}) == []
-    alone.write_bytes(metadata.embed(bare, facts | {"rules": "2"}))
+    alone.write_bytes(metadata.embed(bare, facts | {"rules": str(FIRST_RULES + 1)}))
     assert "pixels" in unproven({alone})[0].reason
 
 
+@pytest.mark.parametrize("rules", OLDER)
 async def test_an_older_film_is_chosen_from_and_exported_by_its_own_rules(
-    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rules: int, film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from daemon.pipeline.reselect import reselect
 
     with monkeypatch.context() as then:
-        use_first_rules(then)
+        use_rules(then, rules)
         await scored_by(settings(tmp_path, 1), film)
     config = settings(tmp_path, 3)
     store = await Store.open(config.database)
@@ -109,9 +112,9 @@ async def test_an_older_film_is_chosen_from_and_exported_by_its_own_rules(
     finally:
         await store.close()
     stills = set(verify.find_stills([tmp_path / "out"]))
-    assert {metadata.read(path)["rules"] for path in stills} == {str(FIRST_RULES)}
+    assert {metadata.read(path)["rules"] for path in stills} == {str(rules)}
     assert unproven(stills) == []
     folders = {path.parent for path in stills}
     assert len(folders) == 2, "the current selection and the older one"
     for folder in folders:
-        assert json.loads((folder / "manifest.json").read_text())["stream"]["rules"] == FIRST_RULES
+        assert json.loads((folder / "manifest.json").read_text())["stream"]["rules"] == rules

@@ -35,6 +35,7 @@ FORMS = {
     "film.divx": ("-c:v", "mpeg4", "-f", "avi"),
     "GS01.360": (*X265, "-f", "mp4"),
     "DJI.LRF": (*X264, "-f", "mov"),
+    "burst.heics": (*X265, "-tag:v", "hvc1", "-brand", "hevc", "-f", "mp4"),
     "film.mk3d": (*X264, "-f", "matroska"),
     "noext": (*X264, "-f", "matroska"),
     "raw264": (*X264, "-f", "h264"),

@@ -17,7 +17,7 @@ from daemon.decode.colour import is_profile_5
 from daemon.decode.damage import DecodeReport
 from daemon.decode.frames import decode_frames
 from daemon.decode.probe import probe
-from daemon.media.rules import FIRST_RULES
+from daemon.media.rules import FIRST_RULES, PICTURE_RULES
 from daemon.model import Colour, Crop, Picture, VideoInfo
 from tests import headers
 from tests.films import remux
@@ -117,9 +117,11 @@ def test_the_first_rules_left_it_as_it_was(
 
 @pytest.mark.parametrize(("primaries", "matrix"), [("bt709", "709"), ("unknown", "709"), ("unknown", "170m")])
 def test_a_plain_film_has_the_same_picture_by_all_rules(primaries: str, matrix: str, tmp_path: Path) -> None:
+    """Where its chroma lies in the middle, as the older rules take it for granted."""
     tags = f",zscale=matrixin=709:matrix={matrix},setparams=color_primaries={primaries}:color_trc={primaries}"
-    path = made(tmp_path / "plain.mp4", tags, "yuv420p", X264)
-    assert np.array_equal(picture_of(path)[0], picture_of(path, rules=FIRST_RULES)[0])
+    path = made(tmp_path / "plain.mp4", tags, "yuv420p", [*X264, "-chroma_sample_location", "center"])
+    for rules in range(FIRST_RULES, PICTURE_RULES):
+        assert np.array_equal(picture_of(path)[0], picture_of(path, rules=rules)[0])
 
 
 @pytest.mark.parametrize(("encoder", "suffix"), [(PRORES, "mov"), (X265, "mp4"), (X265, "mkv")])
@@ -266,5 +268,5 @@ def test_deep_frames_with_a_mastering_display_and_no_curve_are_pq(tmp_path: Path
     silent = ",setparams=color_primaries=unknown:color_trc=unknown:colorspace=unknown"
     display = "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"
     path = made(tmp_path / "film.mkv", silent, "yuv420p10le", [*X265[:3], f"qp=20:log-level=none:{display}"])
-    assert probe(path, DECODE).colour == Colour("bt2020nc", "limited", "smpte2084", "bt2020")
+    assert probe(path, DECODE).colour == Colour("bt2020nc", "limited", "smpte2084", "bt2020", "left")
     assert probe(path, DECODE, FIRST_RULES).colour.transfer == "unknown"

@@ -22,6 +22,7 @@ from daemon.decode.picture import PictureMaker
 from daemon.decode.probe import probe
 from daemon.decode.rgb import RgbMaker
 from daemon.media import filters
+from daemon.media.rules import PICTURE_RULES
 from daemon.media.scorable import is_flat
 from daemon.model import Colour, Crop, GrayPicture, Picture, VideoInfo
 from daemon.scoring.niqe import kernel
@@ -110,6 +111,17 @@ def test_every_bit_in_colour_too(film_info: VideoInfo, pix_fmt: str, width: int,
         info = info_of(frame, film_info)
         assert np.array_equal(maker.make(frame, info), PictureMaker(None, False).make(frame, info))
     assert differences == []
+
+
+@pytest.mark.parametrize("place", filters.CHROMA_PLACES)
+@pytest.mark.parametrize("pix_fmt", [one for one in FORMATS if "444" not in one])
+def test_every_bit_wherever_chroma_lies(film_info: VideoInfo, pix_fmt: str, place: str) -> None:
+    by_place = replace(film_info, rules=PICTURE_RULES)
+    for width, height in ((320, 200), (201, 203), (98, 97), (130, 100), (99, 98)):
+        frame = noise(pix_fmt, width, height)
+        made, picture = both(frame, info_of(frame, by_place, Colour("bt709", chroma_location=place)))
+        assert np.array_equal(made.rows.transpose(0, 2, 1), picture), (width, height)
+        assert np.array_equal(made.gray, gray_of(picture))
 
 
 @pytest.mark.parametrize("matrix", ["bt709", "smpte170m", "bt470bg", "fcc", "smpte240m", "bt2020nc", "unknown"])

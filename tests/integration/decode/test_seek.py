@@ -22,7 +22,7 @@ from daemon.decode.seek_plan import SEEK_PACKETS, cost
 from daemon.decode.stretches import best_size
 from daemon.model import Frame, VideoInfo, WantedFrame
 from tests import films
-from tests.corpus import X264, X265, Build, encode, flipped, joined, remuxed, timed
+from tests.corpus import X264, X265, Build, encode, flipped, hole, joined, remuxed, timed
 from tests.corpus_cases import SVT, VP9
 from tests.integration.decode.test_interlaced import FIELDS, LARGE, WOVEN
 
@@ -52,6 +52,18 @@ def halves(name: str, *arguments: str) -> Build:
     return joined(
         name, film(f"a-{name}", *arguments, count=half), film(f"b-{name}", *arguments, first=half, count=half)
     )
+
+
+def without_its_beginning(first: Build, share: float) -> Build:
+    """A recording that begins anywhere, in whole packets of a transport stream."""
+
+    def build(folder: Path) -> Path:
+        whole = first(folder)
+        data = whole.read_bytes()
+        whole.write_bytes(data[int(len(data) * share) // 188 * 188 :])
+        return whole
+
+    return build
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +118,20 @@ KINDS = {
     "no-pts-avi": Case(remuxed(film("a.h264", *B_FRAMES), "film.avi", "-c", "copy")),
     "damaged-ts": Case(flipped(film("film.ts", *B_FRAMES), 40, 3), 6),
     "damaged-mkv": Case(flipped(film("film.mkv", *B_FRAMES), 20, 3), 4),
+    "damaged-mpg": Case(flipped(film("film.mpg", *MPEG2, "-threads", "1"), 60, 5), 5),
+    "damaged-avi": Case(flipped(film("film.avi", *XVID, "-threads", "1"), 20, 5), 3),
+    "fragments-of-one-frame": Case(film("film.mp4", *OPEN_GOP, "-movflags", "+frag_every_frame+empty_moov")),
+    "edit-list-open-gop": Case(remuxed(film("a.mp4", *OPEN_GOP), "film.mp4", "-c", "copy", before=("-ss", "1.7"))),
+    "hidden-frames-webm": Case(film("film.webm", *VP9, "-auto-alt-ref", "1", "-lag-in-frames", "16", "-g", "30")),
+    "ts-that-begins-in-an-open-group": Case(without_its_beginning(film("film.ts", *OPEN_GOP), 0.13)),
+    "mpg-that-begins-in-a-group": Case(without_its_beginning(film("film.mpg", *MPEG2), 0.2)),
+    "ts-with-a-hole": Case(hole(film("film.ts", *B_FRAMES), 0.4, 0.47)),
+    "ts-whose-clock-overflows": Case(
+        remuxed(film("a.mp4", *B_FRAMES), "film.ts", "-c", "copy", "-output_ts_offset", "95440.5")
+    ),
+    "intra-refresh-ts": Case(film("film.ts", *REFRESH)),
+    "wmv": Case(film("film.wmv", "-c:v", "wmv2", "-q:v", "3", "-g", "20")),
+    "no-pts-mpeg2": Case(film("film.m2v", *MPEG2)),
 }
 
 

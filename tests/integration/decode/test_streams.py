@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import imageio_ffmpeg
+import numpy as np
 import pytest
 
 from daemon.config.schema import Config
@@ -99,6 +100,19 @@ def test_an_animation_is_taken_before_its_still_item(tmp_path: Path) -> None:
     assert len(info.streams) == 2
 
 
+def test_a_sequence_of_heic_pictures_is_a_film(tmp_path: Path) -> None:
+    """As phones write bursts: the track is one of pictures, not of video."""
+    hevc = ("-c:v", "libx265", "-x265-params", "log-level=none", "-tag:v", "hvc1", "-brand", "hevc")
+    path = film(tmp_path / "burst.mp4", 12, 64, 64, *hevc)
+    handler = b"hdlr" + bytes(8)
+    content = path.read_bytes()
+    assert content.count(handler + b"vide") == 1
+    burst = tmp_path / "burst.heic"
+    burst.write_bytes(content.replace(handler + b"vide", handler + b"pict"))
+    info, frames = frames_of(burst)
+    assert (info.codec, frames) == ("hevc", 12)
+
+
 def test_of_two_programmes_one_is_taken_and_the_other_named(tmp_path: Path) -> None:
     first, second = film(tmp_path / "a.mp4", 20), film(tmp_path / "b.mp4", 20, 320, 240)
     both = together(tmp_path / "both.ts", first, second, "-program", "title=News:st=0", "-program", "title=Film:st=1")
@@ -156,6 +170,30 @@ def test_a_codec_that_nobody_decodes_is_named(tmp_path: Path, container: str, ta
     with pytest.raises(VideoError, match="no decoder in this FFmpeg for stream 0, codec QZ9Z") as caught:
         probe(path, CONFIG)
     assert caught.value.kind is Kind.NO_DECODER
+
+
+def test_a_codec_of_matroska_that_nobody_knows_is_named(tmp_path: Path) -> None:
+    path = film(tmp_path / "film.mkv", 5)
+    path.write_bytes(path.read_bytes().replace(b"V_MPEG4/ISO/AVC", b"V_MPEG9/ISO/QZ9"))
+    with pytest.raises(VideoError, match="no decoder in this FFmpeg for stream 0, codec V_MPEG9/ISO/QZ9:") as caught:
+        probe(path, CONFIG)
+    assert caught.value.kind is Kind.NO_DECODER
+
+
+@pytest.mark.parametrize(("name", "size", "pid"), [("film.ts", 188, 0x100), ("film.m2ts", 192, 0x1011)])
+def test_a_scrambled_broadcast_is_protected(tmp_path: Path, name: str, size: int, pid: int) -> None:
+    path = film(tmp_path / name, 30, 192, 108, *H264)
+    content = bytearray(path.read_bytes())
+    noise = np.random.default_rng(1)
+    for at in range(size - 188, len(content), size):
+        if int.from_bytes(content[at + 1 : at + 3], "big") & 0x1FFF == pid:
+            start = at + 5 + content[at + 4] if content[at + 3] & 0x20 else at + 4
+            content[at + 3] |= 0x80
+            content[start : at + 188] = noise.bytes(max(at + 188 - start, 0))
+    path.write_bytes(content)
+    with pytest.raises(VideoError, match="protected: stream 0 has scrambled packets") as caught:
+        probe(path, CONFIG)
+    assert caught.value.kind is Kind.PROTECTED
 
 
 def test_a_stream_that_nobody_decodes_gives_way_and_is_named(tmp_path: Path) -> None:

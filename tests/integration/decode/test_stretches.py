@@ -102,6 +102,20 @@ def test_colours_are_those_of_the_frame(tmp_path: Path, second: tuple[str, ...],
         assert (one.picture == other.picture).all()  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("codec", [X264, (*corpus.X265, "-pix_fmt", "yuv420p10le")], ids=["h264", "hevc"])
+@pytest.mark.parametrize("single_thread", [False, True])
+def test_frames_without_tags_do_not_get_those_of_the_part_behind_them(
+    tmp_path: Path, codec: tuple[str, ...], single_thread: bool
+) -> None:
+    """FFmpeg gives them to what its decoder still keeps back when the new part begins."""
+    tagged = ("-vf", "setparams=color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc")
+    path = both(tmp_path, "film.ts", codec, (*codec, *tagged))
+    report = DecodeReport()
+    list(decode_frames(probe(path, CONFIG), CONFIG, report, single_thread=single_thread))
+    found = [(stretch.first, stretch.info.colour.transfer) for stretch in report.stretches]
+    assert found == [(0, "unknown"), (20, "smpte2084")]
+
+
 def test_a_film_that_begins_small_is_judged_at_its_best_size(tmp_path: Path) -> None:
     small = corpus.encode(tmp_path / "one.ts", *X264, numbers=range(10), width=96, height=54)
     large = corpus.encode(tmp_path / "two.ts", *X264, numbers=range(10, 40), width=192, height=108)

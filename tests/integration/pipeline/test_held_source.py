@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import shutil
+import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ from daemon.inbox.held_source import held
 from daemon.job import VideoJob
 from daemon.model import Status, VideoRecord
 from daemon.pipeline import export_video, score_video
+from daemon.scan import local
 from daemon.service.foreground import once
 from daemon.store.store import Store
 from tests import films
@@ -115,12 +117,12 @@ async def test_what_takes_the_name_once_it_was_hashed_is_not_decoded(
     good, theirs = await hashes_of(film, tmp_path), await hashes_of(private, tmp_path)
     assert not set(good) & set(theirs)
 
-    async def then_swap(*arguments: Any) -> Any:
-        found = await identity.content_of(*arguments)
+    async def then_swap(*arguments: Any, **options: Any) -> Any:
+        found = await identity.content_of(*arguments, **options)
         swap(film, private)
         return found
 
-    monkeypatch.setattr(score_video, "content_of", then_swap)
+    monkeypatch.setattr(local, "content_of", then_swap)
     (record,), _ = await once(config, [film])
     assert await hashes(config, record) in (good, [])
     # Nor is it what the stills are cut from.
@@ -182,6 +184,21 @@ async def test_nothing_is_left_in_the_folder_for_temporary_files(
     assert record.status is Status.DONE
     assert list((tmp_path / "tmp").iterdir()) == []
     assert len(list(Path("/proc/self/fd").iterdir())) <= before + 2
+
+
+def test_a_start_tidies_up_what_killed_runs_left_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    ended = subprocess.run(["sh", "-c", "echo $$"], capture_output=True, text=True, check=True)
+    left = tmp_path / f"stillwatch-held-{ended.stdout.strip()}-abcd1234"
+    left.mkdir()
+    (left / "film.mp4").symlink_to("/proc/1/fd/9")
+    others = [tmp_path / "stillwatch-held-1-abcd1234", tmp_path / "stillwatch-held-notes"]
+    for folder in others:
+        folder.mkdir()
+    assert held_source.clean() == 1
+    assert sorted(tmp_path.iterdir()) == others
 
 
 async def test_who_tidies_up_temporary_files_meanwhile_spoils_nothing(config: Config, film: Path) -> None:

@@ -14,10 +14,15 @@ from daemon.inbox import identity
 from daemon.job import VideoJob
 from daemon.model import Status
 from daemon.pipeline.score_video import VideoScorer
+from daemon.scan.local import LocalScanner
 from daemon.scoring.batcher import Batcher
 from daemon.store.store import Store
 from tests import films
 from tests.stub import StubScorer
+
+
+def scanner_of(thread: ThreadPoolExecutor) -> LocalScanner:
+    return LocalScanner(Config().decode, Config().watch, Batcher(StubScorer(), thread))
 
 
 async def test_a_video_that_was_just_being_opened_is_given_back(tmp_path: Path) -> None:
@@ -29,9 +34,10 @@ async def test_a_video_that_was_just_being_opened_is_given_back(tmp_path: Path) 
         record = await store.queue.claim(Status.QUEUED, Status.SCORING)
         assert record is not None
         scorer = VideoScorer(Config(), store, lambda _: None)
-        scorer.stop()
         with ThreadPoolExecutor(1) as thread:
-            assert not await scorer.score(VideoJob.of(record, 60.0), Batcher(StubScorer(), thread))
+            scanner = scanner_of(thread)
+            scanner.stop()
+            assert not await scorer.score(VideoJob.of(record, 60.0), scanner)
         assert await store.frames.hashes(record.id) == []
     finally:
         await store.close()
@@ -60,7 +66,7 @@ async def test_catching_up_further_than_before_is_progress_and_the_same_again_is
             with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as thread:
                 patch.setattr(store.frames, "end_scoring", end)
                 with pytest.raises(EndedError):
-                    await scorer.score(VideoJob.of(record, 60.0), Batcher(StubScorer(), thread))
+                    await scorer.score(VideoJob.of(record, 60.0), scanner_of(thread))
             await store.flush()
             attempts = (await store.videos.get(video_id)).attempts
             assert await store.queue.recover(5) == (1, 0)

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from daemon.analysis.features import RECORD, VERSION
+from daemon.config.load import changed
 from daemon.config.output import ExportConfig, OutputConfig
 from daemon.config.schema import Config
 from daemon.config.score import ScoreConfig
@@ -27,6 +28,7 @@ from daemon.errors import Kind, ScorerError
 from daemon.export import ffmpeg_process, metadata
 from daemon.inbox import identity
 from daemon.job import VideoJob
+from daemon.media.rules import PICTURE_RULES
 from daemon.model import FileIdentity, Selection, Status, Still, VideoRecord
 from daemon.pipeline import refine, select_frames
 from daemon.pipeline.export_video import Exported, VideoExporter
@@ -34,6 +36,9 @@ from daemon.pipeline.failures import Retry, decide
 from daemon.pipeline.reselect import reselect
 from daemon.pipeline.score_video import VideoScorer
 from daemon.pipeline.select_frames import FrameSelector
+from daemon.pipeline.wishes import Wishes
+from daemon.runtime import stall
+from daemon.scan.local import LocalScanner
 from daemon.scoring import second_opinion
 from daemon.scoring.batcher import Batcher
 from daemon.scoring.protocol import Scorer
@@ -66,7 +71,8 @@ async def score(
     store: Store, config: Config, record: VideoRecord, thread: ThreadPoolExecutor, scorer: Scorer | None = None
 ) -> bool:
     job = VideoJob.of(record, STALL_SECONDS)
-    return await VideoScorer(config, store, lambda _: None).score(job, Batcher(scorer or StubScorer(), thread))
+    scanner = LocalScanner(config.decode, config.watch, Batcher(scorer or StubScorer(), thread))
+    return await VideoScorer(config, store, lambda _: None).score(job, scanner)
 
 
 async def scored(store: Store, config: Config, film: Path, scorer: Scorer | None = None) -> VideoRecord:
@@ -177,6 +183,18 @@ async def test_a_count_of_auto_ends_by_itself(tmp_path: Path, store: Store) -> N
     assert (len(stills), row["requested"], row["shortfall"]) == (3, 0, None)
 
 
+async def test_with_all_looks_kept_the_same_is_chosen(tmp_path: Path, store: Store) -> None:
+    config = config_in(tmp_path, min_gap_seconds=0.5)
+    record = await scored(store, config, edited_film(tmp_path / "film.mp4"))
+    reading, keeping = selector(store, config, record), selector(store, config, record)
+    await keeping.keep_looks()
+    for settings in ({}, {"start": 2.0, "end": 6.0}, {"strategy": "poster"}):
+        asked = changed(config, "select", settings)
+        ones, others = [await one.asked(asked, Wishes()).select() for one in (reading, keeping)]
+        assert ones == others
+        assert ones.picks
+
+
 async def test_a_span_and_one_per_shot(tmp_path: Path, store: Store) -> None:
     config = config_in(tmp_path, strategy="per-shot", start=2.0, end=6.0)
     _, stills = await finished(store, config, edited_film(tmp_path / "film.mp4"))
@@ -203,7 +221,7 @@ async def test_choosing_again_exports_only_what_is_missing(
         exported.append(1)
         return await run(capabilities, arguments, *rest)
 
-    for module in ("daemon.pipeline.score_video", "daemon.decode.seek"):
+    for module in ("daemon.scan.local", "daemon.decode.seek"):
         monkeypatch.setattr(f"{module}.decode_frames", counted)
     monkeypatch.setattr(ffmpeg_process, "run", watched)
     rows = await store.frames.rows(record.id, range(200))
@@ -328,7 +346,7 @@ async def test_a_second_metric_orders_the_shortlist(
     second = config.model_copy(update={"score": ScoreConfig(refine={"metric": "piqe", "share": 0.2})})
     refiner = refine.Refiner(second, store)
     chosen = await selector(store, second, record, refiner).select()
-    stored = await store.scores.outcomes(record.id, "second|1|pictures 2")
+    stored = await store.scores.outcomes(record.id, f"second|1|pictures {PICTURE_RULES}")
     good = (await store.analysis.verdicts(record.id))["good"]
     assert sum(pictures) == len(stored)
     assert 0.2 * good <= len(stored) <= 0.2 * good + 20
@@ -412,6 +430,26 @@ async def test_a_second_metric_that_lost_its_device_is_opened_again_at_the_next_
     chosen = await selector(store, second, record, refiner).select()
     await refiner.close()
     assert (len(chosen.picks), len(opened)) == (3, 2)
+
+
+async def test_a_second_metric_that_takes_long_to_load_is_no_hang_of_the_film(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stall, "SLICE_SECONDS", 0.01)
+    alive, in_time = threading.Event(), []
+
+    def opened(_: ScoreConfig) -> Scorer:
+        alive.clear()
+        in_time.append(alive.wait(5.0))
+        return StubScorer()
+
+    monkeypatch.setattr(refine, "open_scorer", opened)
+    config = config_in(tmp_path, count=3, min_gap_seconds=0.5)
+    record = await scored(store, config, edited_film(tmp_path / "film.mp4"))
+    second = config.model_copy(update={"score": ScoreConfig(refine={"metric": "piqe", "share": 0.2})})
+    job = VideoJob.of(record, STALL_SECONDS, alive.set)
+    chosen = await FrameSelector(second, store, job, refine.Refiner(second, store)).select()
+    assert (len(chosen.picks), in_time) == (3, [True])
 
 
 async def test_left_to_the_program_the_second_metric_is_the_one_whose_weights_are_here(

@@ -24,13 +24,14 @@ from daemon.decode.frames import decode_frames
 from daemon.decode.probe import probe
 from daemon.decode.seek import frames_again
 from daemon.errors import ExportError, Kind, ScorerError, StillwatchError, StoreError, VideoError
-from daemon.events import ignore
+from daemon.events import Event, Heartbeat, Left, Taken, ignore
 from daemon.export import disk_space
 from daemon.inbox import identity
 from daemon.job import VideoJob
 from daemon.model import Outcome, Picture, Status, VideoRecord
 from daemon.pipeline import record_failure
 from daemon.pipeline.workers import Workers, running_workers
+from daemon.runtime import stall
 from daemon.runtime.retry import StagePause
 from daemon.runtime.tasks import wind_down
 from daemon.scoring import second_opinion
@@ -229,8 +230,8 @@ async def test_a_file_that_hangs_the_decoder_is_set_aside_and_the_next_is_done(
                 awake.wait(PATIENCE_SECONDS)
             yield frame
 
-    monkeypatch.setattr("daemon.pipeline.score_video.decode_frames", frames)
-    monkeypatch.setattr("daemon.pipeline.score_video.JOIN_SECONDS", 0.1)
+    monkeypatch.setattr("daemon.scan.local.decode_frames", frames)
+    monkeypatch.setattr("daemon.scan.local.JOIN_SECONDS", 0.1)
     bad, good = await film(store, tmp_path, "hangs.mkv"), await film(store, tmp_path, "good.mkv", frames=30)
     try:
         async with working(impatient, store) as (workers, tasks):
@@ -265,6 +266,42 @@ async def test_a_film_that_gets_further_than_the_last_time_is_no_suspect(
     assert forgiven == [(3, 1)], "once, and not for a film that was never under suspicion"
 
 
+async def test_a_film_that_is_tried_alone_shares_no_moment_with_another(
+    config: Config, store: Store, tmp_path: Path, fragile: type[FragileScorer]
+) -> None:
+    """Two were worked on whenever the process was killed; two more wait."""
+    ids = [await film(store, tmp_path, f"{n}.mkv", numbers=range(n, n + 24)) for n in range(4)]
+    for _ in range(2):
+        for one in ids[:2]:
+            assert await store.queue.claim(Status.QUEUED, Status.SCORING, [one])
+        assert await store.queue.recover(max_attempts=2) == (2, 0)
+    two = config.model_copy(update={"decode": config.decode.model_copy(update={"concurrency": 2})})
+    held: set[int] = set()
+    company: dict[int, set[int]] = {one: set() for one in ids}
+    order: list[int] = []
+
+    def noted(event: Event) -> None:
+        if isinstance(event, Taken):
+            order.append(event.video_id)
+            held.add(event.video_id)
+            for one in held:
+                company[one] |= held - {one}
+        elif isinstance(event, Left):
+            held.discard(event.video_id)
+
+    async with running_workers(two, store, noted) as workers:
+        tasks = workers.start()
+        try:
+            rows = await ended(workers, tasks, store, *ids)
+        finally:
+            workers.stop()
+            await wind_down(tasks, 10.0)
+    assert [(row.status, row.attempts, row.error_kind) for row in rows] == [(Status.DONE, 0, None)] * 4
+    assert company[ids[2]] == {ids[3]}, "what is not under suspicion is worked on side by side"
+    assert company[ids[0]] == set()
+    assert order.index(ids[0]) > max(order.index(one) for one in ids[2:])
+
+
 async def test_a_folder_elsewhere_that_is_away_holds_up_nobody_but_its_own_film(
     config: Config, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -276,7 +313,7 @@ async def test_a_folder_elsewhere_that_is_away_holds_up_nobody_but_its_own_film(
             raise VideoError(Kind.UNREADABLE, "the file cannot be read")
         return probe(path, config)
 
-    monkeypatch.setattr("daemon.pipeline.score_video.probe_apart", away)
+    monkeypatch.setattr("daemon.scan.local.probe_apart", away)
     scandir = os.scandir
 
     def not_listed(path: Any) -> Any:
@@ -392,11 +429,39 @@ async def test_a_decoder_that_is_only_slow_is_waited_for(
             pause.wait(0.4)
             yield frame
 
-    monkeypatch.setattr("daemon.pipeline.score_video.decode_frames", frames)
+    monkeypatch.setattr("daemon.scan.local.decode_frames", frames)
     one = await film(store, tmp_path, frames=10)
     async with working(impatient, store) as (workers, tasks):
         (row,) = await ended(workers, tasks, store, one)
     assert (row.status, row.frames_scored) == (Status.DONE, 10), "a batch of 8 took three times stuck_seconds"
+
+
+async def test_a_scorer_that_takes_long_to_load_again_is_no_hang_of_the_film(
+    config: Config, store: Store, tmp_path: Path, fragile: type[FragileScorer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is loaded until the film has shown a sign of life: whoever watches the stage sees that it is no hang."""
+    fragile.losses = frozenset({2})
+    monkeypatch.setattr(stall, "SLICE_SECONDS", 0.01)
+    alive, in_time = threading.Event(), []
+
+    def opened(_: ScoreConfig) -> FragileScorer:
+        if fragile.opened:
+            alive.clear()
+            in_time.append(alive.wait(5.0))
+        return fragile()
+
+    monkeypatch.setattr("daemon.pipeline.workers.open_scorer", opened)
+    one = await film(store, tmp_path)
+    async with running_workers(
+        config, store, lambda event: alive.set() if isinstance(event, Heartbeat) else None
+    ) as workers:
+        tasks = workers.start()
+        try:
+            (row,) = await ended(workers, tasks, store, one)
+        finally:
+            workers.stop()
+            await wind_down(tasks, 10.0)
+    assert (row.status, in_time) == (Status.DONE, [True])
 
 
 async def test_a_scorer_that_hangs_ends_the_process_and_costs_the_video_an_attempt(

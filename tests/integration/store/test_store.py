@@ -448,6 +448,45 @@ async def test_pending_scores_can_be_read_back_by_the_store_itself(store: Store)
     assert await store.frames.hashes(video_id) == ["d0", "d1"]
 
 
+async def test_few_rows_at_a_time_and_many_are_the_same_to_whoever_looks(store: Store, look: Look) -> None:
+    few, many = [await store.queue.enqueue(identity(name, name)) for name in "ab"]
+    for frame in range(1300):
+        await store.frames.add(few, scored(frame))
+    await store.frames.add(many, scored(*range(1300)))
+    await store.flush()
+    columns = "frame, pts, time_s, score, note, hash"
+    assert look(f"SELECT {columns} FROM frames WHERE video_id = {few}") == look(
+        f"SELECT {columns} FROM frames WHERE video_id = {many}"
+    )
+
+
+async def test_rows_that_are_refused_in_their_group_are_told_to_their_film_and_cost_no_other_one(store: Store) -> None:
+    bad, good = [await store.queue.enqueue(identity(name, name)) for name in "ab"]
+    for video_id in (bad, good):
+        await store.frames.add(video_id, [replace(row, features=b"f") for row in scored(0, 1)])
+    # No way of our own does that: what a group's end cannot write is made by hand.
+    await store.db.execute("DELETE FROM videos WHERE id = ?", (bad,))
+    await store.flush()
+    assert await store.frames.hashes(good) == ["d0", "d1"]
+    assert await store.frames.features_of(good, [0, 1]) == [b"f", b"f"]
+    with pytest.raises(StoreError):
+        await store.frames.add(bad, scored(1))
+
+
+@pytest.mark.parametrize("lost", ["cancelled", "kept"])
+async def test_a_look_at_pending_rows_that_is_cancelled_loses_none(store: Store, look: Look, lost: str) -> None:
+    video_id = await store.queue.enqueue(identity())
+    await store.frames.add(video_id, scored(*range(500)))
+    looking = asyncio.create_task(store.frames.hashes(video_id))
+    if lost == "cancelled":
+        for _ in range(3):
+            await asyncio.sleep(0)
+        looking.cancel()
+    await asyncio.wait({looking})
+    await store.flush()
+    assert look("SELECT COUNT(*) FROM frames") == [(500,)]
+
+
 async def test_hashes_are_by_frame_with_gaps_left_empty(store: Store) -> None:
     video_id = await store.queue.enqueue(identity())
     assert await store.frames.hashes(video_id) == []
@@ -944,6 +983,7 @@ async def test_the_list_is_newest_first_and_limited(library: Store) -> None:
 async def test_the_views_for_people_say_what_is_in_work_failed_and_noted(library: Store) -> None:
     await library.queue.claim(Status.QUEUED, Status.SCORING)
     await library.frames.add(1, scored(0, 1, score=2.0) + scored(2, score=None, note="flat"))
+    await library.flush()
     (working,) = await library.queries.working()
     assert (working["id"], working["frames"]) == (1, 3)
     assert [row["id"] for row in await library.queries.errors(5)] == [4]

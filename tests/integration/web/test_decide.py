@@ -96,6 +96,9 @@ async def test_undo_and_redo_go_through_all_decisions(client: Client, store: Sto
     await client.post(f"/films/{film}/decisions", {"kind": "note", "frame": None, "note": "<b>ours</b>"})
     assert not (await store.decisions.decided(film)).can_redo
     assert (await store.decisions.decided(film)).notes == ((None, "<b>ours</b>"),)
+    for path in ("", "/report.html"):
+        page = (await client.get(f"/films/{film}{path}")).text
+        assert ("&lt;b&gt;ours&lt;/b&gt;" in page, "<b>ours</b>" in page) == (True, False)
 
 
 async def test_reset_takes_everything_from_a_frame(store: Store, film: int) -> None:

@@ -5,7 +5,51 @@ from __future__ import annotations
 import pytest
 
 from daemon.web.guard import CSRF_HEADER, MAX_BODY_BYTES
+from daemon.web.review import ROUTES
 from tests.integration.web.client import HOST, Client
+
+ADDRESSES = sorted((method, one.path) for one in ROUTES for method in (one.methods or set()) - {"HEAD"})
+"""Every one that there is, so that new ones are tried as well."""
+NO_NUMBERS = ["x", "-1", "99999999999999999999", "1e3", "0x1", "\u0663", "1;DROP", "..", "%00", ""]
+
+
+def filled(path: str, **parts: str) -> str:
+    for name, value in {"film": "1", "frame": "3", "rank": "1", "name": "film.js", **parts}.items():
+        path = path.replace(f"{{{name}}}", value)
+    return path
+
+
+@pytest.mark.parametrize(("method", "path"), ADDRESSES)
+async def test_every_address_is_closed_to_others(client: Client, film: int, method: str, path: str) -> None:
+    ours = {"origin": f"http://{HOST}", CSRF_HEADER: client.secrets.csrf}
+    for wrong, status in (
+        ({"cookie": ""}, 403),
+        ({"cookie": "stillwatch_8420=guess"}, 403),
+        ({"host": "evil.example"}, 421),
+        ({"origin": "http://evil.example"}, 403),
+    ):
+        answer = await client.ask(method, filled(path, film=str(film)), {**ours, **wrong}, b"{}")
+        assert (answer.status, "film.mp4" in answer.text) == (status, False)
+    if method == "POST":
+        for missing in ours:
+            headers = {key: value for key, value in ours.items() if key != missing}
+            assert (await client.ask(method, filled(path), headers, b"{}")).status == 403
+    for other in {"PUT", "DELETE", "OPTIONS", "TRACE"}:
+        assert (await client.ask(other, filled(path), ours, b"{}")).status == 405
+
+
+@pytest.mark.parametrize(("method", "path"), [one for one in ADDRESSES if "{film}" in one[1]])
+async def test_every_address_of_what_is_not_there_is_not_found(
+    client: Client, film: int, method: str, path: str
+) -> None:
+    ours = {"origin": f"http://{HOST}", CSRF_HEADER: client.secrets.csrf}
+    wanted = [filled(path, film=odd) for odd in ("2", "0", *NO_NUMBERS)]
+    for part in ("frame", "rank"):
+        if f"{{{part}}}" in path and "/strip/" not in path:
+            wanted += [filled(path, film=str(film), **{part: odd}) for odd in ("60", *NO_NUMBERS)]
+    for one in wanted:
+        answer = await client.ask(method, one, ours, b"{}")
+        assert (one, answer.status) == (one, 404)
 
 
 async def test_without_the_token_nothing_is_shown(client: Client) -> None:

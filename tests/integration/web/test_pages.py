@@ -50,6 +50,17 @@ async def test_a_film_shows_its_stills_and_reasons_without_a_script(client: Clie
     assert 'aria-label="Score curve"' in answer.text
 
 
+async def test_a_card_is_sent_once_and_anew_when_its_still_changes(client: Client, film: int, store: Store) -> None:
+    card = await client.get(f"/films/{film}/previews/1.jpg")
+    known = {"if-none-match": card.headers["etag"]}
+    assert (await client.get(f"/films/{film}/previews/1.jpg", known)).status == 304
+    stills = await store.queries.stills((await store.queries.selections(film))[-1]["id"])
+    first, second = (Path(one["path"]) for one in stills[:2])
+    first.write_bytes(second.read_bytes())
+    changed = await client.get(f"/films/{film}/previews/1.jpg", known)
+    assert (changed.status, read_code(np.asarray(Image.open(io.BytesIO(changed.body))))) == (200, stills[1]["frame"])
+
+
 async def test_a_frame_in_full_is_that_very_frame(client: Client, film: int) -> None:
     for frame in (0, 17, 59):
         answer = await client.get(f"/films/{film}/frames/{frame}.jpg")
@@ -99,7 +110,7 @@ async def test_a_name_is_never_more_than_text(
     config: Config, store: Store, client: Client, tmp_path: Path, name: str
 ) -> None:
     film = await finished_film(config, store, tmp_path / name, frames=12)
-    for path in ("/", f"/films/{film}", f"/films/{film}/frames/3", "/list"):
+    for path in ("/", f"/films/{film}", f"/films/{film}/frames/3", "/list", f"/films/{film}/report.html"):
         answer = await client.get(path)
         assert answer.status == 200
         page = answer.text.replace('<script type="module" src="/static/', "").replace(
@@ -110,6 +121,10 @@ async def test_a_name_is_never_more_than_text(
         assert "\u202e" not in page
         assert "\u2028" not in page
         assert "49.mp4" not in page
+    for path in ("sheet.png", "report.html", "stills.zip"):
+        saved = (await client.get(f"/films/{film}/{path}")).headers["content-disposition"]
+        assert saved.isascii()
+        assert saved.isprintable()
     embedded = (await client.get(f"/films/{film}")).text.partition('id="film">')[2].partition("</script>")[0]
     assert json.loads(embedded)["frames"] == 12
 
@@ -135,6 +150,7 @@ async def test_a_failed_film_can_be_tried_again(client: Client, film: int, store
     await store.queue.fail(film, Status.FAILED, StillwatchError(Kind.DECODE, "it is broken"))
     page = (await client.get(f"/films/{film}")).text
     assert ("it is broken" in page, 'id="retry"' in page) == (True, True)
+    assert f'data-retry="{film}"' in (await client.get("/")).text
     assert (await client.post(f"/films/{film}/retry")).json == {"queued": 1}
 
 

@@ -21,7 +21,9 @@ from daemon.errors import StillwatchError
 from daemon.export.contact_sheet import Cell, draw
 from daemon.export.jpeg import jpeg
 from daemon.model import FileIdentity
+from daemon.store.review import FilmColumns
 from daemon.store.store import Store
+from daemon.web.sheet import places
 from tests.films import read_code
 from tests.integration.web.client import Client
 
@@ -103,6 +105,21 @@ async def test_the_sheet_has_frames_evenly_through_the_film(store: Store, film: 
         await write_sheet(store, str(film), tmp_path / "s.gif", 4, 3)
     with pytest.raises(StillwatchError, match="cannot be written"):
         await write_sheet(store, str(film), tmp_path / "none" / "s.png", 4, 3)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 12, 48, 200])
+@pytest.mark.parametrize("stills", [[], [0], [17], [90, 91, 92, 93], [3, 50, 99], list(range(0, 100, 7))])
+def test_a_sheet_shows_every_still_and_the_film_evenly_between(count: int, stills: list[int]) -> None:
+    frames = np.arange(100)
+    table = FilmColumns(frames, frames / 25, np.ones(100), np.zeros(100, np.uint8), ("good",))
+    found = places(table, set(stills), count)
+    assert found == sorted(set(found))
+    assert 1 <= len(found) <= count
+    if count >= len({0, 99, *stills}):
+        assert len(found) == min(count, 100)
+        assert set(stills) <= set(found)
+        # Between two cells lies no more than where the cells without the stills are even, and rounding.
+        assert max(np.diff(found), default=0) <= 99 / max(count - 1 - len(stills), 1) + 1
 
 
 async def test_a_film_without_frames_has_neither_sheet_nor_report(store: Store, tmp_path: Path) -> None:

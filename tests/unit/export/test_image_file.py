@@ -33,7 +33,7 @@ def test_a_picture_beyond_the_bound_is_refused_before_it_is_decoded(tmp_path: Pa
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "still.png")
-    with pytest.raises(OSError, match="not a file"):
+    with pytest.raises(OSError, match="not a regular file"):
         open_image(tmp_path / "still.png")
 
 

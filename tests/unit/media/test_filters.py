@@ -20,6 +20,7 @@ from daemon.media.filters import (
     square_size,
     to_text,
 )
+from daemon.media.rules import FIRST_RULES, PICTURE_RULES
 from daemon.model import Colour, VideoInfo
 
 TURNS = {"transpose", "hflip", "vflip", "rotate"}
@@ -36,6 +37,7 @@ def video(
     rotation_degrees: int = 0,
     flip: bool = False,
     colour: Colour = Colour(),  # noqa: B008 - frozen
+    rules: int = FIRST_RULES,
 ) -> VideoInfo:
     return VideoInfo(
         path=Path("/in/a.mp4"),
@@ -55,6 +57,7 @@ def video(
         rotation_degrees=rotation_degrees,
         flip=flip,
         colour=colour,
+        rules=rules,
     )
 
 
@@ -332,3 +335,36 @@ def test_a_mapped_picture_does_not_claim_the_sources_curve() -> None:
 
 def test_the_command_line_gets_the_same_chain_as_text() -> None:
     assert to_text((("scale", "w=2:h=2"), ("hflip", ""), ("format", "rgb24"))) == "scale=w=2:h=2,hflip,format=rgb24"
+
+
+AS_EVER = (
+    "setparams=colorspace=unknown,"
+    "scale=w=640:h=480:flags=accurate_rnd+full_chroma_int+bicubic:out_range=pc:in_color_matrix=smpte170m:in_range=tv,"
+    "format=gbrp,format=rgb24,format=rgb24,setparams=color_primaries=unknown:color_trc=unknown"
+)
+
+
+@pytest.mark.parametrize("rules", [1, 2])
+def test_older_films_keep_their_chain_word_for_word(rules: int) -> None:
+    told = Colour(chroma_location="topleft")
+    assert to_text(chain(video(colour=told, rules=rules), layout_of(video()), depth=8)) == AS_EVER
+
+
+@pytest.mark.parametrize(
+    ("place", "pix_fmt", "said"),
+    [
+        ("unknown", "yuv420p", "in_h_chr_pos=0"),
+        ("left", "yuv422p10le", "in_h_chr_pos=0"),
+        ("center", "yuv420p", ""),
+        ("topleft", "nv12", "in_h_chr_pos=0:in_v_chr_pos=0"),
+        ("top", "yuv420p", "in_v_chr_pos=0"),
+        ("bottomleft", "yuv420p10le", "in_h_chr_pos=0:in_v_chr_pos=256"),
+        ("bottom", "yuv410p", ""),
+        ("left", "yuv444p", ""),
+        ("left", "gbrp", ""),
+        ("left", "gray", ""),
+    ],
+)
+def test_chroma_is_taken_from_where_it_lies(place: str, pix_fmt: str, said: str) -> None:
+    info = video(pix_fmt=pix_fmt, colour=Colour(chroma_location=place), rules=PICTURE_RULES)
+    assert ":".join(f"{key}={value}" for key, value in scale(info).items() if key.endswith("chr_pos")) == said

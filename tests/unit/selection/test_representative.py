@@ -86,3 +86,28 @@ def test_the_first_is_not_the_view_with_the_least_in_it() -> None:
     for poster in (False, True):
         choice = chosen(looks, np.zeros(4, np.int64), Terms(2, 0.5, 0.0, poster=poster))
         assert choice.frames[0] // 50 == 0
+
+
+def of_times(times_s: list[float], count: int, gap_s: float = 1.0) -> list[float]:
+    """What is chosen of single frames, each unlike the others and in a shot of its own; the later, the better."""
+    total = len(times_s)
+    film = Film(
+        frame=np.arange(total),
+        time_s=np.array(times_s),
+        score=-np.arange(total, dtype=np.float64),
+        good=np.ones(total, bool),
+        shot=np.arange(total),
+        lower_better=True,
+    )
+    looks = np.random.default_rng(5).normal(60, 30, (total, SKETCH)).astype(np.float32)
+    found = moments(film)
+    choice = represent(film, found, looks[found.position], {n: n for n in range(total)}, Terms(count, gap_s, 4.0))
+    return sorted(times_s[frame] for frame in choice.frames)
+
+
+def test_where_only_the_gap_stands_against_the_count_each_leaves_room_for_the_others() -> None:
+    pairs = [0.0, 0.6, 1.2, 4.0, 4.6, 5.2, 9.0, 9.6, 10.2]
+    # The middle one of three takes the room of the other two.
+    for count in range(1, 7):
+        assert len(of_times(pairs, count)) == count
+    assert of_times(pairs, 6) == of_times(pairs, 9) == [0.0, 1.2, 4.0, 5.2, 9.0, 10.2]

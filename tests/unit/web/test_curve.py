@@ -19,7 +19,7 @@ def film(score: list[float] | np.ndarray, verdict: list[int] | None = None) -> F
         verdict=np.array(verdict or [0] * count, np.uint8),
         words=("good", "", "blur"),
     )
-    return Film(columns, rolling_median(scores))
+    return Film(columns)
 
 
 def test_every_score_lies_between_least_and_greatest_of_its_column() -> None:
@@ -58,7 +58,17 @@ def test_a_film_without_frames_has_no_columns() -> None:
     assert curve(film([]), 0, 10, 100)["starts"] == []
 
 
-def test_the_rolling_median_of_a_million_scores_does_not_follow_single_ones() -> None:
-    scores = np.ones(1_000_000)
+def test_the_rolling_median_does_not_follow_single_scores() -> None:
+    scores = np.ones(100_000)
     scores[::100] = 99
-    assert rolling_median(scores).max() == 1
+    assert rolling_median(scores, np.arange(100_000)).max() == 1
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 25, 40])
+def test_the_rolling_median_is_that_of_the_neighbours_that_have_a_score(count: int) -> None:
+    scores = np.random.default_rng(count).normal(size=count)
+    scores[1::3] = np.nan
+    padded = np.pad(scores, 12, mode="symmetric")
+    expected = [np.nanmedian(padded[row : row + 25]) for row in range(count)]
+    assert rolling_median(scores, np.arange(count)).tolist() == pytest.approx(expected)
+    assert np.isnan(rolling_median(np.full(count, np.nan), np.arange(count))).all()

@@ -1,0 +1,64 @@
+"""What a film's frames look like, from their stored features: of some frames, or kept of all for who asks again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.analysis import features
+from daemon.store.store import Store
+
+TOGETHER = 500
+"""Frames whose records are read at once."""
+MOST_BYTES = 160 * 1024 * 1024
+"""What the records of a film may take that is kept whole: a bit more than two hours."""
+
+Looks = tuple[NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.float64] | None]
+"""Sketches of frames, or what was seen of them, their details and lettering; None where that is not known."""
+
+
+class FilmLooks:
+    """Reads the features of one film's frames."""
+
+    def __init__(self, store: Store, video_id: int) -> None:
+        self._store = store
+        self._video_id = video_id
+        self._frames: NDArray[np.int64] | None = None
+        self._records = np.zeros(0, features.RECORD)
+
+    async def keep_all(self, frames: NDArray[np.int64]) -> None:
+        """Read the features of all ``frames``, the film's in order; not of a film that is too long for that.
+
+        They lie in blocks, and a few frames of each cost as much as all of them.
+        """
+        if len(frames) * features.RECORD.itemsize <= MOST_BYTES:
+            records = [features.unpack(blobs) async for blobs in self._store.frames.feature_records(self._video_id)]
+            whole = np.concatenate(records) if records else self._records
+            if len(whole) == len(frames):
+                self._frames, self._records = frames, whole
+
+    async def of(
+        self,
+        frames: NDArray[np.int64],
+        seen: Callable[[NDArray[np.float32]], NDArray[np.float32]] = lambda sketches: sketches,
+    ) -> Looks:
+        """The looks of some frames, some hundred at a time, as a long film has thousands."""
+        found = np.empty((len(frames), features.SKETCH), np.float32)
+        details, lettering = np.empty((len(frames), features.CELLS), np.float32), np.empty(len(frames))
+        known = True
+        for start in range(0, len(frames), TOGETHER):
+            part = slice(start, start + TOGETHER)
+            records = await self._of(frames[part])
+            found[part] = seen(features.sketch(records["thumbnail"]))
+            details[part] = features.detail(records["edges"])
+            lettering[part] = features.lettering(records)
+            known &= bool((records["version"] >= 2).all())
+        return (found, details, lettering) if known else (found, None, None)
+
+    async def _of(self, frames: NDArray[np.int64]) -> features.Records:
+        if self._frames is None:
+            return features.unpack(await self._store.frames.features_of(self._video_id, frames.tolist()))
+        kept: features.Records = self._records[np.searchsorted(self._frames, frames)]
+        return kept

@@ -1,0 +1,1 @@
+"""A film to rows: decoded, measured and scored, here or elsewhere; the stages are joined, nothing is stored."""

@@ -1,0 +1,270 @@
+"""The daemon on a real Ray cluster of this machine: equal to a run here, whatever is killed meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import sys
+import time
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import films
+from tests.acceptance.harness import Daemon, frame_rows, query, stills, write_config
+from tests.cluster.ray_cluster import ROOT, RayCluster
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install '.[cluster]'"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="a network of its own needs root"),
+    pytest.mark.skipif(shutil.which("nsenter") is None, reason="a network of its own needs nsenter of util-linux"),
+]
+
+SHORT_FILMS = 20
+LONG_FRAMES = 1500
+PATIENCE_SECONDS = 240.0
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[RayCluster]:
+    with RayCluster("one", "two", "three") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("short")
+    return [films.make(folder / f"{at:02}.mkv", frames=60, width=192 + 4 * at) for at in range(SHORT_FILMS)]
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Long enough that something can happen in the middle."""
+    folder = tmp_path_factory.mktemp("long")
+    return [films.make(folder / f"{at}.mkv", frames=LONG_FRAMES, width=480 + 16 * at, height=270) for at in range(3)]
+
+
+def put(paths: list[Path], folder: Path) -> None:
+    for path in paths:
+        shutil.copy2(path, folder / "inbox" / path.name)
+
+
+def configured(folder: Path, **sections: dict[str, Any]) -> Path:
+    folder.mkdir(exist_ok=True)
+    service = {"poll_seconds": 0.2, "pause_seconds": 1.0, "retry_seconds": 0.5}
+    return write_config(folder, **{"service": service, **sections})
+
+
+def on(cluster: RayCluster, folder: Path, sections: dict[str, dict[str, Any]] | None = None, **more: Any) -> Daemon:
+    """A daemon that scores on the cluster; ``more`` are settings of it, ``sections`` others."""
+    settings = {"address": cluster.address, "num_cpus": 1, "videos": 3, "gone_seconds": 5.0, **more}
+    config = configured(folder, cluster=settings, **(sections or {}))
+    environment = [f"{key}={value}" for key, value in {**cluster.token, "PYTHONPATH": str(ROOT)}.items()]
+    command = ["env", *environment, sys.executable, "-P", "-m", "daemon", "run", "--config", str(config)]
+    return Daemon(config, cluster.inside(*command))
+
+
+def finished(daemon: Daemon, folder: Path, count: int) -> None:
+    """Wait until so many films are done."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while query(folder, "SELECT COUNT(*) FROM videos WHERE status = 'done'")[0][0] < count:
+        daemon.wait_for(lambda event: event["event"] == "video.done", max(deadline - time.monotonic(), 1.0))
+
+
+def run_here(paths: list[Path], folder: Path) -> tuple[list[tuple[Any, ...]], dict[str, bytes]]:
+    config = configured(folder)
+    put(paths, folder)
+    with Daemon(config) as daemon:
+        finished(daemon.ready(), folder, len(paths))
+        daemon.stop()
+    found = frame_rows(folder), pictures(folder)
+    empty(folder)
+    return found
+
+
+def empty(folder: Path) -> None:
+    """All but the films is as before the first start: stills name the path of their film, so it stays the same."""
+    for path in folder.glob("stillwatch.db*"):
+        path.unlink()
+    shutil.rmtree(folder / "stills", ignore_errors=True)
+
+
+def pictures(folder: Path) -> dict[str, bytes]:
+    return {name: data for name, data in stills(folder).items() if name.endswith(".png")}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("long-home") / "d"
+
+
+@pytest.fixture(scope="module")
+def long_here(long: list[Path], home: Path) -> tuple[Any, Any]:
+    return run_here(long, home)
+
+
+@pytest.fixture
+def folder(home: Path, long_here: tuple[Any, Any]) -> Iterator[Path]:
+    """Where the long films wait."""
+    yield home
+    empty(home)
+
+
+def events(daemon: Daemon, name: str) -> list[dict[str, Any]]:
+    return [event for event in daemon.events if event["event"] == name]
+
+
+def equal(folder: Path, wanted: tuple[Any, Any]) -> None:
+    assert frame_rows(folder) == wanted[0]
+    assert pictures(folder) == wanted[1]
+
+
+def test_twenty_films_give_the_rows_choices_and_stills_of_a_run_here(
+    cluster: RayCluster, short: list[Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "d"
+    wanted = run_here(short, folder)
+    with on(cluster, folder) as daemon:
+        finished(daemon.ready(), folder, SHORT_FILMS)
+        assert daemon.stop() == 0
+    equal(folder, wanted)
+    used = [event["worker"] for event in events(daemon, "cluster.worker_ready")]
+    assert len(used) >= 2, "side by side"
+    assert len(used) == len(set(used)), "a worker is not started for each film"
+    assert events(daemon, "video.postponed") == []
+
+
+def test_nodes_that_are_killed_in_mid_film_lose_nothing(
+    cluster: RayCluster, long: list[Path], long_here: tuple[Any, Any], folder: Path
+) -> None:
+    with on(cluster, folder) as daemon:
+        for name in ("one", "two"):
+            daemon.event("video.progress")
+            cluster.do("kill", name)
+            daemon.event("video.postponed")
+        cluster.do("add", "one")
+        cluster.do("add", "two")
+        finished(daemon, folder, len(long))
+        daemon.stop()
+    equal(folder, long_here)
+    postponed = events(daemon, "video.postponed")
+    assert {event["error_kind"] for event in postponed} == {"worker_lost"}
+    assert any("its machine left the cluster" in event["error"] for event in postponed)
+    assert any(event["frames_stored"] > 0 for event in events(daemon, "video.started")), "it went on where it was"
+
+
+def test_a_daemon_that_is_killed_goes_on_where_it_was(
+    cluster: RayCluster, long: list[Path], long_here: tuple[Any, Any], folder: Path
+) -> None:
+    with on(cluster, folder) as daemon:
+        for _ in range(4):
+            daemon.event("video.progress")
+        daemon.process.send_signal(signal.SIGKILL)
+        daemon.process.wait()
+    with on(cluster, folder) as daemon:
+        finished(daemon, folder, len(long))
+        daemon.stop()
+    equal(folder, long_here)
+    assert any(event["frames_stored"] > 0 for event in events(daemon, "video.started"))
+
+
+def test_a_worker_with_another_scorer_is_refused_by_name(short: list[Path], tmp_path: Path) -> None:
+    """Nobody else is there at first: the films wait, and are done once somebody is."""
+    other = tmp_path / "other"
+    shutil.copytree(ROOT / "daemon", other / "daemon")
+    file = other / "daemon" / "scoring" / "niqe" / "scorer.py"
+    text = file.read_text()
+    assert "\nVERSION = 1\n" in text
+    file.write_text(text.replace("\nVERSION = 1\n", "\nVERSION = 2\n"))
+    folder = tmp_path / "d"
+    configured(folder)
+    put(short[:3], folder)
+    with RayCluster() as own:
+        own.do("add", "other", f"PYTHONPATH={other}")
+        with on(own, folder) as daemon:
+            refused = daemon.event("cluster.worker_refused")
+            paused = daemon.event("service.paused")
+            own.do("add", "one")
+            finished(daemon, folder, 3)
+            daemon.stop()
+    assert refused["worker"] == "other"
+    assert "its scorer is niqe|fused 2|" in refused["reason"]
+    assert "here it is niqe|fused 1|" in refused["reason"]
+    assert "no machine of it can be used (other: its scorer is niqe|fused 2|" in paused["error"]
+    assert len({row[0] for row in query(folder, "SELECT scorer FROM videos")}) == 1
+    assert query(folder, "SELECT DISTINCT attempts, retries FROM videos") == [(0, 0)], "waiting costs a film nothing"
+
+
+def test_a_node_that_cannot_see_the_folder_is_set_aside(short: list[Path], tmp_path: Path) -> None:
+    """The folder is empty there, as where nothing is mounted."""
+    folder = tmp_path / "d"
+    configured(folder)
+    put(short[:3], folder)
+    with RayCluster() as own:
+        own.do("blind", "blind", str(folder / "inbox"))
+        with on(own, folder) as daemon:
+            refused = daemon.event("cluster.worker_refused")
+            own.do("add", "one")
+            finished(daemon, folder, 3)
+            daemon.stop()
+    assert refused["worker"] == "blind"
+    assert "it does not see" in refused["reason"]
+    assert "mount the folder there, or set cluster.path_map" in refused["reason"]
+    assert events(daemon, "video.failed") == []
+
+
+def test_a_file_that_changed_between_admission_and_scoring_is_taken_anew(
+    cluster: RayCluster, long: list[Path], short: list[Path], tmp_path: Path
+) -> None:
+    """It waits behind a longer one; size and time stay the same."""
+    folder = tmp_path / "d"
+    configured(folder)
+    put(long[:1], folder)
+    with on(cluster, folder, videos=1) as daemon:
+        daemon.event("video.started")
+        put(short[:1], folder)
+        queued = daemon.event("video.queued", short[0].name)
+        film = folder / "inbox" / short[0].name
+        data, look = bytearray(film.read_bytes()), film.stat()
+        data[-200] ^= 0xFF
+        film.write_bytes(data)
+        os.utime(film, ns=(look.st_atime_ns, look.st_mtime_ns))
+        finished(daemon, folder, 2)
+        daemon.stop()
+    ends = dict(query(folder, "SELECT id, status FROM videos"))
+    assert ends[queued["video_id"]] == "replaced"
+    assert sorted(ends.values()) == ["done", "done", "replaced"]
+
+
+def test_the_head_may_be_gone_for_half_a_minute(long: list[Path], long_here: tuple[Any, Any], folder: Path) -> None:
+    with RayCluster("one", "two") as own, on(own, folder) as daemon:
+        daemon.event("video.progress")
+        own.do("stop-head")
+        time.sleep(30.0)
+        own.do("start-head")
+        finished(daemon, folder, len(long))
+        daemon.stop()
+    equal(folder, long_here)
+
+
+def test_what_status_and_metrics_show(cluster: RayCluster, folder: Path) -> None:
+    with on(cluster, folder) as daemon:
+        for _ in range(6):
+            daemon.event("video.progress")
+        progress = json.loads((folder / "stillwatch.db.progress").read_text())
+        daemon.stop()
+    workers = progress["cluster"]["workers"]
+    assert {one["worker"] for one in workers} <= {"one", "two", "three"}
+    assert any(one["fps"] > 0 for one in workers)
+    with sqlite3.connect(folder / "stillwatch.db") as db:
+        assert db.execute("SELECT COUNT(*) FROM videos WHERE status = 'scoring'").fetchone() == (0,), "all given back"
+    db.close()
