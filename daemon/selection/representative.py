@@ -347,7 +347,7 @@ class _Greedy:
         if not self._leave_room:
             return True
         wanted = (self._terms.count or 0) - len(chosen)
-        return self._room([*chosen, at], wanted - 1) >= min(self._room(chosen, wanted), wanted) - 1
+        return self._room([*chosen, at], wanted - 1) >= self._room(chosen, wanted) - 1
 
     def _room(self, chosen: list[int], enough: int) -> int:
         """How many more good frames have room between those chosen."""
