@@ -23,7 +23,7 @@ from tests.cluster.ray_cluster import ROOT, RayCluster
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.slow,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1800),
     pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install '.[cluster]'"),
     pytest.mark.skipif(os.geteuid() != 0, reason="a network of its own needs root"),
     pytest.mark.skipif(shutil.which("nsenter") is None, reason="a network of its own needs nsenter of util-linux"),
@@ -31,7 +31,7 @@ pytestmark = [
 
 SHORT_FILMS = 20
 LONG_FRAMES = 1500
-PATIENCE_SECONDS = 240.0
+PATIENCE_SECONDS = 900.0
 OTHER_SCORER = '''
 import sys
 from importlib.machinery import PathFinder

@@ -361,6 +361,16 @@ def test_without_ray_an_address_stops_the_start_with_the_fix(monkeypatch: pytest
         link.require_ray("head:6379")
 
 
+def test_without_a_token_it_is_said_where_one_is_looked_for(tmp_path: Path) -> None:
+    from daemon.cluster.link import require_token
+
+    with pytest.raises(Exception, match=r"there is no token for it.*/\.ray/auth_token, or RAY_AUTH_TOKEN"):
+        require_token({"HOME": str(tmp_path)})
+    (tmp_path / "token").write_text("abc")
+    require_token({"RAY_AUTH_TOKEN_PATH": str(tmp_path / "token")})
+    require_token({"RAY_AUTH_TOKEN": "abc"})
+
+
 @pytest.mark.parametrize("address", ["ray://head:10001", "http://head", "head", "head:123456"])
 def test_addresses_that_are_none(address: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"cluster\.address"):
