@@ -237,7 +237,7 @@ async def test_another_scorer_is_refused(
         await once(config(tmp_path / "there"), made[:1])
 
 
-async def test_a_machine_that_does_not_see_the_file_is_set_aside(
+async def test_a_machine_that_does_not_see_the_file_is_refused(
     cluster: FakeCluster, made: list[Path], tmp_path: Path
 ) -> None:
     with pytest.raises(StillwatchError, match=r"it does not see .*mount the folder there, or set cluster\.path_map"):
