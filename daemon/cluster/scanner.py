@@ -1,4 +1,8 @@
-"""Scans films on the workers of a cluster: what ``scan.local`` is for this process."""
+"""Scans films on the workers of a cluster: what ``scan.local`` is for this process.
+
+A film has one worker at a time. A worker that is lost is an error of the film, which the pipeline puts back into the
+queue; its next turn begins with the hashes of the rows that are stored, so that nothing is scored twice.
+"""
 
 from __future__ import annotations
 

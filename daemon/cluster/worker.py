@@ -111,7 +111,7 @@ class Worker:
             yield item
 
     async def scan(self, info: VideoInfo, known: bytes, single_thread: bool) -> AsyncGenerator[Any, None]:
-        """Rows without pictures, and the findings as the last item but for those of memory."""
+        """Rows without pictures; the findings are the last item."""
         scan = self._open_film.scan(info, unpacked(known), single_thread=single_thread)
         async with aclosing(_answers(scan)) as answers, aclosing(chunks(answers)) as parts:
             async for part in parts:
