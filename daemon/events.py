@@ -124,7 +124,7 @@ class WorkerSeen:
 
 @dataclass(frozen=True, slots=True)
 class ClusterSeen:
-    """The state of the cluster: ``away`` says why it does not answer, ``refused`` which machines are set aside and why.
+    """The state of the cluster: ``away`` says why it does not answer, ``refused`` which machines are refused and why.
 
     ``waiting`` films have no worker yet.
     """

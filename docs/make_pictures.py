@@ -1,6 +1,8 @@
 """Make the picture of the README again: the stills that stillwatch chooses beside uniform sampling of the same film.
 
-    python docs/make_pictures.py FILM [--count 5] [--credit "title, author, licence"]
+    python docs/make_pictures.py FILM [--count 5] [--credit "title, author, licence"] [--strategies]
+
+With ``--strategies``, the picture of docs/choosing.md: a row for every way to choose.
 
 The film goes through ``stillwatch once`` in a scratch folder. Uniform sampling takes the frame that is shown at
 (i + 0.5) / count of the duration. Both rows are in the order of time. The film itself is not kept.
@@ -23,6 +25,15 @@ from PIL import Image, ImageDraw, ImageFont
 
 ROOT = Path(__file__).parents[1]
 PICTURE = ROOT / "docs/images/chosen-beside-uniform.jpg"
+STRATEGIES_PICTURE = ROOT / "docs/images/strategies.jpg"
+STRATEGIES = {
+    "representative": "representative: good, unlike each other, together what is in the film",
+    "per-shot": "per-shot: one of each scene",
+    "best": "best: the best scores, a gap apart",
+    "even": "even: one of each equal part",
+    "poster": "poster: one to stand for the film, and its alternatives",
+}
+"""What the rows are called."""
 CREDIT = "Film: Big Buck Bunny, © 2008 Blender Foundation, peach.blender.org, CC BY 3.0"
 
 WIDTH = 1240
@@ -37,19 +48,23 @@ Row = Sequence[tuple[float, Image.Image]]
 """Seconds from the start, and the picture."""
 
 
-def chosen(film: Path, count: int) -> Row:
-    """The stills that ``stillwatch once`` makes of the film, with nothing set but their number."""
+def chosen(film: Path, count: int, strategy: str = "representative") -> Row:
+    """The stills that ``stillwatch once`` makes of the film, with nothing set but their number and the strategy.
+
+    In the order of time; for a poster, by rank.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         settings = {
             "STILLWATCH_DATABASE__PATH": f"{scratch}/stillwatch.db",
             "STILLWATCH_OUTPUT__PATH": f"{scratch}/stills",
             "STILLWATCH_SELECT__COUNT": str(count),
+            "STILLWATCH_SELECT__STRATEGY": strategy,
             "STILLWATCH_LOG__LEVEL": "error",
         }
         command = [sys.executable, "-m", "daemon", "once", "--json", str(film.resolve())]
         done = subprocess.run(command, cwd=ROOT, env={**os.environ, **settings}, stdout=subprocess.PIPE, check=True)
         video: dict[str, Any] = json.loads(done.stdout)[0]
-        stills = sorted(video["stills"], key=lambda still: still["time_s"])
+        stills = sorted(video["stills"], key=lambda still: still["rank" if strategy == "poster" else "time_s"])
         return [(still["time_s"], Image.open(still["path"]).convert("RGB")) for still in stills]
 
 
@@ -99,15 +114,20 @@ def main() -> None:
     parser.add_argument("film", type=Path)
     parser.add_argument("--count", type=int, default=5, help="stills in a row")
     parser.add_argument("--credit", default=CREDIT, help="title, author and licence of the film")
-    parser.add_argument("--output", type=Path, default=PICTURE)
+    parser.add_argument("--strategies", action="store_true", help="a row for every way to choose")
+    parser.add_argument("--output", type=Path)
     given = parser.parse_args()
-    rows = [
-        (f"stillwatch: {given.count} stills, chosen from every frame", chosen(given.film, given.count)),
-        ("Uniform sampling of the same film", uniform(given.film, given.count)),
-    ]
-    given.output.parent.mkdir(parents=True, exist_ok=True)
-    sheet(rows, given.credit).save(given.output, quality=JPEG_QUALITY, optimize=True)
-    sys.stdout.write(f"{given.output}: {given.output.stat().st_size} bytes\n")
+    if given.strategies:
+        rows = [(told, chosen(given.film, given.count, strategy)) for strategy, told in STRATEGIES.items()]
+    else:
+        rows = [
+            (f"stillwatch: {given.count} stills, chosen from every frame", chosen(given.film, given.count)),
+            ("Uniform sampling of the same film", uniform(given.film, given.count)),
+        ]
+    output: Path = given.output or (STRATEGIES_PICTURE if given.strategies else PICTURE)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    sheet(rows, given.credit).save(output, quality=JPEG_QUALITY, optimize=True)
+    sys.stdout.write(f"{output}: {output.stat().st_size} bytes\n")
 
 
 if __name__ == "__main__":

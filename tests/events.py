@@ -202,7 +202,7 @@ MEANINGS: dict[str, str] = {
     "cluster.connected": "the cluster answers, after so many seconds in which it did not: its machines and their cores",
     "cluster.lost": "the cluster does not answer, or no machine of it can be used; said once until it can be used again",
     "cluster.worker_ready": "a worker was found to be what it has to be, and may score",
-    "cluster.worker_refused": "a machine is set aside for a while, with the reason and the fix",
+    "cluster.worker_refused": "a machine is refused for a while, with the reason and the fix",
     "cluster.film_taken": "the machine that decodes and scores the film from now on",
     "cluster.film_left": "it is done with it: rows that came from there, how many in a second, the most memory of the worker",
     "cluster.crashed": "in the log of a worker: an error that was not foreseen, with its traceback",

@@ -7,7 +7,7 @@ soft throughout, still has its best frames, and a shot of which a half is spoilt
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 
 import numpy as np
@@ -26,7 +26,8 @@ from daemon.analysis.defects import (
     sharpness,
     titled,
 )
-from daemon.analysis.lettering import captioned, drawing, titles, written
+from daemon.analysis.lettering import LINE, captioned, drawing, drawn, titles, written
+from daemon.analysis.steps import stepped
 from daemon.analysis.witness import NOBODY, Witness, away
 from daemon.config.selection import GatesConfig
 from daemon.model import Shot, ShotKind
@@ -64,6 +65,13 @@ SOFT = (Verdict.BURNT, Verdict.DARK, Verdict.BLUR, Verdict.BLOCKS, Verdict.COMBE
 """What is wrong with the picture of something."""
 LETTERED = (Verdict.TITLE, Verdict.TITLED)
 """What is refused for its lettering is as sharp and as light as its picture should be: a measure for other frames."""
+STEPPED = {
+    Verdict.BURNT: "light",
+    Verdict.DARK: "light",
+    Verdict.BLOCKS: "8-pixel grid",
+    Verdict.BLUR: "sharpness",
+}
+"""What a step tells by what, in this order."""
 JUNK = (Verdict.TITLE, Verdict.BARS, Verdict.SNOW)
 """Pictures of nothing."""
 WASHED_LIGHT, WASHED_MEAN, WASHED_MOST = 0.6, 230.0, 0.2
@@ -71,7 +79,7 @@ WASHED_LIGHT, WASHED_MEAN, WASHED_MOST = 0.6, 230.0, 0.2
 LIT_ALIKE, PEER_ALIKE = 0.2, 0.8
 """The correlation of their cells from which frames of a window are compared by exposure, since clipping changes a
 picture, and by sharpness."""
-LIT_BESIDE, BESIDE_ALIKE = 0.6, 0.97
+LIT_BESIDE, BESIDE_ALIKE = 0.8, 0.97
 """The same for frames beside the window."""
 BESIDE_FRAMES, MOST_BESIDE = 500, 40
 """Among how many frames on either side of a window others are taken, and how many."""
@@ -110,16 +118,16 @@ def judge(
     if count == 0:
         return verdict
 
-    def gate(word: Verdict, mask: Mask) -> None:
-        witness.gate(word, mask)
+    def gate(word: Verdict, mask: Mask, comparable: NDArray[np.int64] | None = None) -> None:
+        witness.gate(word, mask, comparable)
         verdict[mask & (verdict == 0)] = ORDER.index(word)
 
     if transparent is not None:
         gate(Verdict.TRANSPARENT, transparent)
-    drawn = drawing(records)
-    gate(Verdict.BLACK, black(records, config, witness) & ~drawn)
-    gate(Verdict.WHITE, white(records, config, witness) & ~drawn)
-    gate(Verdict.FLAT, flat(records, config, witness) & ~drawn)
+    lined = drawing(records)
+    gate(Verdict.BLACK, black(records, config, witness) & ~lined)
+    gate(Verdict.WHITE, white(records, config, witness) & ~lined)
+    gate(Verdict.FLAT, flat(records, config, witness) & ~lined)
     gate(Verdict.UNSCORED, ~scored)
     gate(Verdict.BARS, bars(records))
     gate(Verdict.SNOW, snow(records, witness))
@@ -128,18 +136,37 @@ def judge(
     gate(Verdict.TITLE, titles(records, lines, verdict == 0, config, witness))
     gate(Verdict.TITLED, captioned(records, lines, shots, verdict == 0, witness))
     gate(Verdict.BURNT, washed_out(records, witness))
+    worse = judge_steps(records, shots, gate, witness)
     window = windows(time_s, shots, config.window_seconds)
     judge_windows(records, time_s, window, views, verdict, config, witness)
     witness.within(None)
     wider = widened(time_s, shots, verdict)
     for word in SPOILING:
-        kind = ORDER.index(word)
-        if witness.at is not None and (verdict == kind).any():
-            away_seconds = float(np.abs(time_s[verdict == kind] - time_s[witness.at]).min())
+        number = ORDER.index(word)
+        if witness.at is not None and (verdict == number).any():
+            away_seconds = float(np.abs(time_s[verdict == number] - time_s[witness.at]).min())
             witness.figure("seconds from spoilt frames", away_seconds, BESIDE_SPOILT_SECONDS, below=True)
-        gate(word, (wider == kind) & (verdict == 0))
-    spare(time_s, shots, verdict)
+        gate(word, (wider == number) & (verdict == 0))
+    spare(time_s, shots, verdict, worse)
     return verdict
+
+
+def judge_steps(records: Records, shots: Sequence[Shot], gate: Callable[..., None], witness: Witness = NOBODY) -> Mask:
+    """Refuse by ``gate`` what a step says is worse than what lies beyond it, and say which frames these are."""
+    worse = stepped(records, shots)
+    whole = np.zeros(len(records), np.bool_)
+    for word, told in STEPPED.items():
+        own = [stretch for stretch in worse if stretch.step.word == word]
+        mask = np.zeros(len(records), np.bool_)
+        for stretch in own:
+            mask[stretch.first : stretch.last + 1] = True
+        here = next((one for one in own if witness.at is not None and one.first <= witness.at <= one.last), None)
+        if here is not None:
+            value, limit = here.step.value, here.step.limit
+            witness.figure(f"{told}, times that across a step", value, limit, below=value < limit)
+        gate(word, mask, None if here is None else np.array([here.across]))
+        whole |= mask
+    return whole
 
 
 def judge_windows(
@@ -251,10 +278,11 @@ def widened(time_s: NDArray[np.float64], shots: Sequence[Shot], verdict: NDArray
     return found
 
 
-def spare(time_s: NDArray[np.float64], shots: Sequence[Shot], verdict: NDArray[np.uint8]) -> None:
+def spare(time_s: NDArray[np.float64], shots: Sequence[Shot], verdict: NDArray[np.uint8], worse: Mask) -> None:
     """Of a long stretch of a shot that is refused whole for its looks, all frames; of a film of junk alone, the junk.
 
-    They come after the good ones, but a part of a film is not left out for a fault that it has throughout.
+    They come after the good ones, but a part of a film is not left out for a fault that it has throughout. Frames that
+    are ``worse`` than others beside them stay refused, while there are any else.
     """
     soft = np.isin(verdict, [ORDER.index(word) for word in SOFT])
     for shot in shots:
@@ -262,7 +290,9 @@ def spare(time_s: NDArray[np.float64], shots: Sequence[Shot], verdict: NDArray[n
         edges = np.flatnonzero(np.diff(np.concatenate([[False], part, [False]]).astype(np.int8))).reshape(-1, 2)
         for first, after in (edges + shot.first).tolist():
             if abs(time_s[after - 1] - time_s[first]) >= SPARED_SECONDS:
-                verdict[first:after] = ORDER.index(Verdict.SPARED)
+                stretch = np.arange(first, after)
+                better = stretch[~worse[first:after]]
+                verdict[better if len(better) else stretch] = ORDER.index(Verdict.SPARED)
     if not np.isin(verdict, (0, ORDER.index(Verdict.SPARED))).any():
         verdict[np.isin(verdict, [ORDER.index(word) for word in JUNK])] = ORDER.index(Verdict.SPARED)
 
@@ -353,5 +383,7 @@ def washed_out(records: Records, witness: Witness = NOBODY) -> Mask:
     witness.figure("share clipped to white", records["light"], WASHED_LIGHT)
     witness.figure("mean of luma", records["mean"], WASHED_MEAN)
     most = (records["light"] >= WASHED_LIGHT) & (records["mean"] >= WASHED_MEAN)
-    mask: Mask = most & ~drawing(records)
+    # A page is white, too; a film of drawings is full of such pictures.
+    page = drawing(records) & (drawn(records) | (records["text"] >= 1) | (records["caption"] >= LINE))
+    mask: Mask = most & ~page
     return mask if most.mean() <= WASHED_MOST else np.zeros(len(records), np.bool_)

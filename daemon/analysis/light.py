@@ -36,9 +36,9 @@ def same_view(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.bo
             continue
         seen = _unclipped(first) & _unclipped(second)
         if 4 * seen.sum() >= 3 * seen.size:
-            result[row] = _rank_correlation(first[seen], second[seen]) >= SAME_VIEW
+            result[row] = rank_correlation(first[seen], second[seen]) >= SAME_VIEW
         else:
-            result[row] = _rank_correlation(first.ravel(), second.ravel()) >= SAME_VIEW
+            result[row] = rank_correlation(first.ravel(), second.ravel()) >= SAME_VIEW
     return result
 
 
@@ -91,7 +91,7 @@ def _same_edges(one: NDArray[np.float32], other: NDArray[np.float32], seen: NDAr
     return _correlation(_ranks(before), _ranks(after)) >= SAME_EDGES
 
 
-def _rank_correlation(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+def rank_correlation(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
     """Spearman's, of values that are equal beyond ``CLIPPED``, over the most that it can be with so many equal ones;
     0 where all of either are."""
     clipped = [np.clip(values, CLIPPED, 255 - CLIPPED).astype(np.int64) for values in (one, other)]

@@ -25,8 +25,9 @@ from daemon.decode.packets import decoded_frames
 from daemon.decode.picture import FrameHasher
 from daemon.errors import Kind, VideoError
 from daemon.media.scorable import Scorable, scorable, size_of
+from daemon.media.strip_step import in_strip
 from daemon.model import FileIdentity, Frame, Picture, Scored, VideoInfo
-from daemon.pipeline.strip import in_strip, keep_pictures
+from daemon.pipeline.strip import keep_pictures
 from daemon.scoring.protocol import Scorer
 from daemon.scoring.unscorable import why_not
 from daemon.store.store import Store

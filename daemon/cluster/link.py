@@ -61,6 +61,15 @@ def require_ray(address: str) -> None:
         )
 
 
+def require_token(environ: Mapping[str, str]) -> None:
+    """Raise ClusterAwayError where Ray would find no token. It looks in these places, in this order."""
+    path = environ.get("RAY_AUTH_TOKEN_PATH") or str(Path(environ.get("HOME", "/")) / ".ray" / "auth_token")
+    if not environ.get("RAY_AUTH_TOKEN") and not Path(path).is_file():
+        raise ClusterAwayError(
+            f"there is no token for it: put the one that the cluster was started with into {path}, or RAY_AUTH_TOKEN"
+        )
+
+
 class RayLink:
     """A ``Link`` through a child process. Made by ``connect``; must be closed."""
 
@@ -77,6 +86,7 @@ class RayLink:
     async def connect(cls, config: ClusterConfig) -> Self:
         """Start the process and wait until it is connected. Raises ClusterAwayError, ConfigError."""
         require_ray(config.address)
+        require_token(os.environ)
         ours, theirs = socket.socketpair()
         settings = {"address": config.address, "num_cpus": config.num_cpus, "num_gpus": config.num_gpus}
         with theirs:
@@ -122,7 +132,11 @@ class RayLink:
                 else:
                     future.set_exception(value)
         except EOFError:
-            self._lost = ClusterAwayError(f"the connection to {self._address} was lost")
+            self._lost = ClusterAwayError(
+                "Ray could not connect: is the head running, and is it the same token there and here?"
+                if 0 in self._asked
+                else f"the connection to {self._address} was lost"
+            )
         except Exception as error:
             self._lost = ClusterAwayError(f"the connection to {self._address} failed: {error}")
         for future in self._asked.values():

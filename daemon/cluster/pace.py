@@ -85,7 +85,7 @@ class Paces:
             address,
             self._pool.away,
             tuple(sorted([*working, *idle], key=lambda one: (one.worker, one.video_id or 0))),
-            tuple(self._pool.aside),
+            tuple(self._pool.refused),
             len(self._waiting),
         )
 

@@ -4,7 +4,7 @@
 
     lease ─┬─▶ an idle one
            └─▶ start ─▶ hello: versions ─▶ ready: scorer, calibration picture, folder ─▶ lent
-                             └──── differs ────┴──▶ its machine is set aside for a while, with the reason
+                             └──── differs ────┴──▶ its machine is refused for a while, with the reason
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from daemon.runtime.stall import while_loading
 
 log = get(__name__)
 
-ASIDE_SECONDS = 300.0
-"""A machine that was set aside is looked at again after this time: somebody may have mended it."""
+REFUSED_SECONDS = 300.0
+"""A machine that was refused is looked at again after this time: somebody may have mended it."""
 
 
 BEAT_SECONDS = 1.0
@@ -113,7 +113,7 @@ class Pool:
         self._idle: list[Lent] = []
         self._waiting: deque[asyncio.Future[Lent]] = deque()
         self._closing: list[asyncio.Task[None]] = []
-        self._aside: dict[str, tuple[float, str, str]] = {}
+        self._refused: dict[str, tuple[float, str, str]] = {}
         self.lent: set[Lent] = set()
         self.away = ""
         """Why the cluster does not answer; empty while it does."""
@@ -129,10 +129,10 @@ class Pool:
         return list(self._idle)
 
     @property
-    def aside(self) -> list[tuple[str, str]]:
-        """Machines that are set aside now, each with the reason."""
+    def refused(self) -> list[tuple[str, str]]:
+        """Machines that are refused now, each with the reason."""
         now = self._monotonic()
-        return [(name, reason) for until, name, reason in self._aside.values() if until > now]
+        return [(name, reason) for until, name, reason in self._refused.values() if until > now]
 
     async def lease(self, on_wait: Callable[[], None]) -> Lent:
         """A worker that may score. Raises ClusterAwayError, NoMachineError when none is left; WorkerLostError."""
@@ -191,10 +191,10 @@ class Pool:
             with suppress(ClusterAwayError, WorkerLostError):
                 await worker.link.kill(worker.id)
 
-    def set_aside(self, node: str, name: str, reason: str) -> None:
+    def refuse(self, node: str, name: str, reason: str) -> None:
         """Start no worker on this machine for a while."""
-        self._aside[node] = self._monotonic() + ASIDE_SECONDS, name, reason
-        log.warning("cluster.worker_refused", worker=name, reason=reason, again_in_s=ASIDE_SECONDS)
+        self._refused[node] = self._monotonic() + REFUSED_SECONDS, name, reason
+        log.warning("cluster.worker_refused", worker=name, reason=reason, again_in_s=REFUSED_SECONDS)
 
     def lost(self, link: Link, reason: str) -> None:
         """The cluster does not answer any more; said once."""
@@ -245,12 +245,12 @@ class Pool:
         self.away = reason
 
     async def _started(self, link: Link, on_wait: Callable[[], None]) -> Lent:
-        """A new worker that may score, once there is a place for it; machines without such are set aside."""
+        """A new worker that may score, once there is a place for it; machines without such are refused."""
         while True:
             now = self._monotonic()
-            self._aside = {node: held for node, held in self._aside.items() if held[0] > now}
+            self._refused = {node: held for node, held in self._refused.items() if held[0] > now}
             self._require_some(await link.nodes())
-            started, hello = await link.start(sorted(self._aside))
+            started, hello = await link.start(sorted(self._refused))
             worker = Lent(link, started.worker, started.node, started.name, self._stall_seconds)
             try:
                 tolerance = self._config.tolerance
@@ -261,14 +261,14 @@ class Pool:
             if not reason:
                 log.info("cluster.worker_ready", worker=started.name, scorer=self._reference.identity)
                 return worker
-            self.set_aside(started.node, started.name, reason)
+            self.refuse(started.node, started.name, reason)
             await self.end(worker)
 
     def _require_some(self, nodes: list[Node]) -> None:
-        """Raise NoMachineError when every machine that is large enough is set aside."""
+        """Raise NoMachineError when every machine that is large enough is refused."""
         fitting = [node for node in nodes if node.cpus >= self._config.num_cpus and node.gpus >= self._config.num_gpus]
         reasons = [
-            f"{self._aside[node.id][1]}: {self._aside[node.id][2]}" for node in fitting if node.id in self._aside
+            f"{self._refused[node.id][1]}: {self._refused[node.id][2]}" for node in fitting if node.id in self._refused
         ]
         if fitting and len(reasons) == len(fitting):
             raise NoMachineError(f"no machine of it can be used ({'; '.join(reasons)})")

@@ -168,7 +168,7 @@ class RemoteFilm:
             await self.let_go(sound=self.sound and not sound_here)
             if not sound_here:
                 raise
-            self._pool.set_aside(
+            self._pool.refuse(
                 self._worker.node,
                 self._worker.name,
                 f"it does not see {asked.file.path} as it is here ({error.sentence}): mount the folder there, or set"

@@ -13,19 +13,17 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, aclosing
 from typing import Any, TypeVar
 
-from daemon.analysis import measure
 from daemon.cluster import calibration
 from daemon.cluster.messages import Failed, FilmAsked, Settings, versions
 from daemon.config.score import DecodeConfig, ScoreConfig
 from daemon.config.watch import WatchConfig
-from daemon.decode import apart, gray, rgb
 from daemon.decode.damage import DamageError
 from daemon.errors import Kind, StillwatchError
 from daemon.job import VideoJob
 from daemon.logs import setup
 from daemon.model import Status, VideoInfo, VideoRecord
 from daemon.runtime.tasks import cancel
-from daemon.scan.local import LocalScanner
+from daemon.scan.local import LocalScanner, warm
 from daemon.scan.protocol import Findings, OpenFilm, Rows
 from daemon.scoring.batcher import Batcher
 from daemon.scoring.open_scorer import open_scorer
@@ -64,10 +62,7 @@ class Worker:
             watch = WatchConfig.model_validate(settings["watch"])
             self._batcher = batcher = await Batcher.open(lambda: open_scorer(score, settings["threads"]), "score")
             scorer = batcher.scorer
-            warm_up = (rgb if scorer.gray_from is None else gray).warm_up
-            await asyncio.gather(
-                asyncio.to_thread(measure.warm_up), asyncio.to_thread(apart.warm, decode), asyncio.to_thread(warm_up)
-            )
+            await warm(decode)
             self._scanner = LocalScanner(decode, watch, batcher)
             number = await calibration.number(batcher)
             return {

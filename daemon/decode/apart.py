@@ -61,23 +61,30 @@ def _greeting(config: DecodeConfig) -> dict[str, float]:
 
 
 def _none_starts(error: Exception) -> VideoError:
+    return none_starts("opens films", error)
+
+
+def none_starts(what_it_does: str, error: Exception) -> VideoError:
+    """The error where there is no process for it."""
     return VideoError(
-        Kind.OUT_OF_MEMORY, f"the process that opens films does not start ({error}): free memory or processes"
+        Kind.OUT_OF_MEMORY, f"the process that {what_it_does} does not start ({error}): free memory or processes"
     )
 
 
 def _in_words(ended: CellEnded, config: DecodeConfig) -> VideoError:
     if ended.late:
         return stuck("opening the file", ended.seconds)
+    return ended_in_words(ended, "opening", f"decode.open_cpu_seconds = {config.open_cpu_seconds:g} s of computing")
+
+
+def ended_in_words(ended: CellEnded, doing: str, most_seconds: str) -> VideoError:
+    """The error where the process that was ``doing`` something with a film has ended."""
     if ended.signal == signal.SIGXCPU:
-        return VideoError(
-            Kind.TOO_LARGE,
-            f"opening it takes longer than decode.open_cpu_seconds = {config.open_cpu_seconds:g} s of computing",
-        )
+        return VideoError(Kind.TOO_LARGE, f"{doing} it takes longer than {most_seconds}")
     if ended.signal in _ENDED_BY_OTHERS:
         name = signal.Signals(ended.signal).name
         return VideoError(
-            Kind.OUT_OF_MEMORY, f"opening it was ended by {name}: see who did it (the kernel's log tells of memory)"
+            Kind.OUT_OF_MEMORY, f"{doing} it was ended by {name}: see who did it (the kernel's log tells of memory)"
         )
     how = signal.Signals(ended.signal).name if ended.signal else "it gave no answer"
-    return VideoError(Kind.DECODE, f"opening it crashed the process that opens films ({how}): the file is damaged")
+    return VideoError(Kind.DECODE, f"{doing} it crashed the process that does so ({how}): the file is damaged")

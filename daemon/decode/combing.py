@@ -109,3 +109,10 @@ def _count_combed(luma: Any, threshold: int, least: int, steeper: float, level: 
 
 
 _count = Compiled(_count_combed)
+
+
+def warm_up() -> None:
+    """Compile, or load what was compiled before, for planes of both depths, with and without room behind their rows."""
+    for pix_fmt in ("yuv420p", "yuv420p10le"):
+        for width in (2 * BLOCK * 4, 2 * BLOCK * 4 + 2):
+            is_combed(VideoFrame(width, 2 * BLOCK, pix_fmt))

@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterator, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+import numpy as np
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -28,6 +29,7 @@ from daemon.model import Frame, GrayPicture, Picture, VideoInfo
 
 if TYPE_CHECKING:
     from daemon.decode.gray import GrayMaker, GrayWanted
+    from daemon.decode.planes import Empty
     from daemon.decode.rgb import RgbMaker
 
 REORDERED_FRAMES = 32
@@ -46,6 +48,7 @@ def decode_frames(
     keep_hdr: bool = False,
     gray: GrayWanted | None = None,
     compiled: bool = False,
+    empty: Empty | None = None,
 ) -> Generator[Frame, None, None]:
     """Decode the chosen stream from its beginning and yield its frames in order.
 
@@ -53,15 +56,15 @@ def decode_frames(
     ``wanted`` only those ordinals are yielded, and decoding ends after the last. ``depth`` 8 or 16
     overrides the pictures' bits a sample, ``keep_hdr`` leaves PQ and HLG samples untouched. With ``gray``, frames
     have that instead of a picture where their picture is no more than their planes in RGB. ``compiled`` makes such
-    pictures by compiled code, which takes a moment to load. Raises
+    pictures by compiled code, which takes a moment to load, in arrays that ``empty`` gives. Raises
     DamageError when ``single_thread`` is False and the file shows a sign of damage; VideoError when
     the file cannot be read at all. With ``wanted``, frames that are missing after a sign of damage
     come from one thread instead of a DamageError.
     """
 
     def one_pass(single_thread: bool, wanted: frozenset[int] | None, first: int = 0) -> Iterator[Frame]:
-        pictures = PictureMaker(depth, keep_hdr)
-        maker = _maker(pictures, gray, report, compiled=compiled)
+        pictures = PictureMaker(depth, keep_hdr, empty)
+        maker = _maker(pictures, gray, report, empty, compiled=compiled)
         return _one_pass(
             info, config, report, maker, single_thread=single_thread, known=known, wanted=wanted, first=first
         )
@@ -164,16 +167,18 @@ class _Maker:
         return (self._pictures if self._rgb is None else self._rgb).make(raw, info), None
 
 
-def _maker(pictures: PictureMaker, gray: GrayWanted | None, report: DecodeReport, *, compiled: bool) -> _Maker:
+def _maker(
+    pictures: PictureMaker, gray: GrayWanted | None, report: DecodeReport, empty: Empty | None, *, compiled: bool
+) -> _Maker:
     # Imported here, since they bring the compiler along, which most commands have no need of.
     if gray is not None:
         from daemon.decode.gray import GrayMaker
 
-        return _Maker(pictures, GrayMaker(gray, pictures, report.differs), None)
+        return _Maker(pictures, GrayMaker(gray, pictures, report.differs, empty or np.empty), None)
     if compiled:
         from daemon.decode.rgb import RgbMaker
 
-        return _Maker(pictures, None, RgbMaker(pictures, report.differs))
+        return _Maker(pictures, None, RgbMaker(pictures, report.differs, empty or np.empty))
     return _Maker(pictures, None, None)
 
 

@@ -15,7 +15,7 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from daemon.decode.picture import PictureMaker, layout
-from daemon.decode.planes import Plan, both_depths, plan_of
+from daemon.decode.planes import Empty, Plan, both_depths, plan_of
 from daemon.decode.planes_kernel import reduce_planes, to_gray
 from daemon.media import filters
 from daemon.media.gray import gray_of_picture
@@ -39,8 +39,15 @@ class GrayWanted:
 class GrayMaker:
     """Makes frames gray, each layout for as long as its gray is that of the chain."""
 
-    def __init__(self, wanted: GrayWanted, pictures: PictureMaker, on_difference: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        wanted: GrayWanted,
+        pictures: PictureMaker,
+        on_difference: Callable[[str], None],
+        empty: Empty = np.empty,
+    ) -> None:
         self._wanted = wanted
+        self._empty = empty
         self._pictures = pictures
         self._on_difference = on_difference
         self._key: tuple[VideoInfo, filters.Layout] | None = None
@@ -58,7 +65,7 @@ class GrayMaker:
         plan = self._plan
         if plan is None:
             return None
-        made = _made(raw, plan, self._wanted.rows(raw.height), small=self._wanted.small(ordinal))
+        made = _made(raw, plan, self._wanted.rows(raw.height), self._empty, small=self._wanted.small(ordinal))
         if not self._proven and not (made.flat and self._flat_ones % FLAT_FRAMES):
             if not _is_same(made, self._pictures.make(raw, info), self._wanted.rows(raw.height)):
                 self._plan = None
@@ -69,15 +76,15 @@ class GrayMaker:
         return made
 
 
-def _made(raw: VideoFrame, plan: Plan, wanted: NDArray[np.int32], *, small: bool) -> GrayPicture:
+def _made(raw: VideoFrame, plan: Plan, wanted: NDArray[np.int32], empty: Empty, *, small: bool) -> GrayPicture:
     shared = plan.shared(raw)
-    gray = np.empty((raw.height, raw.width), np.uint8)
+    gray = empty((raw.height, raw.width), np.uint8)
     rows: NDArray[Any] = np.empty((len(wanted), 3, raw.width), plan.dtype)
     flat = to_gray(*shared, wanted, plan.lines, gray, rows)
     reduced = None
     if small:
         side = plan.reduced_by
-        reduced = np.empty((raw.height // side, raw.width // side, 3), np.uint8)
+        reduced = empty((raw.height // side, raw.width // side, 3), np.uint8)
         reduce_planes(shared[0], side, plan.chroma_step, plan.factors, plan.depth, reduced)
     return GrayPicture(gray, rows, bool(flat), reduced)
 
@@ -96,4 +103,4 @@ def _is_same(made: GrayPicture, picture: Picture, wanted: NDArray[np.int32]) -> 
 def warm_up() -> None:
     """Compile, or load what was compiled before, for frames of both depths: seconds, or a part of one."""
     for raw, plan in both_depths():
-        _made(raw, plan, np.zeros(1, np.int32), small=True)
+        _made(raw, plan, np.zeros(1, np.int32), np.empty, small=True)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
 import av.filter
 import numpy as np
 from av.video.frame import VideoFrame
+from numpy.typing import NDArray
 
 from daemon.config.score import DecodeConfig
 from daemon.decode.container import error_text
@@ -19,10 +20,14 @@ from daemon.errors import Kind, VideoError
 from daemon.media import filters
 from daemon.model import Picture, VideoInfo
 
+if TYPE_CHECKING:
+    from daemon.decode.planes import Empty
+
 _ANY_TIME_BASE = Fraction(1, 1000)
 """An encoder requires a time base; frames that are flushed after a read error have none."""
 
-
+_PACKED = {"rgb24": np.dtype(np.uint8), "rgb48le": np.dtype("<u2")}
+"""Formats that are a picture's array, but for what pads their rows."""
 _PLAIN_PLANES = re.compile(r"yuvj?4[0-4][0-4]p(9|10|12|14|16)?(le)?")
 """Formats of three planes of whole bytes in the order in which they are hashed."""
 
@@ -87,9 +92,10 @@ def _add_plane(digest: Any, plane: Any, row_bytes: int) -> None:
 class PictureMaker:
     """Runs frames through the filter chain; a change of size or format rebuilds it."""
 
-    def __init__(self, depth: int | None, keep_hdr: bool) -> None:
+    def __init__(self, depth: int | None, keep_hdr: bool, empty: Empty | None = None) -> None:
         self._depth = depth
         self._keep_hdr = keep_hdr
+        self._empty = empty
         self._info: VideoInfo | None = None
         self._layout: filters.Layout | None = None
         self._graph: Any = None
@@ -114,7 +120,10 @@ class PictureMaker:
             self._graph = self._build(raw, info, here)
             self._layout, self._info = here, info
         self._graph.push(raw)
-        picture: Picture = self._graph.pull().to_ndarray()
+        made = self._graph.pull()
+        if self._empty is not None and made.format.name in _PACKED:
+            return _in_array(made, self._empty)
+        picture: Picture = made.to_ndarray()
         return picture
 
     def _build(self, raw: VideoFrame, info: VideoInfo, here: filters.Layout) -> Any:
@@ -133,3 +142,13 @@ class PictureMaker:
         last.link_to(graph.add("buffersink"))
         graph.configure()
         return graph
+
+
+def _in_array(made: VideoFrame, empty: Empty) -> Picture:
+    """A frame in packed RGB as an array that ``empty`` gives."""
+    plane = made.planes[0]
+    picture: NDArray[Any] = empty((made.height, made.width, 3), _PACKED[made.format.name])
+    rows = np.frombuffer(memoryview(plane), np.uint8, plane.line_size * plane.height)
+    rows = rows.reshape(plane.height, plane.line_size)[:, : made.width * 3 * picture.itemsize]
+    picture.reshape(made.height, -1).view(np.uint8)[...] = rows
+    return picture

@@ -5,9 +5,9 @@ Only frames whose picture is their planes in RGB and nothing else: no crop, no t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from av.video.frame import VideoFrame
@@ -17,6 +17,8 @@ from daemon.decode.chroma_taps import ACROSS_ONE, DOWN_ONE, Axis, factors, sprea
 from daemon.media import filters
 from daemon.model import VideoInfo
 
+Empty: TypeAlias = Callable[[tuple[int, ...], Any], NDArray[Any]]
+"""Gives an array of a shape and a type, as ``np.empty`` does."""
 _DEPTHS = (8, 9, 10, 12)
 _LEAST_SIDE = 32
 SMALL_PIXELS = 320

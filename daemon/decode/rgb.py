@@ -13,7 +13,7 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from daemon.decode.picture import PictureMaker, layout
-from daemon.decode.planes import Plan, both_depths, plan_of
+from daemon.decode.planes import Empty, Plan, both_depths, plan_of
 from daemon.decode.planes_kernel import to_rgb
 from daemon.media import filters
 from daemon.media.scorable import is_flat
@@ -23,7 +23,8 @@ from daemon.model import Picture, VideoInfo
 class RgbMaker:
     """Makes pictures as ``PictureMaker`` does, faster where a frame's picture is no more than its planes in RGB."""
 
-    def __init__(self, pictures: PictureMaker, on_difference: Callable[[str], None]) -> None:
+    def __init__(self, pictures: PictureMaker, on_difference: Callable[[str], None], empty: Empty = np.empty) -> None:
+        self._empty = empty
         self._pictures = pictures
         self._on_difference = on_difference
         self._key: tuple[VideoInfo, filters.Layout] | None = None
@@ -38,7 +39,7 @@ class RgbMaker:
             self._plan = plan_of(raw, info, here)
         if self._plan is None:
             return self._pictures.make(raw, info)
-        made = _made(raw, self._plan)
+        made = _made(raw, self._plan, self._empty)
         if self._proven:
             return made
         picture = self._pictures.make(raw, info)
@@ -50,8 +51,8 @@ class RgbMaker:
         return picture
 
 
-def _made(raw: VideoFrame, plan: Plan) -> Picture:
-    picture: NDArray[Any] = np.empty((raw.height, 3 * raw.width), plan.dtype)
+def _made(raw: VideoFrame, plan: Plan, empty: Empty) -> Picture:
+    picture: NDArray[Any] = empty((raw.height, 3 * raw.width), plan.dtype)
     to_rgb(*plan.shared(raw), plan.lines, picture)
     return picture.reshape(raw.height, raw.width, 3)
 
@@ -59,4 +60,4 @@ def _made(raw: VideoFrame, plan: Plan) -> Picture:
 def warm_up() -> None:
     """Compile, or load what was compiled before, for frames of both depths: seconds, or a part of one."""
     for raw, plan in both_depths():
-        _made(raw, plan)
+        _made(raw, plan, np.empty)

@@ -40,7 +40,7 @@ class _ClusterCollector(Collector):
         up.add_metric([], float(not seen.away))
         waiting = GaugeMetricFamily("stillwatch_cluster_waiting_videos", "Videos in work that have no worker yet.")
         waiting.add_metric([], seen.waiting)
-        refused = GaugeMetricFamily("stillwatch_cluster_refused_machines", "Machines that are set aside.")
+        refused = GaugeMetricFamily("stillwatch_cluster_refused_machines", "Machines that are refused.")
         refused.add_metric([], len(seen.refused))
         workers = GaugeMetricFamily("stillwatch_worker_films", "Films in work on a machine.", labels=["worker"])
         fps = GaugeMetricFamily("stillwatch_worker_fps", "Frames scored per second on a machine.", labels=["worker"])

@@ -15,7 +15,7 @@ from daemon.job import VideoJob
 from daemon.media import alpha
 from daemon.store.store import Store
 
-VERSION = 30
+VERSION = 31
 """Raised whenever shots or verdicts come out differently for the same settings."""
 
 
@@ -48,7 +48,7 @@ async def judge(store: Store, job: VideoJob, config: Config) -> int:
         missing += int((records["version"] == 0).sum())
         figures.append(features.figures(records))
         if not missing:
-            await asyncio.to_thread(finder.feed, records["thumbnail"])
+            await asyncio.to_thread(finder.feed, records["thumbnail"], records["edges"])
     if missing:
         return missing
     table = await store.frames.table(record.id)

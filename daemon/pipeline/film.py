@@ -11,17 +11,21 @@ from daemon.model import Shot, ShotKind
 from daemon.selection.quality import Film
 from daemon.store.frames import ScoreTable
 
+MOSTLY = 0.8
+"""Frames that are spared in so large a share of what can be chosen of a shot are no worse than its others."""
+
 
 def film_of(table: ScoreTable, shots: Sequence[Shot] | None, *, lower_better: bool) -> Film:
     """The film; ``shots`` are None where it was not judged, and is chosen from by score alone."""
     good = ~table.noted & (table.good | table.spared if shots is not None else True)
-    last = table.spared | table.reserve
+    number = np.zeros(len(table.frame), np.int64) if shots is None else _shot_numbers(len(table.frame), shots)
+    last = (table.spared & ~_mostly(table.spared, table.good | table.spared, number)) | table.reserve
     return Film(
         frame=table.frame,
         time_s=table.time_s,
         score=table.score,
         good=good if shots is not None else _without_reserve(good, table.reserve & np.isfinite(table.score)),
-        shot=np.zeros(len(table.frame), np.int64) if shots is None else _shot_numbers(len(table.frame), shots),
+        shot=number,
         lower_better=lower_better,
         spared=last if shots is not None and last.any() else None,
         last_s=table.last_s,
@@ -36,6 +40,16 @@ def percentile(film: Film, at: int, among: NDArray[np.bool_]) -> float | None:
     others = film.score[among & np.isfinite(film.score)]
     no_better = others >= score if film.lower_better else others <= score
     return round(100 * float(no_better.mean()), 1)
+
+
+def _mostly(some: NDArray[np.bool_], of: NDArray[np.bool_], shot: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Per frame, whether ``some`` are ``MOSTLY`` all ``of`` its shot: what is so throughout is how the shot looks."""
+    count = int(shot.max(initial=-1)) + 2
+    share = np.bincount(shot + 1, weights=some, minlength=count) >= MOSTLY * np.bincount(
+        shot + 1, weights=of, minlength=count
+    )
+    found: NDArray[np.bool_] = share[shot + 1] & (shot >= 0)
+    return found
 
 
 def _shot_numbers(count: int, shots: Sequence[Shot]) -> NDArray[np.int64]:

@@ -18,6 +18,7 @@ from daemon.job import VideoJob
 from daemon.model import Pick, Reason, Scored, Selection, Shot, ShotKind
 from daemon.pipeline import portraits
 from daemon.pipeline.analyse_video import judge, settings
+from daemon.pipeline.calm_sharp_frames import with_calm_and_sharp
 from daemon.pipeline.film import film_of, percentile
 from daemon.pipeline.given_pictures import GivenPictures, Repeats
 from daemon.pipeline.looks import TOGETHER, FilmLooks
@@ -28,9 +29,10 @@ from daemon.scoring.second_opinion import second_metric
 from daemon.selection.across import least_detail_difference, nearest
 from daemon.selection.best import Choice, choose
 from daemon.selection.even import choose_evenly
+from daemon.selection.likeness import gain
 from daemon.selection.moments import Moments, moments, samples, shortlist
 from daemon.selection.quality import Film, median_difference
-from daemon.selection.representative import AUTO_MOST, Terms, gain, represent
+from daemon.selection.representative import AUTO_MOST, Terms, represent
 from daemon.selection.scenes import scenes
 from daemon.store.store import Store
 
@@ -218,7 +220,8 @@ class FrameSelector:
                 "shots": sum(1 for shot in shots if shot.kind is ShotKind.SHOT),
                 "verdicts": await self._store.analysis.verdicts(self._record.id),
             }
-        self._film = film_of(table, shots if self._judged else None, lower_better=bool(self._record.lower_better))
+        film = film_of(table, shots if self._judged else None, lower_better=bool(self._record.lower_better))
+        self._film = await with_calm_and_sharp(self._store, self._record.id, film) if self._judged else film
 
     def _best(self, film: Film, config: SelectConfig) -> Choice:
         return choose(

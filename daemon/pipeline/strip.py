@@ -1,7 +1,6 @@
 """The strip of a film, made while it is scored: small pictures, evenly through the film.
 
-As nobody knows how long a film is before its end, every frame has its picture at first; whenever there are
-``MOST_PICTURES``, every other one goes, and from then on half as many are made.
+Of which frames there is one says ``media.strip_step``.
 """
 
 from __future__ import annotations
@@ -10,26 +9,12 @@ import asyncio
 from collections.abc import Sequence
 
 from daemon.export.jpeg import jpeg
+from daemon.media.strip_step import in_strip, strip_step
 from daemon.model import Frame, Picture
 from daemon.store.store import Store
 
-MOST_PICTURES = 2000
 LONGEST_PIXELS = 160
 QUALITY = 72
-
-
-def strip_step(frame: int) -> int:
-    """When this frame is scored, every how many frames have a picture.
-
-    >>> [strip_step(frame) for frame in (0, 1999, 2000, 3999, 4000, 200_000)]
-    [1, 1, 2, 2, 4, 128]
-    """
-    return 1 << max(0, (frame // MOST_PICTURES).bit_length())
-
-
-def in_strip(frame: int) -> bool:
-    """Whether a frame has a picture in the strip when it is scored."""
-    return frame % strip_step(frame) == 0
 
 
 async def keep_pictures(store: Store, video_id: int, frames: Sequence[Frame]) -> None:

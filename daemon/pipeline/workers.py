@@ -19,10 +19,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from dataclasses import dataclass, replace
 from functools import partial
 
-from daemon.analysis import measure
 from daemon.config.preset_over import for_film
 from daemon.config.schema import Config
-from daemon.decode import apart, gray, rgb
 from daemon.errors import Kind, ScorerError, StillwatchError
 from daemon.events import Ended, Heartbeat, Left, Listener, Taken
 from daemon.export import ffmpeg_process
@@ -34,11 +32,10 @@ from daemon.pipeline import record_failure
 from daemon.pipeline.export_video import Exported, VideoExporter
 from daemon.pipeline.failures import Decision, Exit, Fail, Pause, Retry, as_failure, decide
 from daemon.pipeline.score_video import VideoScorer
-from daemon.pipeline.strip import in_strip
 from daemon.runtime.retry import StagePause
 from daemon.runtime.stall import while_loading
 from daemon.runtime.tasks import is_set_within
-from daemon.scan.local import LocalScanner
+from daemon.scan.local import LocalScanner, end_cells, warm
 from daemon.scan.protocol import Scanner
 from daemon.scoring.batcher import Batcher
 from daemon.scoring.open_scorer import check, open_scorer
@@ -285,17 +282,16 @@ async def running_workers(
     batcher = await Batcher.open(lambda: _open_scorer(config), "score")
     exporter = VideoExporter(config, store, capabilities)
     try:
-        await asyncio.gather(asyncio.to_thread(measure.warm_up), asyncio.to_thread(apart.warm, config.decode))
-        await asyncio.to_thread((rgb if batcher.scorer.gray_from is None else gray).warm_up)
+        await warm(config.decode)
         scorer = batcher.scorer
         log.info("scorer.ready", scorer=scorer.identity, device=scorer.device, ffmpeg=capabilities.version)
-        local = LocalScanner(config.decode, config.watch, batcher, in_strip)
+        local = LocalScanner(config.decode, config.watch, batcher, strip=True)
         here = nullcontext(Scanning(local, config.decode.concurrency))
         async with here if elsewhere is None else elsewhere(local, batcher) as scanning:
             yield Workers(config, store, batcher, scanning, exporter, listener, among, dispose=dispose)
     finally:
         # At once: each may take its whole time, and a stop has not got it twice.
-        await asyncio.gather(exporter.close(), batcher.close(), asyncio.to_thread(apart.CELLS.close))
+        await asyncio.gather(exporter.close(), batcher.close(), end_cells())
 
 
 def _open_scorer(config: Config) -> Scorer:

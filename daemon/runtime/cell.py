@@ -2,9 +2,10 @@
 
 ::
 
-    daemon                                      cell (python -m MODULE)
-    Cells.ask ── one line of JSON ──▶ stdin  ── answer(request) under Limits
-              ◀── one line of JSON ── stdout
+    daemon                                       cell (python -m MODULE)
+    Cells.ask  ── one line of JSON ──▶ stdin  ── answer(request) under Limits
+               ◀── one line of JSON ── stdout
+    Cells.lent ── lines, one way and the other, as both have agreed; a ring of memory for what is large
         └── no answer in time, or it has ended ──▶ killed, CellEnded; the next question gets a new one
 
 A cell is started when it is first needed, answers one question after the other, and is let go when
@@ -14,6 +15,7 @@ its memory has grown.
 from __future__ import annotations
 
 import atexit
+import fcntl
 import json
 import os
 import selectors
@@ -22,20 +24,27 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from daemon.runtime.ring import Taker
+
 ANSWER_BYTES = 4 * 1024 * 1024
 """A longer answer is none."""
-READY_SECONDS = 120.0
-"""For starting Python and importing FFmpeg's libraries, on a busy machine from a cold disk."""
+READY_SECONDS = 900.0
+"""For starting Python, importing FFmpeg's libraries and compiling code for the first time, on a busy machine."""
 REAP_SECONDS = 5.0
-IDLE_KEPT = 2
 _CHUNK_BYTES = 65_536
-_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TMPDIR")
+_AHEAD_BYTES = 4096
+"""A dozen frames."""
+_KEPT = (
+    *("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TMPDIR"),
+    *("XDG_CACHE_HOME", "NUMBA_CACHE_DIR"),
+)
 """What a cell is given of the environment: no addresses, no secrets."""
-_ALONE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
+_ALONE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 """Threads that a library starts by itself cost address space and are never used here."""
 
 
@@ -50,11 +59,18 @@ class CellEnded(Exception):  # noqa: N818 - what happened, for the one who asked
 
 
 class Cells:
-    """Processes of one module; ``ask`` may be called on several threads, each then has a cell of its own."""
+    """Processes of one module; ``ask`` and ``lent`` may be called on several threads, each then has a cell of its own.
 
-    def __init__(self, module: str) -> None:
+    ``kept`` of them may wait for the next question. With ``ring`` each shares memory with this process.
+    ``arenas`` are what ``malloc`` may have, which its threads wait for and which take address space.
+    """
+
+    def __init__(self, module: str, *, ring: bool = False, arenas: int = 1) -> None:
+        self.kept = 2
         self._module = module
-        self._idle: list[_Cell] = []
+        self._ring = ring
+        self._arenas = arenas
+        self._idle: list[Cell] = []
         self._lock = threading.Lock()
         atexit.register(self.close)
 
@@ -63,7 +79,7 @@ class Cells:
         with self._lock:
             if self._idle:
                 return
-        self._back(_Cell(self._module, greeting), greeting)
+        self.give(self.take(greeting))
 
     def ask(self, greeting: dict[str, Any], request: dict[str, Any], seconds: float) -> dict[str, Any]:
         """The answer to a request, of a cell that was started with this greeting (its limits).
@@ -71,14 +87,41 @@ class Cells:
         Raises CellEnded when the cell has ended or has given no answer for ``seconds``; OSError when none can be
         started.
         """
-        cell = self._taken(greeting) or _Cell(self._module, greeting)
+        with self.lent(self.take(greeting)) as cell:
+            answer = cell.ask(request, seconds)
+            cell.worn = bool(answer.pop("worn", False))
+        return answer
+
+    def take(self, greeting: dict[str, Any]) -> Cell:
+        """A cell that was started with this greeting: one that waits, or a new one. Raises OSError, CellEnded."""
+        with self._lock:
+            in_use = [cell for cell in self._idle if cell.ring is not None and cell.ring.in_use]
+            ready = [cell for cell in self._idle if cell not in in_use]
+            self._idle = in_use
+            while ready:
+                cell = ready.pop()
+                if cell.greeting == greeting and cell.alive():
+                    self._idle += ready
+                    return cell
+                cell.end()
+        return Cell(self._module, greeting, Taker() if self._ring else None, self._arenas)
+
+    def give(self, cell: Cell) -> None:
+        """Have a cell wait for its next question, unless it is worn or there are enough of them."""
+        with self._lock:
+            if not cell.worn and len(self._idle) < self.kept:
+                self._idle.append(cell)
+                return
+        cell.end()
+
+    @contextmanager
+    def lent(self, cell: Cell) -> Iterator[Cell]:
+        """A cell that was taken, for the time of the block; it is ended where the block fails."""
         with ExitStack() as ending:
             ending.callback(cell.end)
-            answer = cell.ask(request, seconds)
-            if not answer.pop("worn", False):
-                ending.pop_all()
-                self._back(cell, greeting)
-        return answer
+            yield cell
+            ending.pop_all()
+            self.give(cell)
 
     def close(self) -> None:
         """End those that wait; safe to call more than once."""
@@ -87,28 +130,16 @@ class Cells:
         for cell in idle:
             cell.end()
 
-    def _taken(self, greeting: dict[str, Any]) -> _Cell | None:
-        with self._lock:
-            while self._idle:
-                cell = self._idle.pop()
-                if cell.greeting == greeting and cell.alive():
-                    return cell
-                cell.end()
-        return None
 
-    def _back(self, cell: _Cell, greeting: dict[str, Any]) -> None:
-        with self._lock:
-            if len(self._idle) < IDLE_KEPT and cell.greeting == greeting:
-                self._idle.append(cell)
-                return
-        cell.end()
+class Cell:
+    """One process; it belongs to one thread, but for ``kill``. ``worn``: it is let go after this."""
 
-
-class _Cell:
-    """One process."""
-
-    def __init__(self, module: str, greeting: dict[str, Any]) -> None:
+    def __init__(self, module: str, greeting: dict[str, Any], ring: Taker | None = None, arenas: int = 1) -> None:
         self.greeting = greeting
+        self.ring = ring
+        self.worn = False
+        self._got = bytearray()
+        self._writing = threading.RLock()
         home = str(Path(__file__).parents[2])
         path = os.pathsep.join([home, *filter(None, [os.environ.get("PYTHONPATH")])])
         kept = {key: os.environ[key] for key in _KEPT if key in os.environ}
@@ -119,25 +150,57 @@ class _Cell:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             bufsize=0,
-            env={**kept, **_ALONE, "PYTHONPATH": path},
+            env={**kept, **_ALONE, "MALLOC_ARENA_MAX": str(arenas), "PYTHONPATH": path},
+            pass_fds=() if ring is None else (ring.handle,),
             # A signal from the terminal is not meant for it.
             start_new_session=True,
         )
         with ExitStack() as ending:
             ending.callback(self.end)
-            self.ask(greeting, READY_SECONDS)
+            if ring is not None:
+                assert self._process.stdout is not None
+                # What waits in the ring is bounded by the lines that wait here.
+                fcntl.fcntl(self._process.stdout, fcntl.F_SETPIPE_SZ, _AHEAD_BYTES)
+            self.ask(greeting if ring is None else {**greeting, "ring": ring.handle}, READY_SECONDS)
             ending.pop_all()
 
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self._process.pid
+
     def alive(self) -> bool:
+        """Whether the process has not ended."""
         return self._process.poll() is None
 
     def ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
+        """The answer to a request. Raises CellEnded when there is none within ``seconds``."""
+        self.tell(request)
+        return self.hear(seconds)
+
+    def tell(self, request: dict[str, Any]) -> None:
+        """Send a line. Raises CellEnded."""
+        self.say(json.dumps(request).encode("ascii") + b"\n")
+
+    def say(self, data: bytes) -> None:
+        """Send something. Raises CellEnded."""
         assert self._process.stdin is not None
+        left = memoryview(data)
         try:
-            self._process.stdin.write(json.dumps(request).encode("ascii") + b"\n")
+            while left:
+                left = left[self._process.stdin.write(left) or 0 :]
         except OSError:
             raise self._ended() from None
-        line = self._line(seconds)
+
+    def tell_free(self, slot: int) -> None:
+        """Send the number of a slot; from any thread, and whether or not the process has ended."""
+        assert self._process.stdin is not None
+        with self._writing, suppress(OSError, ValueError):
+            self._process.stdin.write(b"%d\n" % slot)
+
+    def hear(self, seconds: float | None = None, most_bytes: int = ANSWER_BYTES) -> dict[str, Any]:
+        """The next line, an object in JSON. Raises CellEnded; without ``seconds`` somebody else has to ``kill``."""
+        line = self._line(seconds, most_bytes)
         try:
             answer = json.loads(line)
         except (ValueError, RecursionError):
@@ -146,37 +209,51 @@ class _Cell:
             raise CellEnded
         return answer
 
-    def _line(self, seconds: float) -> bytes:
+    def _line(self, seconds: float | None, most_bytes: int) -> bytes:
+        until = None if seconds is None else time.monotonic() + seconds
+        looked_at = 0
+        while (end := self._got.find(b"\n", looked_at)) < 0:
+            looked_at = len(self._got)
+            if looked_at > most_bytes:
+                raise CellEnded
+            self._got += self._chunk(until, seconds or 0.0)
+        line = bytes(self._got[:end])
+        del self._got[: end + 1]
+        return line
+
+    def _chunk(self, until: float | None, seconds: float) -> bytes:
         assert self._process.stdout is not None
-        until = time.monotonic() + seconds
-        got = bytearray()
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stdout, selectors.EVENT_READ)
-            while not got.endswith(b"\n"):
+        handle = self._process.stdout.fileno()
+        if until is not None:
+            with selectors.DefaultSelector() as selector:
+                selector.register(handle, selectors.EVENT_READ)
                 if not selector.select(max(until - time.monotonic(), 0.0)):
                     raise CellEnded(late=True, seconds=seconds)
-                chunk = os.read(self._process.stdout.fileno(), _CHUNK_BYTES)
-                if not chunk:
-                    raise self._ended()
-                got += chunk
-                if len(got) > ANSWER_BYTES:
-                    raise CellEnded
-        return bytes(got)
+        chunk = os.read(handle, _CHUNK_BYTES)
+        if not chunk:
+            raise self._ended()
+        return chunk
 
     def _ended(self) -> CellEnded:
-        try:
-            code = self._process.wait(REAP_SECONDS)
-        except subprocess.TimeoutExpired:
-            return CellEnded()
-        return CellEnded(max(-code, 0))
+        with suppress(subprocess.TimeoutExpired):
+            return CellEnded(max(-self._process.wait(REAP_SECONDS), 0))
+        return CellEnded()
+
+    def kill(self) -> None:
+        """Kill it with all that it may have started; from any thread, and whether or not it has ended."""
+        # It is reaped by its own thread, and numbers of processes are not used again at once.
+        if self._process.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def end(self) -> None:
-        """Kill it with all that it may have started, and reap it; one that a dead disk holds is left to the kernel."""
-        with suppress(ProcessLookupError):
-            if self._process.returncode is None:
-                os.killpg(self._process.pid, signal.SIGKILL)
+        """Kill and reap it; one that a dead disk holds is left to the kernel."""
+        self.kill()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(REAP_SECONDS)
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
+        with self._writing:
+            for pipe in (self._process.stdin, self._process.stdout):
+                if pipe is not None:
+                    pipe.close()
+        if self.ring is not None:
+            self.ring.close()

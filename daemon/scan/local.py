@@ -1,20 +1,17 @@
-"""Scans films in this process: a decoder on a thread of its own for each, one scorer for all."""
+"""Scans films on this machine: a decoder in a process of its own for each, one scorer for all."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 
-from daemon.analysis.measure import rows_looked_at
 from daemon.config.score import DecodeConfig
 from daemon.config.watch import WatchConfig
+from daemon.decode import apart as opening
 from daemon.decode.apart import probe_apart
-from daemon.decode.damage import DecodeReport
-from daemon.decode.frames import decode_frames
-from daemon.decode.gray import GrayWanted
 from daemon.errors import Kind, ScorerError
 from daemon.inbox.held_source import held
 from daemon.inbox.identity import content_of, require_unchanged
@@ -22,10 +19,13 @@ from daemon.job import VideoJob
 from daemon.media import filters
 from daemon.media.scorable import scorable
 from daemon.model import FileIdentity, Frame, VideoInfo
-from daemon.runtime.stall import run_in_abandonable_thread, with_stall_timeout
+from daemon.runtime.stall import run_in_abandonable_thread, while_loading, with_stall_timeout
 from daemon.runtime.stream import ThreadStream
+from daemon.scan import apart
+from daemon.scan.apart import Decoding
+from daemon.scan.decoding import Request
 from daemon.scan.protocol import Findings, OpenFilm, Rows, ScorerFacts
-from daemon.scan.rows import findings_of, measured, scored_row
+from daemon.scan.rows import scored_row
 from daemon.scoring.batcher import Batcher
 
 JOIN_SECONDS = 5.0
@@ -35,21 +35,33 @@ GPU_BATCHES = 3
 """And one more, so that its copy overlaps the forward of the one before."""
 
 
-def of_none(_: int) -> bool:
-    """Nobody wants a small picture of a frame."""
-    return False
+async def warm(decode: DecodeConfig) -> None:
+    """Have the processes ready that open and decode films. Raises VideoError."""
+    await asyncio.gather(asyncio.to_thread(opening.warm, decode), asyncio.to_thread(apart.warm, decode))
+
+
+async def end_cells() -> None:
+    """End those that are ready for a next film."""
+    await asyncio.gather(asyncio.to_thread(opening.CELLS.close), asyncio.to_thread(apart.CELLS.close))
+
+
+async def opened(decoding: Decoding, job: VideoJob) -> None:
+    """Have a process for a run: where none is ready, it is loading that takes its time, and no film that hangs."""
+    try:
+        await while_loading(asyncio.to_thread(decoding.open), job.on_progress)
+    except BaseException:
+        decoding.stop()
+        raise
 
 
 class LocalScanner:
-    """A ``Scanner`` around the scorer of this process. ``in_strip`` says of which frames a small picture is wanted."""
+    """A ``Scanner`` around the scorer of this process. With ``strip`` small pictures are made for a film's strip."""
 
-    def __init__(
-        self, decode: DecodeConfig, watch: WatchConfig, batcher: Batcher, in_strip: Callable[[int], bool] = of_none
-    ) -> None:
+    def __init__(self, decode: DecodeConfig, watch: WatchConfig, batcher: Batcher, *, strip: bool = False) -> None:
         self._decode = decode
         self._watch = watch
         self._batcher = batcher
-        self._in_strip = in_strip
+        self._strip = strip
         self._streams: set[ThreadStream[Frame]] = set()
         self._stopping = False
 
@@ -63,11 +75,11 @@ class LocalScanner:
     async def opened(self, job: VideoJob) -> AsyncIterator[OpenFilm]:
         """The film, whose file is held."""
         async with held(job, self._watch, prove=False) as with_source:
-            yield LocalFilm(self, with_source, self._decode, self._batcher, self._in_strip)
+            yield LocalFilm(self, with_source, self._decode, self._batcher, strip=self._strip)
 
     @asynccontextmanager
-    async def running(self, stream: ThreadStream[Frame], job: VideoJob) -> AsyncIterator[None]:
-        """The thread of a stream, which a stop ends too."""
+    async def running(self, stream: ThreadStream[Frame], decoding: Decoding, job: VideoJob) -> AsyncIterator[None]:
+        """The thread of a stream, which a stop ends too, and the process that it reads from."""
         async with stream:
             self._streams.add(stream)
             if self._stopping:
@@ -78,6 +90,7 @@ class LocalScanner:
             finally:
                 self._streams.discard(stream)
                 stream.stop()
+                decoding.stop()
                 if not await stream.join(JOIN_SECONDS):
                     job.log.error("decode.stuck")
 
@@ -96,14 +109,15 @@ class LocalFilm:
         job: VideoJob,
         decode: DecodeConfig,
         batcher: Batcher,
-        in_strip: Callable[[int], bool],
+        *,
+        strip: bool,
     ) -> None:
         self._scanner = scanner
         self._job = job
         self._decode = decode
         self._batcher = batcher
         self._scorer = batcher.scorer
-        self._in_strip = in_strip
+        self._strip = strip
 
     @property
     def scorer(self) -> ScorerFacts:
@@ -131,30 +145,24 @@ class LocalFilm:
         self, info: VideoInfo, known: Sequence[str], *, single_thread: bool
     ) -> AsyncGenerator[Rows | Findings, None]:
         """One pass over the held file."""
-        report, gray_from = DecodeReport(), self._scorer.gray_from
         info = replace(info, path=self._job.source)
-        frames = decode_frames(
-            info,
-            self._decode,
-            report,
-            single_thread=single_thread,
-            known=known,
-            gray=None if gray_from is None else GrayWanted(gray_from, rows_looked_at, self._in_strip),
-            compiled=True,
-        )
+        request = Request(info, self._decode, single_thread, known, self._scorer.gray_from, self._strip)
+        decoding = Decoding(request)
+        await opened(decoding, self._job)
         stream = ThreadStream(
-            measured(frames),
+            decoding.frames(),
             name=f"decode-{self._job.record.id}",
             what="the decoder",
             stall_seconds=self._job.stall_seconds,
             capacity_bytes=self._decode.queue_bytes // self._decode.concurrency,
             nbytes=lambda frame: frame.nbytes,
         )
-        async with self._scanner.running(stream, self._job), aclosing(self._rows(stream, info)) as scored:
+        async with self._scanner.running(stream, decoding, self._job), aclosing(self._rows(stream, info)) as scored:
             async for rows in scored:
                 yield rows
         if not self._scanner.stopping:
-            yield findings_of(report)
+            assert decoding.findings is not None
+            yield decoding.findings
 
     async def _rows(self, stream: ThreadStream[Frame], info: VideoInfo) -> AsyncGenerator[Rows, None]:
         """Score the frames in batches, some of them under way at once, to the end of the stream."""

@@ -1,6 +1,9 @@
-"""How much happens in each moment, beside what is usual in its shot, and how much there is to see in it."""
+"""What its film says of a moment: how much happens in it, how much there is to see, how typical it is, and whether
+writing covers it."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +16,14 @@ FULL_CODES = 30.0
 """So much more than in the usual moment of the shot is all that can be said."""
 MOST_STEPS = 12.0
 """In a shot whose moments usually differ by so much from its background, the camera moves: nothing stands out."""
+
+
+MUCH_LETTERING = 8.0
+"""Cells of lettering more than usual that take all worth from a picture."""
+LONG_SHARE = 0.2
+"""Titles and credits are a smaller share of a film."""
+LUMA_CELLS, LEVELS, LEVEL_CODES = 144, 24, 16.0
+"""A sketch's numbers of luma, and the levels that they and those of colour are counted in."""
 
 
 def activity(luma: NDArray[np.float32], shot: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -47,7 +58,47 @@ def appeal(sketches: NDArray[np.float32]) -> NDArray[np.float64]:
     count = len(sketches)
     if count < 2:
         return np.ones(count)
-    variety = (sketches - sketches.mean(axis=1, keepdims=True)).std(axis=1)
-    order = np.argsort(np.argsort(variety, kind="stable"), kind="stable")
-    found: NDArray[np.float64] = order / (count - 1)
-    return found
+    return _places((sketches - sketches.mean(axis=1, keepdims=True)).std(axis=1))
+
+
+def typicality(sketches: NDArray[np.float32], seconds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Per moment, its place from 0 to 1 among all by how near its levels of light and colour are to the film's.
+
+    FFmpeg's filter ``thumbnail`` goes by this alone. What is spoilt, dark, or shown but once comes last. ``sketches``
+    are ``features.sketch``, ``seconds`` how long each moment lasts.
+    """
+    if len(sketches) < 2:
+        return np.ones(len(sketches))
+    half = LEVELS // 2
+    level = np.clip(
+        np.floor(sketches / LEVEL_CODES) + np.where(np.arange(sketches.shape[1]) < LUMA_CELLS, 0, half), 0, LEVELS - 1
+    )
+    luma, colour = level[:, :LUMA_CELLS, None], level[:, LUMA_CELLS:, None]
+    away = np.zeros(len(sketches))
+    for plane in (*np.split(colour, 2, axis=1), luma):
+        share = (plane == np.arange(LEVELS)).mean(axis=1)
+        away += ((share - np.average(share, axis=0, weights=seconds)) ** 2).sum(axis=1)
+    return _places(-away)
+
+
+def uncovered(
+    lettering: NDArray[np.float64], shot: NDArray[np.int64], seconds: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Per moment, from 1, no more lettering than the film usually has, to 0 where there is much more.
+
+    What a shot that lasts for ``LONG_SHARE`` of the film has throughout is part of what it shows, as a sign is.
+    """
+    if len(lettering) == 0:
+        return lettering
+    usual = np.full(len(lettering), np.median(lettering))
+    for one in np.unique(shot):
+        own = shot == one
+        if seconds[own].sum() >= LONG_SHARE * seconds.sum():
+            usual[own] = np.maximum(usual[own], np.median(lettering[own]))
+    return 1.0 - np.clip((lettering - usual) / MUCH_LETTERING, 0.0, 1.0)
+
+
+def _places(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """From 0 for the least to 1 for the largest; of equals the later one is more."""
+    order = np.argsort(np.argsort(values, kind="stable"), kind="stable")
+    return order / (len(values) - 1)

@@ -22,7 +22,8 @@ class Moments:
 
     ``position`` is the best usable frame's place in the film, ``quality`` and ``percentile`` are that frame's
     (0 to 1), ``frames`` and ``seconds`` are what the stretch holds, spoilt frames included, ``shot`` its shot,
-    ``spared`` that it has no better frame than one that comes after all good ones.
+    ``spared`` that it has no better frame than one that comes after all good ones; ``sharp`` is the best frame's
+    ``Film.sharp`` (None: not known).
     """
 
     position: NDArray[np.int64]
@@ -32,6 +33,7 @@ class Moments:
     seconds: NDArray[np.float64]
     shot: NDArray[np.int64]
     spared: NDArray[np.bool_]
+    sharp: NDArray[np.float64] | None = None
 
 
 def moments(film: Film) -> Moments:
@@ -46,8 +48,9 @@ def moments(film: Film) -> Moments:
     parts = number[usable]
     starts = np.flatnonzero(np.append(True, parts[1:] != parts[:-1])) if len(parts) else np.zeros(0, np.int64)
     sizes = np.diff(np.append(starts, len(parts)))
-    best = np.repeat(np.maximum.reduceat(good, starts), sizes) if len(parts) else good
-    tops = np.flatnonzero(good == best)
+    worth = _in_moment(film, usable, good)
+    best = np.repeat(np.maximum.reduceat(worth, starts), sizes) if len(parts) else worth
+    tops = np.flatnonzero(worth == best)
     chosen = tops[np.searchsorted(tops, starts)]
     held = parts[starts]
     # Parts without a usable frame belong to the nearest part of their shot that has one.
@@ -60,9 +63,15 @@ def moments(film: Film) -> Moments:
     kept = _longest(seconds, good[chosen])
     position = usable[chosen][kept]
     spared = np.zeros(len(position), np.bool_) if film.spared is None else film.spared[position]
+    sharp = None if film.sharp is None else film.sharp[position]
     return Moments(
-        position, good[chosen][kept], own[chosen][kept], frames[kept], seconds[kept], film.shot[position], spared
+        position, good[chosen][kept], own[chosen][kept], frames[kept], seconds[kept], film.shot[position], spared, sharp
     )
+
+
+def _in_moment(film: Film, usable: NDArray[np.int64], good: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What decides between the frames of one moment: the calm one of two that are as good."""
+    return good if film.calm is None else good * film.calm[usable]
 
 
 def moment_of(film: Film, at: int) -> tuple[NDArray[np.int64], int | None]:
@@ -75,6 +84,7 @@ def moment_of(film: Film, at: int) -> tuple[NDArray[np.int64], int | None]:
     places = inside[part == part[np.searchsorted(inside, at)]]
     usable = np.flatnonzero(film.usable)
     good, _ = quality(film, usable)
+    good = _in_moment(film, usable, good)
     own = np.isin(usable, places)
     return places, int(usable[own][np.argmax(good[own])]) if own.any() else None
 
@@ -111,6 +121,14 @@ def samples(film: Film, shots: NDArray[np.int64]) -> NDArray[np.int64]:
     sizes = np.diff(np.append(first, len(part)))
     middles: NDArray[np.int64] = inside[first + sizes // 2]
     return middles
+
+
+def stretches(film: Film, seconds: float) -> NDArray[np.int64]:
+    """Per frame, the number of the part of its shot that it lies in, some so long; -1 in a transition."""
+    inside = np.flatnonzero(film.shot >= 0)
+    number = np.full(len(film.frame), -1, np.int64)
+    number[inside] = _parts(film, inside, seconds)
+    return number
 
 
 def _parts(film: Film, inside: NDArray[np.int64], seconds: float) -> NDArray[np.int64]:

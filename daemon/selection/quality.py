@@ -21,7 +21,8 @@ class Film:
     ``frame`` int64; ``time_s`` float64, seconds; ``score`` float64, NaN where there is none; ``good`` bool: no
     gate refuses the frame; ``shot`` int64: its number, -1 in a transition; ``lower_better``: the metric's
     direction; ``spared`` bool: frames that are good, but come after all others (None: there are none); ``last_s`` how
-    long the last frame is shown (None: not known).
+    long the last frame is shown (None: not known); ``calm`` and ``sharp`` float64: what a frame's worth in its moment,
+    and in the film, is multiplied with, as ``calm_and_sharp`` has it (None: not known).
     """
 
     frame: NDArray[np.int64]
@@ -32,6 +33,8 @@ class Film:
     lower_better: bool
     spared: NDArray[np.bool_] | None = None
     last_s: float | None = None
+    calm: NDArray[np.float64] | None = None
+    sharp: NDArray[np.float64] | None = None
 
     def where(self, mask: NDArray[np.bool_]) -> Film:
         """Some of the frames."""
@@ -44,6 +47,8 @@ class Film:
             lower_better=self.lower_better,
             spared=None if self.spared is None else self.spared[mask],
             last_s=self.last_s if len(mask) and mask[-1] else None,
+            calm=None if self.calm is None else self.calm[mask],
+            sharp=None if self.sharp is None else self.sharp[mask],
         )
 
     @property
@@ -91,6 +96,8 @@ def quality(film: Film, positions: NDArray[np.int64]) -> tuple[NDArray[np.float6
     own = percentiles(score, film.shot[positions], lower_better=film.lower_better)
     whole = percentiles(score, np.zeros(len(positions), np.int64), lower_better=film.lower_better)
     good = OWN_SHOT * own + (1 - OWN_SHOT) * whole
+    if film.sharp is not None:
+        good *= film.sharp[positions]
     if film.spared is not None:
         good = np.where(film.spared[positions], good * min(float(good.min(initial=1.0)), SPARED), good)
     return good, own

@@ -28,41 +28,34 @@ from numpy.typing import NDArray
 
 from daemon.model import Reason
 from daemon.selection.across import ABOVE_NOISE, least_detail_difference
-from daemon.selection.activity import activity, appeal
+from daemon.selection.activity import activity, appeal, typicality, uncovered
 from daemon.selection.best import Choice
+from daemon.selection.likeness import LUMA_CELLS, LUMA_WEIGHT, gain, likenesses
 from daemon.selection.moments import Moments
 from daemon.selection.quality import Film
 from daemon.selection.room import ROUNDING_S, most_apart
 
-FAR_CODES = 40.0
-"""Pictures that differ by so much say nothing of each other (root mean square of their sketches)."""
-LUMA_CELLS = 144
-"""The first numbers of a sketch."""
-LUMA_WEIGHT = 0.62
-"""What a code of luma counts in a sketch."""
-USUAL_SPREAD, BRIGHT, MOST_GAIN = 25.0, 110.0, 16.0
-"""A sketch's usual contrast, to which those of a darker film are raised, unless its brightest cell then exceeds what
-it has in a bright film, and by how much at most."""
+COVERED_BONUS = 0.25
+"""What a new scene is worth all the same where writing takes all other worth from its picture."""
 QUALITY = 0.5
 """What the best frame is worth more than the worst, in average scenes shown."""
 EVENT = 0.5
 """What a moment in which much happens is worth more than one in which nothing does, in average scenes shown."""
 APPEAL = 0.3
 """What the moment with the most to see in it is worth more than the one with the least, in average scenes shown."""
-MUCH_LETTERING, COVERED_BONUS = 8.0, 0.25
-"""Cells of lettering more than usual that take all worth from a picture, and what a new scene is worth all the same."""
 FIRST = 3.0
 """How much more both count for the first still, which is used where only one is, beside the share that it shows."""
-NEARNESS, NEAR_SHARE = 0.25, 0.25
-"""How much less a picture says of one that looks alike but is far off in time; which share of the film is far."""
+TYPICAL = 0.6
+"""What the first still is worth more if its light and colours are those of the film."""
 AUTO_GAIN, AUTO_LEFT, AUTO_SECONDS = 0.1, 0.2, 1.0
 """With ``auto``: what one more adds is at least this share of what is not shown yet, of which there is at least so much
 of the film; or it is the first of a scene of so many seconds."""
 AUTO_MOST = 100
 LEAST_DIFFERENCE = 2.0
 """How far ``min_difference`` gives way: to so many codes, or so many times what neighbouring frames differ."""
-BALANCE = 0.5
-"""What the first still of a shot is worth for every average scene that it lasts; the second is worth half of that."""
+SHARE, LEAST_LASTING = 0.2, 0.25
+"""What every still that a shot has already takes from the worth of its next one, over the average scenes that the shot
+lasts, or so many: together they cost least where each shot has stills by how long it lasts."""
 ROWS = 256
 """Moments whose likenesses to all others are found at once."""
 TOGETHER = 64
@@ -120,54 +113,6 @@ def represent(
     return Choice(frames, greedy.shortfall(len(chosen)), reasons, greedy.difference)
 
 
-def gain(sketches: NDArray[np.float32]) -> float:
-    """What brings sketches of a dark film to the contrast of others: what is dark throughout differs all the same.
-
-    No more than a better exposure would have given: a gray road in daylight is no dark film.
-    """
-    if len(sketches) == 0:
-        return 1.0
-    luma = sketches[:, :LUMA_CELLS]
-    spread, brightest = float(np.median(luma.std(axis=1))), float(np.median(luma.max(axis=1)))
-    most = float(np.clip(BRIGHT / max(brightest, 1e-6), 1.0, MOST_GAIN))
-    return float(np.clip(USUAL_SPREAD / max(spread, 1e-6), 1.0, most))
-
-
-def likenesses(
-    some: NDArray[np.float32],
-    sketches: NDArray[np.float32],
-    some_time: NDArray[np.float32],
-    time: NDArray[np.float32],
-) -> NDArray[np.float32]:
-    """How well each of ``some`` stands for each of ``sketches``: 1 for the same, 0 from ``FAR_CODES`` on.
-
-    Of those that look alike, the nearer in time does better; times are in shares of the film.
-    """
-    table: NDArray[np.float32] = some @ sketches.T
-    table *= -2
-    table += (some * some).sum(axis=1)[:, None]
-    table += (sketches * sketches).sum(axis=1)
-    np.maximum(table, 0, out=table)
-    np.sqrt(table, out=table)
-    table *= -1 / (FAR_CODES * max(sketches.shape[1], 1) ** 0.5)
-    table += 1
-    np.maximum(table, 0, out=table)
-    away = np.abs(some_time[:, None] - time)
-    np.minimum(away, NEAR_SHARE, out=away)
-    away *= -NEARNESS / NEAR_SHARE
-    away += 1
-    table *= away
-    return table
-
-
-def uncovered(lettering: NDArray[np.float64]) -> NDArray[np.float64]:
-    """From 1, no more lettering than the film usually has, to 0 where there is much more."""
-    if len(lettering) == 0:
-        return lettering
-    more: NDArray[np.float64] = (lettering - np.median(lettering)) / MUCH_LETTERING
-    return 1.0 - np.clip(more, 0.0, 1.0)
-
-
 class _Greedy:
     def __init__(
         self,
@@ -183,6 +128,8 @@ class _Greedy:
     ) -> None:
         self._kept: dict[str, Any] = {} if kept is None else kept
         self._moments = moments
+        sharp = np.ones(len(moments.position)) if moments.sharp is None else moments.sharp
+        self._sharp = sharp.astype(np.float32)
         self._terms = terms
         self._time_s = film.time_s[moments.position]
         amplified = gain(sketches)
@@ -191,11 +138,14 @@ class _Greedy:
         span = float(np.ptp(self._time_s)) if len(self._time_s) else 0.0
         self._place = (self._time_s / max(span, 1e-9)).astype(np.float32)
         luma = self._sketches[:, :LUMA_CELLS] / np.float32(LUMA_WEIGHT)
-        seen = EVENT * activity(luma, moments.shot) + APPEAL * appeal(sketches)
-        clear = np.ones(len(moments.position)) if lettering is None else uncovered(lettering)
+        happens, inviting = EVENT * activity(luma, moments.shot), APPEAL * appeal(sketches)
+        clear = (
+            np.ones(len(moments.position)) if lettering is None else uncovered(lettering, moments.shot, moments.seconds)
+        )
         self._clear = COVERED_BONUS + (1 - COVERED_BONUS) * clear
-        self._seen = clear * moments.quality * seen
-        self._value = clear * moments.quality * QUALITY + self._seen
+        self._value = clear * moments.quality * (QUALITY + happens + inviting)
+        self._alone = QUALITY * moments.quality + FIRST * clear * (happens + moments.quality * inviting)
+        self._alone += TYPICAL * typicality(sketches, moments.seconds)
         self._details = details
         self._least_detail = least_detail_difference(terms.detail_noise)
         noise = np.inf if terms.noise is None else ABOVE_NOISE * amplified * terms.noise
@@ -205,7 +155,8 @@ class _Greedy:
         self._scene_seconds = np.bincount(self._scene, weights=moments.seconds, minlength=len(self._scenes))
         # In average scenes, so that it means the same in a short film and in a long one.
         self._weight = moments.seconds / max(float(self._scene_seconds.mean()) if len(names) else 1.0, 1e-9)
-        self._lasting = np.bincount(moments.shot, weights=self._weight)[moments.shot] if len(names) else self._weight
+        lasting = np.bincount(moments.shot, weights=self._weight)[moments.shot] if len(names) else self._weight
+        self._lasting = np.maximum(lasting, LEAST_LASTING)
         self._taken = np.zeros(int(moments.shot.max(initial=0)) + 1)
         self._covered = np.zeros(len(names))
         self._scenes_shown: set[int] = set()
@@ -218,10 +169,10 @@ class _Greedy:
         self._leave_room = leave_room
         gains = self._first_gains()
         if self._terms.poster:
-            gains = self._posters(gains)
+            gains = self._posters()
             chosen = self._add([], np.flatnonzero(~self._moments.spared), gains)
         else:
-            chosen = self._add(self._first(gains), np.flatnonzero(~self._moments.spared), gains)
+            chosen = self._add(self._first(), np.flatnonzero(~self._moments.spared), gains)
         chosen = self._add(chosen, np.flatnonzero(self._moments.spared), gains)
         # What was chosen with a larger difference stays, so that fewer are the beginning of more.
         while len(chosen) < (self._terms.count or 0) and (self._refused["alike"] or self._refused["given"]):
@@ -233,21 +184,20 @@ class _Greedy:
             chosen = self._add(chosen, rest, gains)
         return chosen
 
-    def _first(self, gains: NDArray[np.float64]) -> list[int]:
+    def _first(self) -> list[int]:
         """The one to use if there is only one: what is seen in it counts for more than in the others."""
         good = np.flatnonzero(~self._moments.spared & (self._given >= self.difference))
         if len(good) == 0 or self._terms.count == 0:
             return []
-        worth = self._posters(gains)
+        worth = self._posters()
         at = int(good[np.lexsort((good, -self._moments.quality[good], -worth[good]))[0]])
         self._take(at)
         return [at]
 
-    def _posters(self, gains: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _posters(self) -> NDArray[np.float64]:
         """What each is worth by itself: the share of the film that looks like it, quality, and what is seen in it."""
-        shown = gains - self._bonus(np.arange(len(gains))) - self._value - BALANCE * self._lasting
-        share = shown / max(float(self._weight.sum()), 1e-9)
-        worth: NDArray[np.float64] = share + QUALITY * self._moments.quality + FIRST * self._seen
+        shown = self._likeness @ self._weight.astype(np.float32)
+        worth: NDArray[np.float64] = shown / max(float(self._weight.sum()), 1e-9) + self._alone * self._sharp
         return worth
 
     def _take(self, at: int) -> None:
@@ -289,7 +239,7 @@ class _Greedy:
             return known
         shown = self._likeness @ self._weight.astype(np.float32)
         gains: NDArray[np.float64] = shown + self._bonus(np.arange(len(shown))) + self._value
-        gains += BALANCE * self._lasting
+        gains -= SHARE * 0.5 / self._lasting
         self._kept["gains"] = gains.copy()
         return gains
 
@@ -302,6 +252,7 @@ class _Greedy:
             for start in range(0, count, ROWS):
                 rows = slice(start, start + ROWS)
                 table[rows] = likenesses(self._sketches[rows], self._sketches, self._place[rows], self._place)
+                table[rows] *= self._sharp[rows, None]
             self._kept["likeness"] = table
         known: NDArray[np.float32] = self._kept["likeness"]
         return known
@@ -311,12 +262,12 @@ class _Greedy:
         added = np.maximum(self._likeness[places] - self._covered, 0.0) @ self._weight
         fresh = ~np.isin(self._scene[places], list(self._scenes_shown))
         gains: NDArray[np.float64] = added + np.where(fresh, self._bonus(places), 0.0) + self._value[places]
-        gains += BALANCE * self._lasting[places] / (1 + self._taken[self._moments.shot[places]])
+        gains -= SHARE * (self._taken[self._moments.shot[places]] + 0.5) / self._lasting[places]
         return gains
 
     def _bonus(self, at: NDArray[np.int64]) -> NDArray[np.float64]:
         """Showing a scene at all is worth more than anything else, if it lasts a second."""
-        return 2.0 * np.minimum(self._scene_seconds[self._scene[at]], 1.0) * self._clear[at]
+        return 2.0 * np.minimum(self._scene_seconds[self._scene[at]], 1.0) * self._clear[at] * self._sharp[at]
 
     def _allowed(self, at: int, chosen: list[int]) -> bool:
         """Whether nothing chosen stands against it; what does is counted for the shortfall."""

@@ -8,8 +8,9 @@ from contextlib import aclosing
 
 from daemon.errors import StillwatchError
 from daemon.logs.setup import get
+from daemon.media.strip_step import strip_step
 from daemon.model import Frame, VideoRecord
-from daemon.pipeline.strip import keep_pictures, strip_step
+from daemon.pipeline.strip import keep_pictures
 from daemon.store.store import Store
 
 log = get(__name__)

@@ -38,7 +38,8 @@ class Page:
                 if type(error).__name__ not in ("StaleElementReferenceException", "NoSuchElementException"):
                     raise
             time.sleep(0.05)
-        raise AssertionError(f"waited in vain; the page says {self.text('#said')!r}, {self.text('#export-said')!r}")
+        told = [self.text(place) for place in ("#said", "#export-said", "#why")]
+        raise AssertionError(f"waited in vain; {self.driver.current_url} says {told}, {complaints(self.driver)}")
 
     def one(self, selector: str) -> Any:
         return self.driver.find_element("css selector", selector)

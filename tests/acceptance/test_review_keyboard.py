@@ -93,6 +93,18 @@ def test_everything_by_keyboard_alone(tmp_path: Path) -> None:
         page.said(f"frame {other} is undecided")
         page.press("p")
         page.said(f"frame {other} pinned")
+        page.press("n")
+        page.until(lambda: page.one("#note textarea").is_displayed())
+        page.press("for the cover")
+        page.press(TAB)
+        page.press(ENTER)
+        page.said("noted")
+        page.until(lambda: "for the cover" in page.text("#why dl"))
+        page.press("c")
+        page.until(lambda: len(page.all(".pane")) == 2)
+        page.tab_to("#tools button:not([hidden])")
+        page.press("c")
+        page.until(lambda: len(page.all(".pane")) == 1)
         # The strip has one stop; Enter takes its frame. The span is taken by keys, the export by the form.
         page.tab_to("#slots button")
         page.press(ENTER)
@@ -148,8 +160,11 @@ def test_without_scripts_list_stills_and_reasons_are_there(tmp_path: Path) -> No
         assert page.text("h1").startswith("Frame ")
         assert page.one("img.full").is_displayed()
         frame = urlsplit(driver.current_url).path.rpartition("/")[2]
-        driver.find_element("link text", "Next frame").click()
-        assert urlsplit(driver.current_url).path.endswith(f"/{int(frame) + 1}")
+        there, back, step = ("next", "prev", 1) if page.all("a[rel=next]") else ("prev", "next", -1)
+        page.one(f"a[rel={there}]").click()
+        assert urlsplit(driver.current_url).path.endswith(f"/{int(frame) + step}")
+        page.one(f"a[rel={back}]").click()
+        assert urlsplit(driver.current_url).path.endswith(f"/{frame}")
 
 
 def test_the_report_opened_from_disk_shows_what_the_page_shows(tmp_path: Path) -> None:
@@ -166,7 +181,7 @@ def test_the_report_opened_from_disk_shows_what_the_page_shows(tmp_path: Path) -
         driver.get(report.as_uri())
         told = page.text("body")
         assert all(reason in told for reason in reasons)
-        assert {entry.text for entry in page.all("section ~ ul li")} == legend
+        assert {entry.text for entry in page.all(".wide ~ ul li")} == legend
         drawing = page.one("[aria-label='Score curve'] svg")
         assert len(drawing.find_elements("css selector", "circle")) == len(reasons)
         assert drawing.find_elements("css selector", "path[stroke='var(--accent)']")

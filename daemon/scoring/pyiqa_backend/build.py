@@ -46,8 +46,7 @@ def build(
     """
     try:
         with patches.quiet(progress=progress), patches.network(online), deferred_imports(), ExitStack() as stack:
-            if local is not None:
-                stack.enter_context(patches.only_tensors(metric.name, local))
+            stack.enter_context(patches.only_tensors(metric.name, local))
             net = _network_of(metric, device, local, stack)
             if local is not None and metric.local is Local.STATE:
                 load_state(net, local)

@@ -19,6 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import torch
 
 from daemon.errors import Kind, ScorerError
@@ -171,26 +172,48 @@ def only_local_weights(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def only_tensors(name: str, file: Path) -> Iterator[None]:
-    """Let torch load tensors and plain values alone: no file runs code when it is read.
+def only_tensors(name: str, local: Path | None = None) -> Iterator[None]:
+    """Let torch load tensors, arrays of numbers and plain values alone: no file runs code when it is read.
 
     pyiqa loads with ``weights_only=False`` (``pyiqa/archs/arch_util.py``, ``brisque_arch.py``). Raises ScorerError
-    (WEIGHTS) for a ``file`` that holds more. Can go when pyiqa loads so itself.
+    (WEIGHTS) for a file that holds more, ``local`` or fetched. Can go when pyiqa loads so itself.
     """
     load = torch.load
 
     def load_tensors(*arguments: Any, **options: Any) -> Any:
         try:
-            return load(*arguments, **{**options, "weights_only": True})
+            with torch.serialization.safe_globals(_numbers()):
+                return load(*arguments, **{**options, "weights_only": True})
         except pickle.UnpicklingError as error:
-            raise ScorerError(
-                Kind.WEIGHTS,
-                f"{file} does not fit {name}, or holds more than tensors, which could run code when it is loaded:"
-                " set score.weights to a file that torch.save made of tensors alone, or leave it empty",
-            ) from error
+            raise _holds_more(name, local) from error
 
     with _replaced(torch, "load", load_tensors):
         yield
+
+
+def _numbers() -> list[Any]:
+    """What NumPy's numbers and arrays of them are unpickled by, also by the names that NumPy 1 gave them."""
+    scalar, array = np.float64(0).__reduce__()[0], np.zeros(0).__reduce__()[0]
+    named = [
+        (one, f"numpy.{core}.multiarray.{called}")
+        for core in ("core", "_core")
+        for one, called in ((scalar, "scalar"), (array, "_reconstruct"))
+    ]
+    return [np.ndarray, np.dtype, *{type(np.dtype(code)) for code in np.typecodes["AllInteger"] + "efd?"}, *named]
+
+
+def _holds_more(name: str, local: Path | None) -> ScorerError:
+    if local is not None:
+        return ScorerError(
+            Kind.WEIGHTS,
+            f"{local} does not fit {name}, or holds more than tensors, which could run code when it is loaded:"
+            " set score.weights to a file that torch.save made of tensors alone, or leave it empty",
+        )
+    return ScorerError(
+        Kind.WEIGHTS,
+        f"a file of the weights of {name} that were fetched is damaged, or holds more than tensors, which could run"
+        " code when it is loaded: use another metric",
+    )
 
 
 @contextmanager

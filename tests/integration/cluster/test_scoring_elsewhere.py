@@ -237,7 +237,7 @@ async def test_another_scorer_is_refused(
         await once(config(tmp_path / "there"), made[:1])
 
 
-async def test_a_machine_that_does_not_see_the_file_is_set_aside(
+async def test_a_machine_that_does_not_see_the_file_is_refused(
     cluster: FakeCluster, made: list[Path], tmp_path: Path
 ) -> None:
     with pytest.raises(StillwatchError, match=r"it does not see .*mount the folder there, or set cluster\.path_map"):
@@ -359,6 +359,16 @@ def test_without_ray_an_address_stops_the_start_with_the_fix(monkeypatch: pytest
     monkeypatch.setattr(link, "find_spec", lambda _: None)
     with pytest.raises(ConfigError, match=r"needs Ray, which is not installed: `pip install 'stillwatch\[cluster\]'`"):
         link.require_ray("head:6379")
+
+
+def test_without_a_token_it_is_said_where_one_is_looked_for(tmp_path: Path) -> None:
+    from daemon.cluster.link import require_token
+
+    with pytest.raises(Exception, match=r"there is no token for it.*/\.ray/auth_token, or RAY_AUTH_TOKEN"):
+        require_token({"HOME": str(tmp_path)})
+    (tmp_path / "token").write_text("abc")
+    require_token({"RAY_AUTH_TOKEN_PATH": str(tmp_path / "token")})
+    require_token({"RAY_AUTH_TOKEN": "abc"})
 
 
 @pytest.mark.parametrize("address", ["ray://head:10001", "http://head", "head", "head:123456"])

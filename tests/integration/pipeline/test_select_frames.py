@@ -221,8 +221,8 @@ async def test_choosing_again_exports_only_what_is_missing(
         exported.append(1)
         return await run(capabilities, arguments, *rest)
 
-    for module in ("daemon.scan.local", "daemon.decode.seek"):
-        monkeypatch.setattr(f"{module}.decode_frames", counted)
+    monkeypatch.setattr("daemon.scan.local.Decoding", lambda *_: asked.append(None))
+    monkeypatch.setattr("daemon.decode.seek.decode_frames", counted)
     monkeypatch.setattr(ffmpeg_process, "run", watched)
     rows = await store.frames.rows(record.id, range(200))
     await reselect(config_in(tmp_path, count=3, min_gap_seconds=0.5), store, str(record.id))

@@ -20,7 +20,6 @@ from structlog.typing import EventDict
 from daemon.analysis.measure import measure
 from daemon.config.schema import Config
 from daemon.config.score import ScoreConfig
-from daemon.decode.frames import decode_frames
 from daemon.decode.probe import probe
 from daemon.decode.seek import frames_again
 from daemon.errors import ExportError, Kind, ScorerError, StillwatchError, StoreError, VideoError
@@ -30,10 +29,13 @@ from daemon.inbox import identity
 from daemon.job import VideoJob
 from daemon.model import Outcome, Picture, Status, VideoRecord
 from daemon.pipeline import record_failure
+from daemon.pipeline.failures import final_status
 from daemon.pipeline.workers import Workers, running_workers
 from daemon.runtime import stall
+from daemon.runtime.cell import Cells
 from daemon.runtime.retry import StagePause
 from daemon.runtime.tasks import wind_down
+from daemon.scan import apart
 from daemon.scoring import second_opinion
 from daemon.scoring.batcher import DEVICE_LOSSES
 from daemon.store.store import Store
@@ -218,29 +220,51 @@ async def test_the_video_that_costs_the_device_each_time_is_set_aside_and_the_ot
 # What hangs
 
 
+def use_odd_decoders(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Films misbehave as their names say."""
+    monkeypatch.setattr(apart, "CELLS", Cells("tests.odd_decode_cell", ring=True, arenas=apart.ARENAS))
+
+
 async def test_a_file_that_hangs_the_decoder_is_set_aside_and_the_next_is_done(
     impatient: Config, store: Store, tmp_path: Path, fragile: type[FragileScorer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    awake = threading.Event()
-    real = decode_frames
-
-    def frames(info: Any, *rest: Any, **options: Any) -> Iterator[Any]:
-        for frame in real(info, *rest, **options):
-            if info.path.name == "hangs.mkv" and frame.index == 5:
-                awake.wait(PATIENCE_SECONDS)
-            yield frame
-
-    monkeypatch.setattr("daemon.scan.local.decode_frames", frames)
-    monkeypatch.setattr("daemon.scan.local.JOIN_SECONDS", 0.1)
+    use_odd_decoders(monkeypatch)
     bad, good = await film(store, tmp_path, "hangs.mkv"), await film(store, tmp_path, "good.mkv", frames=30)
-    try:
-        async with working(impatient, store) as (workers, tasks):
-            first, second = await ended(workers, tasks, store, bad, good)
-    finally:
-        awake.set()
+    async with working(impatient, store) as (workers, tasks):
+        first, second = await ended(workers, tasks, store, bad, good)
     assert (first.status, first.error_kind) == (Status.FAILED, Kind.STUCK)
     assert "service.stuck_seconds" in str(first.error)
     assert second.status is Status.DONE
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "says"),
+    [
+        ("crashes", Kind.DECODE, "crashed the process that does so (SIGSEGV)"),
+        ("killed", Kind.OUT_OF_MEMORY, "ended by SIGKILL"),
+        ("hungry", Kind.TOO_LARGE, "decode.memory_bytes"),
+        ("lies", Kind.DECODE, "no frame"),
+        ("fails", Kind.INTERNAL, "RuntimeError: a mistake"),
+    ],
+)
+async def test_a_decoder_that_ends_costs_its_film_and_nothing_else(
+    config: Config,
+    store: Store,
+    tmp_path: Path,
+    fragile: type[FragileScorer],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    kind: Kind,
+    says: str,
+) -> None:
+    use_odd_decoders(monkeypatch)
+    once_only = config.model_copy(update={"service": config.service.model_copy(update={"max_retries": 0})})
+    bad, good = await film(store, tmp_path, f"{name}.mkv"), await film(store, tmp_path, "good.mkv", frames=30)
+    async with working(once_only, store) as (workers, tasks):
+        first, second = await ended(workers, tasks, store, bad, good)
+    assert (first.error_kind, second.status, second.frames_scored) == (kind, Status.DONE, 30)
+    assert first.status is final_status(kind)
+    assert says in str(first.error)
 
 
 async def test_a_film_that_gets_further_than_the_last_time_is_no_suspect(
@@ -421,16 +445,8 @@ async def test_a_film_whose_stills_cannot_be_proven_has_failed_and_is_not_done_w
 async def test_a_decoder_that_is_only_slow_is_waited_for(
     impatient: Config, store: Store, tmp_path: Path, fragile: type[FragileScorer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = decode_frames
-    pause = threading.Event()
-
-    def frames(*arguments: Any, **options: Any) -> Iterator[Any]:
-        for frame in real(*arguments, **options):
-            pause.wait(0.4)
-            yield frame
-
-    monkeypatch.setattr("daemon.scan.local.decode_frames", frames)
-    one = await film(store, tmp_path, frames=10)
+    use_odd_decoders(monkeypatch)
+    one = await film(store, tmp_path, "slow.mkv", frames=10)
     async with working(impatient, store) as (workers, tasks):
         (row,) = await ended(workers, tasks, store, one)
     assert (row.status, row.frames_scored) == (Status.DONE, 10), "a batch of 8 took three times stuck_seconds"

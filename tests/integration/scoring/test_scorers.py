@@ -208,6 +208,52 @@ def test_a_weights_file_runs_no_code(tmp_path: Path, metric: str, wrap: Callable
     assert not canary.exists()
 
 
+def fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: Any) -> None:
+    """Weights of brisque as if `pull` had been here."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    path = catalog.locate("pyiqa/brisque_svm_weights.pth")
+    path.parent.mkdir(parents=True)
+    torch.save(content, path)
+    module = pyiqa_module("archs.brisque_arch")
+    # It has read the place of its cache when it was imported.
+    monkeypatch.setattr(module, "load_file_from_url", lambda _: str(path))
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("wrap", [lambda program: program, lambda program: (torch.zeros(1, 774), program)])
+def test_weights_that_were_fetched_run_no_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrap: Callable[[Any], Any]
+) -> None:
+    canary = tmp_path / "canary"
+    fetched(tmp_path, monkeypatch, wrap(Program(canary)))
+    with pytest.raises(ScorerError, match=r"more than tensors.*use another metric") as caught:
+        open_scorer(ScoreConfig(metric="brisque", device="cpu"))
+    assert caught.value.kind is Kind.WEIGHTS
+    assert not canary.exists()
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("extra", [np.float64(1.5), np.arange(5.0), np.zeros((2, 3), np.float32), np.int64(3)])
+def test_weights_that_were_fetched_may_hold_numbers_of_numpy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extra: Any
+) -> None:
+    fetched(tmp_path, monkeypatch, (torch.zeros(1, 774), torch.zeros(774, 36)))
+    open_scorer(ScoreConfig(metric="brisque", device="cpu"))
+    path = tmp_path / "numbers.pth"
+    torch.save({"value": extra}, path)
+    with patches.only_tensors("brisque"):
+        assert np.array_equal(torch.load(path, weights_only=False)["value"], extra)
+
+
+@pytest.mark.model
+def test_an_array_of_objects_is_no_number(tmp_path: Path) -> None:
+    path, canary = tmp_path / "objects.pth", tmp_path / "canary"
+    torch.save({"value": np.array([Program(canary)], object)}, path)
+    with patches.only_tensors("brisque"), pytest.raises(ScorerError, match="more than tensors"):
+        torch.load(path, weights_only=False)
+    assert not canary.exists()
+
+
 @pytest.mark.model
 def test_brisque_takes_a_file_of_tensors(tmp_path: Path) -> None:
     torch.save((torch.zeros(1, 774), torch.zeros(774, 36)), tmp_path / "brisque.pth")

@@ -220,3 +220,32 @@ def test_times_of_a_damaged_file_may_run_backwards_or_far_away() -> None:
     times = np.array([0.0, 0.04, -25.0, 0.12, 1e9])
     found = gates.windows(times, [Shot(ShotKind.SHOT, 0, 4)], 10.0)
     assert 0 <= found.min() <= found.max() < len(times)
+
+
+WASHED: dict[str, float] = {
+    "mean": 254, "contrast": 8, "low": 235, "high": 255, "light": 0.98, "plain": 0.98, "still": 0.98, "floor": 130,
+    "peak": 255, "sharp_x": 0.06, "sharp_y": 0.09, "edges": 10,
+}  # fmt: skip
+
+
+def test_what_is_washed_out_is_burnt_though_what_is_left_of_it_is_lines_on_white() -> None:
+    film = records((80, {}), (10, WASHED))
+    shots = [Shot(ShotKind.SHOT, 0, 79), Shot(ShotKind.SHOT, 80, 89)]
+    assert judge(film, shots, config={"edge_frames": 0}) == ["good"] * 80 + ["burnt"] * 10
+
+
+def test_a_white_page_is_not_burnt_in_a_film_that_is_drawn() -> None:
+    drawn = {"plain": 0.7, "still": 0.95, "sharp_x": 0.2, "sharp_y": 0.2}
+    shots = [Shot(ShotKind.SHOT, 0, 79), Shot(ShotKind.SHOT, 80, 89)]
+    found = judge(records((80, drawn), (10, {**WASHED, "sharp_x": 0.04, "sharp_y": 0.04})), shots)
+    assert "burnt" not in found
+
+
+def test_of_a_stretch_that_is_refused_whole_the_worse_side_of_a_step_stays_refused() -> None:
+    film = records((100, {"text": 12, "caption": 9}), (30, {"text": 12, "caption": 9, "sharp_x": 0.002, "edges": 30}))
+    film = np.concatenate([film, records((200, {}))])
+    film["version"] = 3
+    shots = [Shot(ShotKind.SHOT, 0, 129), Shot(ShotKind.SHOT, 130, 329)]
+    found = judge(film, shots, config={"edge_frames": 0})
+    assert found[:100] == ["spared"] * 100
+    assert "spared" not in found[100:130]

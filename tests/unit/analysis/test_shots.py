@@ -96,6 +96,61 @@ def test_a_dissolve_belongs_to_no_shot(length: int) -> None:
     assert abs(last - (59 + length)) <= 3 + length // 6
 
 
+def test_exposure_that_steps_up_and_down_makes_no_dissolve() -> None:
+    film = footage(1, 160)
+    film[20:45] = np.clip(film[20:45] * 2.2, 0, 255)
+    film[70:95] *= 0.6
+    film[110:140] *= 0.3
+    assert [kind for kind, _, _ in find(film)] == ["shot"]
+
+
+def detailed(seed: int, frames: int, speed: int) -> tuple[np.ndarray, int]:
+    """A camera that moves over fine detail, all in the same light: dark below and bright above, as rooms are."""
+    rng = np.random.default_rng(seed)
+    fine = 8
+    height, width = GRID[0] * fine, (GRID[1] + 60) * fine
+    coarse = np.asarray(Image.fromarray(rng.integers(0, 90, (3, 12), dtype=np.uint8)).resize((width, height), 3))
+    light = np.linspace(110, 20, height)[:, None]
+    scene = np.clip(light + coarse + rng.normal(0, 16, (height, width)), 0, 255)
+    return np.stack([scene[:, step * speed : step * speed + GRID[1] * fine] for step in range(frames)]), fine
+
+
+def small(pictures: np.ndarray, fine: int) -> tuple[np.ndarray, np.ndarray]:
+    """Thumbnails and edges of pictures of luma, as records have them."""
+    parts = (len(pictures), GRID[0], fine, GRID[1], fine)
+    thumbnails = pictures.reshape(parts).mean(axis=(2, 4))[..., None].repeat(3, axis=-1)
+    energy = []
+    for axis in (2, 1):
+        step = np.diff(pictures, axis=axis, append=pictures[:, :, -1:] if axis == 2 else pictures[:, -1:]) ** 2
+        energy.append(step.reshape(parts).mean(axis=(2, 4)))
+    edges = np.minimum(16 * np.log2(1 + np.stack(energy, axis=-1)) + 0.5, 255)
+    return np.clip(thumbnails, 0, 255).astype(np.uint8), edges.astype(np.uint8)
+
+
+def transitions(pictures: np.ndarray, fine: int, *, known: bool = True) -> list[Shot]:
+    finder = ShotFinder(ShotsConfig())
+    thumbnails, edges = small(pictures, fine)
+    finder.feed(thumbnails, edges if known else None)
+    return [shot for shot in finder.found() if shot.kind is not ShotKind.SHOT]
+
+
+def test_a_dissolve_between_pictures_of_like_light_is_told_by_its_weak_detail() -> None:
+    one, fine = detailed(1, 80, 1)
+    other, _ = detailed(2, 80, 1)
+    share = (np.arange(20) + 1)[:, None, None] / 21
+    film = np.concatenate([one[:60], one[60:] * (1 - share) + other[:20] * share, other[20:]])
+    assert transitions(film, fine, known=False) == []
+    (found,) = transitions(film, fine)
+    assert abs(found.first - 60) <= 6
+    assert abs(found.last - 79) <= 6
+
+
+@pytest.mark.parametrize("speed", [1, 3, 6])
+def test_a_camera_that_moves_over_detail_makes_no_dissolve(speed: int) -> None:
+    film, fine = detailed(3, 80, speed)
+    assert transitions(film, fine) == []
+
+
 @pytest.mark.parametrize("ground", [0, 255])
 def test_fades_belong_to_no_shot(ground: int) -> None:
     one, other, empty = footage(1, 80), footage(2, 80), np.full((20, *GRID, 3), float(ground))

@@ -54,6 +54,10 @@ def test_the_gate_that_refuses_has_a_figure_that_speaks_against_the_frame(word: 
 @pytest.mark.parametrize("word", ["dark", "burnt", "titled", "combed", "blocks", "blur"])
 def test_what_is_judged_beside_others_names_these_and_what_they_have(word: str) -> None:
     film = records((40, {}), (10, DEFECTS[word]))
+    if word == "blur":
+        # Little by little: what changes at once is held against the frame before.
+        for row, part in zip(range(40, 44), (0.8, 0.65, 0.5, 0.4), strict=True):
+            film["sharp_x"][row], film["edges"][row] = 0.02 * part, 85 + 16 * np.log2(part)
     found = refused(heard(film, 45, [Shot(ShotKind.SHOT, 0, 49)], np.arange(50)))
     assert found is not None
     assert set(range(40)) <= set(found.comparable.tolist())
@@ -63,6 +67,17 @@ def test_what_is_judged_beside_others_names_these_and_what_they_have(word: str) 
     if against.name in names:
         assert against.reference == pytest.approx(float(film[names[against.name]][0]))
         assert against.value == pytest.approx(float(film[names[against.name]][45]))
+
+
+def test_what_changes_at_once_is_held_against_the_frame_across_the_step() -> None:
+    film = records((40, {}), (10, DEFECTS["blur"]))
+    found = refused(heard(film, 45, [Shot(ShotKind.SHOT, 0, 49)], np.arange(50)))
+    assert found is not None
+    assert found.comparable.tolist() == [39]
+    (figure,) = found.figures
+    assert figure.name == "sharpness, times that across a step"
+    assert figure.against
+    assert figure.value == pytest.approx(2 ** (-28 / 16))
 
 
 def test_a_small_loss_in_the_same_view_is_told_with_the_frames_of_that_view() -> None:

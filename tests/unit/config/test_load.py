@@ -88,7 +88,7 @@ def test_the_sections_are_the_documented_ones() -> None:
         "log",
         "service",
     ]
-    sections.append("notify")
+    sections += ["notify", "cluster"]
     assert list(Config.model_fields) == sections
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from daemon.selection.activity import activity, appeal
+from daemon.analysis.features import SKETCH
+from daemon.selection.activity import activity, appeal, typicality, uncovered
 
 VIEW = np.random.default_rng(2).normal(110, 40, 144).astype(np.float32)
 
@@ -43,3 +44,27 @@ def test_a_plain_view_has_the_least_to_see() -> None:
     assert appeal(looks).argmin() == 2
     assert appeal(looks).argmax() == 3
     assert appeal(looks[:1]).tolist() == [1.0]
+
+
+def test_the_most_typical_view_is_the_one_that_the_film_is_like() -> None:
+    looks = np.random.default_rng(5).normal(110, 30, (12, SKETCH)).astype(np.float32)
+    looks[3] *= 0.3
+    looks[7] += 90
+    found = typicality(looks, np.ones(12))
+    assert {int(found.argmin()), int(np.argsort(found)[1])} == {3, 7}
+    assert (found.min(), found.max()) == (0, 1)
+
+
+def test_what_lasts_is_typical() -> None:
+    looks = np.repeat([[60.0], [140.0]], SKETCH, axis=1).astype(np.float32)
+    assert typicality(looks, np.array([9.0, 1.0])).tolist() == [1, 0]
+    assert typicality(looks, np.array([1.0, 9.0])).tolist() == [0, 1]
+    assert typicality(looks[:1], np.ones(1)).tolist() == [1]
+
+
+def test_writing_covers_a_picture_unless_it_is_part_of_a_long_shot() -> None:
+    shot, seconds = np.repeat([0, 1, 2], [11, 7, 2]), np.ones(20)
+    lettering = np.repeat([0.0, 12.0, 15.0], [11, 7, 2])
+    clear = uncovered(lettering, shot, seconds)
+    assert clear[:18].tolist() == [1] * 18, "toy blocks with letters, for a third of the film"
+    assert clear[18:].tolist() == [0, 0], "a title"

@@ -111,3 +111,38 @@ def test_where_only_the_gap_stands_against_the_count_each_leaves_room_for_the_ot
     for count in range(1, 7):
         assert len(of_times(pairs, count)) == count
     assert of_times(pairs, 6) == of_times(pairs, 9) == [0.0, 1.2, 4.0, 5.2, 9.0, 10.2]
+
+
+def test_takes_of_one_length_have_as_many_stills_each() -> None:
+    """Also where what is seen in one of them is plainer, so that each of its pictures is worth less."""
+    rng = np.random.default_rng(7)
+    takes = [rng.normal(60, 40, (1, SKETCH)) + rng.normal(0, 14, (6, SKETCH)) for _ in range(3)]
+    takes[2] = takes[2].mean() + 0.9 * (takes[2] - takes[2].mean())
+    looks = np.concatenate(takes).astype(np.float32)
+    choice = chosen(looks, np.repeat([0, 1, 2], 6), Terms(9, 0.5, 4.0))
+    assert np.bincount(np.array(shown(choice)) // 6).tolist() == [3, 3, 3]
+
+
+def test_a_take_that_lasts_longer_has_more_stills() -> None:
+    rng = np.random.default_rng(8)
+    looks = np.concatenate([rng.normal(60, 40, (1, SKETCH)) + rng.normal(0, 14, (n, SKETCH)) for n in (12, 4)])
+    choice = chosen(looks.astype(np.float32), np.repeat([0, 1], [12, 4]), Terms(8, 0.5, 4.0))
+    first = sum(picture < 12 for picture in shown(choice))
+    assert first == 6
+
+
+def test_a_smeared_picture_stands_for_nothing() -> None:
+    """Of two pictures of a scene the sharp one is taken, whatever the metric says of them."""
+    looks = np.random.default_rng(9).normal(60, 40, (4, SKETCH)).astype(np.float32)
+    film = Film(
+        frame=np.arange(200),
+        time_s=np.arange(200) / RATE,
+        score=np.where(np.arange(200) // 25 % 2, 2.0, 5.0),
+        good=np.ones(200, bool),
+        shot=np.repeat(np.arange(4), 50),
+        lower_better=True,
+        sharp=np.where(np.arange(200) // 25 % 2, 0.2, 1.0),
+    )
+    found = moments(film)
+    choice = represent(film, found, looks[found.position // 50], {n: n for n in range(4)}, Terms(4, 0.5, 9.0))
+    assert all(frame // 25 % 2 == 0 for frame in choice.frames)

@@ -1,0 +1,245 @@
+"""Steps inside a shot: from one frame to the next the light, the coder's grid or the sharpness changes at once, while
+the same is seen. One side of a step is the worse one, and the frames beside it tell which, better than frames that only
+show much the same.
+
+light       frames that are brighter by one gain are burnt where that gain would drive highlights beyond what there is,
+            or where it does not explain how grey black is; else nothing is lost by being bright: the others are dark
+grid        the side with the stronger grid is the worse one
+sharpness   the side with the weaker edges, cell by cell
+
+What is wrong goes on from the step to the next one of its kind, as far as frames are nearer to the worse side of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.analysis.light import rank_correlation
+from daemon.model import Shot, ShotKind
+
+Records = NDArray[np.void]
+"""``features.FIGURES``."""
+Word = Literal["burnt", "dark", "blocks", "blur"]
+
+STANDS_OUT, REACH = 0.4, 2
+"""What so many frames before and after a step change by is at most this share of it."""
+LIGHT_STEP, GRID_STEP = float(np.log(1.3)), float(np.log(1.35))
+"""The least change of the mean of luma, and of the grid, as logarithms."""
+OCTAVE = 16.0
+"""A cell's edges are in so many parts of an octave."""
+SHARP_STEP, LEAST_EDGED, EDGED = 12.0, 8, 40
+"""The least loss of the edges of cells, as the median of at least so many that have edges."""
+SAME_ORDER, SAME_SEEN, SAME_CODES = 0.9, 0.95, 3.0
+"""The rank correlation of the cells of two frames of which only the light differs; the correlation, or the difference
+in codes, of two in the same light."""
+ASIDE = 3
+"""Frames on either side of a step by which the light is judged."""
+WHITE = 247
+"""A cell is clipped white from this code on."""
+FITTED_CODES, FITTED_SHARE, LEAST_FITTED = 200, 0.8, 12
+"""The gain is found among cells that are no brighter, the darkest share of them, and not by fewer."""
+BEYOND_CODES, TOP = 15.0, 225
+"""How far the gain would drive highlights beyond what there is, in codes, and how bright these are."""
+LIFTED_CODES, LIFTED_GAIN = 10.0, 4.0
+"""What black is lifted by beyond the gain, in codes, and as a share of the gain: codes of dark frames are rounded."""
+CLIPPED, SHOWN = 0.08, 4.0
+"""How much of the brighter frames is clipped, and by how many codes the darker ones differ there."""
+GROSS_GRID, GROSS_STILL, GROSS_SHARP, GROSS_EDGES, STRONGEST = 2.6, 0.1, 2.2, 14.0, 0.25
+"""A side with a stronger grid has it from a coder if the grid is so many times stronger or so many more pixels are like
+their neighbours; else not if it is so many times as sharp, nor if the strongest share of cells gains so much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What changes at once from the frame before ``at`` to that one.
+
+    ``worse`` is the side, -1 before and 1 after; ``value`` is how many times what the better side has the worse one
+    has, which is wrong below or above ``limit``.
+    """
+
+    at: int
+    word: Word
+    worse: int
+    value: float
+    limit: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Frames ``first`` to ``last``, which a step says are the worse ones."""
+
+    first: int
+    last: int
+    step: Step
+
+    @property
+    def across(self) -> int:
+        """The row of the frame on the better side of the step."""
+        return self.step.at - 1 if self.step.worse > 0 else self.step.at
+
+
+def stepped(records: Records, shots: Sequence[Shot]) -> list[Stretch]:
+    """The stretches of shots that are worse than what lies beyond a step."""
+    stretches = []
+    for shot in shots:
+        if shot.kind is ShotKind.SHOT and shot.last - shot.first >= 2 * REACH:
+            some = records[shot.first : shot.last + 1]
+            series = _Series(some)
+            found = list(_steps(some, series))
+            for kinds in (("burnt", "dark"), ("blocks",), ("blur",)):
+                own = [step for step in found if step.word in kinds]
+                stretches += [_stretch(step, own, series.of(step.word), shot.first) for step in own]
+    return stretches
+
+
+class _Series:
+    """Of the frames of a shot, the logarithms of what a step changes, and where they stand out."""
+
+    def __init__(self, records: Records) -> None:
+        self.light, self.grid, across, along = (
+            np.log(np.maximum(records[name].astype(np.float64), least))
+            for name, least in (("mean", 1.0), ("blocks", 1e-6), ("sharp_x", 1e-6), ("sharp_y", 1e-6))
+        )
+        self.sharp = across + along
+        self.lit, self.blocky = _standing_out(self.light, LIGHT_STEP), _standing_out(self.grid, GRID_STEP)
+        softer = SHARP_STEP / OCTAVE * float(np.log(2))
+        self.places = sorted(self.lit | self.blocky | _standing_out(across, softer) | _standing_out(along, softer))
+
+    def of(self, word: Word) -> NDArray[np.float64]:
+        """What tells how long it goes on."""
+        return {"burnt": self.light, "dark": self.light, "blocks": self.grid, "blur": self.sharp}[word]
+
+
+def _steps(records: Records, series: _Series) -> Iterator[Step]:
+    """The steps of a shot, by their places in it; of the light and of what else is wrong at one place, the light."""
+    for at in series.places:
+        before, after = records[at - 1], records[at]
+        if at in series.lit:
+            if _same_order(before, after):
+                yield _lit(records, at, float(series.light[at] - series.light[at - 1]))
+        elif _same_seen(before, after):
+            rise = float(series.grid[at] - series.grid[at - 1])
+            if at in series.blocky and _from_coder(before, after):
+                yield Step(at, "blocks", 1 if rise > 0 else -1, float(np.exp(abs(rise))), float(np.exp(GRID_STEP)))
+                continue
+            loss = _loss(before, after)
+            if abs(loss) >= SHARP_STEP:
+                times = [float(2.0 ** (-value / OCTAVE)) for value in (abs(loss), SHARP_STEP)]
+                yield Step(at, "blur", 1 if loss > 0 else -1, *times)
+
+
+def _stretch(step: Step, own: Sequence[Step], values: NDArray[np.float64], base: int) -> Stretch:
+    """From a step to the next one, of ``own``, or to where two frames are nearer to its better side by ``values``."""
+    edges = [0, *sorted({one.at for one in own}), len(values)]
+    place = edges.index(step.at, 1)
+    part = values[step.at : edges[place + 1]] if step.worse > 0 else values[edges[place - 1] : step.at][::-1]
+    middle = (values[step.at - 1] + values[step.at]) / 2
+    sign = float(values[step.at] - values[step.at - 1]) * step.worse
+    better = (part - middle) * sign <= 0
+    out = np.flatnonzero(better[:-1] & better[1:])
+    length = max(int(out[0]) if len(out) else len(part), 1)
+    first = step.at if step.worse > 0 else step.at - length
+    return Stretch(
+        base + first, base + first + length - 1, Step(base + step.at, step.word, step.worse, step.value, step.limit)
+    )
+
+
+def _standing_out(values: NDArray[np.float64], least: float) -> set[int]:
+    """Places where ``values`` change by at least so much, and by far more than around."""
+    change = np.abs(np.diff(values, prepend=values[0]))
+    padded = np.pad(change, REACH)
+    ways = [way for way in range(-REACH, REACH + 1) if way]
+    around = np.max([padded[REACH + way : len(padded) - REACH + way] for way in ways], axis=0)
+    return set(np.flatnonzero((change >= least) & (around <= STANDS_OUT * change)).tolist())
+
+
+def _same_order(before: np.void, after: np.void) -> bool:
+    """Whether two frames show the same, in whatever light: the order of their cells is the same."""
+    return rank_correlation(before["luma"].ravel(), after["luma"].ravel()) >= SAME_ORDER
+
+
+def _same_seen(before: np.void, after: np.void) -> bool:
+    """Whether two frames show the same, in the same light."""
+    one, other = (side["luma"].astype(np.float64).ravel() for side in (before, after))
+    if np.abs(one - other).mean() <= SAME_CODES:
+        return True
+    return bool(one.std() > 0 and other.std() > 0 and np.corrcoef(one, other)[0, 1] >= SAME_SEEN)
+
+
+def _lit(records: Records, at: int, change: float) -> Step:
+    bright = 1 if change > 0 else -1
+    if _burnt(records[max(at - ASIDE, 0) : at], records[at : at + ASIDE]):
+        return Step(at, "burnt", bright, float(np.exp(abs(change))), float(np.exp(LIGHT_STEP)))
+    return Step(at, "dark", -bright, float(np.exp(-abs(change))), float(np.exp(-LIGHT_STEP)))
+
+
+def _burnt(before: Records, after: Records) -> bool:
+    """Whether of some frames on either side of a step of the light the brighter ones are the wrong ones."""
+    dark, bright = sorted((before, after), key=lambda some: float(some["mean"].mean()))
+
+    def of(some: Records, name: str) -> float:
+        return float(np.median(some[name]))
+
+    white = (bright["luma"] >= WHITE).all(axis=0)
+    if white.mean() >= CLIPPED and dark["luma"][:, white].mean(axis=0).std() >= SHOWN:
+        return True
+    clipped = of(bright, "light") - of(dark, "light")
+    # Cells in their order: what moves has no say.
+    x, y = (np.sort(one["luma"].reshape(len(one), -1).astype(np.float64)).mean(axis=0) for one in (dark, bright))
+    told = (y < FITTED_CODES) & (np.arange(len(y)) < FITTED_SHARE * len(y))
+    if told.sum() < LEAST_FITTED or np.ptp(x[told]) < 1:
+        return clipped >= CLIPPED
+    gain, lift = (float(value) for value in np.polyfit(x[told], y[told], 1))
+    top = of(bright, "high")
+    beyond = gain * of(dark, "high") + lift - top >= BEYOND_CODES and top >= TOP
+    lifted = min(lift, *(of(bright, name) - gain * of(dark, name) for name in ("low", "floor")))
+    if beyond and (clipped >= CLIPPED / 4 or lifted >= LIFTED_CODES / 2):
+        return True
+    return lifted >= max(LIFTED_CODES, LIFTED_GAIN * gain) and (beyond or top < TOP)
+
+
+def _from_coder(before: np.void, after: np.void) -> bool:
+    """Whether of two frames the one with the stronger grid has it from a coder: what is sharp has more of a grid, too,
+    that was in the picture before."""
+    less, more = sorted((before, after), key=lambda one: float(one["blocks"]))
+    smoother = float(more["still"]) - float(less["still"])
+    if smoother <= 0:
+        return False
+    if float(more["blocks"]) >= GROSS_GRID * float(less["blocks"]) or smoother >= GROSS_STILL:
+        return True
+    sharper = max(float(more[name]) / max(float(less[name]), 1e-6) for name in ("sharp_x", "sharp_y"))
+    if sharper >= GROSS_SHARP or not _by_cell(before, after):
+        return False
+    gains = []
+    for way in range(2):
+        one, other = (side["edges"][..., way].ravel().astype(np.float64) for side in (less, more))
+        strongest = np.argsort(one, kind="stable")[-int(STRONGEST * len(one)) :]
+        gains.append(float(np.median(other[strongest] - one[strongest])))
+    return max(gains) <= GROSS_EDGES
+
+
+def _by_cell(before: np.void, after: np.void) -> bool:
+    """Whether the edges of cells are known, as they are from the second version of records on."""
+    return min(int(before["version"]), int(after["version"])) >= 2
+
+
+def _loss(before: np.void, after: np.void) -> float:
+    """How much weaker edges are after than before, across or along, whichever is more; below 0 if they are stronger."""
+    losses = [0.0]
+    if not _by_cell(before, after):
+        for name in ("sharp_x", "sharp_y"):
+            ratio = max(float(before[name]), 1e-6) / max(float(after[name]), 1e-6)
+            losses.append(OCTAVE * float(np.log2(ratio)))
+    else:
+        clear = (before["luma"] < WHITE) & (after["luma"] < WHITE)
+        for way in range(2):
+            one, other = (side["edges"][..., way].astype(np.float64) for side in (before, after))
+            told = (np.maximum(one, other) >= EDGED) & clear
+            if told.sum() >= LEAST_EDGED:
+                losses.append(float(np.median(one[told] - other[told])))
+    return max(losses, key=abs)

@@ -1,0 +1,58 @@
+"""How well one picture stands for another, by their sketches."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+FAR_CODES = 40.0
+"""Pictures that differ by so much say nothing of each other (root mean square of their sketches)."""
+LUMA_CELLS = 144
+"""The first numbers of a sketch."""
+LUMA_WEIGHT = 0.62
+"""What a code of luma counts in a sketch."""
+USUAL_SPREAD, BRIGHT, MOST_GAIN = 25.0, 110.0, 16.0
+"""A sketch's usual contrast, to which those of a darker film are raised, unless its brightest cell then exceeds what
+it has in a bright film, and by how much at most."""
+NEARNESS, NEAR_SHARE = 0.4, 0.25
+"""How much less a picture says of one that looks alike but is far off in time; which share of the film is far."""
+
+
+def gain(sketches: NDArray[np.float32]) -> float:
+    """What brings sketches of a dark film to the contrast of others: what is dark throughout differs all the same.
+
+    No more than a better exposure would have given: a gray road in daylight is no dark film.
+    """
+    if len(sketches) == 0:
+        return 1.0
+    luma = sketches[:, :LUMA_CELLS]
+    spread, brightest = float(np.median(luma.std(axis=1))), float(np.median(luma.max(axis=1)))
+    most = float(np.clip(BRIGHT / max(brightest, 1e-6), 1.0, MOST_GAIN))
+    return float(np.clip(USUAL_SPREAD / max(spread, 1e-6), 1.0, most))
+
+
+def likenesses(
+    some: NDArray[np.float32],
+    sketches: NDArray[np.float32],
+    some_time: NDArray[np.float32],
+    time: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """How well each of ``some`` stands for each of ``sketches``: 1 for the same, 0 from ``FAR_CODES`` on.
+
+    Of those that look alike, the nearer in time does better; times are in shares of the film.
+    """
+    table: NDArray[np.float32] = some @ sketches.T
+    table *= -2
+    table += (some * some).sum(axis=1)[:, None]
+    table += (sketches * sketches).sum(axis=1)
+    np.maximum(table, 0, out=table)
+    np.sqrt(table, out=table)
+    table *= -1 / (FAR_CODES * max(sketches.shape[1], 1) ** 0.5)
+    table += 1
+    np.maximum(table, 0, out=table)
+    away = np.abs(some_time[:, None] - time)
+    np.minimum(away, NEAR_SHARE, out=away)
+    away *= -NEARNESS / NEAR_SHARE
+    away += 1
+    table *= away
+    return table

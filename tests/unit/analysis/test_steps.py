@@ -1,0 +1,112 @@
+"""Steps inside a shot: of two sides that show the same, the frames beside the step tell which is the worse one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+
+from daemon.analysis.features import EARLIER, figures, unpack
+from daemon.analysis.measure import measure
+from daemon.analysis.steps import stepped
+from daemon.model import Shot, ShotKind
+from tests.edited import spoil
+from tests.unit.analysis.test_features import scene
+
+Picture = np.ndarray
+WORDS = {"defocus": "blur", "motion": "blur", "overexposed": "burnt", "underexposed": "dark", "blocking": "blocks"}
+GOOD, SPOILT = 12, 12
+
+
+def move(frames: int, look: Callable[[Picture], Picture] = lambda picture: picture) -> list[Picture]:
+    """A camera that moves slowly over a scene, as a lens and a light make it ``look``."""
+    wide = look(scene(384, 216))
+    return [np.ascontiguousarray(wide[20:200, 20 + step : 340 + step]) for step in range(frames)]
+
+
+def worse(film: Sequence[Picture], version: int = 3) -> dict[int, str]:
+    """The frames that steps say are the worse ones, with the word."""
+    blobs = [measure(picture) for picture in film]
+    if version == 1:
+        blobs = [_first_version(blob) for blob in blobs]
+    found = stepped(figures(unpack(blobs)), [Shot(ShotKind.SHOT, 0, len(film) - 1)])
+    return {row: one.step.word for one in found for row in range(one.first, one.last + 1)}
+
+
+def _first_version(blob: bytes) -> bytes:
+    whole, old = unpack([blob]), np.zeros(1, EARLIER[1])
+    for name in EARLIER[1].names or ():
+        old[name] = whole[name]
+    old["version"] = 1
+    return old.tobytes()
+
+
+@pytest.mark.parametrize("strength", [0.0, 1.0])
+@pytest.mark.parametrize("defect", WORDS)
+@pytest.mark.parametrize("first", ["good", "spoilt"])
+def test_half_of_a_shot_that_is_spoilt_is_the_worse_half(first: str, defect: str, strength: float) -> None:
+    film = move(GOOD + SPOILT)
+    spoilt = range(GOOD) if first == "spoilt" else range(GOOD, GOOD + SPOILT)
+    for row in spoilt:
+        film[row] = spoil(film[row], defect, strength)
+    assert worse(film) == dict.fromkeys(spoilt, WORDS[defect])
+
+
+@pytest.mark.parametrize("defect", WORDS)
+def test_what_is_spoilt_in_the_middle_ends_where_it_ends(defect: str) -> None:
+    film = move(36)
+    for row in range(12, 24):
+        film[row] = spoil(film[row], defect, 0.5)
+    assert worse(film) == dict.fromkeys(range(12, 24), WORDS[defect])
+
+
+@pytest.mark.parametrize("defect", ["defocus", "motion", "overexposed", "underexposed"])
+def test_records_of_the_first_version_are_judged_too(defect: str) -> None:
+    film = move(GOOD + SPOILT)
+    film[GOOD:] = [spoil(picture, defect, 0.5) for picture in film[GOOD:]]
+    assert worse(film, version=1) == dict.fromkeys(range(GOOD, GOOD + SPOILT), WORDS[defect])
+
+
+def bright(picture: Picture) -> Picture:
+    """A scene before a sky that is clipped white as it was filmed."""
+    found = np.clip(picture.astype(float) * 1.5, 0, 255).astype(np.uint8)
+    found[:90] = 255
+    return found
+
+
+@pytest.mark.parametrize("gain", [0.25, 0.4])
+def test_a_sky_that_is_white_anyway_is_no_fault_beside_frames_that_are_darkened(gain: float) -> None:
+    film = move(GOOD + SPOILT, bright)
+    film[GOOD:] = [(picture * gain).astype(np.uint8) for picture in film[GOOD:]]
+    assert worse(film) == dict.fromkeys(range(GOOD, GOOD + SPOILT), "dark")
+
+
+@pytest.mark.parametrize(("gain", "lift"), [(1.9, 20), (2.5, 20)])
+def test_a_night_that_is_brightened_is_burnt_where_its_black_is_grey(gain: float, lift: int) -> None:
+    film = move(GOOD + SPOILT, lambda picture: np.clip((picture.astype(float) - 60) * 0.4, 0, 255).astype(np.uint8))
+    film[:SPOILT] = [np.clip(picture * gain + lift, 0, 255).astype(np.uint8) for picture in film[:SPOILT]]
+    assert worse(film) == dict.fromkeys(range(SPOILT), "burnt")
+
+
+def test_little_by_little_is_no_step() -> None:
+    film = move(30)
+    film = [(picture * (1 - 0.02 * step)).astype(np.uint8) for step, picture in enumerate(film)]
+    assert worse(film) == {}
+
+
+@pytest.mark.parametrize("defect", ["defocus", "underexposed"])
+def test_another_view_is_no_step(defect: str) -> None:
+    other = np.ascontiguousarray(scene(320, 180, seed=8))
+    assert worse([*move(GOOD), *[spoil(other, defect, 0.5)] * SPOILT]) == {}
+
+
+def test_a_sharp_picture_with_a_grid_of_its_own_is_not_blocked_beside_a_blurred_one() -> None:
+    def tiled(picture: Picture) -> Picture:
+        found = picture.copy()
+        found[:, ::8] = np.clip(found[:, ::8].astype(int) + 12, 0, 255)
+        return found
+
+    film = [tiled(picture) for picture in [move(1)[0]] * (GOOD + SPOILT)]
+    film[GOOD:] = [spoil(picture, "defocus", 0.5) for picture in film[GOOD:]]
+    assert worse(film) == dict.fromkeys(range(GOOD, GOOD + SPOILT), "blur")
