@@ -14,6 +14,7 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from daemon.media.filters import is_gray, is_rgb
+from daemon.media.rules import CENTRED_CHROMA_RULES, PICTURE_RULES
 from daemon.runtime.jit import Compiled
 
 BLOCK = 16
@@ -23,6 +24,9 @@ LEAST_PIXELS = 80
 """Combed pixels of a block's 256 that make it a combed block."""
 STEEPER = 1.4
 """The lines of such a block differ so much more from their neighbours than from the next ones of their own field."""
+LEVEL, LEVEL_STEEPER = 64, 4.0
+"""Where lines differ so many times more from each other than along themselves they are ruled, as the frames of buttons
+are, unless they alternate: the next line of their own field differs so many times less."""
 MARKED_SHARE = 0.0
 """Frames that are marked as interlaced: one block is enough."""
 UNMARKED_SHARE = 0.01
@@ -30,22 +34,24 @@ UNMARKED_SHARE = 0.01
 _PACKED = ("uyvy", "yuyv", "yvyu", "y210", "y212", "y216", "xv30", "xv36", "xv48", "ayuv", "vuy", "vyu", "xyz", "bayer")
 
 
-def is_combed(frame: VideoFrame) -> bool:
-    """Whether a frame must be made of one of its fields.
+def is_combed(frame: VideoFrame, rules: int = PICTURE_RULES) -> bool:
+    """Whether a frame must be made of one of its fields, by this version of the rules for pictures.
 
-    Frames marked as interlaced that are clean, as most of a telecined film is, stay as they are.
+    Frames marked as interlaced that are clean, as most of a telecined film is, stay as they are. Before version 3 ruled
+    lines were taken for a comb.
     """
     luma = _luma(frame)
     if luma is None:
         return False
-    blocks, combed = combed_blocks(luma, _depth(frame))
+    blocks, combed = combed_blocks(luma, _depth(frame), level=LEVEL if rules > CENTRED_CHROMA_RULES else 0)
     return combed > blocks * (MARKED_SHARE if frame.interlaced_frame else UNMARKED_SHARE)
 
 
-def combed_blocks(luma: NDArray[Any], depth: int) -> tuple[int, int]:
-    """How many blocks a plane has, and how many of them are combed. ``depth`` is its bits a sample."""
+def combed_blocks(luma: NDArray[Any], depth: int, *, level: int = LEVEL) -> tuple[int, int]:
+    """How many blocks a plane has, and how many of them are combed. ``depth`` is its bits a sample; with ``level`` 0
+    ruled lines count as well."""
     height, width = luma.shape
-    found = int(_count(luma, CODES * 6 << max(depth - 8, 0), LEAST_PIXELS, STEEPER))
+    found = int(_count(luma, CODES * 6 << max(depth - 8, 0), LEAST_PIXELS, STEEPER, level, LEVEL_STEEPER))
     return max((height // BLOCK) * (width // BLOCK), 1), found
 
 
@@ -68,31 +74,37 @@ def _luma(frame: VideoFrame) -> NDArray[Any] | None:
     return rows[: frame.height, : frame.width]
 
 
-def _count_combed(luma: Any, threshold: int, least: int, steeper: float) -> int:
+def _count_combed(luma: Any, threshold: int, least: int, steeper: float, level: int, level_steeper: float) -> int:
     height, width = luma.shape
     blocks = 0
     columns = width // 16
     counts = np.zeros(columns, np.int32)
     between = np.zeros(columns, np.int64)
     within = np.zeros(columns, np.int64)
+    along = np.zeros(columns, np.int64)
     for top in range(0, height // 16 * 16, 16):
         counts[:] = 0
         between[:] = 0
         within[:] = 0
+        along[:] = 0
         for y in range(max(top, 2), min(top + 16, height - 2)):
             for column in range(columns):
-                found = steps = fields = np.int32(0)
+                found = steps = fields = level_steps = np.int32(0)
                 for x in range(column * 16, column * 16 + 16):
                     b, c, d = np.int32(luma[y - 1, x]), np.int32(luma[y, x]), np.int32(luma[y + 1, x])
                     a, e = np.int32(luma[y - 2, x]), np.int32(luma[y + 2, x])
                     found += abs(a + 4 * c + e - 3 * (b + d)) > threshold
                     steps += abs(c - b) + abs(c - d)
                     fields += abs(c - a) + abs(c - e)
+                    level_steps += abs(c - np.int32(luma[y, x - 1])) if x > column * 16 else np.int32(0)
                 counts[column] += found
                 between[column] += steps
                 within[column] += fields
+                along[column] += level_steps
         for column in range(columns):
-            blocks += counts[column] > least and between[column] > steeper * within[column]
+            level_lines = level > 0 and level * along[column] < between[column]
+            ruled = level_lines and between[column] <= level_steeper * within[column]
+            blocks += counts[column] > least and between[column] > steeper * within[column] and not ruled
     return blocks
 
 

@@ -133,7 +133,7 @@ def _one_pass(
             report.mixed, report.stretches = report.mixed or stretches.mixed, stretches.found
             if ordinal < first or (wanted is not None and ordinal not in wanted):
                 continue
-            combed = as_here.deinterlace and is_combed(raw)
+            combed = as_here.deinterlace and is_combed(raw, as_here.rules)
             report.combed_frames += combed
             # Which frames are made of one field is not told to FFmpeg's command line.
             report.mixed = report.mixed or combed

@@ -123,7 +123,7 @@ def sought_frames(
             report.rungs[rung] += 1
             refuse_large_pictures(raw, as_here, config)
             one = aim.wanted
-            picture = maker.make(raw, as_here, combed=as_here.deinterlace and is_combed(raw))
+            picture = maker.make(raw, as_here, combed=as_here.deinterlace and is_combed(raw, as_here.rules))
             yield Frame(one.frame, one.pts, one.time_s, one.hash, picture, bool(raw.is_corrupt))
 
 

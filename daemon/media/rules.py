@@ -4,7 +4,7 @@
 2. Every colour becomes BT.709; the container's crop is applied; alpha is laid over a ground; what frames say of their
    colours goes before what the codec, and that before what the container says; frames of two fields are made of one.
 3. Chroma that pixels share is spread from where the file says that it lies, or from the left; before, from the middle.
-   Frames without colour tags do not get those of the part behind them.
+   Frames without colour tags do not get those of the part behind them. Ruled lines are no comb of two fields.
 
 A film keeps the version by which it was scored (``VideoInfo.rules``) until it is scored again, and each still carries
 the one by which it was made, so that it can be proven for as long as there is its source.

@@ -108,3 +108,14 @@ def test_a_comb_is_told_from_a_grain_and_from_edges() -> None:
     assert combed_blocks(grain, 8) == (16, 0)
     assert combed_blocks(comb, 8)[1] > 8
     assert combed_blocks(comb.astype(np.uint16) << 2, 10) == combed_blocks(comb, 8)
+
+
+def test_ruled_lines_are_no_comb_but_were_one_before_version_3() -> None:
+    """The frames of buttons in a recorded screen: lines of one pixel, level from end to end."""
+    ruled = np.full((64, 64), 235, np.uint8)
+    for top in range(0, 64, 16):
+        ruled[top + 8 : top + 14] = np.array([238, 167, 234, 176, 219, 237])[:, None]
+    assert combed_blocks(ruled, 8) == (16, 0)
+    assert combed_blocks(ruled, 8, level=0)[1] > 8
+    stripes = np.where(np.arange(64)[:, None] % 2, 40, 200).astype(np.uint8).repeat(64, axis=1)
+    assert combed_blocks(stripes, 8)[1] > 8, "what moves fast is level too, line by line"
