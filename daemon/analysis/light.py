@@ -55,7 +55,7 @@ def light_alone(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
     before, after = first[seen], second[seen]
     change = float(np.sqrt(((after - before) ** 2).mean()))
     least = max(UNEXPLAINED, UNEXPLAINED_CONTRAST * float(first.std()), LIGHT_EXPLAINS * change)
-    return _unexplained(before, after) <= least and _same_edges(first, second, np.asarray(seen.all(axis=-1)))
+    return unexplained(before, after) <= least and _same_edges(first, second, np.asarray(seen.all(axis=-1)))
 
 
 def _unclipped(values: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -63,7 +63,7 @@ def _unclipped(values: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.bo
     return found
 
 
-def _unexplained(before: NDArray[np.float32], after: NDArray[np.float32]) -> float:
+def unexplained(before: NDArray[np.float32], after: NDArray[np.float32]) -> float:
     """How far values are from the rising curve that fits them best, in steps; root mean square.
 
     By pooling adjacent violators (Ayer and others, "An empirical distribution function", 1955).

@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.analysis.light import rank_correlation
+from daemon.analysis.light import rank_correlation, unexplained
 from daemon.model import Shot, ShotKind
 
 Records = NDArray[np.void]
@@ -34,9 +34,11 @@ OCTAVE = 16.0
 """A cell's edges are in so many parts of an octave."""
 SHARP_STEP, LEAST_EDGED, EDGED = 12.0, 8, 40
 """The least loss of the edges of cells, as the median of at least so many that have edges."""
-SAME_ORDER, SAME_SEEN, SAME_CODES = 0.9, 0.95, 3.0
-"""The rank correlation of the cells of two frames of which only the light differs; the correlation, or the difference
-in codes, of two in the same light."""
+SAME_ORDER, SAME_CURVE = 0.9, 0.2
+"""The rank correlation of the cells of two frames of which only the light differs; or what a rising curve leaves of the
+brighter one's contrast."""
+SAME_SEEN, SAME_CODES = 0.95, 3.0
+"""The correlation, or the difference in codes, of two frames in the same light."""
 ASIDE = 3
 """Frames on either side of a step by which the light is judged."""
 WHITE = 247
@@ -47,8 +49,9 @@ BEYOND_CODES, TOP = 15.0, 225
 """How far the gain would drive highlights beyond what there is, in codes, and how bright these are."""
 LIFTED_CODES, LIFTED_GAIN = 10.0, 4.0
 """What black is lifted by beyond the gain, in codes, and as a share of the gain: codes of dark frames are rounded."""
-CLIPPED, SHOWN = 0.08, 4.0
-"""How much of the brighter frames is clipped, and by how many codes the darker ones differ there."""
+CLIPPED, SHOWN, FLATTER = 0.08, 4.0, 0.8
+"""How much of the brighter frames is clipped, by how many codes the darker ones differ there, and how much less
+highlights gain than shadows."""
 GROSS_GRID, GROSS_STILL, GROSS_SHARP, GROSS_EDGES, STRONGEST = 2.6, 0.1, 2.2, 14.0, 0.25
 """A side with a stronger grid has it from a coder if the grid is so many times stronger or so many more pixels are like
 their neighbours; else not if it is so many times as sharp, nor if the strongest share of cells gains so much."""
@@ -84,17 +87,37 @@ class Stretch:
 
 
 def stepped(records: Records, shots: Sequence[Shot]) -> list[Stretch]:
-    """The stretches of shots that are worse than what lies beyond a step."""
+    """The stretches of shots that are worse than what lies beyond a step.
+
+    A step may be where a shot begins or ends: a dissolve goes over into frames that are spoilt, or what is left of a
+    picture that is clipped is so little that it was taken for another one.
+    """
     stretches = []
-    for shot in shots:
-        if shot.kind is ShotKind.SHOT and shot.last - shot.first >= 2 * REACH:
-            some = records[shot.first : shot.last + 1]
-            series = _Series(some)
-            found = list(_steps(some, series))
-            for kinds in (("burnt", "dark"), ("blocks",), ("blur",)):
-                own = [step for step in found if step.word in kinds]
-                stretches += [_stretch(step, own, series.of(step.word), shot.first) for step in own]
+    for place, shot in enumerate(shots):
+        if shot.kind is not ShotKind.SHOT or shot.last - shot.first < 2 * REACH:
+            continue
+        first, last = max(shot.first - ASIDE, 0), min(shot.last + ASIDE, len(records) - 1)
+        some = records[first : last + 1]
+        series = _Series(some)
+        found = [step for step in _steps(some, series) if _belongs(step, first, place, shots)]
+        for kinds in (("burnt", "dark"), ("blocks",), ("blur",)):
+            own = [step for step in found if step.word in kinds]
+            for step in own:
+                one = _stretch(step, own, series.of(step.word), first)
+                inside = Stretch(max(one.first, shot.first), min(one.last, shot.last), one.step)
+                stretches += [inside] if inside.first <= inside.last else []
     return stretches
+
+
+def _belongs(step: Step, base: int, place: int, shots: Sequence[Shot]) -> bool:
+    """Whether a step near a shot is one of it: at a cut, only the light's; beyond it, none."""
+    shot, at = shots[place], base + step.at
+    if shot.first < at <= shot.last:
+        return True
+    other = place - 1 if at == shot.first else place + 1
+    if at not in (shot.first, shot.last + 1) or not 0 <= other < len(shots):
+        return False
+    return shots[other].kind is not ShotKind.SHOT or step.word in ("burnt", "dark")
 
 
 class _Series:
@@ -159,8 +182,13 @@ def _standing_out(values: NDArray[np.float64], least: float) -> set[int]:
 
 
 def _same_order(before: np.void, after: np.void) -> bool:
-    """Whether two frames show the same, in whatever light: the order of their cells is the same."""
-    return rank_correlation(before["luma"].ravel(), after["luma"].ravel()) >= SAME_ORDER
+    """Whether two frames show the same, in whatever light: the order of their cells is the same, or a rising curve
+    leads from the darker one's to the brighter one's, many of which may be clipped and so in any order."""
+    if rank_correlation(before["luma"].ravel(), after["luma"].ravel()) >= SAME_ORDER:
+        return True
+    dark, bright = sorted((before, after), key=lambda one: float(one["mean"]))
+    x, y = (one["luma"].astype(np.float32).ravel() for one in (dark, bright))
+    return unexplained(x, y) <= SAME_CURVE * float(y.std())
 
 
 def _same_seen(before: np.void, after: np.void) -> bool:
@@ -193,7 +221,8 @@ def _burnt(before: Records, after: Records) -> bool:
     x, y = (np.sort(one["luma"].reshape(len(one), -1).astype(np.float64)).mean(axis=0) for one in (dark, bright))
     told = (y < FITTED_CODES) & (np.arange(len(y)) < FITTED_SHARE * len(y))
     if told.sum() < LEAST_FITTED or np.ptp(x[told]) < 1:
-        return clipped >= CLIPPED
+        steep = (of(bright, "low") + 1) / (of(dark, "low") + 1)
+        return clipped >= CLIPPED and of(bright, "high") / max(of(dark, "high"), 1.0) < FLATTER * steep
     gain, lift = (float(value) for value in np.polyfit(x[told], y[told], 1))
     top = of(bright, "high")
     beyond = gain * of(dark, "high") + lift - top >= BEYOND_CODES and top >= TOP

@@ -89,6 +89,14 @@ def test_a_night_that_is_brightened_is_burnt_where_its_black_is_grey(gain: float
     assert worse(film) == dict.fromkeys(range(SPOILT), "burnt")
 
 
+def test_a_step_where_a_dissolve_ends_is_seen_from_the_shot_that_begins_there() -> None:
+    film = move(GOOD + SPOILT)
+    film[GOOD:] = [spoil(picture, "overexposed", 0.5) for picture in film[GOOD:]]
+    spans = [Shot(ShotKind.DISSOLVE, 0, GOOD - 1), Shot(ShotKind.SHOT, GOOD, GOOD + SPOILT - 1)]
+    (found,) = stepped(figures(unpack([measure(picture) for picture in film])), spans)
+    assert (found.first, found.last, found.step.word) == (GOOD, GOOD + SPOILT - 1, "burnt")
+
+
 def test_little_by_little_is_no_step() -> None:
     film = move(30)
     film = [(picture * (1 - 0.02 * step)).astype(np.uint8) for step, picture in enumerate(film)]
