@@ -23,6 +23,8 @@ TOGETHER = 4096
 async def with_calm_and_sharp(store: Store, video_id: int, film: Film) -> Film:
     """The film with its columns ``calm`` and ``sharp``: 1 for frames that were not looked at."""
     looked = await asyncio.to_thread(_looked, film)
+    if len(looked) == 0:
+        return film
     luma = np.empty((len(looked), features.CELLS), np.float32)
     sharp = np.empty(len(looked), np.float32)
     for start in range(0, len(looked), TOGETHER):
