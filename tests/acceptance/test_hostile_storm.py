@@ -23,6 +23,8 @@ from tests.fuzz.__main__ import corpus
 
 MIB = 1024 * 1024
 LINK_SECONDS = 30.0
+LINK_STAYS_SECONDS = 3.0
+"""A link in the place of a folder that is needed stops the work, and the operator removes it."""
 KILLS = 4
 TEXTURED = 8
 """Of so many good films one has something to show."""
@@ -93,8 +95,11 @@ def planted(folders: list[Path], tree: Path) -> Iterator[list[Path]]:
             with suppress(OSError):
                 link.symlink_to(tree if number % 2 else tree / "good00000.mkv")
                 links.append(link)
+            over.wait(LINK_STAYS_SECONDS)
+            if link.is_symlink():
+                link.unlink()
             number += 1
-            if over.wait(LINK_SECONDS):
+            if over.wait(LINK_SECONDS - LINK_STAYS_SECONDS):
                 return
 
     thread = threading.Thread(target=plant)
@@ -104,9 +109,6 @@ def planted(folders: list[Path], tree: Path) -> Iterator[list[Path]]:
     finally:
         over.set()
         thread.join()
-        for link in links:
-            # Whoever has planted it takes it away: work that it stops goes on.
-            link.unlink(missing_ok=True)
 
 
 def tree_bytes(pid: int) -> int:
@@ -133,7 +135,7 @@ def run_storm(tmp_path: Path, count: int, seconds: float) -> dict[str, float]:
         log={"level": "warning"},
         select={"count": 1},
         decode={"open_cpu_seconds": 4.0, "max_frames_per_kib": 16},
-        service={"pause_seconds": 0.5, "retry_seconds": 0.3, "max_retries": 3},
+        service={"pause_seconds": 0.5, "retry_seconds": 0.3, "max_retries": 12},
     )
     tree, inbox, out, made = canary(tmp_path / "private"), tmp_path / "inbox", tmp_path / "stills", tmp_path / "made"
     made.mkdir()
