@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.analysis.light import rank_correlation, unexplained
+from daemon.analysis.light import EMPTY_CODES, rank_correlation, unexplained
 from daemon.model import Shot, ShotKind
 
 Records = NDArray[np.void]
@@ -188,7 +188,7 @@ def _same_order(before: np.void, after: np.void) -> bool:
         return True
     dark, bright = sorted((before, after), key=lambda one: float(one["mean"]))
     x, y = (one["luma"].astype(np.float32).ravel() for one in (dark, bright))
-    return unexplained(x, y) <= SAME_CURVE * float(y.std())
+    return float(y.std()) >= EMPTY_CODES and unexplained(x, y) <= SAME_CURVE * float(y.std())
 
 
 def _same_seen(before: np.void, after: np.void) -> bool:
