@@ -26,7 +26,7 @@ async def with_calm_and_sharp(store: Store, video_id: int, film: Film) -> Film:
     if len(looked) == 0:
         return film
     luma = np.empty((len(looked), features.CELLS), np.float32)
-    sharp = np.empty(len(looked), np.float32)
+    sharp = np.empty((len(looked), 2), np.float32)
     for start in range(0, len(looked), TOGETHER):
         part = slice(start, start + TOGETHER)
         records = features.unpack(await store.frames.features_of(video_id, film.frame[looked[part]].tolist()))

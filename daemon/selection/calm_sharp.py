@@ -31,8 +31,10 @@ AS_MUCH, LITTLE = 0.7, 1.0
 """As much happens where so large a share of it stands out; so many codes per cell are nothing."""
 FULL_MOVE = 24.0
 """So many codes more from frame to frame than in the calmest one around say all that can be said."""
-FULL_LOSS = 40.0
-"""The same of sharpness, in sixteenths of an octave of energy."""
+CALM_MOVE = 12.0
+"""Up to so many codes from frame to frame, a frame is not in a move that could smear it."""
+NO_LOSS, FULL_LOSS = 4.0, 36.0
+"""Sharpness, in sixteenths of an octave of energy: so much less says nothing, and so much more all that can be said."""
 MOVE, LOSS = 0.35, 0.85
 """What a frame loses at most of its worth by either: of movement less, as the first frames of a dissolve are calm."""
 ROWS = 4096
@@ -65,8 +67,16 @@ def standing_out(luma: NDArray[np.float32], stretch: NDArray[np.int64]) -> NDArr
 
 
 def sharpness(detail: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Per frame, how sharp its sharpest quarter is, in sixteenths of an octave; ``detail`` is ``features.detail``."""
-    found: NDArray[np.float32] = np.partition(detail, -SHARPEST_CELLS, axis=1)[:, -SHARPEST_CELLS:].mean(axis=1)
+    """Per frame, how sharp its sharpest quarter is, and the next one, in sixteenths of an octave: ``(n, 2)``.
+
+    ``detail`` is ``features.detail``. Of a calm frame the next quarter counts: a subtitle that comes is among the
+    sharpest cells, and makes the same picture no sharper.
+    """
+    count = SHARPEST_CELLS
+    parted = np.partition(detail, [-2 * count, -count], axis=1)
+    found: NDArray[np.float32] = np.stack(
+        [parted[:, -count:].mean(axis=1), parted[:, -2 * count : -count].mean(axis=1)], axis=1
+    )
     return found
 
 
@@ -80,7 +90,7 @@ def calm_and_sharp(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Per frame, how calm and how sharp it is among those around it: from 1 down to ``1 - MOVE``, and to ``1 - LOSS``.
 
-    ``luma`` is ``(n, cells)`` in codes, ``sharp`` each frame's ``sharpness``. ``run`` (rising) says which frames are
+    ``luma`` is ``(n, cells)`` in codes, ``sharp`` their ``sharpness``. ``run`` (rising) says which frames are
     compared: neighbours of one shot; ``stretch`` (rising) which of them have one background.
     """
     move = movement(luma, time_s, run)
@@ -92,9 +102,10 @@ def calm_and_sharp(
             break
         for here, there in ((slice(None, -off), slice(off, None)), (slice(off, None), slice(None, -off))):
             other = near & usable[there]
-            sharpest[here] = np.where(other, np.maximum(sharpest[here], sharp[there]), sharpest[here])
+            sharpest[here] = np.where(other[:, None], np.maximum(sharpest[here], sharp[there]), sharpest[here])
             other &= out[there] >= AS_MUCH * out[here] - LITTLE
             calmest[here] = np.where(other, np.minimum(calmest[here], move[there]), calmest[here])
     moved = np.clip((move - calmest) / FULL_MOVE, 0.0, 1.0)
-    lost = np.clip((sharpest - sharp) / FULL_LOSS, 0.0, 1.0)
+    less = sharpest - sharp
+    lost = np.clip((np.where(move > CALM_MOVE, less[:, 0], less[:, 1]) - NO_LOSS) / FULL_LOSS, 0.0, 1.0)
     return (1.0 - MOVE * moved).astype(np.float64), (1.0 - LOSS * lost).astype(np.float64)

@@ -24,7 +24,7 @@ def judged(
 
 def still(count: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """A view in which nothing happens."""
-    return np.full((count, CELLS), 100, np.float32), np.full(count, 120, np.float32)
+    return np.full((count, CELLS), 100, np.float32), np.full((count, 2), 120, np.float32)
 
 
 def test_frames_of_a_still_view_are_all_calm_and_sharp() -> None:
@@ -91,7 +91,7 @@ def test_other_runs_are_not_compared() -> None:
 
 def test_a_film_in_reverse_has_the_same_calm_and_sharp_frames() -> None:
     rng = np.random.default_rng(1)
-    luma, sharp = rng.uniform(0, 255, (90, CELLS)).astype(np.float32), rng.uniform(0, 200, 90).astype(np.float32)
+    luma, sharp = rng.uniform(0, 255, (90, CELLS)).astype(np.float32), rng.uniform(0, 200, (90, 2)).astype(np.float32)
     usable = rng.random(90) < 0.7
     there, back = judged(luma, sharp, usable), judged(luma[::-1], sharp[::-1], usable[::-1])
     for one, other in zip(there, back, strict=True):
@@ -108,4 +108,11 @@ def test_a_quarter_of_the_picture_says_how_sharp_it_is() -> None:
     """A subject before a ground that is out of focus is a sharp picture."""
     detail = np.full((2, CELLS), 20, np.float32)
     detail[1, :36] = 150
-    assert sharpness(detail).tolist() == [20, 150]
+    assert sharpness(detail).tolist() == [[20, 20], [150, 20]]
+
+
+def test_a_subtitle_makes_a_calm_picture_no_sharper() -> None:
+    luma, sharp = still(60)
+    sharp[20:40, 0] = 200
+    _, focus = judged(luma, sharp)
+    assert (focus == 1).all()
