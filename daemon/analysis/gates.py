@@ -152,15 +152,20 @@ def judge(
 
 
 def judge_steps(records: Records, shots: Sequence[Shot], gate: Callable[..., None], witness: Witness = NOBODY) -> Mask:
-    """Refuse by ``gate`` what a step says is worse than what lies beyond it, and say which frames these are."""
-    worse = stepped(records, shots)
+    """Refuse by ``gate`` what a step says is worse than what lies beyond it, and say which frames these are.
+
+    Of what is drawn with lines, a step is a line more or less.
+    """
+    worse, filmed = stepped(records, shots), ~(drawing(records) | line_art(records))
     whole = np.zeros(len(records), np.bool_)
     for word, told in STEPPED.items():
         own = [stretch for stretch in worse if stretch.step.word == word]
         mask = np.zeros(len(records), np.bool_)
         for stretch in own:
             mask[stretch.first : stretch.last + 1] = True
-        here = next((one for one in own if witness.at is not None and one.first <= witness.at <= one.last), None)
+        mask &= filmed
+        at = witness.at if witness.at is not None and mask[witness.at] else None
+        here = next((one for one in own if at is not None and one.first <= at <= one.last), None)
         if here is not None:
             value, limit = here.step.value, here.step.limit
             witness.figure(f"{told}, times that across a step", value, limit, below=value < limit)
