@@ -89,17 +89,21 @@ class RayLink:
         require_token(os.environ)
         ours, theirs = socket.socketpair()
         settings = {"address": config.address, "num_cpus": config.num_cpus, "num_gpus": config.num_gpus}
-        with theirs:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "daemon.cluster", str(theirs.fileno()), json.dumps(settings)),
-                pass_fds=[theirs.fileno()],
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.DEVNULL,
-                env=_environment(os.environ),
-                # A Ctrl-C in the terminal is the daemon's to deal with.
-                start_new_session=True,
-            )
+        try:
+            with theirs:
+                process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-P", "-m", "daemon.cluster", str(theirs.fileno()), json.dumps(settings)),
+                    pass_fds=[theirs.fileno()],
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=asyncio.subprocess.DEVNULL,
+                    stderr=asyncio.subprocess.DEVNULL,
+                    env=_environment(os.environ),
+                    # A Ctrl-C in the terminal is the daemon's to deal with.
+                    start_new_session=True,
+                )
+        except OSError as error:
+            ours.close()
+            raise ClusterAwayError(f"the process that speaks with Ray does not start ({error})") from error
         link = cls(process, config.address)
         try:
             await link._open(ours)

@@ -62,7 +62,7 @@ class Paces:
             work.frames_in_all += frames
 
     def weigh(self, worker: Lent, memory_bytes: int) -> None:
-        """The most memory that its process has held."""
+        """The most memory that its processes have held."""
         self._memory[worker.id] = memory_bytes
 
     def leave(self, worker: Lent) -> tuple[int, float]:

@@ -220,7 +220,7 @@ class Pool:
                 raise ClusterAwayError(self.away)
             try:
                 link = await self._connect()
-                nodes = await link.nodes()
+                nodes = await self._nodes_of(link)
             except (ClusterAwayError, WorkerLostError) as error:
                 self._gone(str(error))
                 raise ClusterAwayError(str(error)) from error
@@ -237,6 +237,14 @@ class Pool:
             )
             self._away_since, self.away = None, ""
             return link
+
+    async def _nodes_of(self, link: Link) -> list[Node]:
+        """The machines of a cluster that was just connected; it is left again where they cannot be had."""
+        try:
+            return await link.nodes()
+        except BaseException:
+            await link.close()
+            raise
 
     def _gone(self, reason: str) -> None:
         if self._away_since is None:

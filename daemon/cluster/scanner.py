@@ -217,9 +217,10 @@ class RemoteFilm:
         """Give the worker back, or end it."""
         frames, fps = self._paces.leave(self._worker)
         if sound:
-            # One that is gone by now is ended, which does no harm.
-            with suppress(ClusterAwayError, WorkerLostError):
-                memory_bytes = await self._worker.link.ask(self._worker.id, "close")
+            # One that is gone by now, or hangs, is ended.
+            with suppress(ClusterAwayError, WorkerLostError, TimeoutError):
+                async with asyncio.timeout(self._worker.stall_seconds):
+                    memory_bytes = await self._worker.link.ask(self._worker.id, "close")
                 self._paces.weigh(self._worker, memory_bytes)
                 self._job.log.info(
                     "cluster.film_left",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, aclosing
 from typing import Any, TypeVar
@@ -22,6 +21,7 @@ from daemon.errors import Kind, StillwatchError
 from daemon.job import VideoJob
 from daemon.logs import setup
 from daemon.model import Status, VideoInfo, VideoRecord
+from daemon.runtime.memory import most_bytes
 from daemon.runtime.tasks import cancel
 from daemon.scan.local import LocalScanner, warm
 from daemon.scan.protocol import Findings, OpenFilm, Rows
@@ -123,10 +123,10 @@ class Worker:
             self._scanner.stop()
 
     async def close(self) -> int:
-        """Let go of the film; gives the most bytes of memory that this process has held."""
+        """Let go of the film; gives the most bytes of memory that it has taken here, with the processes for it."""
         self._film = None
         await self._held.aclose()
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return await asyncio.to_thread(most_bytes)
 
     @property
     def _open_film(self) -> OpenFilm:

@@ -143,19 +143,23 @@ class Cell:
         home = str(Path(__file__).parents[2])
         path = os.pathsep.join([home, *filter(None, [os.environ.get("PYTHONPATH")])])
         kept = {key: os.environ[key] for key in _KEPT if key in os.environ}
-        self._process = subprocess.Popen(
-            # Not from the working folder: anything may lie there.
-            [sys.executable, "-P", "-m", module],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-            env={**kept, **_ALONE, "MALLOC_ARENA_MAX": str(arenas), "PYTHONPATH": path},
-            pass_fds=() if ring is None else (ring.handle,),
-            # A signal from the terminal is not meant for it.
-            start_new_session=True,
-        )
         with ExitStack() as ending:
+            if ring is not None:
+                ending.callback(ring.close)
+            self._process = subprocess.Popen(
+                # Not from the working folder: anything may lie there.
+                [sys.executable, "-P", "-m", module],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                bufsize=0,
+                env={**kept, **_ALONE, "MALLOC_ARENA_MAX": str(arenas), "PYTHONPATH": path},
+                pass_fds=() if ring is None else (ring.handle,),
+                # A signal from the terminal is not meant for it.
+                start_new_session=True,
+            )
+            # Which closes the ring too.
+            ending.pop_all()
             ending.callback(self.end)
             if ring is not None:
                 assert self._process.stdout is not None

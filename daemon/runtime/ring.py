@@ -6,8 +6,9 @@
     empty, fill ─ arrays in slot n ─ a line that says so ──────────▶ take ─▶ arrays that lie in slot n
                 ◀────────────────── the number of slot n ─────────── once the last of them is gone
 
-Larger slots lie in a further region, so that nobody has to wait for those in use. The memory belongs to the taker, who
-alone can enlarge it; nobody can make it smaller, so that no reader of it can be hurt by a page that is gone.
+Larger slots lie in a further region, so that nobody has to wait for those in use; a region before the last one is given
+back once nobody uses it. The memory belongs to the taker, who alone can enlarge it; nobody can make it smaller, so that
+no reader of it can be hurt by a page that is gone.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import itertools
 import math
 import mmap
 import os
+import threading
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -79,35 +81,56 @@ class Taker:
         fcntl.fcntl(self.handle, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
         self._region: Region | None = None
         self._held: mmap.mmap | None = None
+        self._left: list[Region] = []
+        self._old: list[Region] = []
         self._used: set[int] = set()
-        self._leases: set[int] = set()
+        self._leases: dict[int, Region] = {}
         self._tickets = itertools.count()
         self._ended = True
+        # The last array in a slot is gone on any thread, also in the middle of what is done here.
+        self._giving_back = threading.RLock()
 
     @property
     def in_use(self) -> bool:
         """Whether somebody still has an array that lies in the memory."""
-        return bool(self._leases)
+        with self._giving_back:
+            return bool(self._leases)
 
     def begin(self) -> None:
         """Have no slots at first."""
         self._region = self._held = None
+        self._left, self._old = [], []
         self._ended = False
 
     def end(self) -> None:
         """No more is taken: memory is given back as soon as nobody uses it."""
-        self._ended = True
-        if not self._leases:
+        with self._giving_back:
+            self._ended = True
             self._give_back()
 
     def _give_back(self) -> None:
-        region, self._region, self._held = self._region, None, None
-        if region is not None and region.end > KEPT_BYTES and self.handle >= 0:
-            with mmap.mmap(self.handle, region.end) as whole:
-                whole.madvise(mmap.MADV_REMOVE)
+        """What is not needed any more: regions before the last one, and once there is an end, all of them."""
+        unused = [region for region in self._old if not self._is_used(region)]
+        self._old = [region for region in self._old if region not in unused]
+        for region in unused:
+            self._remove(region.begin, region.end)
+        if self._ended and not self._leases:
+            last, self._region, self._held = self._region, None, None
+            if last is not None and last.end > KEPT_BYTES:
+                self._remove(0, last.end)
+
+    def _is_used(self, region: Region) -> bool:
+        return any(used is region for used in list(self._leases.values()))
+
+    def _remove(self, begin: int, end: int) -> None:
+        if self.handle >= 0:
+            with mmap.mmap(self.handle, end - begin, offset=begin) as part:
+                part.madvise(mmap.MADV_REMOVE)
 
     def lay(self, slot_bytes: int, ring_bytes: int) -> None:
         """Have a region for slots of at least this size. Raises OSError."""
+        if self._region is not None:
+            self._left.append(self._region)
         self._region = region = Region.after(self._region, slot_bytes, ring_bytes)
         if os.fstat(self.handle).st_size < region.end:
             os.ftruncate(self.handle, region.end)
@@ -131,21 +154,28 @@ class Taker:
             if begin + size > region.slot_bytes:
                 raise RingError(f"{name} of {shape} does not lie in a slot of {region.slot_bytes} bytes")
             arrays[name] = block[begin : begin + size].view(kind).reshape(shape)
+        if self._left:
+            # Until a slot of the new region came, the other side might copy from the one before.
+            with self._giving_back:
+                self._old += self._left
+                self._left = []
+                self._give_back()
         if len(self._used) >= region.slots - KEPT_FREE:
             arrays = {name: array.copy() for name, array in arrays.items()}
             release(slot)
             return arrays
         lease = next(self._tickets)
         self._used.add(slot)
-        self._leases.add(lease)
+        self._leases[lease] = region
 
         def gone() -> None:
             # First, as it may be filled again at once; the lease last, as until then the other side has not been told.
             self._used.discard(slot)
             release(slot)
-            self._leases.discard(lease)
-            if self._ended and not self._leases:
-                self._give_back()
+            with self._giving_back:
+                del self._leases[lease]
+                if self._ended or self._old:
+                    self._give_back()
 
         # Whatever is made of a block by slicing keeps the block.
         weakref.finalize(block, gone).atexit = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 
 from daemon.config.score import DecodeConfig
@@ -80,7 +80,10 @@ class LocalScanner:
     @asynccontextmanager
     async def running(self, stream: ThreadStream[Frame], decoding: Decoding, job: VideoJob) -> AsyncIterator[None]:
         """The thread of a stream, which a stop ends too, and the process that it reads from."""
-        async with stream:
+        async with AsyncExitStack() as ending:
+            # Also where no thread can be started.
+            ending.callback(decoding.stop)
+            await ending.enter_async_context(stream)
             self._streams.add(stream)
             if self._stopping:
                 # Asked for while the file was being opened.

@@ -110,6 +110,29 @@ def test_the_memory_cannot_be_made_smaller_and_is_given_back() -> None:
     assert os.fstat(pair.taker.handle).st_blocks < before
 
 
+def test_pictures_that_grow_again_and_again_do_not_take_memory_for_each_size() -> None:
+    pair, ring_bytes = Pair(ring_bytes=16 * 1024**2), 16 * 1024**2
+    kept = pair.passed(a=np.full(1024, 5, np.uint8))
+    for size in range(1, 9):
+        held = [pair.passed(a=np.ones(size * 512 * 1024, np.uint8)) for _ in range(3)]
+        held.clear()
+    assert kept["a"].all()
+    assert os.fstat(pair.taker.handle).st_blocks * 512 <= ring_bytes
+    before = os.fstat(pair.taker.handle).st_blocks
+    kept.clear()
+    assert os.fstat(pair.taker.handle).st_blocks == before - PAGE // 512
+
+
+def test_what_was_made_in_a_slot_that_has_become_too_small_is_there_in_the_larger_one() -> None:
+    pair = Pair()
+    pair.passed(a=np.zeros(PAGE, np.uint8))
+    made = pair.filler.empty((PAGE,), np.uint8)
+    made[...] = 7
+    taken = pair.passed(a=made, b=np.full(8 * PAGE, 9, np.uint8))
+    assert (taken["a"] == 7).all()
+    assert (taken["b"] == 9).all()
+
+
 GOOD = ["a", "|u1", [4, 4], 0]
 
 

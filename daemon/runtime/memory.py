@@ -1,0 +1,28 @@
+"""How much memory processes have held."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import psutil
+
+_PEAK = re.compile(rb"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
+
+
+def most_bytes() -> int:
+    """The most bytes of memory that this process has held, and each that it has started and that runs now, together.
+
+    What two of them see counts for both, and each may have held its most at another time: it was no more than this.
+    """
+    return sum(map(_most_bytes_of, [os.getpid(), *(child.pid for child in psutil.Process().children())]))
+
+
+def _most_bytes_of(pid: int) -> int:
+    """The peak of its resident set (proc(5)); 0 for one that has ended."""
+    try:
+        found = _PEAK.search(Path(f"/proc/{pid}/status").read_bytes())
+    except OSError:
+        return 0
+    return int(found[1]) * 1024 if found else 0
