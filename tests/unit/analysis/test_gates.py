@@ -261,7 +261,7 @@ def test_lines_that_come_and_go_in_a_drawing_are_no_step() -> None:
 
     def refused(found: np.ndarray) -> bool:
         asked: list[np.ndarray] = []
-        gates.judge_steps(found, shots, lambda word, mask, _: asked.append(mask))
+        gates.judge_steps(found, shots, lambda _word, mask, _: asked.append(mask))
         return bool(np.any(asked))
 
     assert refused(film)
