@@ -76,7 +76,7 @@ def uniform(frames: int, count: int) -> list[int]:
 def thumbnails(film: Path, frames: int, count: int) -> list[int]:
     """What FFmpeg's thumbnail filter takes from equal parts."""
     graph = f"settb=1/1000,setpts=N,thumbnail={-(-frames // count)}"
-    command = [find_binary(""), "-nostdin", "-loglevel", "error", "-i", str(film), "-vf", graph]
+    command = [find_binary(""), "-nostdin", "-loglevel", "error", "-i", str(film), "-map", "0:v:0", "-vf", graph]
     command += ["-fps_mode", "passthrough", "-enc_time_base", "1/1000", "-f", "framecrc", "-"]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return [int(line.split(",")[2]) for line in done.stdout.splitlines() if not line.startswith("#")][:count]

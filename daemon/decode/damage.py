@@ -11,6 +11,7 @@ from fractions import Fraction
 
 import av.logging
 
+from daemon.decode.info_lines import LEVEL
 from daemon.decode.packet_index import PacketIndexBuilder
 from daemon.decode.references import References, Spans
 from daemon.model import Stretch
@@ -170,12 +171,7 @@ class ErrorLines(logging.Handler):
     def watching(self, *, any_thread: bool) -> Iterator[Lines]:
         """Collect the lines of the decode that runs on this thread."""
         if not self._installed:
-            av.logging.set_level(av.logging.ERROR)
-            av.logging.set_skip_repeated(False)
-            logger = logging.getLogger("libav")
-            logger.addHandler(self)
-            logger.propagate = False
-            self._installed = True
+            self._install()
         lines = Lines()
         thread = threading.get_ident()
         outer = self._watches.get(thread)
@@ -187,6 +183,16 @@ class ErrorLines(logging.Handler):
                 self._watches.pop(thread, None)
             else:
                 self._watches[thread] = outer
+
+    def _install(self) -> None:
+        # Whoever asks for lines of another level puts back what was before, which must not be from before this.
+        with LEVEL:
+            av.logging.set_level(av.logging.ERROR)
+            av.logging.set_skip_repeated(False)
+            logger = logging.getLogger("libav")
+            logger.addHandler(self)
+            logger.propagate = False
+            self._installed = True
 
 
 def _python_threads() -> set[int]:

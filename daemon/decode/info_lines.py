@@ -8,14 +8,14 @@ from contextlib import contextmanager
 
 import av.logging
 
-_LEVEL = threading.Lock()
-"""The level is global; lines of other threads are dropped by Python's logging."""
+LEVEL = threading.Lock()
+"""Who changes the level, which is global. Lines of that level of other threads are dropped by Python's logging."""
 
 
 @contextmanager
 def info_lines() -> Iterator[list[tuple[int, str, str]]]:
     """The lines that are logged inside, as level, name and message; complete once the block has ended."""
-    with _LEVEL:
+    with LEVEL:
         level, skips = av.logging.get_level(), av.logging.get_skip_repeated()
         av.logging.set_level(av.logging.INFO)
         av.logging.set_skip_repeated(False)

@@ -28,6 +28,7 @@ from daemon.scoring.faces import weights
 from daemon.scoring.second_opinion import second_metric
 from daemon.selection.across import least_detail_difference, nearest
 from daemon.selection.best import Choice, choose
+from daemon.selection.calm_sharp import NEIGHBOURS_SECONDS
 from daemon.selection.even import choose_evenly
 from daemon.selection.likeness import gain
 from daemon.selection.moments import Moments, moments, samples, shortlist
@@ -35,9 +36,6 @@ from daemon.selection.quality import Film, median_difference
 from daemon.selection.representative import AUTO_MOST, Terms, represent
 from daemon.selection.scenes import scenes
 from daemon.store.store import Store
-
-NEIGHBOURS_SECONDS = 0.5
-"""Frames farther apart than this differ by what happens between them."""
 
 
 def selection_params(config: Config, scorer: str | None, wishes: Wishes = Wishes()) -> dict[str, Any]:  # noqa: B008

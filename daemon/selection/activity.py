@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.selection.likeness import LUMA_CELLS
+
 LEAST_MOMENTS = 4
 """Shots of fewer moments have no background."""
 LARGEST = 4
@@ -16,14 +18,12 @@ FULL_CODES = 30.0
 """So much more than in the usual moment of the shot is all that can be said."""
 MOST_STEPS = 12.0
 """In a shot whose moments usually differ by so much from its background, the camera moves: nothing stands out."""
-
-
 MUCH_LETTERING = 8.0
 """Cells of lettering more than usual that take all worth from a picture."""
 LONG_SHARE = 0.2
 """Titles and credits are a smaller share of a film."""
-LUMA_CELLS, LEVELS, LEVEL_CODES = 144, 24, 16.0
-"""A sketch's numbers of luma, and the levels that they and those of colour are counted in."""
+LEVELS, LEVEL_CODES = 24, 16.0
+"""The levels that a sketch's numbers, of luma and of colour, are counted in."""
 
 
 def activity(luma: NDArray[np.float32], shot: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -167,12 +167,8 @@ class _Greedy:
     def run(self, *, leave_room: bool = False) -> list[int]:
         """Places in the moments, in the order of choice; ``leave_room``: none takes the room of those to come."""
         self._leave_room = leave_room
-        gains = self._first_gains()
-        if self._terms.poster:
-            gains = self._posters()
-            chosen = self._add([], np.flatnonzero(~self._moments.spared), gains)
-        else:
-            chosen = self._add(self._first(), np.flatnonzero(~self._moments.spared), gains)
+        gains, chosen = (self._posters(), []) if self._terms.poster else (self._first_gains(), self._first())
+        chosen = self._add(chosen, np.flatnonzero(~self._moments.spared), gains)
         chosen = self._add(chosen, np.flatnonzero(self._moments.spared), gains)
         # What was chosen with a larger difference stays, so that fewer are the beginning of more.
         while len(chosen) < (self._terms.count or 0) and (self._refused["alike"] or self._refused["given"]):
@@ -190,7 +186,8 @@ class _Greedy:
         if len(good) == 0 or self._terms.count == 0:
             return []
         worth = self._posters()
-        at = int(good[np.lexsort((good, -self._moments.quality[good], -worth[good]))[0]])
+        ranked = good[np.lexsort((good, -self._moments.quality[good], -worth[good]))].tolist()
+        at = next((one for one in ranked if self._leaves_room(one, [])), ranked[0])
         self._take(at)
         return [at]
 
@@ -275,7 +272,7 @@ class _Greedy:
             self._refused["given"] += 1
             return False
         if not chosen:
-            return True
+            return self._leaves_room(at, chosen)
         if self._terms.one_per_scene and int(self._scene[at]) in self._scenes_shown:
             self._refused["scene"] += 1
             return False

@@ -571,7 +571,8 @@ def test_twelve_edited_films_of_known_truth(tmp_path: Path) -> None:
     assert ours.films == 12
     assert ours.bad <= 0.03 * ours.picks
     assert ours.covered >= 0.95 * ours.films * edited.SHOTS
-    assert ours.doubles == 0
+    # Ten stills of eight shots: of the one that comes back both showings may be among them, and nothing else twice.
+    assert ours.doubles <= ours.films
     for other in ("best", "uniform", "ffmpeg thumbnail"):
         assert tallies[other].bad > 5 * ours.bad
         assert tallies[other].covered < ours.covered

@@ -249,3 +249,22 @@ def test_of_a_stretch_that_is_refused_whole_the_worse_side_of_a_step_stays_refus
     found = judge(film, shots, config={"edge_frames": 0})
     assert found[:100] == ["spared"] * 100
     assert "spared" not in found[100:130]
+
+
+def test_lines_that_come_and_go_in_a_drawing_are_no_step() -> None:
+    """A dozen lines on black are brighter than six, and these are not too dark; the same of something filmed is a step."""
+    lines = {"still": 0.97, "plain": 0.9, "sharp_x": 0.5, "floor": 0, "peak": 255}
+    film = records((30, {"mean": 50}), (30, {"mean": 100}))
+    film["luma"][:30] = np.linspace(0, 100, 144).reshape(9, 16)
+    film["luma"][30:] = np.linspace(0, 200, 144).reshape(9, 16)
+    shots = [Shot(ShotKind.SHOT, 0, 59)]
+
+    def refused(found: np.ndarray) -> bool:
+        asked: list[np.ndarray] = []
+        gates.judge_steps(found, shots, lambda _word, mask, _: asked.append(mask))
+        return bool(np.any(asked))
+
+    assert refused(film)
+    for name, value in lines.items():
+        film[name] = value
+    assert not refused(film)

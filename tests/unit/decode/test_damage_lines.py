@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import logging
 import tracemalloc
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 
-from daemon.decode.damage import ERRORS, LINE_KEPT, DecodeReport
+import av.logging
+import pytest
+
+from daemon.decode.damage import ERRORS, LINE_KEPT, DecodeReport, ErrorLines
+from daemon.decode.info_lines import info_lines
 
 
 def test_of_any_number_of_lines_the_first_is_kept_and_no_more_of_it_than_a_line() -> None:
@@ -34,3 +40,27 @@ def test_of_any_number_of_signs_of_damage_the_first_is_kept() -> None:
     assert report.errors == 20_000
     assert str(report.first_error).startswith("0 x")
     assert most < 1_000_000
+
+
+@pytest.fixture
+def unset_level() -> Iterator[None]:
+    """FFmpeg's log as it is in a new process; afterwards as it was."""
+    level, handlers = av.logging.get_level(), list(logging.getLogger("libav").handlers)
+    av.logging.set_level(None)
+    yield
+    av.logging.set_level(level)
+    logging.getLogger("libav").handlers[:] = handlers
+
+
+def test_lines_of_errors_are_heard_though_others_are_asked_for_while_the_first_decode_begins(unset_level: None) -> None:
+    def first_decode() -> None:
+        with ErrorLines().watching(any_thread=False):
+            pass
+
+    with ThreadPoolExecutor(1) as threads:
+        with info_lines():
+            begun = threads.submit(first_decode)
+            # It either waits, or is done at once.
+            wait([begun], timeout=0.2)
+        begun.result(10)
+    assert av.logging.get_level() == av.logging.ERROR

@@ -116,3 +116,12 @@ def test_a_subtitle_makes_a_calm_picture_no_sharper() -> None:
     sharp[20:40, 0] = 200
     _, focus = judged(luma, sharp)
     assert (focus == 1).all()
+
+
+def test_a_picture_that_moves_is_compared_by_its_sharpest_quarter() -> None:
+    """Of one that is smeared the rest may be a plain ground, which is as it was."""
+    luma, sharp = still(60)
+    luma[20:40, :10] = np.where(np.arange(20) % 2, 100, 150)[:, None]
+    sharp[20:40, 0] = 80
+    _, focus = judged(luma, sharp)
+    assert np.allclose(focus[21:39], 1 - LOSS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from daemon.analysis.features import SKETCH
 from daemon.selection.best import Choice
@@ -88,7 +89,9 @@ def test_the_first_is_not_the_view_with_the_least_in_it() -> None:
         assert choice.frames[0] // 50 == 0
 
 
-def of_times(times_s: list[float], count: int, gap_s: float = 1.0) -> list[float]:
+def of_times(
+    times_s: list[float], count: int, gap_s: float = 1.0, *, seed: int = 5, poster: bool = False
+) -> list[float]:
     """What is chosen of single frames, each unlike the others and in a shot of its own; the later, the better."""
     total = len(times_s)
     film = Film(
@@ -99,9 +102,9 @@ def of_times(times_s: list[float], count: int, gap_s: float = 1.0) -> list[float
         shot=np.arange(total),
         lower_better=True,
     )
-    looks = np.random.default_rng(5).normal(60, 30, (total, SKETCH)).astype(np.float32)
-    found = moments(film)
-    choice = represent(film, found, looks[found.position], {n: n for n in range(total)}, Terms(count, gap_s, 4.0))
+    looks = np.random.default_rng(seed).normal(60, 30, (total, SKETCH)).astype(np.float32)
+    found, terms = moments(film), Terms(count, gap_s, 4.0, poster=poster)
+    choice = represent(film, found, looks[found.position], {n: n for n in range(total)}, terms)
     return sorted(times_s[frame] for frame in choice.frames)
 
 
@@ -111,6 +114,16 @@ def test_where_only_the_gap_stands_against_the_count_each_leaves_room_for_the_ot
     for count in range(1, 7):
         assert len(of_times(pairs, count)) == count
     assert of_times(pairs, 6) == of_times(pairs, 9) == [0.0, 1.2, 4.0, 5.2, 9.0, 10.2]
+
+
+@pytest.mark.parametrize("poster", [False, True])
+def test_the_first_leaves_room_too(poster: bool) -> None:
+    """Whichever of them is worth most by itself."""
+    firsts = set()
+    for seed in range(12):
+        firsts.update(of_times([0.0, 0.6, 1.2], 1, seed=seed, poster=poster))
+        assert of_times([0.0, 0.6, 1.2], 2, seed=seed, poster=poster) == [0.0, 1.2]
+    assert 0.6 in firsts
 
 
 def test_takes_of_one_length_have_as_many_stills_each() -> None:
