@@ -18,7 +18,6 @@ from daemon.config.score import DecodeConfig, ScoreConfig
 from daemon.config.watch import WatchConfig
 from daemon.decode.damage import DamageError
 from daemon.errors import Kind, StillwatchError
-from daemon.inbox import held_source
 from daemon.job import VideoJob
 from daemon.logs import setup
 from daemon.model import Status, VideoInfo, VideoRecord
@@ -61,8 +60,6 @@ class Worker:
             score = ScoreConfig.model_validate(settings["score"])
             decode = DecodeConfig.model_validate(settings["decode"])
             watch = WatchConfig.model_validate(settings["watch"])
-            # A worker is ended by a kill.
-            await asyncio.to_thread(held_source.clean)
             self._batcher = batcher = await Batcher.open(lambda: open_scorer(score, settings["threads"]), "score")
             scorer = batcher.scorer
             await warm(decode)
