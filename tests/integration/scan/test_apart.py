@@ -178,12 +178,31 @@ def test_a_run_that_was_stopped_before_it_began_gives_its_process_back(tmp_path:
     cells.give(cell)
 
 
-def test_the_process_ends_with_the_one_that_has_started_it(tmp_path: Path) -> None:
+IDLE = "print(apart.CELLS._idle[0].pid, flush=True)"
+IN_MID_FILM = (
+    "run = apart.Decoding(Request(probe(Path(sys.argv[1]), config), config, False)); frames = run.frames();"
+    "next(frames); print(run._cell.pid, flush=True)"
+)
+
+
+@pytest.mark.parametrize("doing", [IDLE, IN_MID_FILM], ids=["idle", "in mid-film"])
+def test_the_process_ends_with_the_one_that_has_started_it(tmp_path: Path, doing: str) -> None:
+    """Also where that had no time to say so."""
     code = (
-        "from daemon.config.score import DecodeConfig; from daemon.scan import apart; import os, sys;"
-        "apart.warm(DecodeConfig()); print(apart.CELLS._idle[0].pid, flush=True); os._exit(0)"
+        "import os, signal, sys; from pathlib import Path; from daemon.config.score import DecodeConfig;"
+        "from daemon.decode.probe import probe; from daemon.scan import apart; from daemon.scan.decoding import Request;"
+        f"config = DecodeConfig(); apart.warm(config); {doing}; os.kill(os.getpid(), signal.SIGKILL)"
     )
-    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    film = films.make(tmp_path / "film.mp4", frames=200)
+    printed = subprocess.run(
+        [sys.executable, "-c", code, film],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+    )
+    assert printed.returncode == -signal.SIGKILL
     pid = int(printed.stdout)
     for _ in range(600):
         try:
