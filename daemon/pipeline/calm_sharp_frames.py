@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.analysis import features
+from daemon.pipeline.looks import FilmLooks
 from daemon.selection.calm_sharp import BACKGROUND_SECONDS, calm_and_sharp, sharpness
 from daemon.selection.moments import moments, stretches
 from daemon.selection.quality import Film
-from daemon.store.store import Store
 
 MOST_LOOKED = 32_768
 """Frames whose features are read; of longer films those around the best of each moment: time and memory are bounded."""
@@ -20,8 +20,13 @@ TOGETHER = 4096
 """Frames whose features are read at once."""
 
 
-async def with_calm_and_sharp(store: Store, video_id: int, film: Film) -> Film:
-    """The film with its columns ``calm`` and ``sharp``: 1 for frames that were not looked at."""
+async def with_calm_and_sharp(looks: FilmLooks, film: Film) -> Film:
+    """The film with its columns ``calm`` and ``sharp``: 1 for frames that were not looked at.
+
+    Where all are looked at, ``looks`` keeps their features.
+    """
+    if len(film.frame) <= MOST_LOOKED:
+        await looks.keep_all(film.frame)
     looked = await asyncio.to_thread(_looked, film)
     if len(looked) == 0:
         return film
@@ -29,7 +34,7 @@ async def with_calm_and_sharp(store: Store, video_id: int, film: Film) -> Film:
     sharp = np.empty((len(looked), 2), np.float32)
     for start in range(0, len(looked), TOGETHER):
         part = slice(start, start + TOGETHER)
-        records = features.unpack(await store.frames.features_of(video_id, film.frame[looked[part]].tolist()))
+        records = await looks.records(film.frame[looked[part]])
         luma[part] = (records["thumbnail"] @ features.LUMA).reshape(len(records), -1)
         sharp[part] = sharpness(features.detail(records["edges"]))
     calm, focus = np.ones(len(film.frame)), np.ones(len(film.frame))

@@ -27,6 +27,7 @@ from daemon.model import Shot, VideoRecord
 from daemon.pipeline.analyse_video import settings
 from daemon.pipeline.calm_sharp_frames import with_calm_and_sharp
 from daemon.pipeline.film import film_of, percentile
+from daemon.pipeline.looks import FilmLooks
 from daemon.selection.moments import moment_of
 from daemon.selection.quality import Film
 from daemon.store.frames import ScoreTable
@@ -53,7 +54,7 @@ async def explain(store: Store, record: VideoRecord, config: Config, frame: int)
     verdict, reserve = await store.analysis.verdict_of(record.id, frame)
     heard = await _heard(store, record, config, table, shots, at) if shots else []
     film = film_of(table, shots or None, lower_better=bool(record.lower_better))
-    film = await with_calm_and_sharp(store, record.id, film) if shots else film
+    film = await with_calm_and_sharp(FilmLooks(store, record.id), film) if shots else film
     shot = next((number for number, one in enumerate(shots) if one.first <= at <= one.last), None)
     still = await _still(store, record, frame)
     return {

@@ -50,14 +50,15 @@ class FilmLooks:
         known = True
         for start in range(0, len(frames), TOGETHER):
             part = slice(start, start + TOGETHER)
-            records = await self._of(frames[part])
+            records = await self.records(frames[part])
             found[part] = seen(features.sketch(records["thumbnail"]))
             details[part] = features.detail(records["edges"])
             lettering[part] = features.lettering(records)
             known &= bool((records["version"] >= 2).all())
         return (found, details, lettering) if known else (found, None, None)
 
-    async def _of(self, frames: NDArray[np.int64]) -> features.Records:
+    async def records(self, frames: NDArray[np.int64]) -> features.Records:
+        """The features of some frames as they are stored."""
         if self._frames is None:
             return features.unpack(await self._store.frames.features_of(self._video_id, frames.tolist()))
         kept: features.Records = self._records[np.searchsorted(self._frames, frames)]

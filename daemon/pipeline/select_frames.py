@@ -219,7 +219,7 @@ class FrameSelector:
                 "verdicts": await self._store.analysis.verdicts(self._record.id),
             }
         film = film_of(table, shots if self._judged else None, lower_better=bool(self._record.lower_better))
-        self._film = await with_calm_and_sharp(self._store, self._record.id, film) if self._judged else film
+        self._film = await with_calm_and_sharp(self._looks, film) if self._judged else film
 
     def _best(self, film: Film, config: SelectConfig) -> Choice:
         return choose(

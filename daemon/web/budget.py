@@ -89,7 +89,7 @@ class Budgeted:
             await self._app(scope, receive, send)
             return
         if self._waiting >= MOST_WAITING:
-            text = "films are being scored, and too many pages are asked for: try again in a moment"
+            text = "too many pages are asked for at once: try again in a moment"
             await PlainTextResponse(text, HTTPStatus.SERVICE_UNAVAILABLE)(scope, receive, send)
             return
         self._waiting += 1
