@@ -56,7 +56,7 @@ def require_ray(address: str) -> None:
     """Raise ConfigError where a cluster is configured and Ray is not installed."""
     if find_spec("ray") is None:
         raise ConfigError(
-            f"cluster.address = {address} needs Ray, which is not installed: `pip install 'stillwatch[cluster]'`, or"
+            f"cluster.address = {address} needs Ray, which is not installed: `pip install '.[cluster]'`, or"
             " leave the address empty to score here"
         )
 

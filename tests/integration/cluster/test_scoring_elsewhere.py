@@ -357,7 +357,7 @@ def test_without_ray_an_address_stops_the_start_with_the_fix(monkeypatch: pytest
     from daemon.cluster import link
 
     monkeypatch.setattr(link, "find_spec", lambda _: None)
-    with pytest.raises(ConfigError, match=r"needs Ray, which is not installed: `pip install 'stillwatch\[cluster\]'`"):
+    with pytest.raises(ConfigError, match=r"needs Ray, which is not installed: `pip install '\.\[cluster\]'`"):
         link.require_ray("head:6379")
 
 
