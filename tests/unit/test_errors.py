@@ -20,7 +20,9 @@ REJECTS = {
     "outside_folder",
     "duplicate",
 }
-RETRYABLE = {"unreadable", "out_of_memory", "disk_full", "no_room", "away", "ffmpeg_missing", "export", "busy"}
+RETRYABLE = {
+    *("unreadable", "out_of_memory", "disk_full", "no_room", "away", "ffmpeg_missing", "export", "busy", "worker_lost"),
+}
 
 
 @pytest.mark.parametrize("kind", Kind)
