@@ -201,7 +201,8 @@ class Connection:
             with as_store_error():
                 if self._before_commit is not None:
                     await self._before_commit(self.db)
-                await to_the_end(self.db.execute("COMMIT"))
+                if self.db.in_transaction:
+                    await to_the_end(self.db.execute("COMMIT"))
         except StoreError as error:
             self._group_failed(error)
             raise
@@ -243,7 +244,8 @@ class Connection:
     async def in_group(self, video_id: int) -> AsyncIterator[aiosqlite.Connection]:
         """Within the group of pending scores, which is begun and ended as its time says; what is written is no piece.
 
-        Whoever writes here uses ``piece``; rows that are kept for ``before_commit`` need none.
+        Whoever writes here uses ``piece``; rows that are kept for ``before_commit`` need none. The transaction begins
+        with the first piece: others who write have the database while rows are only waiting.
         """
         loop = asyncio.get_running_loop()
         async with self._lock:
@@ -252,7 +254,6 @@ class Connection:
             try:
                 with as_store_error():
                     if started:
-                        await self.db.execute("BEGIN IMMEDIATE")
                         self._pending_since = loop.time()
                     yield self.db
             except BaseException as error:
@@ -274,9 +275,11 @@ class Connection:
 
     @asynccontextmanager
     async def piece(self) -> AsyncIterator[None]:
-        """A part of the transaction that is open: all of it or nothing, and the transaction goes on."""
+        """A part of the transaction of a group, begun where none is open: all of it or nothing, and that goes on."""
         try:
             with as_store_error():
+                if not self.db.in_transaction:
+                    await self.db.execute("BEGIN IMMEDIATE")
                 await self.db.execute("SAVEPOINT piece")
                 yield
                 await self.db.execute("RELEASE piece")

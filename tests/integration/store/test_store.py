@@ -346,10 +346,8 @@ async def test_a_group_is_committed_when_its_time_is_up_without_another_write(
     try:
         video_id = await quick.queue.enqueue(identity())
         await quick.frames.add(video_id, scored(0, 1))
-        # The write lock is only to be had once the group is committed.
-        await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")
-        assert other.execute("SELECT COUNT(*) FROM frames").fetchone() == (2,)
-        other.execute("ROLLBACK")
+        while other.execute("SELECT COUNT(*) FROM frames").fetchone() != (2,):
+            await asyncio.sleep(0)
     finally:
         await quick.close()
 
@@ -538,11 +536,22 @@ async def test_a_write_waits_for_another_process_that_is_writing(
 async def test_scores_wait_for_another_process_that_is_writing(store: Store, other: sqlite3.Connection) -> None:
     video_id = await store.queue.enqueue(identity())
     other.execute("BEGIN IMMEDIATE")
-    writing = asyncio.create_task(store.frames.add(video_id, scored(0)))
+    await asyncio.wait_for(store.frames.add(video_id, scored(0)), PATIENCE_SECONDS)
+    writing = asyncio.create_task(store.flush())
     done, _ = await asyncio.wait({writing}, timeout=0.1)
     assert not done
     other.execute("COMMIT")
     await asyncio.wait_for(writing, PATIENCE_SECONDS)
+    assert other.execute("SELECT COUNT(*) FROM frames").fetchone() == (1,)
+    assert await store.frames.hashes(video_id) == ["d0"]
+
+
+async def test_others_may_write_while_rows_only_wait(store: Store, other: sqlite3.Connection) -> None:
+    video_id = await store.queue.enqueue(identity())
+    await store.frames.add(video_id, scored(0))
+    other.execute("PRAGMA busy_timeout = 0")
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("ROLLBACK")
     assert await store.frames.hashes(video_id) == ["d0"]
 
 
