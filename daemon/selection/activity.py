@@ -99,6 +99,8 @@ def uncovered(
 
 
 def _places(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """From 0 for the least to 1 for the largest; of equals the later one is more."""
-    order = np.argsort(np.argsort(values, kind="stable"), kind="stable")
-    return order / (len(values) - 1)
+    """From 0 for the least to 1 for the largest; equals share the middle of their places, whatever their order."""
+    _, which, count = np.unique(np.round(values, 9), return_inverse=True, return_counts=True)
+    middle = np.cumsum(count) - (count + 1) / 2
+    found: NDArray[np.float64] = middle[which] / (len(values) - 1)
+    return found

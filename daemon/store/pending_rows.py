@@ -1,8 +1,8 @@
 """Rows of frames that wait for company: scorers hand in a dozen at a time, and hundreds cost the same effort.
 
 They belong to the group of pending scores: they are written before it is committed, and what undoes it undoes them.
-Until then no transaction is open, so that others who write need not wait for a group's end. A statement costs a trip to the connection's thread and back, more than it takes to write a
-dozen rows.
+Until then no transaction is open, so that others who write need not wait for a group's end. A statement costs a trip
+to the connection's thread and back, more than it takes to write a dozen rows.
 """
 
 from __future__ import annotations
