@@ -308,24 +308,34 @@ def test_a_drop_in_opens_what_it_says_and_nothing_else(
         installed.run("systemctl", "daemon-reload")
 
 
+@contextlib.contextmanager
+def as_its_example_says(machine: Machine, name: str, group: str, **settings: Any) -> Iterator[None]:
+    """A drop-in is in force, with the folders and the settings of its comment; those of ``output`` are added to."""
+    lines = [line.removeprefix("#   ") for line in (ROOT / "systemd" / name).read_text().splitlines()]
+    file = machine.path(machines.CONFIG)
+    good = file.read_text()
+    said = yaml.safe_load("\n".join(line for line in lines if line.startswith(("watch:", "output:"))))
+    said["output"].update(settings)
+    file.write_text(yaml.safe_dump({**said, "database": {"path": f"{HOME}/stillwatch.db"}}))
+    drop_in(machine, name)
+    try:
+        machine.shell("\n".join(line for line in lines if line.startswith(("groupadd", "install"))))
+        machine.shell(f"usermod --append --groups {group} alice; systemctl daemon-reload")
+        verified = machine.run("systemd-analyze", "verify", UNIT)
+        assert (verified.stdout, verified.stderr) == ("", "")
+        machine.run("systemctl", "restart", UNIT)
+        yield
+    finally:
+        machine.path(DROP_INS / name).unlink()
+        file.write_text(good)
+        machine.run("systemctl", "daemon-reload")
+        machine.run("systemctl", "restart", UNIT)
+
+
 def test_a_watch_folder_under_srv_works_as_the_example_says(
     installed: Machine, journal: Journal, videos: Videos
 ) -> None:
-    text = (ROOT / "systemd/srv.conf").read_text()
-    lines = [line.removeprefix("#   ") for line in text.splitlines() if line.startswith("#   ")]
-    settings = installed.path(machines.CONFIG)
-    good = settings.read_text()
-    settings.write_text(
-        "\n".join(line for line in lines if line.startswith(("watch:", "output:")))
-        + f"\ndatabase: {{path: {HOME}/stillwatch.db}}\n"
-    )
-    drop_in(installed, "srv.conf")
-    try:
-        installed.shell("\n".join(line for line in lines if line.startswith(("groupadd", "install"))))
-        installed.shell("usermod --append --groups videos alice; systemctl daemon-reload")
-        verified = installed.run("systemd-analyze", "verify", UNIT)
-        assert (verified.stdout, verified.stderr) == ("", "")
-        installed.run("systemctl", "restart", UNIT)
+    with as_its_example_says(installed, "srv.conf", "videos"):
         inbox = Path("/srv/videos/inbox")
         first = films.make(videos["short"].with_name("srv.mp4"), frames=20, numbers=range(100, 120))
         drop(installed, first, "srv.mp4", inbox)
@@ -337,40 +347,17 @@ def test_a_watch_folder_under_srv_works_as_the_example_says(
         drop(installed, second, "share.mp4", inbox)
         journal.event("video.done", video=f"{inbox}/share.mp4")
         installed.shell(f"umount --lazy {inbox}")
-    finally:
-        installed.path(DROP_INS / "srv.conf").unlink()
-        settings.write_text(good)
-        installed.run("systemctl", "daemon-reload")
-        installed.run("systemctl", "restart", UNIT)
 
 
 def test_pictures_lie_beside_the_films_as_the_example_says(
     installed: Machine, journal: Journal, videos: Videos
 ) -> None:
-    text = (ROOT / "systemd/beside.conf").read_text()
-    lines = [line.removeprefix("#   ") for line in text.splitlines() if line.startswith("#   ")]
-    settings = installed.path(machines.CONFIG)
-    good = settings.read_text()
-    said = yaml.safe_load("\n".join(line for line in lines if line.startswith(("watch:", "output:"))))
-    said["output"]["path"] = f"{HOME}/stills"
-    settings.write_text(yaml.safe_dump({**said, "database": {"path": f"{HOME}/stillwatch.db"}}))
-    drop_in(installed, "beside.conf")
-    try:
-        installed.shell("\n".join(line for line in lines if line.startswith(("groupadd", "install"))))
-        installed.shell("usermod --append --groups films alice; systemctl daemon-reload")
-        verified = installed.run("systemd-analyze", "verify", UNIT)
-        assert (verified.stdout, verified.stderr) == ("", "")
-        installed.run("systemctl", "restart", UNIT)
+    with as_its_example_says(installed, "beside.conf", "films", path=f"{HOME}/stills"):
         film = films.make(videos["short"].with_name("beside.mp4"), frames=20, numbers=range(300, 320))
         drop(installed, film, "beside.mp4", Path("/srv/films"))
         journal.event("video.done", video="/srv/films/beside.mp4")
         size = installed.shell("runuser -u mallory -- sh -c 'cat /srv/films/beside-poster.jpg | wc -c'").strip()
         assert int(size) > 0
-    finally:
-        installed.path(DROP_INS / "beside.conf").unlink()
-        settings.write_text(good)
-        installed.run("systemctl", "daemon-reload")
-        installed.run("systemctl", "restart", UNIT)
 
 
 @contextlib.contextmanager
