@@ -13,7 +13,7 @@ import numpy as np
 
 from daemon.decode.frames import decode_frames
 from daemon.model import Frame, VideoInfo
-from daemon.scan import decode_cell, decoding
+from daemon.scan import decode_cell, decode_work
 
 
 def crash() -> None:
@@ -84,7 +84,7 @@ def frames(info: VideoInfo, *rest: Any, **options: Any) -> Generator[Frame, None
 
 
 if __name__ == "__main__":
-    decoding.decode_frames = frames  # type: ignore[assignment]
+    decode_work.decode_frames = frames  # type: ignore[assignment]
     # Where the lines go; the other one is shut before the first film.
     STDOUT = os.dup(1)
     decode_cell.run()

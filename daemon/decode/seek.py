@@ -17,9 +17,8 @@ else. FFmpeg's own ``-ss`` is not used: it gives other frames of some files with
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from enum import StrEnum
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
@@ -37,10 +36,13 @@ from daemon.decode.frames import decode_frames
 from daemon.decode.packet_index import NO_TIME, PacketIndex
 from daemon.decode.packets import PacketNumber, index_packets, opened_by
 from daemon.decode.picture import FrameHasher, PictureMaker, layout, refuse_large_pictures
-from daemon.decode.seek_plan import Aim, Planner, cost
+from daemon.decode.seek_plan import Aim, Planner, Rung, cost
 from daemon.errors import Kind, VideoError
 from daemon.media import filters
 from daemon.model import Frame, VideoInfo, WantedFrame
+
+if TYPE_CHECKING:
+    from daemon.decode.planes import Empty
 
 LATEST_PACKETS = 60
 """A frame that has not come so many packets after its own does not come any more."""
@@ -50,14 +52,6 @@ LOOKED_AT = 60
 """Packets in which a seek must show where it has landed."""
 EARLIER_S = 1.0
 PACKETS_BEFORE = 4
-
-
-class Rung(StrEnum):
-    """What has given a frame; the keys of ``DecodeReport.rungs``."""
-
-    KEY = "key"
-    KEY_BEFORE = "key before"
-    PASS = "pass"
 
 
 def frames_again(
@@ -70,21 +64,30 @@ def frames_again(
     single_thread: bool = True,
     depth: int | None = None,
     keep_hdr: bool = False,
+    empty: Empty | None = None,
 ) -> Generator[Frame, None, None]:
     """Scored frames, by seeking where that is cheaper than a pass, the others by the pass.
 
-    What the pass gives may have another hash than the stored one, and a frame may be missing. The order is that of
-    presentation within each of the two. Raises VideoError when the file cannot be read.
+    Pictures are made in what ``empty`` gives, if it is given. What the pass gives may have another hash than the stored
+    one, and a frame may be missing. The order is that of presentation within each of the two. Raises VideoError when
+    the file cannot be read.
     """
     left = {one.frame: one for one in wanted}
     if index is not None and cost(index, wanted).seeking_pays:
-        for frame in sought_frames(info, config, report, wanted, index, depth=depth, keep_hdr=keep_hdr):
+        for frame in sought_frames(info, config, report, wanted, index, depth=depth, keep_hdr=keep_hdr, empty=empty):
             del left[frame.index]
             yield frame
     if not left:
         return
     for frame in decode_frames(
-        info, config, report, single_thread=single_thread, wanted=frozenset(left), depth=depth, keep_hdr=keep_hdr
+        info,
+        config,
+        report,
+        single_thread=single_thread,
+        wanted=frozenset(left),
+        depth=depth,
+        keep_hdr=keep_hdr,
+        empty=empty,
     ):
         report.rungs[Rung.PASS] += 1
         yield frame
@@ -99,6 +102,7 @@ def sought_frames(
     *,
     depth: int | None = None,
     keep_hdr: bool = False,
+    empty: Empty | None = None,
 ) -> Generator[Frame, None, None]:
     """Those of the wanted frames that seeking finds, each with the wanted hash, in the order of presentation.
 
@@ -106,7 +110,7 @@ def sought_frames(
     many frames are missed, it ends. Raises VideoError when the file cannot be opened, or a picture not be made.
     """
     planner = Planner(index)
-    maker = PictureMaker(depth, keep_hdr)
+    maker = PictureMaker(depth, keep_hdr, empty)
     with ERRORS.watching(any_thread=False), _Seeker(info, config, report, index) as seeker:
         aims = planner.aims(wanted)
         for aim in aims:

@@ -19,16 +19,16 @@ from daemon.job import VideoJob
 from daemon.media import filters
 from daemon.media.scorable import scorable
 from daemon.model import FileIdentity, Frame, VideoInfo
-from daemon.runtime.stall import run_in_abandonable_thread, while_loading, with_stall_timeout
+from daemon.runtime.stall import run_in_abandonable_thread, with_stall_timeout
 from daemon.runtime.stream import ThreadStream
 from daemon.scan import apart
 from daemon.scan.apart import Decoding
+from daemon.scan.decoded import JOIN_SECONDS, opened
 from daemon.scan.decoding import Request
 from daemon.scan.protocol import Findings, OpenFilm, Rows, ScorerFacts
 from daemon.scan.rows import scored_row
 from daemon.scoring.batcher import Batcher
 
-JOIN_SECONDS = 5.0
 CPU_BATCHES = 2
 """One batch is written while the next is scored."""
 GPU_BATCHES = 3
@@ -42,16 +42,7 @@ async def warm(decode: DecodeConfig) -> None:
 
 async def end_cells() -> None:
     """End those that are ready for a next film."""
-    await asyncio.gather(asyncio.to_thread(opening.CELLS.close), asyncio.to_thread(apart.CELLS.close))
-
-
-async def opened(decoding: Decoding, job: VideoJob) -> None:
-    """Have a process for a run: where none is ready, it is loading that takes its time, and no film that hangs."""
-    try:
-        await while_loading(asyncio.to_thread(decoding.open), job.on_progress)
-    except BaseException:
-        decoding.stop()
-        raise
+    await asyncio.gather(asyncio.to_thread(opening.CELLS.close), asyncio.to_thread(apart.close))
 
 
 class LocalScanner:
@@ -78,7 +69,9 @@ class LocalScanner:
             yield LocalFilm(self, with_source, self._decode, self._batcher, strip=self._strip)
 
     @asynccontextmanager
-    async def running(self, stream: ThreadStream[Frame], decoding: Decoding, job: VideoJob) -> AsyncIterator[None]:
+    async def running(
+        self, stream: ThreadStream[Frame], decoding: Decoding[Findings], job: VideoJob
+    ) -> AsyncIterator[None]:
         """The thread of a stream, which a stop ends too, and the process that it reads from."""
         async with AsyncExitStack() as ending:
             # Also where no thread can be started.
