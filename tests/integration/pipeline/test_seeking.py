@@ -24,6 +24,7 @@ from daemon.export.exporter import Exporter
 from daemon.model import FileIdentity, Method, Status
 from daemon.pipeline.reference import FilmPackets, PyavReference
 from daemon.pipeline.reselect import reselect
+from daemon.scan.again import Again, Way
 from daemon.service.foreground import once
 from daemon.store.store import Store
 from tests import corpus, films
@@ -200,12 +201,17 @@ async def test_an_ffmpeg_that_cannot_encode_from_a_pipe_cuts_the_stills_itself(t
 async def test_stills_are_verified_by_seeking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = config_in(tmp_path)
     await once(config, [film_in(tmp_path)])
-    passes: list[Any] = []
-    for module in ("daemon.decode.seek", "daemon.cli.verify"):
-        monkeypatch.setattr(f"{module}.decode_frames", lambda *_, **options: passes.append(options) or iter(()))
+    ways: list[Way] = []
+    real = verify.Decoding
+
+    def noted(work: Any, **how: Any) -> Any:
+        ways.extend([work.way] if isinstance(work, Again) else [])
+        return real(work, **how)
+
+    monkeypatch.setattr(verify, "Decoding", noted)
     verdicts = list(verify.verify(verify.find_stills([tmp_path / "out"]), config.decode))
     assert [verdict.reason for verdict in verdicts] == ["", ""]
-    assert passes == []
+    assert ways == [Way.SEEK]
 
 
 async def test_a_still_with_a_true_picture_and_a_false_number_is_found_out(tmp_path: Path) -> None:
