@@ -113,6 +113,31 @@ def represent(
     return Choice(frames, greedy.shortfall(len(chosen)), reasons, greedy.difference)
 
 
+def _worth(
+    moments: Moments, sketches: NDArray[np.float32], lettering: NDArray[np.float64] | None
+) -> tuple[float, NDArray[np.float32], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """What holds for all terms: the sketches' gain, they with it, and what each moment is worth whatever else is shown.
+
+    Of the worth: what writing leaves of a new scene's, what the moment adds to a choice, and what it is worth alone.
+    """
+    amplified = gain(sketches)
+    louder = sketches * np.float32(amplified)
+    luma = louder[:, :LUMA_CELLS] / np.float32(LUMA_WEIGHT)
+    happens, inviting = EVENT * activity(luma, moments.shot), APPEAL * appeal(sketches)
+    clear = np.ones(len(sketches)) if lettering is None else uncovered(lettering, moments.shot, moments.seconds)
+    value = clear * moments.quality * (QUALITY + happens + inviting)
+    alone = QUALITY * moments.quality + FIRST * clear * (happens + moments.quality * inviting)
+    alone += TYPICAL * typicality(sketches, moments.seconds)
+    return amplified, louder, COVERED_BONUS + (1 - COVERED_BONUS) * clear, value, alone
+
+
+def _apart(table: NDArray[np.float32], at: int, others: list[int]) -> NDArray[np.float32]:
+    """The root mean squares of the differences between a row and others."""
+    offs = table[others] - table[at]
+    found: NDArray[np.float32] = np.sqrt(np.einsum("ij,ij->i", offs, offs) / np.float32(table.shape[1]))
+    return found
+
+
 class _Greedy:
     def __init__(
         self,
@@ -132,20 +157,12 @@ class _Greedy:
         self._sharp = sharp.astype(np.float32)
         self._terms = terms
         self._time_s = film.time_s[moments.position]
-        amplified = gain(sketches)
+        if "worth" not in self._kept:
+            self._kept["worth"] = _worth(moments, sketches, lettering)
+        amplified, self._sketches, self._clear, self._value, self._alone = self._kept["worth"]
         self._given = np.full(len(self._time_s), np.inf) if given is None else given * amplified
-        self._sketches = sketches * np.float32(amplified)
         span = float(np.ptp(self._time_s)) if len(self._time_s) else 0.0
         self._place = (self._time_s / max(span, 1e-9)).astype(np.float32)
-        luma = self._sketches[:, :LUMA_CELLS] / np.float32(LUMA_WEIGHT)
-        happens, inviting = EVENT * activity(luma, moments.shot), APPEAL * appeal(sketches)
-        clear = (
-            np.ones(len(moments.position)) if lettering is None else uncovered(lettering, moments.shot, moments.seconds)
-        )
-        self._clear = COVERED_BONUS + (1 - COVERED_BONUS) * clear
-        self._value = clear * moments.quality * (QUALITY + happens + inviting)
-        self._alone = QUALITY * moments.quality + FIRST * clear * (happens + moments.quality * inviting)
-        self._alone += TYPICAL * typicality(sketches, moments.seconds)
         self._details = details
         self._least_detail = least_detail_difference(terms.detail_noise)
         noise = np.inf if terms.noise is None else ABOVE_NOISE * amplified * terms.noise
@@ -159,7 +176,9 @@ class _Greedy:
         self._lasting = np.maximum(lasting, LEAST_LASTING)
         self._taken = np.zeros(int(moments.shot.max(initial=0)) + 1)
         self._covered = np.zeros(len(names))
-        self._scenes_shown: set[int] = set()
+        self._whole = self._left = float(self._weight.sum())
+        self._shown = np.zeros(len(self._scenes), np.bool_)
+        self._offs: tuple[Any, ...] = (None,)
         self._refused = {"gap": 0, "alike": 0, "scene": 0, "given": 0}
         self._leave_room = False
         self.difference = terms.min_difference
@@ -193,13 +212,13 @@ class _Greedy:
 
     def _posters(self) -> NDArray[np.float64]:
         """What each is worth by itself: the share of the film that looks like it, quality, and what is seen in it."""
-        shown = self._likeness @ self._weight.astype(np.float32)
-        worth: NDArray[np.float64] = shown / max(float(self._weight.sum()), 1e-9) + self._alone * self._sharp
+        worth: NDArray[np.float64] = self._standing / max(self._whole, 1e-9) + self._alone * self._sharp
         return worth
 
     def _take(self, at: int) -> None:
         self._covered = np.maximum(self._covered, self._likeness[at])
-        self._scenes_shown.add(int(self._scene[at]))
+        self._left = self._whole - float(self._covered @ self._weight)
+        self._shown[self._scene[at]] = True
         self._taken[self._moments.shot[at]] += 1
 
     def _add(self, chosen: list[int], among: NDArray[np.int64], gains: NDArray[np.float64]) -> list[int]:
@@ -231,14 +250,17 @@ class _Greedy:
         return chosen
 
     def _first_gains(self) -> NDArray[np.float64]:
-        if "gains" in self._kept:
-            known: NDArray[np.float64] = self._kept["gains"].copy()
-            return known
-        shown = self._likeness @ self._weight.astype(np.float32)
-        gains: NDArray[np.float64] = shown + self._bonus(np.arange(len(shown))) + self._value
+        gains: NDArray[np.float64] = self._standing + self._bonus + self._value
         gains -= SHARE * 0.5 / self._lasting
-        self._kept["gains"] = gains.copy()
         return gains
+
+    @cached_property
+    def _standing(self) -> NDArray[np.float32]:
+        """How much of the film each moment stands for by itself."""
+        if "standing" not in self._kept:
+            self._kept["standing"] = self._likeness @ self._weight.astype(np.float32)
+        known: NDArray[np.float32] = self._kept["standing"]
+        return known
 
     @cached_property
     def _likeness(self) -> NDArray[np.float32]:
@@ -257,14 +279,16 @@ class _Greedy:
     def _gains(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
         """What each of them would add to what is shown."""
         added = np.maximum(self._likeness[places] - self._covered, 0.0) @ self._weight
-        fresh = ~np.isin(self._scene[places], list(self._scenes_shown))
-        gains: NDArray[np.float64] = added + np.where(fresh, self._bonus(places), 0.0) + self._value[places]
+        fresh = ~self._shown[self._scene[places]]
+        gains: NDArray[np.float64] = added + np.where(fresh, self._bonus[places], 0.0) + self._value[places]
         gains -= SHARE * (self._taken[self._moments.shot[places]] + 0.5) / self._lasting[places]
         return gains
 
-    def _bonus(self, at: NDArray[np.int64]) -> NDArray[np.float64]:
+    @cached_property
+    def _bonus(self) -> NDArray[np.float64]:
         """Showing a scene at all is worth more than anything else, if it lasts a second."""
-        return 2.0 * np.minimum(self._scene_seconds[self._scene[at]], 1.0) * self._clear[at] * self._sharp[at]
+        found: NDArray[np.float64] = 2.0 * np.minimum(self._scene_seconds[self._scene], 1.0) * self._clear * self._sharp
+        return found
 
     def _allowed(self, at: int, chosen: list[int]) -> bool:
         """Whether nothing chosen stands against it; what does is counted for the shortfall."""
@@ -273,7 +297,7 @@ class _Greedy:
             return False
         if not chosen:
             return self._leaves_room(at, chosen)
-        if self._terms.one_per_scene and int(self._scene[at]) in self._scenes_shown:
+        if self._terms.one_per_scene and self._shown[self._scene[at]]:
             self._refused["scene"] += 1
             return False
         gaps = np.abs(self._time_s[chosen] - self._time_s[at])
@@ -304,17 +328,18 @@ class _Greedy:
 
     def _alike(self, at: int, chosen: list[int]) -> NDArray[np.bool_]:
         """Which of those chosen it looks like: by what is seen from afar, and by lettering and lines, as of slides."""
-        offs = self._sketches[chosen] - self._sketches[at]
-        alike: NDArray[np.bool_] = np.sqrt((offs * offs).mean(axis=1)) < self.difference
-        if self._details is not None and alike.any():
-            alike &= self._detail_differences(at, chosen) < self._least_detail
+        seen, details = self._differences(at, chosen)
+        alike: NDArray[np.bool_] = seen < self.difference
+        if details is not None:
+            alike &= details < self._least_detail
         return alike
 
-    def _detail_differences(self, at: int, chosen: list[int]) -> NDArray[np.float64]:
-        assert self._details is not None
-        offs = self._details[chosen] - self._details[at]
-        differences: NDArray[np.float64] = np.sqrt((offs * offs).mean(axis=1)).astype(np.float64)
-        return differences
+    def _differences(self, at: int, chosen: list[int]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """How far it is from each of those chosen, by its sketch and by its details (None: not known), in codes."""
+        if self._offs[0] != (at, len(chosen)):
+            seen = _apart(self._sketches, at, chosen)
+            self._offs = ((at, len(chosen)), seen, None if self._details is None else _apart(self._details, at, chosen))
+        return self._offs[1], self._offs[2]
 
     def _tells(self, at: int, chosen: list[int]) -> bool:
         """With ``auto``: whether one more is worth the room.
@@ -322,15 +347,13 @@ class _Greedy:
         It is the first of a scene that lasts, or it shows what the ones chosen so far do not: a share of the film
         that counts, plainly unlike them.
         """
-        if int(self._scene[at]) not in self._scenes_shown and self._scene_seconds[self._scene[at]] >= AUTO_SECONDS:
+        if not self._shown[self._scene[at]] and self._scene_seconds[self._scene[at]] >= AUTO_SECONDS:
             return True
-        if self._details is not None and self._detail_differences(at, chosen).min() >= self._least_detail:
-            offs = self._sketches[chosen] - self._sketches[at]
-            if np.sqrt((offs * offs).mean(axis=1)).min() < self.difference:
-                return True
+        seen, details = self._differences(at, chosen)
+        if details is not None and details.min() >= self._least_detail and seen.min() < self.difference:
+            return True
         added = np.maximum(self._likeness[at] - self._covered, 0.0) @ self._weight
-        whole = float(self._weight.sum())
-        return bool(added >= AUTO_GAIN * max(whole - float(self._covered @ self._weight), AUTO_LEFT * whole))
+        return bool(added >= AUTO_GAIN * max(self._left, AUTO_LEFT * self._whole))
 
     def reasons(self, chosen: list[int]) -> tuple[Reason, ...]:
         """What each choice stands for: the moments that it is most like, those of its own shot first."""
