@@ -95,22 +95,30 @@ def represent(
 
     ``sketches`` are ``features.sketch`` of these frames, ``details`` their ``features.detail`` (None: not known),
     ``lettering`` in how many cells they have some (None: not known), ``scene`` the scene of each shot. Returns frames
-    in the order of choice, so that a smaller count is the beginning of a larger one; only where nothing but the gap
-    stands against a count, they are chosen anew so as to leave room. ``kept`` is filled with what other ``terms`` need
+    in the order of choice, so that a smaller count is the beginning of a larger one; only where the gap stands against
+    a count, they may be chosen anew so as to leave room. ``kept`` is filled with what other ``terms`` need
     again; it is given back with the same film. ``given`` is how far each of these frames is from the nearest picture
     that another film gave, as ``across.nearest`` has it (None: that does not matter).
     """
     kept = {} if kept is None else kept
-    greedy = _Greedy(film, moments, sketches, scene, terms, details, lettering, kept, given)
-    chosen = greedy.run()
-    if greedy.lacks_room(chosen):
+    count = terms.count or 0
+    best = _Greedy(film, moments, sketches, scene, terms, details, lettering, kept, given)
+    best.run()
+    tried = [best]
+    # As much room is left as is needed, then all there is: what has room may still look like another.
+    for room_for in (count, 2 * count) if best.lacks_room else ():
         frugal = _Greedy(film, moments, sketches, scene, terms, details, lettering, kept, given)
-        more = frugal.run(leave_room=True)
-        if len(more) > len(chosen):
-            greedy, chosen = frugal, more
-    reasons = greedy.reasons(chosen)
-    frames = tuple(int(film.frame[moments.position[at]]) for at in chosen)
-    return Choice(frames, greedy.shortfall(len(chosen)), reasons, greedy.difference)
+        frugal.run(room_for)
+        tried.append(frugal)
+        if len(frugal.chosen) >= count:
+            break
+    # Room is made before the difference gives way, where that is enough.
+    if max(len(one.chosen) for one in tried) < count:
+        for one in tried:
+            one.give_way()
+    best = max(tried, key=lambda one: len(one.chosen))
+    frames = tuple(int(film.frame[moments.position[at]]) for at in best.chosen)
+    return Choice(frames, best.shortfall(), best.reasons(), best.difference)
 
 
 def _worth(
@@ -180,15 +188,23 @@ class _Greedy:
         self._shown = np.zeros(len(self._scenes), np.bool_)
         self._offs: tuple[Any, ...] = (None,)
         self._refused = {"gap": 0, "alike": 0, "scene": 0, "given": 0}
-        self._leave_room = False
+        self._room_for = 0
+        self._upper_bounds = np.zeros(0)
+        self.chosen: list[int] = []
+        """Places in the moments, in the order of choice."""
         self.difference = terms.min_difference
 
-    def run(self, *, leave_room: bool = False) -> list[int]:
-        """Places in the moments, in the order of choice; ``leave_room``: none takes the room of those to come."""
-        self._leave_room = leave_room
+    def run(self, room_for: int = 0) -> None:
+        """Choose; ``room_for``: none takes the room of those to come, which are so many with those chosen."""
+        self._room_for = room_for
         gains, chosen = (self._posters(), []) if self._terms.poster else (self._first_gains(), self._first())
         chosen = self._add(chosen, np.flatnonzero(~self._moments.spared), gains)
-        chosen = self._add(chosen, np.flatnonzero(self._moments.spared), gains)
+        self.chosen = self._add(chosen, np.flatnonzero(self._moments.spared), gains)
+        self._upper_bounds = gains
+
+    def give_way(self) -> None:
+        """Lower the difference that is asked for, while fewer than asked for are found."""
+        chosen, gains = self.chosen, self._upper_bounds
         # What was chosen with a larger difference stays, so that fewer are the beginning of more.
         while len(chosen) < (self._terms.count or 0) and (self._refused["alike"] or self._refused["given"]):
             lower = max(self.difference / 2, self._least_difference)
@@ -197,7 +213,7 @@ class _Greedy:
             self.difference, self._refused = lower, {"gap": 0, "alike": 0, "scene": 0, "given": 0}
             rest = np.setdiff1d(np.arange(len(gains)), chosen)
             chosen = self._add(chosen, rest, gains)
-        return chosen
+        self.chosen = chosen
 
     def _first(self) -> list[int]:
         """The one to use if there is only one: what is seen in it counts for more than in the others."""
@@ -309,16 +325,19 @@ class _Greedy:
             return False
         return True
 
-    def lacks_room(self, chosen: list[int]) -> bool:
-        """Whether nothing but the gap stands against the count, and frames that were chosen otherwise leave room."""
-        refused = {reason for reason, times in self._refused.items() if times}
+    @property
+    def lacks_room(self) -> bool:
+        """Whether the gap stands against the count, and frames that were chosen otherwise leave room."""
         wanted = self._terms.count or 0
-        return len(chosen) < wanted and refused == {"gap"} and self._room([], wanted) > len(chosen)
+        if len(self.chosen) >= wanted or not self._refused["gap"]:
+            return False
+        # One still takes the room of two at most: of twice as much, some is left whatever is chosen.
+        return len(self.chosen) < self._room([], 2 * wanted) < 2 * wanted
 
     def _leaves_room(self, at: int, chosen: list[int]) -> bool:
-        if not self._leave_room:
+        wanted = self._room_for - len(chosen)
+        if wanted <= 0:
             return True
-        wanted = (self._terms.count or 0) - len(chosen)
         return self._room([*chosen, at], wanted - 1) >= self._room(chosen, wanted) - 1
 
     def _room(self, chosen: list[int], enough: int) -> int:
@@ -355,8 +374,9 @@ class _Greedy:
         added = np.maximum(self._likeness[at] - self._covered, 0.0) @ self._weight
         return bool(added >= AUTO_GAIN * max(self._left, AUTO_LEFT * self._whole))
 
-    def reasons(self, chosen: list[int]) -> tuple[Reason, ...]:
+    def reasons(self) -> tuple[Reason, ...]:
         """What each choice stands for: the moments that it is most like, those of its own shot first."""
+        chosen = self.chosen
         if not chosen:
             return ()
         best = np.full(len(self._covered), -1.0)
@@ -378,8 +398,9 @@ class _Greedy:
             for number, at in enumerate(chosen)
         )
 
-    def shortfall(self, chosen: int) -> str | None:
+    def shortfall(self) -> str | None:
         """What stopped it before the count; None with ``auto``, which asks for no number."""
+        chosen = len(self.chosen)
         if self._terms.count is None or chosen >= self._terms.count:
             return None
         scenes = len(self._scenes)
