@@ -213,7 +213,7 @@ def test_a_worker_with_another_scorer_is_refused_by_name(short: list[Path], tmp_
             daemon.stop()
     assert refused["worker"] == "other"
     assert "its scorer is niqe|fused 2|" in refused["reason"]
-    assert "here it is niqe|fused 1|" in refused["reason"]
+    assert "here it is niqe|fused 2|" in refused["reason"]
     assert "no machine of it can be used (other: its scorer is niqe|fused 2|" in paused["error"]
     assert len({row[0] for row in query(folder, "SELECT scorer FROM videos")}) == 1
     assert query(folder, "SELECT DISTINCT attempts, retries FROM videos") == [(0, 0)], "waiting costs a film nothing"
