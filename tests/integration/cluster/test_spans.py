@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from daemon.cluster.messages import WorkerLostError
 from daemon.decode.spans import Begun
 from daemon.model import Status
 from daemon.scan.protocol import Rows
@@ -16,6 +17,7 @@ from daemon.service.foreground import once
 from tests import films
 from tests.integration.cluster.fake_link import FakeCluster
 from tests.integration.cluster.test_scoring_elsewhere import cluster, config, here, results
+from tests.integration.decode import test_spans as decoded
 from tests.stub import stub_scorer
 
 __all__ = ["cluster", "stub_scorer"]
@@ -118,3 +120,55 @@ async def test_a_further_worker_that_is_lost_costs_its_span_alone(
     assert sorted(came) == list(range(FRAMES)), "no frame twice"
     assert len(logged(logs, "cluster.span_lost")) == 1
     assert logged(logs, "video.postponed") == []
+
+
+async def test_the_film_goes_on_where_it_was_when_its_own_worker_is_lost(
+    cluster: FakeCluster, film: Path, tmp_path: Path
+) -> None:
+    """Whichever worker it is, of a crash the film may be the cause: it is tried again, from its last stored frame."""
+    crashed: list[int] = []
+
+    def crash(machine: str, item: Any) -> Any:
+        if isinstance(item, Rows) and item.first > 120 and not crashed:
+            crashed.append(item.first)
+            raise WorkerLostError("its process ended: signal 9", crashed=True)
+        return item
+
+    cluster.on_item = crash
+    settings = config(tmp_path / "there", span_seconds=SECONDS)
+    with capture_logs() as logs:
+        (record,), _ = await once(settings, [film])
+    assert record.status is Status.DONE
+    assert results(settings) == await run_here(film, tmp_path)
+    assert [log["frames_stored"] > 0 for log in logged(logs, "video.started")] == [False, True]
+
+
+BEHIND = {
+    "open": (decoded.made("a.mkv", options=decoded.OPEN), "its groups of pictures are open"),
+    "edit-list": (decoded.trimmed, "an edit list hides frames"),
+    "joined": (decoded.joined, "its clock starts anew"),
+    "damaged": (decoded.damaged, "damage: "),
+    "no-keys": (decoded.WHOLE["no-keys"][0], "no key frames but the first"),
+    "late": (decoded.made("a.avi", options={**KEYS, "bf": "2"}), "fewer frames than packets"),
+    "turns-damaged": (decoded.spoilt, "damage: "),
+    "reshaped-in-a-span": (decoded.reshaped, "the shape of its pictures changes"),
+    "reshaped-between": (
+        lambda folder: decoded.reshaped(folder, 50),
+        "from frame 50 on its pictures have another shape",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BEHIND)
+async def test_a_film_that_cannot_be_taken_in_spans_is_scored_whole_with_the_reason(
+    cluster: FakeCluster, tmp_path: Path, name: str
+) -> None:
+    make, reason = BEHIND[name]
+    path = make(tmp_path)
+    settings = config(tmp_path / "there", span_seconds=1.5)
+    with capture_logs() as logs:
+        (record,), _ = await once(settings, [path])
+    assert record.status is Status.DONE
+    assert results(settings) == await run_here(path, tmp_path)
+    (whole,) = logged(logs, "cluster.scored_whole")
+    assert reason in whole["reason"]
