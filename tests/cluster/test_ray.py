@@ -31,8 +31,9 @@ pytestmark = [
 
 SHORT_FILMS = 20
 LONG_FRAMES = 1500
+SLOW_SECONDS = 90
+"""Of film, large enough that further workers are there before it is done."""
 SPAN_SECONDS = 8.0
-"""Of a minute, with a key frame every ten seconds."""
 PATIENCE_SECONDS = 900.0
 OTHER_SCORER = '''
 import sys
@@ -197,8 +198,8 @@ def one_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def one_here(long: list[Path], one_home: Path) -> tuple[Any, Any]:
-    return run_here(long[:1], one_home)
+def one_here(tmp_path_factory: pytest.TempPathFactory, one_home: Path) -> tuple[Any, Any]:
+    return run_here([films.noise(tmp_path_factory.mktemp("slow") / "slow.mkv", seconds=SLOW_SECONDS)], one_home)
 
 
 @pytest.fixture
