@@ -5,7 +5,7 @@
 Two daemons run side by side, one that scores here and one that scores on a Ray cluster of this machine, in a network of
 its own (root). Both have scored a film before the first turn, so that starting counts for neither. In a turn each gets
 the same film, one after the other, from the folder to its stills. Processes are known by a variable of their
-environment; all of them count, also Ray's own, with the children that have ended.
+environment, and by who has started them; all count, also Ray's own, with the children that have ended.
 
 ``--scale``: then so many films at once, on one worker and on two, each with one core; by the clock, and beside it how
 much of the machine's processors they had, as others may use it too.
@@ -32,19 +32,29 @@ from tests.acceptance.harness import Daemon, write_config
 from tests.cluster.ray_cluster import ROOT, RayCluster
 
 TICKS = os.sysconf("SC_CLK_TCK")
-MARK = "STILLWATCH_OVERHEAD"
+MARK = "MEASURED_BY"
 PATIENCE_SECONDS = 900.0
 
 
 def processes(mark: bytes) -> Iterator[Path]:
-    """The folders of those in whose environment the mark is."""
+    """The folders of those in whose environment the mark is, and of all that they have started."""
+    marked: set[int] = set()
+    parents: dict[int, int] = {}
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             try:
+                parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
                 if mark in (folder / "environ").read_bytes():
-                    yield folder
+                    marked.add(int(folder.name))
             except OSError:
                 continue
+    for process in parents:
+        line = [process]
+        while line[-1] in parents and line[-1] not in marked:
+            line.append(parents[line[-1]])
+        if line[-1] in marked:
+            marked.update(line)
+    yield from (Path("/proc", str(process)) for process in marked)
 
 
 def cpu_seconds(mark: bytes) -> float:
