@@ -25,7 +25,6 @@ import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 
 from daemon.config.score import DecodeConfig
 from daemon.decode.budget import most_pixels
@@ -34,10 +33,9 @@ from daemon.decode.container import opened
 from daemon.decode.damage import ERRORS, DecodeReport
 from daemon.decode.frames import decode_frames
 from daemon.decode.packet_index import NO_TIME, PacketIndex
-from daemon.decode.packets import PacketNumber, index_packets, opened_by
+from daemon.decode.packets import PacketNumber, index_packets, opened_by, video_stream
 from daemon.decode.picture import FrameHasher, PictureMaker, layout, refuse_large_pictures
 from daemon.decode.seek_plan import Aim, Planner, Rung, cost
-from daemon.errors import Kind, VideoError
 from daemon.media import filters
 from daemon.model import Frame, VideoInfo, WantedFrame
 
@@ -134,15 +132,8 @@ def sought_frames(
 def index_of(info: VideoInfo, config: DecodeConfig, report: DecodeReport) -> PacketIndex:
     """The index of a file's packets by reading them without decoding any; the file is read whole, except for MP4."""
     with opened(info.path, config) as container:
-        index_packets(container, _stream(container, info), config, report)
+        index_packets(container, video_stream(container, info.stream_index), config, report)
     return report.index.built()
-
-
-def _stream(container: InputContainer, info: VideoInfo) -> VideoStream:
-    stream = container.streams[info.stream_index]
-    if not isinstance(stream, VideoStream):
-        raise VideoError(Kind.CHANGED, f"stream {info.stream_index} is no video any more: the file was changed")
-    return stream
 
 
 class _Seeker:
@@ -218,7 +209,8 @@ class _Seeker:
             if by_byte and offset < 0:
                 continue
             try:
-                container.seek(offset, stream=_stream(container, self._info), unsupported_byte_offset=by_byte)
+                stream = video_stream(container, self._info.stream_index)
+                container.seek(offset, stream=stream, unsupported_byte_offset=by_byte)
                 self._context.flush_buffers()
             except (av.error.FFmpegError, OSError):
                 # Some demuxers cannot seek this way: the next one is tried.
@@ -257,7 +249,7 @@ class _Seeker:
     def _demuxed(self, container: InputContainer) -> Iterator[Packet[Any]]:
         """The packets that hold something, up to the first error of reading."""
         try:
-            for packet in container.demux(_stream(container, self._info)):
+            for packet in container.demux(video_stream(container, self._info.stream_index)):
                 self._report.packets += 1
                 if packet.size:
                     yield packet
@@ -293,7 +285,7 @@ class _Seeker:
         self._opened = opened(self._info.path, self._config)
         container: InputContainer = self._opened.__enter__()
         self._container = container
-        stream = _stream(container, self._info)
+        stream = video_stream(container, self._info.stream_index)
         context = opened_by(self._info.decoder, stream) if self._info.decoder else stream.codec_context
         # As the pass with one thread does, see ``decoded_frames``.
         largest = most_pixels(self._info.width, self._info.height, self._config)

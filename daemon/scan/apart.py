@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any, Generic, TypeVar
 
 from daemon.analysis.features import RECORD
@@ -22,12 +22,14 @@ from daemon.config.score import DecodeConfig
 from daemon.decode.apart import ended_in_words, none_starts
 from daemon.decode.budget import film_bytes
 from daemon.decode.damage import DamageError
+from daemon.decode.spans import Begun, WholeFilmError
 from daemon.errors import Kind, VideoError
 from daemon.model import Frame, GrayPicture
 from daemon.runtime.cell import Cell, CellEnded, Cells
 from daemon.runtime.ring import LAID, RingError, Taker
 from daemon.runtime.stall import stuck
 from daemon.scan.decoding import Work, ring_bytes, text_of
+from daemon.scan.spans import begun_from
 
 ARENAS = 4
 ARENA_BYTES = 64 * 1024 * 1024
@@ -46,6 +48,7 @@ _PTS = range(-(1 << 63), 1 << 63)
 """What FFmpeg and SQLite can hold."""
 _MOST_S = float(1 << 53)
 T = TypeVar("T")
+Made = TypeVar("Made")
 
 
 class UnexpectedError(Exception):
@@ -97,6 +100,8 @@ class Decoding(Generic[T]):
         """Changes when it gets on without giving a frame."""
         self.findings: T | None = None
         """What was found, once the run has come to its end."""
+        self.begun: Begun | None = None
+        """How a span begins, from its first frame on."""
 
     def open(self) -> None:
         """Have a process for it, which takes a second or two where none is ready. Raises VideoError."""
@@ -137,7 +142,8 @@ class Decoding(Generic[T]):
         """The frames in order.
 
         Raises VideoError: what decoding raises, TOO_LARGE where it takes too much memory or computing, DECODE where it
-        crashes, OUT_OF_MEMORY where the process is ended from outside or none can be started; DamageError.
+        crashes, OUT_OF_MEMORY where the process is ended from outside or none can be started; DamageError;
+        WholeFilmError where a span or a cut was asked for.
         """
         if self._cell is None and not self._stopped:
             self.open()
@@ -188,6 +194,8 @@ class Decoding(Generic[T]):
                 cell.tell_free(LAID)
             elif "at" in message:
                 self.at = message["at"]
+            elif "begun" in message:
+                self.begun = _checked(begun_from, message["begun"])
             else:
                 cell.worn = bool(message.get("worn", True))
                 return self._last(message, arrays)
@@ -218,12 +226,11 @@ class Decoding(Generic[T]):
         match message:
             case {"found": dict() as found}:
                 index = arrays.get("index")
-                try:
-                    return self._work.found(found, b"" if index is None else index.tobytes())
-                except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-                    raise CellEnded from error
+                return _checked(self._work.found, found, b"" if index is None else index.tobytes())
             case {"damage": str(reason)}:
                 return DamageError(text_of(reason))
+            case {"whole": str(reason)}:
+                return WholeFilmError(text_of(reason))
             case {"kind": str(kind), "sentence": str(sentence)} if kind in set(Kind):
                 return VideoError(Kind(kind), text_of(sentence))
             case {"unexpected": str(what), "trace": str(trace)}:
@@ -231,6 +238,14 @@ class Decoding(Generic[T]):
                 unexpected.add_note(trace[-MOST_TRACE:])
                 return unexpected
         raise CellEnded
+
+
+def _checked(made: Callable[..., Made], *parts: Any) -> Made:
+    """What is made of an answer. Raises CellEnded for what is none."""
+    try:
+        return made(*parts)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise CellEnded from error
 
 
 def _frame(message: dict[str, Any], arrays: dict[str, Any]) -> Frame:

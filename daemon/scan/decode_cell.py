@@ -16,12 +16,14 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from daemon.decode.damage import DamageError, DecodeReport
+from daemon.decode.spans import WholeFilmError
 from daemon.errors import Kind, VideoError
 from daemon.model import Frame
 from daemon.runtime.confine import Limits, allow_cpu, confine, taken_bytes
@@ -139,11 +141,15 @@ def work_off(work: AnyWork, sender: Sender, limits: Limits) -> dict[str, Any]:
     try:
         with _telling(report, sender.say), closing(decode_work.frames_of(work, report, sender.empty)) as frames:
             for frame in frames:
+                if report.begun is not None and frame.index == report.begun.joint.frame:
+                    sender.say({"begun": asdict(report.begun)})
                 sender.send(frame)
         found, index = decode_work.found_by(work, report)
         return {"found": found, **(sender.laid(index) if index else {})}
     except DamageError as damage:
         return {"damage": str(damage)}
+    except WholeFilmError as whole:
+        return {"whole": str(whole)}
     except VideoError as error:
         if error.kind is Kind.OUT_OF_MEMORY or NO_MEMORY in error.sentence:
             return _too_much(limits)

@@ -8,22 +8,26 @@ from __future__ import annotations
 import base64
 from collections.abc import Generator
 from contextlib import closing
+from dataclasses import asdict
 from typing import Any
 
 from daemon.analysis.measure import rows_looked_at
+from daemon.decode.cutting import cut_film
 from daemon.decode.damage import DecodeReport
 from daemon.decode.frames import decode_frames
 from daemon.decode.gray import GrayWanted
 from daemon.decode.packet_index import PacketIndex
 from daemon.decode.planes import Empty
 from daemon.decode.seek import frames_again, index_of, sought_frames
+from daemon.decode.spans import Span
 from daemon.media.strip_step import in_strip
 from daemon.model import Frame, WantedFrame
 from daemon.scan.again import Again, Packets, Way
 from daemon.scan.decoding import Request, film_of, findings_json
 from daemon.scan.rows import measured
+from daemon.scan.spans import Cutting, cut_json
 
-AnyWork = Request | Again | Packets
+AnyWork = Request | Again | Packets | Cutting
 
 
 def work_of(values: dict[str, Any]) -> AnyWork:
@@ -32,7 +36,10 @@ def work_of(values: dict[str, Any]) -> AnyWork:
     info, config = film_of(rest)
     match rest.pop("work"):
         case "scan":
-            return Request(info, config, **rest)
+            span = rest.pop("span")
+            return Request(info, config, span=None if span is None else Span(**span), **rest)
+        case "cut":
+            return Cutting(info, config, **rest)
         case "packets":
             return Packets(info, config)
     wanted, index, way = rest.pop("wanted"), rest.pop("index"), Way(rest.pop("way"))
@@ -55,13 +62,19 @@ def frames_of(work: AnyWork, report: DecodeReport, empty: Empty | None = None) -
             yield from decoded_again(work, report, empty)
         case Packets():
             index_of(work.info, work.config, report)
+        case Cutting():
+            report.cut = cut_film(work.info, work.config, report, work.seconds)
 
 
 def found_by(work: AnyWork, report: DecodeReport) -> tuple[dict[str, Any], bytes]:
     """What a run to the end has found, and its index of packets if one was made."""
     match work:
         case Request():
-            return findings_json(work.info, report)
+            values, index = findings_json(work.info, report)
+            return {**values, "meets": None if report.meets is None else asdict(report.meets)}, index
+        case Cutting():
+            assert report.cut is not None
+            return cut_json(report.cut), report.cut.index
         case Again():
             return {"rungs": report.rungs}, b""
     return {}, report.index.packed()
@@ -79,6 +92,7 @@ def scanned(request: Request, report: DecodeReport, empty: Empty | None = None) 
         gray=None if request.gray_from is None else GrayWanted(request.gray_from, rows_looked_at, small),
         compiled=True,
         empty=empty,
+        span=request.span,
     )
     with closing(measured(frames)) as found:
         yield from found

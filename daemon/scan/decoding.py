@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from daemon.config.score import DecodeConfig
 from daemon.decode.damage import DecodeReport
 from daemon.decode.packet_index import packets_in
+from daemon.decode.spans import Joint, Span
 from daemon.media.info_text import info_json, info_of
 from daemon.model import VideoInfo
 from daemon.scan.protocol import Findings
@@ -68,7 +69,8 @@ class Work(Protocol[T_co]):
 class Request:
     """Every frame of a film with its features: gray alone where its sides have ``gray_from`` pixels or more.
 
-    ``known`` are stored hashes, as ``decode_frames`` has them; ``strip``: small pictures for the strip too.
+    ``known`` are stored hashes, as ``decode_frames`` has them; ``strip``: small pictures for the strip too. With
+    ``span`` its frames alone.
     """
 
     info: VideoInfo
@@ -77,6 +79,7 @@ class Request:
     known: Sequence[str] = ()
     gray_from: int | None = None
     strip: bool = False
+    span: Span | None = None
 
     @property
     def compiled(self) -> bool:
@@ -84,8 +87,9 @@ class Request:
         return True
 
     @property
-    def ordinals(self) -> None:
-        """All frames."""
+    def ordinals(self) -> Collection[int] | None:
+        """All frames, or those of the span."""
+        return None if self.span is None else range(self.span.first, self.span.end)
 
     @property
     def room_bytes(self) -> int:
@@ -101,6 +105,7 @@ class Request:
             "known": list(self.known),
             "gray_from": self.gray_from,
             "strip": self.strip,
+            "span": None if self.span is None else asdict(self.span),
         }
 
     def found(self, values: dict[str, Any], index: bytes) -> Findings:
@@ -132,7 +137,7 @@ def ring_bytes(config: DecodeConfig) -> int:
 def findings_json(info: VideoInfo, report: DecodeReport) -> tuple[dict[str, Any], bytes]:
     """As ``findings_from`` reads them, and the index of packets."""
     found = findings_of(report)
-    values = {key: getattr(found, key) for key in Findings.__dataclass_fields__ if key != "index"}
+    values = {key: getattr(found, key) for key in Findings.__dataclass_fields__ if key not in ("index", "meets")}
     values["stretches"] = info_json(replace(info, stretches=found.stretches))
     return values, found.index
 
@@ -143,6 +148,7 @@ def findings_from(values: dict[str, Any], index: bytes, info: VideoInfo, config:
     film = info_of(found.pop("stretches"), info.path)
     assert film is not None
     counts = {name: count_of(found.pop(name)) for name in COUNTS}
+    meets = found.pop("meets")
     if packets_in(index) != counts["packets"] or counts["packets"] > config.max_frames:
         raise ValueError("it is no index of these packets")
     unread_s, damage = float(found.pop("unread_s")), found.pop("damage")
@@ -157,8 +163,22 @@ def findings_from(values: dict[str, Any], index: bytes, info: VideoInfo, config:
         unread_s=unread_s,
         damaged=found.pop("damaged") is True,
         mixed=found.pop("mixed") is True,
+        meets=None if meets is None else joint_from(meets),
         **counts,
         **found,
+    )
+
+
+def joint_from(values: dict[str, Any]) -> Joint:
+    """The frame at which two spans meet, from its JSON. Raises KeyError, TypeError, ValueError for what is none."""
+    pts, lasts_s = values["pts"], values["duration_s"]
+    if pts is not None and type(pts) is not int:
+        raise ValueError("it is no time")
+    times = [float(values["time_s"]), *([] if lasts_s is None else [float(lasts_s)])]
+    if not all(map(math.isfinite, times)):
+        raise ValueError("it is no time")
+    return Joint(
+        count_of(values["frame"]), pts, times[0], None if lasts_s is None else times[1], text_of(values["hash"])
     )
 
 
