@@ -72,8 +72,11 @@ class PacketIndex:
                 at += _HEAD.size
                 if count > CHUNK_PACKETS:
                     raise ValueError("the index of packets is damaged")
+                unpacking = zlib.decompressobj()
                 # No chunk is larger, whatever it says.
-                body = zlib.decompressobj().decompress(blob[at : at + length], _COLUMNS * (1 + _WIDEST * count) + 1)
+                body = unpacking.decompress(blob[at : at + length], _COLUMNS * (1 + _WIDEST * count) + 1)
+                if not unpacking.eof:
+                    raise ValueError("the index of packets is damaged")
                 parts.append(_unpacked_chunk(body, count))
                 at += length
         except (struct.error, zlib.error, IndexError) as error:
