@@ -141,12 +141,15 @@ def main(listener: Listener, write: Callable[[bytes], object]) -> None:
     """Answer for as long as there is something to read."""
     greeting = json.loads(listener.line())
     ring, limits = greeting.pop("ring"), Limits(**greeting)
+    # Loading makes no cycles that are worth the time of looking for them again and again.
+    gc.disable()
     # Compiled code is loaded while files may still be written.
     for part in (measure, combing, gray, rgb):
         part.warm_up()
     # What is there by now stays: only what films leave behind is looked through for cycles.
     gc.collect()
     gc.freeze()
+    gc.enable()
     confine(limits)
     began = taken_bytes()
 
