@@ -177,11 +177,14 @@ def main(listener: Listener, write: Callable[[bytes], object]) -> None:
     """Answer for as long as there is something to read."""
     greeting = json.loads(listener.line())
     ring, compiled, limits = greeting.pop("ring"), greeting.pop("compiled"), Limits(**greeting)
+    # Loading makes no cycles that are worth the time of looking for them again and again.
+    gc.disable()
     if compiled:
         _load_compiled()
     # What is there by now stays: only what films leave behind is looked through for cycles.
     gc.collect()
     gc.freeze()
+    gc.enable()
     confine(limits)
     began = taken_bytes()
     one_at_a_time = threading.Lock()
