@@ -15,9 +15,11 @@ from PIL import Image
 
 from daemon.config.schema import Config
 from daemon.errors import Kind, StillwatchError
+from daemon.inbox.identity import fingerprint
 from daemon.model import Status
 from daemon.pipeline.explain import explain
 from daemon.store.store import Store
+from tests import films
 from tests.films import read_code
 from tests.integration.web.client import Client
 from tests.integration.web.conftest import finished_film
@@ -94,6 +96,25 @@ async def test_with_the_source_gone_all_but_frames_in_full_is_there(client: Clie
         assert (await client.get(f"/films/{film}{path}")).status == 200
     answer = await client.get(f"/films/{film}/frames/3.jpg")
     assert (answer.status, answer.json["error"]) == (404, "the file is not there any more: drop it again")
+
+
+async def test_a_film_without_scores_shows_no_empty_boxes(
+    client: Client, store: Store, film: int, tmp_path: Path
+) -> None:
+    await store.queue.enqueue(fingerprint(films.make(tmp_path / "waiting.mp4", frames=5)))
+    waiting = (await client.get(f"/films/{film + 1}")).text
+    done = (await client.get(f"/films/{film}")).text
+    for name in ("Frame", "Filmstrip", "Score curve", "Export panel"):
+        assert f'aria-label="{name}" hidden' in waiting
+        assert f'aria-label="{name}">' in done
+    assert "Nothing is chosen yet." in waiting
+
+
+async def test_list_and_page_say_the_same_size(client: Client, config: Config, film: int) -> None:
+    with sqlite3.connect(config.database.path) as database:
+        database.execute("UPDATE videos SET info = json_set(info, '$.sample_aspect', '4/3')")
+    for path in ("/", f"/films/{film}"):
+        assert "256 × 108" in (await client.get(path)).text
 
 
 @pytest.mark.parametrize(
