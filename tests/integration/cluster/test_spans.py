@@ -154,7 +154,7 @@ BEHIND = {
     "reshaped-in-a-span": (decoded.reshaped, "the shape of its pictures changes"),
     "reshaped-between": (
         lambda folder: decoded.reshaped(folder, 50),
-        "from frame 50 on its pictures have another shape",
+        "the shape of its pictures changes",
     ),
 }
 
