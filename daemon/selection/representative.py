@@ -30,6 +30,7 @@ from daemon.model import Reason
 from daemon.selection.across import ABOVE_NOISE, least_detail_difference
 from daemon.selection.activity import activity, appeal, typicality, uncovered
 from daemon.selection.best import Choice
+from daemon.selection.invitation import detailed, invitation
 from daemon.selection.likeness import LUMA_CELLS, LUMA_WEIGHT, gain, likenesses
 from daemon.selection.moments import Moments
 from daemon.selection.quality import Film
@@ -43,9 +44,10 @@ EVENT = 0.5
 """What a moment in which much happens is worth more than one in which nothing does, in average scenes shown."""
 APPEAL = 0.3
 """What the moment with the most to see in it is worth more than the one with the least, in average scenes shown."""
-FIRST = 3.0
-"""How much more both count for the first still, which is used where only one is, beside the share that it shows."""
-TYPICAL = 0.6
+FIRST_QUALITY, FIRST_EVENT, INVITING, WHATEVER = 1.0, 2.0, 3.0, 0.6
+"""What the first still, which is used where only one is, is worth for its quality, if much happens in it, and if it is
+inviting by itself: that share of it whatever its quality is."""
+TYPICAL = 0.8
 """What the first still is worth more if its light and colours are those of the film."""
 AUTO_GAIN, AUTO_LEFT, AUTO_SECONDS = 0.1, 0.2, 1.0
 """With ``auto``: what one more adds is at least this share of what is not shown yet, of which there is at least so much
@@ -138,14 +140,16 @@ class _Greedy:
         span = float(np.ptp(self._time_s)) if len(self._time_s) else 0.0
         self._place = (self._time_s / max(span, 1e-9)).astype(np.float32)
         luma = self._sketches[:, :LUMA_CELLS] / np.float32(LUMA_WEIGHT)
-        happens, inviting = EVENT * activity(luma, moments.shot), APPEAL * appeal(sketches)
+        event, rich = activity(luma, moments.shot), APPEAL * appeal(sketches)
         clear = (
             np.ones(len(moments.position)) if lettering is None else uncovered(lettering, moments.shot, moments.seconds)
         )
         self._clear = COVERED_BONUS + (1 - COVERED_BONUS) * clear
-        self._value = clear * moments.quality * (QUALITY + happens + inviting)
-        self._alone = QUALITY * moments.quality + FIRST * clear * (happens + moments.quality * inviting)
+        self._value = clear * moments.quality * (QUALITY + EVENT * event + rich)
+        inviting = INVITING * (WHATEVER + (1 - WHATEVER) * moments.quality) * invitation(sketches, details)
+        self._alone = FIRST_QUALITY * moments.quality + clear * (FIRST_EVENT * event + inviting)
         self._alone += TYPICAL * typicality(sketches, moments.seconds)
+        self._detailed = detailed(details, len(moments.position))
         self._details = details
         self._least_detail = least_detail_difference(terms.detail_noise)
         noise = np.inf if terms.noise is None else ABOVE_NOISE * amplified * terms.noise
@@ -195,7 +199,7 @@ class _Greedy:
         """What each is worth by itself: the share of the film that looks like it, quality, and what is seen in it."""
         shown = self._likeness @ self._weight.astype(np.float32)
         worth: NDArray[np.float64] = shown / max(float(self._weight.sum()), 1e-9) + self._alone * self._sharp
-        return worth
+        return worth * self._detailed
 
     def _take(self, at: int) -> None:
         self._covered = np.maximum(self._covered, self._likeness[at])
