@@ -85,6 +85,8 @@ BESIDE_FRAMES, MOST_BESIDE = 500, 40
 """Among how many frames on either side of a window others are taken, and how many."""
 SPARED_SECONDS = 3.0
 """A stretch that is refused whole is spared from this length on."""
+MUCH_SOFTER = 0.4
+"""The share of the sharpness of others that are spared below which a blurred frame is not."""
 LEAST_FRAMES = 5
 """No shot beside a fade or dissolve is shorter."""
 EDGE_SECONDS = 0.2
@@ -147,7 +149,7 @@ def judge(
             away_seconds = float(np.abs(time_s[verdict == number] - time_s[witness.at]).min())
             witness.figure("seconds from spoilt frames", away_seconds, BESIDE_SPOILT_SECONDS, below=True)
         gate(word, (wider == number) & (verdict == 0))
-    spare(time_s, shots, verdict, worse)
+    spare(time_s, shots, verdict, worse | much_softer(records, time_s, shots, verdict))
     return verdict
 
 
@@ -281,6 +283,31 @@ def widened(time_s: NDArray[np.float64], shots: Sequence[Shot], verdict: NDArray
         if 2 * (wider == 0).sum() >= (part == 0).sum():
             found[shot.first : shot.last + 1] = wider
     return found
+
+
+def much_softer(
+    records: Records, time_s: NDArray[np.float64], shots: Sequence[Shot], verdict: NDArray[np.uint8]
+) -> Mask:
+    """Blurred frames that are much softer than others of their shot that are refused, too, within some seconds.
+
+    Where focus was lost for a while, the frames before and after show the same, and are less bad. What is very soft has
+    little but the coder's grid.
+    """
+    soft = np.isin(verdict, [ORDER.index(word) for word in SOFT])
+    blurred = np.isin(verdict, [ORDER.index(word) for word in (Verdict.BLUR, Verdict.BLOCKS)])
+    sharp = np.where(soft, sharpness(records).min(axis=1), 0.0)
+    mask = np.zeros(len(records), np.bool_)
+    for shot in shots if blurred.any() else ():
+        part = slice(shot.first, shot.last + 1)
+        if not blurred[part].any():
+            continue
+        times = time_s[part]
+        stretch = np.clip((times - times.min()) / SPARED_SECONDS, 0, len(times)).astype(np.int64)
+        best = np.zeros(int(stretch.max()) + 3)
+        np.maximum.at(best, stretch + 1, sharp[part])
+        around = np.maximum(np.maximum(best[stretch], best[stretch + 1]), best[stretch + 2])
+        mask[part] = blurred[part] & (sharp[part] < MUCH_SOFTER * around)
+    return mask
 
 
 def spare(time_s: NDArray[np.float64], shots: Sequence[Shot], verdict: NDArray[np.uint8], worse: Mask) -> None:

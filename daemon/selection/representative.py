@@ -30,11 +30,12 @@ from daemon.model import Reason
 from daemon.selection.across import ABOVE_NOISE, least_detail_difference
 from daemon.selection.activity import activity, appeal, typicality, uncovered
 from daemon.selection.best import Choice
+from daemon.selection.completeness import LOSS, missing, unfinished
 from daemon.selection.invitation import detailed, invitation
 from daemon.selection.likeness import LUMA_CELLS, LUMA_WEIGHT, gain, likenesses
 from daemon.selection.moments import Moments
 from daemon.selection.quality import Film
-from daemon.selection.room import ROUNDING_S, most_apart
+from daemon.selection.room import ROUNDING_S, leaves_out, most_apart
 
 COVERED_BONUS = 0.25
 """What a new scene is worth all the same where writing takes all other worth from its picture."""
@@ -55,6 +56,8 @@ of the film; or it is the first of a scene of so many seconds."""
 AUTO_MOST = 100
 LEAST_DIFFERENCE = 2.0
 """How far ``min_difference`` gives way: to so many codes, or so many times what neighbouring frames differ."""
+UNFINISHED = 0.4
+"""What is left of the worth of a picture that is a part of another one."""
 SHARE, LEAST_LASTING = 0.2, 0.25
 """What every still that a shot has already takes from the worth of its next one, over the average scenes that the shot
 lasts, or so many: together they cost least where each shot has stills by how long it lasts."""
@@ -152,6 +155,10 @@ class _Greedy:
         self._detailed = detailed(details, len(moments.position))
         self._details = details
         self._least_detail = least_detail_difference(terms.detail_noise)
+        if details is not None:
+            part = unfinished(self._sketches, details, terms.min_difference, self._least_detail)
+            self._value[part] *= UNFINISHED
+            self._alone[part] *= UNFINISHED
         noise = np.inf if terms.noise is None else ABOVE_NOISE * amplified * terms.noise
         self._least_difference = max(LEAST_DIFFERENCE, noise)
         names = np.array([scene.get(int(shot), int(shot)) for shot in moments.shot], np.int64)
@@ -159,6 +166,8 @@ class _Greedy:
         self._scene_seconds = np.bincount(self._scene, weights=moments.seconds, minlength=len(self._scenes))
         # In average scenes, so that it means the same in a short film and in a long one.
         self._weight = moments.seconds / max(float(self._scene_seconds.mean()) if len(names) else 1.0, 1e-9)
+        good = np.where(moments.spared, 0.0, self._bonus(np.arange(len(names))))
+        self._value -= leaves_out(self._time_s, self._scene, good, terms.min_gap_seconds)
         lasting = np.bincount(moments.shot, weights=self._weight)[moments.shot] if len(names) else self._weight
         self._lasting = np.maximum(lasting, LEAST_LASTING)
         self._taken = np.zeros(int(moments.shot.max(initial=0)) + 1)
@@ -311,7 +320,9 @@ class _Greedy:
         offs = self._sketches[chosen] - self._sketches[at]
         alike: NDArray[np.bool_] = np.sqrt((offs * offs).mean(axis=1)) < self.difference
         if self._details is not None and alike.any():
-            alike &= self._detail_differences(at, chosen) < self._least_detail
+            # What shows nothing that a chosen one does not is alike, too: a slide that is half typed.
+            less = missing(self._details[at], self._details[chosen]) < LOSS * self._least_detail
+            alike &= less | (self._detail_differences(at, chosen) < self._least_detail)
         return alike
 
     def _detail_differences(self, at: int, chosen: list[int]) -> NDArray[np.float64]:
