@@ -38,7 +38,7 @@ DRAWN_USUALLY = 0.86
 """What is usual of that share in a film of drawings, slides or a screen; a locked camera has less."""
 CAPTIONED_MOST, DRAWN_MOST = 0.5, 0.35
 """Where more of a film has lines of writing, they belong to it: a game, a screen; lines that are drawn."""
-LONG_SHARE = 0.1
+LONG_SHARE = 0.2
 """Titles over pictures are a smaller share of a film."""
 COME_AND_GO = 0.75
 """Where more of a shot has lines of writing, they are there throughout."""

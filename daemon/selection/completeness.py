@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 AROUND = 24
 """Moments on either side among which the whole picture is looked for."""
 EMPTY_DETAIL, EMPTY_SHARE = 16.0, 0.3
-"""Detail of a cell up to which there is nothing in it, and which share of the cells is like that where something can still
-be added: a page, a drawing."""
+"""Detail of a cell up to which there is nothing in it, and which share of the cells is like that where something can
+still be added: a page, a drawing."""
 LOSS = 0.35
 """The share of the difference that tells pictures apart up to which nothing is gone."""
 

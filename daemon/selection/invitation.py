@@ -1,7 +1,8 @@
-"""How inviting a picture is by itself among those of its film: what makes somebody look at the one still that stands for it.
+"""How inviting a picture is by itself among those of its film: what makes somebody look at the one still for it.
 
-The figures are those that went with the marks of people who saw stills of one film beside each other: structure
-as seen from afar, in light and in colour, many shades, and detail that lies inside of the picture and is not cut off by its edge.
+The figures are those that went with marks for stills of one film that were seen beside each other, unlabelled:
+structure as seen from afar, in light and in colour, many shades, and detail that lies inside of the picture and is
+not cut off by its edge.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ SHADES, SHADE_CODES = 16, 16.0
 LEAST_CODES = 0.5
 """Smaller steps from cell to cell are none."""
 STRUCTURE_SPREAD, VARIETY_SPREAD, MIDDLE_SPREAD, EDGE_SPREAD = 0.6, 0.8, 1.6, 12.8
-"""What a film's pictures differ by at least, before all is made of it that can be: octaves, bits, cells, and sixteenths of
-an octave."""
+"""What a film's pictures differ by at least, before all is made of it that can be: octaves, bits, cells, and sixteenths
+of an octave."""
 STRUCTURE, VARIETY, COLOUR, PLACEMENT = 1.0, 1.5, 0.5, 0.75
 """What each figure counts; there are two of where detail lies."""
 RICHER = 75.0
@@ -64,11 +65,12 @@ def detailed(details: NDArray[np.float32] | None, count: int) -> NDArray[np.floa
         return np.ones(count)
     whole = details.mean(axis=1).astype(np.float64)
     lack = np.clip((np.percentile(whole, RICHER) - whole - NO_LACK) / (FULL_LACK - NO_LACK), 0.0, 1.0)
-    return 1.0 - LACK * lack
+    found: NDArray[np.float64] = 1.0 - LACK * lack
+    return found
 
 
 def _among(figure: NDArray[np.float64], least: float) -> NDArray[np.float64]:
-    """Where each lies among all, from 0 to 1, the median at 0.5: in shares of their spread, which is at least ``least``."""
+    """Where each lies among all, from 0 to 1, the median at 0.5, in shares of their spread: ``least`` or more."""
     low, median, high = np.percentile(figure, (10, 50, 90))
     found: NDArray[np.float64] = np.clip(0.5 + (figure - median) / max(high - low, least), 0.0, 1.0)
     return found
@@ -76,7 +78,8 @@ def _among(figure: NDArray[np.float64], least: float) -> NDArray[np.float64]:
 
 def _octaves(squared: NDArray[np.float32]) -> NDArray[np.float64]:
     """The root of a mean square in octaves."""
-    return np.log2(np.maximum(np.sqrt(squared.astype(np.float64)), LEAST_CODES))
+    found: NDArray[np.float64] = np.log2(np.maximum(np.sqrt(squared.astype(np.float64)), LEAST_CODES))
+    return found
 
 
 def _steps(plane: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -95,7 +98,7 @@ def _variety(luma: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _inside(details: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """How near the middle detail lies, from left to right, and how much less of it there is at the edges than all over."""
+    """How near the middle detail lies, from left to right, and how much less of it is at the edges than all over."""
     cells = details.reshape(len(details), ROWS, COLUMNS).astype(np.float64)
     more = np.maximum(cells - np.median(details, axis=1)[:, None, None], 0)
     column = np.arange(COLUMNS) - (COLUMNS - 1) / 2

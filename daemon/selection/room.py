@@ -34,10 +34,11 @@ def most_apart(times_s: NDArray[np.float64], taken_s: Sequence[float], gap_s: fl
 def leaves_out(
     time_s: NDArray[np.float64], scene: NDArray[np.int64], bonus: NDArray[np.float64], gap_s: float
 ) -> NDArray[np.float64]:
-    """What each moment costs by what cannot be shown beside it: the bonus of other scenes that lie within the gap as a whole.
+    """What each moment costs by what cannot be shown beside it: the bonus of other scenes of which no moment is farther
+    away than the gap.
 
-    ``scene`` numbers the scenes from 0, ``bonus`` is by moment, of which the largest of a scene counts. Once such a scene
-    is shown, the gap stands against the moment itself, so that its cost is the same whatever was chosen before.
+    ``scene`` numbers the scenes from 0, ``bonus`` is by moment, of which the largest of a scene counts. Once such a
+    scene is shown, the gap stands against the moment itself, so that its cost is the same whatever was chosen before.
     """
     count = int(scene.max(initial=-1)) + 1
     first, last, best = np.full(count, np.inf), np.full(count, -np.inf), np.zeros(count)
@@ -52,5 +53,6 @@ def leaves_out(
     opened, closed = np.argsort(after), np.argsort(before)
     begun = np.concatenate([[0.0], np.cumsum(worth[opened])])[np.searchsorted(after[opened], time_s, "left")]
     ended = np.concatenate([[0.0], np.cumsum(worth[closed])])[np.searchsorted(before[closed], time_s, "right")]
-    own = (last - gap_s < first + gap_s)[scene] & (time_s > (last - gap_s)[scene]) & (time_s < (first + gap_s)[scene])
-    return np.maximum(begun - ended - np.where(own, best[scene], 0.0), 0.0)
+    own = short[scene] & (time_s > (last - gap_s)[scene]) & (time_s < (first + gap_s)[scene])
+    found: NDArray[np.float64] = np.maximum(begun - ended - np.where(own, best[scene], 0.0), 0.0)
+    return found
