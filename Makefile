@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 # Test files that run side by side: most of them wait for daemons. In their order, which has the longest first.
 WORKERS ?= 2
 
-.PHONY: demo run bench bench-compare selection-bench film-bench writer-bench cluster-bench test test-systemd test-fresh test-container test-cluster test-all soak soak-cluster fuzz lint format config clean
+.PHONY: demo run bench bench-compare selection-bench film-bench writer-bench cluster-bench cluster-overhead test test-systemd test-fresh test-container test-cluster test-all soak soak-cluster fuzz lint format config clean
 
 demo: $(STAMP)        ## the real daemon on a scratch folder with real footage
 	$(BIN)/stillwatch demo
@@ -50,6 +50,10 @@ test-container: $(STAMP)  ## builds the light image and runs it: needs root, deb
 test-cluster: $(STAMP)    ## a real Ray cluster on this machine, in a network of its own: needs root; ten minutes
 	$(BIN)/python -m pip install --quiet --editable '.[test,cluster]' --constraint constraints.txt
 	$(BIN)/python -m pytest -m cluster tests/cluster
+
+cluster-overhead: $(STAMP)    ## what scoring through Ray costs beside scoring here, by turns: needs root; ARGS
+	$(BIN)/python -m pip install --quiet --editable '.[test,cluster]' --constraint constraints.txt
+	$(BIN)/python -m tests.cluster_overhead $(ARGS)
 
 test-all: $(STAMP) lint   ## with the long tests
 	$(BIN)/python -m pytest

@@ -164,10 +164,10 @@ def judge_steps(records: Records, shots: Sequence[Shot], gate: Callable[..., Non
     worse, filmed = stepped(records, shots), ~(drawing(records) | line_art(records))
     whole = np.zeros(len(records), np.bool_)
     for word, told in STEPPED.items():
-        own = [stretch for stretch in worse if stretch.step.word == word]
+        own = [some for some in worse if some.step.word == word]
         mask = np.zeros(len(records), np.bool_)
-        for stretch in own:
-            mask[stretch.first : stretch.last + 1] = True
+        for some in own:
+            mask[some.first : some.last + 1] = True
         mask &= filmed
         at = witness.at if witness.at is not None and mask[witness.at] else None
         here = next((one for one in own if at is not None and one.first <= at <= one.last), None)

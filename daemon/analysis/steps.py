@@ -73,7 +73,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class WorseFrames:
     """Frames ``first`` to ``last``, which a step says are the worse ones."""
 
     first: int
@@ -86,13 +86,13 @@ class Stretch:
         return self.step.at - 1 if self.step.worse > 0 else self.step.at
 
 
-def stepped(records: Records, shots: Sequence[Shot]) -> list[Stretch]:
-    """The stretches of shots that are worse than what lies beyond a step.
+def stepped(records: Records, shots: Sequence[Shot]) -> list[WorseFrames]:
+    """The frames of shots that are worse than what lies beyond a step.
 
     A step may be where a shot begins or ends: a dissolve goes over into frames that are spoilt, or what is left of a
     picture that is clipped is so little that it was taken for another one.
     """
-    stretches = []
+    worse = []
     for place, shot in enumerate(shots):
         if shot.kind is not ShotKind.SHOT or shot.last - shot.first < 2 * REACH:
             continue
@@ -103,10 +103,10 @@ def stepped(records: Records, shots: Sequence[Shot]) -> list[Stretch]:
         for kinds in (("burnt", "dark"), ("blocks",), ("blur",)):
             own = [step for step in found if step.word in kinds]
             for step in own:
-                one = _stretch(step, own, series.of(step.word), first)
-                inside = Stretch(max(one.first, shot.first), min(one.last, shot.last), one.step)
-                stretches += [inside] if inside.first <= inside.last else []
-    return stretches
+                one = _worse_frames(step, own, series.of(step.word), first)
+                inside = WorseFrames(max(one.first, shot.first), min(one.last, shot.last), one.step)
+                worse += [inside] if inside.first <= inside.last else []
+    return worse
 
 
 def _belongs(step: Step, base: int, place: int, shots: Sequence[Shot]) -> bool:
@@ -156,7 +156,7 @@ def _steps(records: Records, series: _Series) -> Iterator[Step]:
                 yield Step(at, "blur", 1 if loss > 0 else -1, *times)
 
 
-def _stretch(step: Step, own: Sequence[Step], values: NDArray[np.float64], base: int) -> Stretch:
+def _worse_frames(step: Step, own: Sequence[Step], values: NDArray[np.float64], base: int) -> WorseFrames:
     """From a step to the next one, of ``own``, or to where two frames are nearer to its better side by ``values``."""
     edges = [0, *sorted({one.at for one in own}), len(values)]
     place = edges.index(step.at, 1)
@@ -167,7 +167,7 @@ def _stretch(step: Step, own: Sequence[Step], values: NDArray[np.float64], base:
     out = np.flatnonzero(better[:-1] & better[1:])
     length = max(int(out[0]) if len(out) else len(part), 1)
     first = step.at if step.worse > 0 else step.at - length
-    return Stretch(
+    return WorseFrames(
         base + first, base + first + length - 1, Step(base + step.at, step.word, step.worse, step.value, step.limit)
     )
 

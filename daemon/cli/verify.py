@@ -18,9 +18,6 @@ from typing import Literal
 
 from daemon.config.score import DecodeConfig
 from daemon.decode.apart import probe_apart
-from daemon.decode.damage import DecodeReport
-from daemon.decode.frames import decode_frames
-from daemon.decode.seek import index_of, sought_frames
 from daemon.decode.seek_plan import cost, shown_rank
 from daemon.errors import Kind, StillwatchError
 from daemon.export import manifest, metadata, proof
@@ -31,9 +28,13 @@ from daemon.inbox import identity
 from daemon.media.rules import FIRST_RULES, PICTURE_RULES
 from daemon.model import Frame, VideoInfo, WantedFrame
 from daemon.runtime.reading import read_regular
+from daemon.scan.again import Again, Packets, Way
+from daemon.scan.apart import Decoding, UnexpectedError
 from daemon.store.queries import DoneSource
 
 SUFFIXES = (".png", ".jpg")
+QUIET_SECONDS = 300.0
+"""A decoder that gives nothing for so long hangs."""
 DEPTHS = (8, 16)
 
 
@@ -265,6 +266,8 @@ def _against_source(
                     reasons_of[frame.index] = reasons
     except StillwatchError as error:
         reason = error.sentence
+    except UnexpectedError as error:
+        reason = f"decoding its source met an unexpected {error}: please report it"
     for ordinal, claims in by_frame.items():
         reasons = reasons_of.get(ordinal, [reason] * len(claims))
         for claim, why in zip(claims, reasons, strict=True):
@@ -275,10 +278,13 @@ def _sought(
     info: VideoInfo, config: DecodeConfig, claims: Sequence[_Claim], *, depth: int, keep_hdr: bool
 ) -> Iterator[Frame]:
     """The frames of these claims by seeking; none where a pass is cheaper, or only counting tells the ordinals."""
-    index = index_of(info, config, DecodeReport())
-    wanted = [WantedFrame(claim.frame, claim.pts, 0.0, claim.hash) for claim in claims]
+    reading = Decoding(Packets(info, config), quiet_seconds=QUIET_SECONDS)
+    yield from reading.frames()
+    index = reading.findings
+    assert index is not None
+    wanted = _wanted(claims)
     if cost(index, wanted).seeking_pays and all(shown_rank(index, one) == one.frame for one in wanted):
-        yield from sought_frames(info, config, DecodeReport(), wanted, index, depth=depth, keep_hdr=keep_hdr)
+        yield from _decoded(Again(info, config, Way.SEEK, wanted, index, depth=depth, keep_hdr=keep_hdr))
 
 
 def _passed(
@@ -291,10 +297,15 @@ def _passed(
     keep_hdr: bool,
 ) -> Iterator[Frame]:
     """The frames of these claims by decoding from the file's beginning."""
-    wanted = frozenset(claim.frame for claim in claims)
-    return decode_frames(
-        info, config, DecodeReport(), single_thread=single_thread, wanted=wanted, depth=depth, keep_hdr=keep_hdr
-    )
+    return _decoded(Again(info, config, Way.PASS, _wanted(claims), None, single_thread, depth=depth, keep_hdr=keep_hdr))
+
+
+def _wanted(claims: Sequence[_Claim]) -> list[WantedFrame]:
+    return [WantedFrame(claim.frame, claim.pts, 0.0, claim.hash) for claim in claims]
+
+
+def _decoded(again: Again) -> Iterator[Frame]:
+    return Decoding(again, quiet_seconds=QUIET_SECONDS).frames()
 
 
 def _compare(claim: _Claim, frame: Frame) -> str:

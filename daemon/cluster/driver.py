@@ -116,11 +116,13 @@ class Driver:
 
     async def kill(self, worker: str) -> None:
         """End a worker, whatever it does."""
+        self._nodes.pop(worker, None)
         if (actor := self._workers.pop(worker, None)) is not None:
             self._ray.kill(actor)
 
     async def _fate(self, worker: str) -> None:
         """Raises what has become of a worker that does not answer, once Ray knows; it first says that it is away."""
+        where = self._nodes[worker]
         asked = asyncio.ensure_future(self._workers[worker].hello.remote())
         try:
             for _ in range(FATE_LOOKS):
@@ -128,7 +130,7 @@ class Driver:
                 if done:
                     asked.result()
                     return
-                if all(node.id != self._nodes[worker] for node in await self.nodes()):
+                if all(node.id != where for node in await self.nodes()):
                     raise WorkerLostError("its machine left the cluster")
         finally:
             asked.cancel()

@@ -17,6 +17,7 @@ from typing import Any
 from daemon import __version__
 from daemon.analysis import features
 from daemon.decode.libraries import library_versions
+from daemon.decode.spans import WholeFilmError
 from daemon.errors import ExportError, Kind, ScorerError, StillwatchError, StoreError, VideoError
 from daemon.media.rules import PICTURE_RULES
 from daemon.model import FileIdentity
@@ -80,6 +81,8 @@ class Failed:
             from daemon.decode.damage import DamageError
 
             return DamageError(self.sentence)
+        if self.error == "WholeFilmError":
+            return WholeFilmError(self.sentence)
         kinds: dict[str, type[StillwatchError]] = {
             "VideoError": VideoError, "ScorerError": ScorerError, "ExportError": ExportError, "StoreError": StoreError
         }  # fmt: skip

@@ -39,7 +39,6 @@ class Paces:
         self._pool = pool
         self._monotonic = monotonic
         self._works: dict[str, _Work] = {}
-        self._memory: dict[str, int] = {}
         self._waiting: set[int] = set()
 
     def wait(self, video_id: int) -> None:
@@ -61,10 +60,6 @@ class Paces:
             work.frames += frames
             work.frames_in_all += frames
 
-    def weigh(self, worker: Lent, memory_bytes: int) -> None:
-        """The most memory that its processes have held."""
-        self._memory[worker.id] = memory_bytes
-
     def leave(self, worker: Lent) -> tuple[int, float]:
         """It is done with its film: the frames that came from it, and how many in a second."""
         work = self._works.pop(worker.id, None)
@@ -77,10 +72,10 @@ class Paces:
         """The state of the cluster now."""
         now = self._monotonic()
         working = [
-            WorkerSeen(work.worker.name, work.video_id, work.video, round(work.fps(now), 2), self._of(work.worker))
+            WorkerSeen(work.worker.name, work.video_id, work.video, round(work.fps(now), 2), work.worker.memory_bytes)
             for work in self._works.values()
         ]
-        idle = [WorkerSeen(worker.name, None, None, 0.0, self._of(worker)) for worker in self._pool.idle]
+        idle = [WorkerSeen(worker.name, None, None, 0.0, worker.memory_bytes) for worker in self._pool.idle]
         return ClusterSeen(
             address,
             self._pool.away,
@@ -88,6 +83,3 @@ class Paces:
             tuple(self._pool.refused),
             len(self._waiting),
         )
-
-    def _of(self, worker: Lent) -> int:
-        return self._memory.get(worker.id, 0)

@@ -50,13 +50,14 @@ class Reference:
 
 @dataclass(eq=False, slots=True)
 class Lent:
-    """A worker that somebody uses."""
+    """A worker that somebody uses. ``memory_bytes`` is the most that its processes have held, where that is known."""
 
     link: Link
     id: str
     node: str
     name: str
     stall_seconds: float
+    memory_bytes: int = 0
 
     async def items(self, method: str, *arguments: Any) -> AsyncGenerator[Any, None]:
         """What a stream of it gives, None as a sign of life included; what it has failed with is raised."""

@@ -1,7 +1,8 @@
 """Scans films on the workers of a cluster: what ``scan.local`` is for this process.
 
-A film has one worker at a time. A worker that is lost is an error of the film, which the pipeline puts back into the
-queue; its next turn begins with the hashes of the rows that are stored, so that nothing is scored twice.
+A film has one worker at a time, or several where it is long (``split``). A worker that is lost is an error of the film,
+which the pipeline puts back into the queue; its next turn begins with the hashes of the rows that are stored, so that
+nothing is scored twice.
 """
 
 from __future__ import annotations
@@ -15,13 +16,17 @@ from typing import Any
 from daemon.cluster.messages import ClusterAwayError, FilmAsked, WorkerLostError, mapped
 from daemon.cluster.pace import Paces
 from daemon.cluster.pool import Lent, NoMachineError, Pool
+from daemon.cluster.room import Room
+from daemon.cluster.split import Split
 from daemon.cluster.worker import packed
 from daemon.config.cluster import ClusterConfig
+from daemon.decode.spans import Begun, Cut, Span, WholeFilmError
 from daemon.errors import Kind, ScorerError, VideoError
 from daemon.inbox.identity import check_unchanged, require_unchanged
 from daemon.job import VideoJob
 from daemon.logs.setup import get
 from daemon.model import FileIdentity, VideoInfo
+from daemon.runtime.retry import nothing
 from daemon.runtime.stall import run_in_abandonable_thread, with_stall_timeout
 from daemon.runtime.tasks import cancel, is_set_within
 from daemon.scan.protocol import Findings, OpenFilm, Rows, Scanner, ScanStoppedError, ScorerFacts
@@ -48,6 +53,7 @@ class ClusterScanner:
         self._told: set[asyncio.Task[Any]] = set()
         self._scored_here = False
         self.paces = Paces(pool)
+        self.room = Room(config.videos)
 
     def stop(self) -> None:
         """Have every worker finish its batch."""
@@ -66,12 +72,31 @@ class ClusterScanner:
             async with self._places_here, self._here.opened(job) as local:
                 yield local
             return
-        try:
-            yield film
-        except BaseException:
-            await film.let_go(sound=film.sound and not self._stop.is_set())
-            raise
-        await film.let_go(sound=film.sound)
+        with self.room.film():
+            try:
+                yield film
+            except BaseException:
+                await film.give_back()
+                raise
+            await film.let_go(sound=film.sound)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether workers are told to stop: what they do then is not waited for."""
+        return self._stop.is_set()
+
+    async def another(self, job: VideoJob) -> RemoteFilm | None:
+        """The film on one more worker; None where the cluster has none to give."""
+        while not self._stop.is_set():
+            try:
+                worker = await self._pool.lease(nothing)
+            except (ClusterAwayError, WorkerLostError):
+                # The film's own worker shows what that means for the film.
+                return None
+            film = RemoteFilm(self, self._pool, worker, job, self._scorer, self._config)
+            if await film.open():
+                return film
+        return None
 
     async def _opened(self, job: VideoJob) -> RemoteFilm | None:
         """None when the cluster is gone and films are scored here then."""
@@ -142,6 +167,7 @@ class RemoteFilm:
         scorer: ScorerFacts,
         config: ClusterConfig,
     ) -> None:
+        self._scanner = scanner
         self._paces = scanner.paces
         self._pool = pool
         self._worker = worker
@@ -198,20 +224,63 @@ class RemoteFilm:
 
     async def require_unchanged(self) -> None:
         """Seen from there and from here: each may have kept what it saw before."""
-        await self._answer("unchanged")
+        await self.unchanged_there()
         await require_unchanged(self._job.record.file, self._job.stall_seconds)
 
     async def scan(
         self, info: VideoInfo, known: Sequence[str], *, single_thread: bool
     ) -> AsyncGenerator[Rows | Findings, None]:
-        """One pass over the film there."""
-        scan = self._items("scan", info, packed(list(known)), single_thread)
-        async with aclosing(scan) as items:
+        """One pass over the film, here or, where it is long, in spans on several workers."""
+        hashes = packed(list(known))
+        if not single_thread and self._is_long(info):
+            split: Split | None = None
+            try:
+                if (cut := await self._answer("cut", info, self._config.span_seconds)) is None:
+                    # A stop was asked for.
+                    return
+                split = self._split(info, cut, hashes)
+                async with aclosing(split.items()) as items:
+                    async for item in items:
+                        yield item
+                return
+            except WholeFilmError as whole:
+                self._job.log.info("cluster.scored_whole", reason=str(whole))
+            if split is not None:
+                hashes = split.known
+        async with aclosing(self._items("scan", info, hashes, single_thread)) as parts:
+            async for item in parts:
+                if isinstance(item, Rows):
+                    self._paces.count(self._worker, len(item.scored))
+                if item is not None:
+                    yield item
+
+    def _is_long(self, info: VideoInfo) -> bool:
+        seconds = self._config.span_seconds
+        return 0 < 2 * seconds <= (info.duration_s or 0.0) and self._config.videos > 1
+
+    def _split(self, info: VideoInfo, cut: Cut, known: bytes) -> Split:
+        job, scanner = self._job, self._scanner
+        job.log.info("cluster.in_spans", spans=len(cut.spans), frames_total=cut.spans[-1].end)
+        return Split(self, lambda: scanner.another(job), scanner.room, job, info, cut, known, self._config.max_retries)
+
+    async def scan_span(
+        self, info: VideoInfo, span: Span, known: bytes
+    ) -> AsyncGenerator[Begun | Rows | Findings, None]:
+        """One span of the film."""
+        async with aclosing(self._items("scan_span", info, span, known)) as items:
             async for item in items:
                 if isinstance(item, Rows):
                     self._paces.count(self._worker, len(item.scored))
                 if item is not None:
                     yield item
+
+    async def unchanged_there(self) -> None:
+        """By its name on the worker's machine."""
+        await self._answer("unchanged")
+
+    async def give_back(self) -> None:
+        """In the middle, or after an error: a worker that is told to stop is ended."""
+        await self.let_go(sound=self.sound and not self._scanner.stopping)
 
     async def let_go(self, *, sound: bool) -> None:
         """Give the worker back, or end it."""
@@ -221,7 +290,7 @@ class RemoteFilm:
             with suppress(ClusterAwayError, WorkerLostError, TimeoutError):
                 async with asyncio.timeout(self._worker.stall_seconds):
                     memory_bytes = await self._worker.link.ask(self._worker.id, "close")
-                self._paces.weigh(self._worker, memory_bytes)
+                self._worker.memory_bytes = memory_bytes
                 self._job.log.info(
                     "cluster.film_left",
                     worker=self._worker.name,

@@ -17,20 +17,23 @@ from daemon.cluster.messages import Failed, FilmAsked, Settings, versions
 from daemon.config.score import DecodeConfig, ScoreConfig
 from daemon.config.watch import WatchConfig
 from daemon.decode.damage import DamageError
+from daemon.decode.spans import Begun, Span, WholeFilmError
 from daemon.errors import Kind, StillwatchError
 from daemon.job import VideoJob
 from daemon.logs import setup
 from daemon.model import Status, VideoInfo, VideoRecord
 from daemon.runtime.memory import most_bytes
 from daemon.runtime.tasks import cancel
-from daemon.scan.local import LocalScanner, warm
-from daemon.scan.protocol import Findings, OpenFilm, Rows
+from daemon.scan.local import LocalFilm, LocalScanner, warm
+from daemon.scan.protocol import Findings, Rows
 from daemon.scoring.batcher import Batcher
 from daemon.scoring.open_scorer import open_scorer
 
 T = TypeVar("T")
 
 BEAT_SECONDS = 2.0
+SETTLE_SECONDS = 30.0
+"""A scan that nobody wants any more ends within so long, or its worker is not used again."""
 CHUNK_ROWS = 96
 """So many rows travel together, at most: below 100 kB Ray passes them on by itself and stores nothing."""
 CHUNK_SECONDS = 0.5
@@ -44,8 +47,10 @@ class Worker:
     def __init__(self) -> None:
         self._scanner: LocalScanner | None = None
         self._batcher: Batcher | None = None
-        self._film: OpenFilm | None = None
+        self._film: LocalFilm | None = None
         self._held = AsyncExitStack()
+        # A scan that nobody wants any more ends before the next one begins.
+        self._scanning = asyncio.Lock()
 
     def hello(self) -> dict[str, Any]:
         """Who is there: plain values, which every version understands."""
@@ -113,7 +118,24 @@ class Worker:
     async def scan(self, info: VideoInfo, known: bytes, single_thread: bool) -> AsyncGenerator[Any, None]:
         """Rows without pictures; the findings are the last item."""
         scan = self._open_film.scan(info, unpacked(known), single_thread=single_thread)
-        async with aclosing(_answers(scan)) as answers, aclosing(chunks(answers)) as parts:
+        async with aclosing(self._parts(scan)) as parts:
+            async for part in parts:
+                yield part
+
+    async def cut(self, info: VideoInfo, seconds: float) -> AsyncGenerator[Any, None]:
+        """The film in spans of about so many seconds."""
+        async for item in _answered(self._open_film.cut(info, seconds)):
+            yield item
+
+    async def scan_span(self, info: VideoInfo, span: Span, known: bytes) -> AsyncGenerator[Any, None]:
+        """How the span begins, its rows without pictures, and its findings."""
+        scan = self._open_film.scan_span(info, span, unpacked(known))
+        async with aclosing(self._parts(scan)) as parts:
+            async for part in parts:
+                yield part
+
+    async def _parts(self, scan: AsyncGenerator[Begun | Rows | Findings, None]) -> AsyncGenerator[Any, None]:
+        async with self._scanning, aclosing(_answers(scan)) as answers, aclosing(chunks(answers)) as parts:
             async for part in parts:
                 yield part
 
@@ -123,13 +145,19 @@ class Worker:
             self._scanner.stop()
 
     async def close(self) -> int:
-        """Let go of the film; gives the most bytes of memory that it has taken here, with the processes for it."""
+        """Let go of the film; gives the most bytes of memory that it has taken here, with the processes for it.
+
+        Raises TimeoutError where a scan does not end.
+        """
+        async with asyncio.timeout(SETTLE_SECONDS):
+            await self._scanning.acquire()
+        self._scanning.release()
         self._film = None
         await self._held.aclose()
         return await asyncio.to_thread(most_bytes)
 
     @property
-    def _open_film(self) -> OpenFilm:
+    def _open_film(self) -> LocalFilm:
         assert self._film is not None, "no film is open"
         return self._film
 
@@ -169,6 +197,8 @@ def failed(error: Exception) -> Failed:
     """An error as plain data."""
     if isinstance(error, DamageError):
         return Failed("DamageError", "", str(error))
+    if isinstance(error, WholeFilmError):
+        return Failed("WholeFilmError", "", str(error))
     if isinstance(error, StillwatchError):
         return Failed(type(error).__name__, error.kind.value, error.sentence)
     if isinstance(error, MemoryError):
@@ -212,7 +242,7 @@ async def _answers(items: AsyncGenerator[T, None]) -> AsyncGenerator[T | Failed 
                 return
 
 
-async def chunks(items: AsyncIterator[Rows | Findings | Failed | None]) -> AsyncGenerator[Any, None]:
+async def chunks(items: AsyncIterator[Begun | Rows | Findings | Failed | None]) -> AsyncGenerator[Any, None]:
     """The same with rows put together, none of them with pictures."""
     clock = asyncio.get_running_loop().time
     held: Rows | None = None

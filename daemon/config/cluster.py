@@ -21,6 +21,13 @@ class ClusterConfig(Section):
     videos: int = Field(4, ge=1, le=4096, description="films that are scored there at once")
     num_cpus: float = Field(2.0, gt=0.0, le=1024.0, description="cores that are reserved and used for each of them")
     num_gpus: float = Field(0.0, ge=0.0, le=64.0, description="GPUs, or a share of one, for each of them")
+    span_seconds: float = Field(
+        0.0,
+        ge=0.0,
+        le=86400.0,
+        description="a film of at least twice so many seconds is scored in spans of about this length, on several"
+        " workers at once; 0: films are scored whole",
+    )
     path_map: dict[str, str] = Field(
         {}, description="what folders are called on the workers, such as {/srv/films: /mnt/films}; empty: the same"
     )

@@ -14,6 +14,7 @@ import av.logging
 from daemon.decode.info_lines import LEVEL
 from daemon.decode.packet_index import PacketIndexBuilder
 from daemon.decode.references import References, Spans
+from daemon.decode.spans import Begun, Cut, Joint
 from daemon.model import Stretch
 
 GAPS_KEPT = 100
@@ -37,9 +38,11 @@ class DecodeReport:
     ``gaps`` are (ordinal, seconds): that many seconds are missing before that frame, ``missing_s`` in all. Undamaged
     files of variable frame rate have gaps too, so they mean something in a damaged file only. ``references`` is known
     after a pass with one thread. ``stretches`` are the runs of frames that are made into pictures in the same way,
-    ``coded_aspect`` is the sample aspect that the stream gives the last frame. ``combed_frames`` were made of
-    one of their fields. ``clock_jumps`` is how often the file's clock started anew. ``index`` has where each packet
-    lies. ``rungs`` counts, where frames were sought, how many each rung of ``daemon.decode.seek`` has given.
+    ``coded_aspect`` is the sample aspect that the stream gives the last frame, ``header`` what says its shape in the
+    stream, noted with several threads alone. ``combed_frames`` were made of one of their fields. ``clock_jumps`` is how
+    often the file's clock started anew. ``index`` has where each packet lies. Of a span, ``begun`` is how it begins and
+    ``meets`` the frame behind it; ``cut`` is where a film may be cut into such. ``rungs`` counts, where frames were
+    sought, how many each rung of ``daemon.decode.seek`` has given.
     """
 
     def __init__(self) -> None:
@@ -54,6 +57,10 @@ class DecodeReport:
         self.mixed = False
         self.stretches: tuple[Stretch, ...] = ()
         self.coded_aspect: Fraction | None = None
+        self.header: bytes | None = None
+        self.begun: Begun | None = None
+        self.meets: Joint | None = None
+        self.cut: Cut | None = None
         self.combed_frames = 0
         self.lost_packets = 0
         self.packets = 0

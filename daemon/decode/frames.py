@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 
 from daemon.config.score import DecodeConfig
 from daemon.decode.budget import most_pixels, threads_for
 from daemon.decode.combing import is_combed
 from daemon.decode.container import opened
+from daemon.decode.cutting import SpanFrames, from_key
 from daemon.decode.damage import GAPS_KEPT, DamageError, DecodeReport, PictureChangeError
 from daemon.decode.film_clock import BestEffort, FilmClock
-from daemon.decode.packets import decoded_frames
+from daemon.decode.packets import decoded_frames, video_stream
 from daemon.decode.picture import FrameHasher, PictureMaker, refuse_large_pictures
+from daemon.decode.spans import Begun, Joint, Span, WholeFilmError
 from daemon.decode.stretches import Stretches
-from daemon.errors import Kind, VideoError
 from daemon.model import Frame, GrayPicture, Picture, VideoInfo
 
 if TYPE_CHECKING:
@@ -49,24 +49,29 @@ def decode_frames(
     gray: GrayWanted | None = None,
     compiled: bool = False,
     empty: Empty | None = None,
+    span: Span | None = None,
 ) -> Generator[Frame, None, None]:
     """Decode the chosen stream from its beginning and yield its frames in order.
 
     ``known[n]`` is the stored hash of frame n: where it still holds, ``picture`` is None. With
     ``wanted`` only those ordinals are yielded, and decoding ends after the last. ``depth`` 8 or 16
     overrides the pictures' bits a sample, ``keep_hdr`` leaves PQ and HLG samples untouched. With ``gray``, frames
-    have that instead of a picture where their picture is no more than their planes in RGB. ``compiled`` makes such
+    have that instead of a picture where their picture is no more than their planes in RGB; its rows are good until the
+    next frame is asked for. ``compiled`` makes such
     pictures by compiled code, which takes a moment to load, in arrays that ``empty`` gives. Raises
     DamageError when ``single_thread`` is False and the file shows a sign of damage; VideoError when
     the file cannot be read at all. With ``wanted``, frames that are missing after a sign of damage
     come from one thread instead of a DamageError.
+
+    With ``span`` only its frames are decoded, with several threads, and one more; ``known`` begins with its first.
+    Raises WholeFilmError for all that would be otherwise in a pass over the whole film, damage included.
     """
 
     def one_pass(single_thread: bool, wanted: frozenset[int] | None, first: int = 0) -> Iterator[Frame]:
         pictures = PictureMaker(depth, keep_hdr, empty)
         maker = _maker(pictures, gray, report, empty, compiled=compiled)
         return _one_pass(
-            info, config, report, maker, single_thread=single_thread, known=known, wanted=wanted, first=first
+            info, config, report, maker, single_thread=single_thread, known=known, wanted=wanted, first=first, span=span
         )
 
     def with_threads(wanted: frozenset[int] | None) -> Iterator[Frame]:
@@ -79,7 +84,14 @@ def decode_frames(
             report.begin()
             yield from one_pass(True, wanted, after)
 
-    if single_thread:
+    if span is not None:
+        try:
+            yield from one_pass(False, None, span.first)
+        except PictureChangeError as error:
+            raise WholeFilmError("the shape of its pictures changes") from error
+        except DamageError as damage:
+            raise WholeFilmError(f"damage: {damage}") from damage
+    elif single_thread:
         yield from one_pass(True, wanted)
     elif wanted is None:
         yield from with_threads(None)
@@ -103,15 +115,16 @@ def _one_pass(
     known: Sequence[str],
     wanted: frozenset[int] | None,
     first: int,
+    span: Span | None,
 ) -> Iterator[Frame]:
     hasher = FrameHasher()
     times = _Times(info, report)
     stretches = Stretches(info)
     last = max(wanted, default=-1) if wanted is not None else None
+    start = 0 if span is None else span.first
+    border = None if span is None else _Border(span, report, stretches)
     with opened(info.path, config) as container:
-        stream = container.streams[info.stream_index]
-        if not isinstance(stream, VideoStream):
-            raise VideoError(Kind.CHANGED, f"stream {info.stream_index} is no video any more: the file was changed")
+        stream = video_stream(container, info.stream_index)
         raws = decoded_frames(
             container,
             stream,
@@ -121,15 +134,21 @@ def _one_pass(
             decoder=info.decoder,
             threads=1 if single_thread else threads_for(info, config),
             largest=most_pixels(info.width, info.height, config),
+            begin=from_key(container, stream, span) if span is not None and span.first else None,
         )
-        for ordinal, (raw, aspect, pts, next_pts) in enumerate(_looking_ahead(raws, report)):
+        for ordinal, (raw, aspect, pts, next_pts) in enumerate(_looking_ahead(raws, report), start):
             if last is not None and ordinal > last:
                 return
-            report.frames = ordinal + 1
             # Hashing gives the frame another time base.
             base, duration = raw.time_base or info.time_base, raw.duration
             time_s = times.seconds(ordinal, raw, pts, next_pts)
             as_here = stretches.info_of(ordinal, raw, aspect)
+            if border is not None:
+                border.require(ordinal, pts)
+                if ordinal == border.end:
+                    border.meets(ordinal, raw, pts, time_s, base, hasher)
+                    return
+            report.frames = ordinal + 1
             report.mixed, report.stretches = report.mixed or stretches.mixed, stretches.found
             if ordinal < first or (wanted is not None and ordinal not in wanted):
                 continue
@@ -138,7 +157,7 @@ def _one_pass(
             # Which frames are made of one field is not told to FFmpeg's command line.
             report.mixed = report.mixed or combed
             digest = hasher.sha1(raw)
-            stored = known[ordinal] if ordinal < len(known) else ""
+            stored = known[ordinal - start] if ordinal - start < len(known) else ""
             picture, gray = None, None
             if digest != stored:
                 if stored and not single_thread:
@@ -146,7 +165,40 @@ def _one_pass(
                 refuse_large_pictures(raw, as_here, config)
                 picture, gray = maker.make(raw, as_here, ordinal, combed=combed)
             lasts_s = float(duration * base) if duration > 0 else None
+            if border is not None and ordinal == start:
+                border.begins(Joint(ordinal, pts, time_s, lasts_s, digest))
             yield Frame(ordinal, pts, time_s, digest, picture, bool(raw.is_corrupt), duration_s=lasts_s, gray=gray)
+    if border is not None:
+        border.require_all(report.frames)
+
+
+class _Border:
+    """Notes in the report how a span begins and what it meets."""
+
+    def __init__(self, span: Span, report: DecodeReport, stretches: Stretches) -> None:
+        self._frames = SpanFrames(span)
+        self._report = report
+        self._stretches = stretches
+        self.end = span.end if span.next_pts is not None else -1
+        self.require_all = self._frames.require_all
+
+    def require(self, ordinal: int, pts: int | None) -> None:
+        """Raise WholeFilmError for a frame that a pass over the whole film may have otherwise."""
+        self._frames.require_next(ordinal, pts)
+        if len(self._stretches.found) > 1 and ordinal != self.end:
+            raise WholeFilmError(f"frame {ordinal} has pictures of another shape or colour")
+
+    def begins(self, joint: Joint) -> None:
+        """With this frame."""
+        header = (self._report.header or b"").hex()
+        self._report.begun = Begun(joint, self._stretches.shape, header)
+
+    def meets(
+        self, ordinal: int, raw: VideoFrame, pts: int | None, time_s: float, base: Fraction, hasher: FrameHasher
+    ) -> None:
+        """The first frame of the next span."""
+        lasts_s = float(raw.duration * base) if raw.duration > 0 else None
+        self._report.meets = Joint(ordinal, pts, time_s, lasts_s, hasher.sha1(raw))
 
 
 class _Maker:

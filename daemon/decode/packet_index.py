@@ -27,6 +27,7 @@ VERSION = 1
 
 _KEY, _DISCARD, _HAS_PTS, _HAS_DTS = 1, 2, 4, 8
 _HEAD = struct.Struct("<II")
+_COLUMNS, _WIDEST = 5, 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,6 +36,7 @@ class PacketIndex:
 
     ``pts`` and ``dts`` int64 in the stream's time base or NO_TIME, ``position`` int64 in bytes or -1, ``size`` int64 in
     bytes, ``key`` bool: decoding may begin here, ``discard`` bool: the file says that its frame is not to be shown.
+    ``record`` is the stored form.
     """
 
     pts: NDArray[np.int64]
@@ -43,6 +45,7 @@ class PacketIndex:
     size: NDArray[np.int64]
     key: NDArray[np.bool_]
     discard: NDArray[np.bool_]
+    record: bytes = b""
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -67,14 +70,35 @@ class PacketIndex:
             while at < len(blob):
                 count, length = _HEAD.unpack_from(blob, at)
                 at += _HEAD.size
-                parts.append(_unpacked_chunk(zlib.decompress(blob[at : at + length]), count))
+                if count > CHUNK_PACKETS:
+                    raise ValueError("the index of packets is damaged")
+                unpacking = zlib.decompressobj()
+                # No chunk is larger, whatever it says.
+                body = unpacking.decompress(blob[at : at + length], _COLUMNS * (1 + _WIDEST * count) + 1)
+                if not unpacking.eof:
+                    raise ValueError("the index of packets is damaged")
+                parts.append(_unpacked_chunk(body, count))
                 at += length
         except (struct.error, zlib.error, IndexError) as error:
             raise ValueError(f"the index of packets is damaged: {error}") from error
         flags, pts, dts, position, size = (
-            np.concatenate([part[column] for part in parts] or [np.zeros(0, np.int64)]) for column in range(5)
+            np.concatenate([part[column] for part in parts] or [np.zeros(0, np.int64)]) for column in range(_COLUMNS)
         )
-        return cls(pts, dts, position, size, (flags & _KEY).astype(bool), (flags & _DISCARD).astype(bool))
+        return cls(pts, dts, position, size, (flags & _KEY).astype(bool), (flags & _DISCARD).astype(bool), blob)
+
+
+def packets_in(record: bytes) -> int:
+    """How many packets a stored form says that it has. Raises ValueError for what is none."""
+    if record[:1] != bytes([VERSION]):
+        raise ValueError("not an index of packets of this version")
+    packets, at = 0, 1
+    while at < len(record):
+        if at + _HEAD.size > len(record):
+            raise ValueError("the index of packets is damaged")
+        count, length = _HEAD.unpack_from(record, at)
+        packets += count
+        at += _HEAD.size + length
+    return packets
 
 
 class PacketIndexBuilder:
@@ -162,7 +186,7 @@ def _narrow(column: NDArray[np.int64]) -> bytes:
 
 def _unpacked_chunk(body: bytes, count: int) -> tuple[NDArray[np.int64], ...]:
     columns, at = [], 0
-    for _ in range(5):
+    for _ in range(_COLUMNS):
         width = body[at]
         if width not in (1, 2, 4, 8) or at + 1 + width * count > len(body):
             raise ValueError("the index of packets is damaged")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from fractions import Fraction
 from typing import Any
@@ -19,6 +19,7 @@ from daemon.decode.budget import refuse_many
 from daemon.decode.container import error_text
 from daemon.decode.damage import ERRORS, DamageError, DecodeReport, Lines, PictureChangeError
 from daemon.decode.sequence_header import sequence_header
+from daemon.errors import Kind, VideoError
 
 ASKED_AGAIN = 64
 """Errors in a row, without a packet between them, after which a reading ends whatever the file."""
@@ -33,8 +34,13 @@ _STREAMED = ("flv", "live_flv", "asf", "mpegts", "mpegtsraw", "mpeg")
 SILENT_SHARE = 0.25
 SILENT_BYTES = 16 * 1024
 """A longer end of such a file, of which no packet of the stream comes, is said to be unread."""
+MARKED = "the container marks a packet as corrupt"
 _PASSING = (av.error.BlockingIOError, av.error.InvalidDataError)
 """Errors that say something of a place in the file and nothing of the disk under it."""
+
+
+def nothing_of(_: Packet[Any]) -> None:
+    """Look at a packet and do nothing."""
 
 
 def decoded_frames(
@@ -47,8 +53,11 @@ def decoded_frames(
     decoder: str = "",
     threads: int = 0,
     largest: int = 0,
+    begin: Iterator[Packet[Any]] | None = None,
 ) -> Iterator[VideoFrame]:
     """All frames of the stream, the flushed ones included; signs of damage go to ``report``.
+
+    ``begin`` are its packets from a key packet on, else all are decoded.
 
     ``decoder`` is the name of FFmpeg's decoder where it is not the codec's usual one; ``threads`` and ``largest``
     (pixels of a frame) 0: as configured.
@@ -70,9 +79,9 @@ def decoded_frames(
         first_header: bytes | None = None
         frames_given = 0
         try:
-            for packet in PacketReader(container, stream, signs, config):
+            for packet in PacketReader(container, stream, signs, config, begin):
                 if damaged := marks.found_before(packet):
-                    signs.note_packets("the container marks a packet as corrupt", damaged)
+                    signs.note_packets(MARKED, damaged)
                 if packet is not None and packet.size:
                     report.packets += not packet.is_discard
                     report.index.add(packet)
@@ -81,7 +90,7 @@ def decoded_frames(
                         header = sequence_header(context.name, memoryview(packet)) or first_header
                         if header != first_header is not None:
                             raise PictureChangeError
-                        first_header = header
+                        report.header = first_header = header
                     if single_thread:
                         packet.opaque = PacketNumber(report.references.packet(packet.pts, key=packet.is_keyframe))
                 frames = _decode(context, packet, signs)
@@ -174,14 +183,35 @@ def opened_by(decoder: str, stream: VideoStream) -> Any:
     return context
 
 
-def index_packets(container: InputContainer, stream: VideoStream, config: DecodeConfig, report: DecodeReport) -> None:
-    """Note where every packet of the stream lies in ``report.index``, without decoding one."""
+def video_stream(container: InputContainer, index: int) -> VideoStream:
+    """The stream that a probe has chosen. Raises VideoError(CHANGED) where it is no video any more."""
+    stream = container.streams[index]
+    if not isinstance(stream, VideoStream):
+        raise VideoError(Kind.CHANGED, f"stream {index} is no video any more: the file was changed")
+    return stream
+
+
+def index_packets(
+    container: InputContainer,
+    stream: VideoStream,
+    config: DecodeConfig,
+    report: DecodeReport,
+    look: Callable[[Packet[Any]], None] = nothing_of,
+) -> None:
+    """Note where every packet of the stream lies in ``report.index``, without decoding one.
+
+    ``look`` is given each. Signs of damage that packets show go to ``report``.
+    """
+    marks = _CorruptMarks()
     with ERRORS.watching(any_thread=False) as lines:
         signs = _DamageSigns(lines, report, stop_at_first=False)
         for packet in PacketReader(container, stream, signs, config):
+            if damaged := marks.found_before(packet):
+                signs.note_packets(MARKED, damaged)
             if packet is not None and packet.size:
                 report.packets += not packet.is_discard
                 report.index.add(packet)
+                look(packet)
 
 
 class _DamageSigns:
@@ -223,8 +253,14 @@ class PacketReader:
     """
 
     def __init__(
-        self, container: InputContainer, stream: VideoStream, signs: _DamageSigns, config: DecodeConfig
+        self,
+        container: InputContainer,
+        stream: VideoStream,
+        signs: _DamageSigns,
+        config: DecodeConfig,
+        begin: Iterator[Packet[Any]] | None = None,
     ) -> None:
+        self._begin = begin
         self._config = config
         self._container = container
         self._stream = stream
@@ -239,7 +275,7 @@ class PacketReader:
 
     def __iter__(self) -> Iterator[Packet[Any] | None]:
         allowed = ASKED_AGAIN + self._size // BYTES_PER_ANSWER
-        packets = self._container.demux(self._stream)
+        packets = self._begin or self._container.demux(self._stream)
         errors = given = 0
         while True:
             try:

@@ -21,7 +21,7 @@ Empty: TypeAlias = Callable[[tuple[int, ...], Any], NDArray[Any]]
 """Gives an array of a shape and a type, as ``np.empty`` does."""
 _DEPTHS = (8, 9, 10, 12)
 _LEAST_SIDE = 32
-SMALL_PIXELS = 320
+SMALL_PIXELS = 160
 """A reduced picture has at least so many pixels along its longer side, where there are so many."""
 _NO_PLACES, _NO_TAPS = np.zeros(0, np.int32), np.zeros((0, 4), np.int32)
 

@@ -17,16 +17,14 @@ else. FFmpeg's own ``-ss`` is not used: it gives other frames of some files with
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from enum import StrEnum
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 
 from daemon.config.score import DecodeConfig
 from daemon.decode.budget import most_pixels
@@ -35,12 +33,14 @@ from daemon.decode.container import opened
 from daemon.decode.damage import ERRORS, DecodeReport
 from daemon.decode.frames import decode_frames
 from daemon.decode.packet_index import NO_TIME, PacketIndex
-from daemon.decode.packets import PacketNumber, index_packets, opened_by
+from daemon.decode.packets import PacketNumber, index_packets, opened_by, video_stream
 from daemon.decode.picture import FrameHasher, PictureMaker, layout, refuse_large_pictures
-from daemon.decode.seek_plan import Aim, Planner, cost
-from daemon.errors import Kind, VideoError
+from daemon.decode.seek_plan import Aim, Planner, Rung, cost
 from daemon.media import filters
 from daemon.model import Frame, VideoInfo, WantedFrame
+
+if TYPE_CHECKING:
+    from daemon.decode.planes import Empty
 
 LATEST_PACKETS = 60
 """A frame that has not come so many packets after its own does not come any more."""
@@ -50,14 +50,6 @@ LOOKED_AT = 60
 """Packets in which a seek must show where it has landed."""
 EARLIER_S = 1.0
 PACKETS_BEFORE = 4
-
-
-class Rung(StrEnum):
-    """What has given a frame; the keys of ``DecodeReport.rungs``."""
-
-    KEY = "key"
-    KEY_BEFORE = "key before"
-    PASS = "pass"
 
 
 def frames_again(
@@ -70,21 +62,30 @@ def frames_again(
     single_thread: bool = True,
     depth: int | None = None,
     keep_hdr: bool = False,
+    empty: Empty | None = None,
 ) -> Generator[Frame, None, None]:
     """Scored frames, by seeking where that is cheaper than a pass, the others by the pass.
 
-    What the pass gives may have another hash than the stored one, and a frame may be missing. The order is that of
-    presentation within each of the two. Raises VideoError when the file cannot be read.
+    Pictures are made in what ``empty`` gives, if it is given. What the pass gives may have another hash than the stored
+    one, and a frame may be missing. The order is that of presentation within each of the two. Raises VideoError when
+    the file cannot be read.
     """
     left = {one.frame: one for one in wanted}
     if index is not None and cost(index, wanted).seeking_pays:
-        for frame in sought_frames(info, config, report, wanted, index, depth=depth, keep_hdr=keep_hdr):
+        for frame in sought_frames(info, config, report, wanted, index, depth=depth, keep_hdr=keep_hdr, empty=empty):
             del left[frame.index]
             yield frame
     if not left:
         return
     for frame in decode_frames(
-        info, config, report, single_thread=single_thread, wanted=frozenset(left), depth=depth, keep_hdr=keep_hdr
+        info,
+        config,
+        report,
+        single_thread=single_thread,
+        wanted=frozenset(left),
+        depth=depth,
+        keep_hdr=keep_hdr,
+        empty=empty,
     ):
         report.rungs[Rung.PASS] += 1
         yield frame
@@ -99,6 +100,7 @@ def sought_frames(
     *,
     depth: int | None = None,
     keep_hdr: bool = False,
+    empty: Empty | None = None,
 ) -> Generator[Frame, None, None]:
     """Those of the wanted frames that seeking finds, each with the wanted hash, in the order of presentation.
 
@@ -106,7 +108,7 @@ def sought_frames(
     many frames are missed, it ends. Raises VideoError when the file cannot be opened, or a picture not be made.
     """
     planner = Planner(index)
-    maker = PictureMaker(depth, keep_hdr)
+    maker = PictureMaker(depth, keep_hdr, empty)
     with ERRORS.watching(any_thread=False), _Seeker(info, config, report, index) as seeker:
         aims = planner.aims(wanted)
         for aim in aims:
@@ -130,15 +132,8 @@ def sought_frames(
 def index_of(info: VideoInfo, config: DecodeConfig, report: DecodeReport) -> PacketIndex:
     """The index of a file's packets by reading them without decoding any; the file is read whole, except for MP4."""
     with opened(info.path, config) as container:
-        index_packets(container, _stream(container, info), config, report)
+        index_packets(container, video_stream(container, info.stream_index), config, report)
     return report.index.built()
-
-
-def _stream(container: InputContainer, info: VideoInfo) -> VideoStream:
-    stream = container.streams[info.stream_index]
-    if not isinstance(stream, VideoStream):
-        raise VideoError(Kind.CHANGED, f"stream {info.stream_index} is no video any more: the file was changed")
-    return stream
 
 
 class _Seeker:
@@ -214,7 +209,8 @@ class _Seeker:
             if by_byte and offset < 0:
                 continue
             try:
-                container.seek(offset, stream=_stream(container, self._info), unsupported_byte_offset=by_byte)
+                stream = video_stream(container, self._info.stream_index)
+                container.seek(offset, stream=stream, unsupported_byte_offset=by_byte)
                 self._context.flush_buffers()
             except (av.error.FFmpegError, OSError):
                 # Some demuxers cannot seek this way: the next one is tried.
@@ -253,7 +249,7 @@ class _Seeker:
     def _demuxed(self, container: InputContainer) -> Iterator[Packet[Any]]:
         """The packets that hold something, up to the first error of reading."""
         try:
-            for packet in container.demux(_stream(container, self._info)):
+            for packet in container.demux(video_stream(container, self._info.stream_index)):
                 self._report.packets += 1
                 if packet.size:
                     yield packet
@@ -289,7 +285,7 @@ class _Seeker:
         self._opened = opened(self._info.path, self._config)
         container: InputContainer = self._opened.__enter__()
         self._container = container
-        stream = _stream(container, self._info)
+        stream = video_stream(container, self._info.stream_index)
         context = opened_by(self._info.decoder, stream) if self._info.decoder else stream.codec_context
         # As the pass with one thread does, see ``decoded_frames``.
         largest = most_pixels(self._info.width, self._info.height, self._config)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 
@@ -14,6 +15,14 @@ SEEK_PACKETS = 8
 """What a seek costs besides decoding, in packets: the demuxer's reading, and the delay of the decoder."""
 WORTH_SHARE = 0.7
 """Seeking is taken when it decodes at most this share of the packets that a pass would: a miss costs something more."""
+
+
+class Rung(StrEnum):
+    """What has given a frame (``daemon.decode.seek``); the keys of ``DecodeReport.rungs``."""
+
+    KEY = "key"
+    KEY_BEFORE = "key before"
+    PASS = "pass"
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,11 @@ class Stretches:
             self._tuple = tuple(self._found)
         return self._tuple
 
+    @property
+    def shape(self) -> str:
+        """All that the pictures of the last frame's stretch are made by, in words that compare."""
+        return repr(self._key)
+
     def info_of(self, ordinal: int, raw: VideoFrame, coded_aspect: Fraction | None) -> VideoInfo:
         """The film's properties as they are for this frame. ``coded_aspect`` is the sample aspect in the stream.
 

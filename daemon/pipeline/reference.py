@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
 from daemon.config.score import DecodeConfig
-from daemon.decode.damage import DecodeReport
 from daemon.decode.packet_index import PacketIndex
-from daemon.decode.seek import Rung, frames_again, index_of, sought_frames
-from daemon.decode.seek_plan import cost
+from daemon.decode.seek_plan import Rung, cost
 from daemon.decode.stretches import STRETCHES_KEPT
 from daemon.errors import Kind, VideoError
 from daemon.export.image_format import ImageFormat
 from daemon.job import VideoJob
 from daemon.model import Frame, VideoInfo, WantedFrame
-from daemon.runtime.stall import run_in_abandonable_thread, with_stall_timeout
-from daemon.runtime.stream import ThreadStream
+from daemon.scan.again import Again, Packets, Way
+from daemon.scan.apart import Decoding
+from daemon.scan.decoded import decoded, found_by
 from daemon.store.store import Store
 
 
-class Packets(Protocol):
+class Indexed(Protocol):
     """Where the index of a film's packets comes from."""
 
     async def index(self) -> PacketIndex | None:
@@ -61,25 +60,20 @@ class FilmPackets:
             return None
 
     async def _read(self) -> PacketIndex:
-        job, info, report = self._job, scored_info(self._job), DecodeReport()
-        index = await with_stall_timeout(
-            run_in_abandonable_thread(lambda: index_of(info, self._config, report), "index"),
-            job.stall_seconds,
-            "reading the file",
-            lambda: report.packets,
-        )
-        await self._store.frames.keep_packet_index(job.record.id, len(index), report.index.packed())
+        job = self._job
+        index = await found_by(job, Packets(scored_info(job), self._config))
+        await self._store.frames.keep_packet_index(job.record.id, len(index), index.record)
         job.on_progress()
         return index
 
 
 class PyavReference:
-    """A ``ReferenceDecoder`` (see ``daemon.export.source``): PyAV with one thread, on a thread of its own.
+    """A ``ReferenceDecoder`` (see ``daemon.export.source``): PyAV with one thread, in a process of its own.
 
-    It tells the job's progress, and is given up when it hangs. Without ``packets`` every frame takes a pass.
+    It tells the job's progress, and is ended when it hangs. Without ``packets`` every frame takes a pass.
     """
 
-    def __init__(self, job: VideoJob, config: DecodeConfig, packets: Packets | None = None) -> None:
+    def __init__(self, job: VideoJob, config: DecodeConfig, packets: Indexed | None = None) -> None:
         self._job = job
         self._config = config
         self._packets = packets
@@ -92,15 +86,14 @@ class PyavReference:
     @asynccontextmanager
     async def sought(self, wanted: Sequence[WantedFrame], image: ImageFormat) -> AsyncIterator[AsyncIterator[Frame]]:
         """Those of the frames that seeking finds, each with its stored hash, as pictures of the image's depth."""
-        index, report = await self._index(), DecodeReport()
+        index = await self._index()
         if index is None:
             raise VideoError(Kind.INTERNAL, "there is no index of packets to seek by")
-        frames = sought_frames(
-            scored_info(self._job), self._config, report, wanted, index, depth=image.depth, keep_hdr=image.keep_hdr
-        )
-        async with decoded_again(self._job, frames, report) as stream:
+        decoding = Decoding(self._again(Way.SEEK, wanted, image, index))
+        async with decoded(self._job, decoding) as stream:
             yield stream
-        found = {rung: report.rungs[rung] for rung in (Rung.KEY, Rung.KEY_BEFORE)}
+        rungs = decoding.findings or {}
+        found = {rung: rungs.get(rung, 0) for rung in (Rung.KEY, Rung.KEY_BEFORE)}
         self._job.log.info(
             "export.sought",
             key=found[Rung.KEY],
@@ -113,18 +106,14 @@ class PyavReference:
         self, wanted: Sequence[WantedFrame], image: ImageFormat, *, seek: bool = True
     ) -> AsyncIterator[AsyncIterator[Frame]]:
         """The frames as pictures of the image's depth: by seeking where that pays and ``seek`` allows it, or a pass."""
-        report = DecodeReport()
-        frames = frames_again(
-            scored_info(self._job),
-            self._config,
-            report,
-            wanted,
-            await self._index() if seek else None,
-            depth=image.depth,
-            keep_hdr=image.keep_hdr,
-        )
-        async with decoded_again(self._job, frames, report) as stream:
+        index = await self._index() if seek else None
+        way = Way.PASS if index is None else Way.CHEAPER
+        async with decoded(self._job, Decoding(self._again(way, wanted, image, index))) as stream:
             yield stream
+
+    def _again(self, way: Way, wanted: Sequence[WantedFrame], image: ImageFormat, index: PacketIndex | None) -> Again:
+        info = scored_info(self._job)
+        return Again(info, self._config, way, wanted, index, depth=image.depth, keep_hdr=image.keep_hdr)
 
     async def _index(self) -> PacketIndex | None:
         return await self._packets.index() if self._packets is not None else None
@@ -135,18 +124,6 @@ def scored_info(job: VideoJob) -> VideoInfo:
     if job.record.info is None:
         raise VideoError(Kind.INTERNAL, "the video was never scored: queue it again with `stillwatch retry`")
     return job.record.info
-
-
-def decoded_again(job: VideoJob, frames: Iterator[Frame], report: DecodeReport) -> ThreadStream[Frame]:
-    """Frames of a scored video on their way from the decoder's thread, one at a time."""
-    return ThreadStream(
-        frames,
-        name=f"decode-again-{job.record.id}",
-        what="the decoder",
-        stall_seconds=job.stall_seconds,
-        progress=lambda: (report.frames, report.packets),
-        on_progress=job.on_progress,
-    )
 
 
 async def frames_as_scored(
@@ -160,9 +137,8 @@ async def frames_as_scored(
     rows = await store.frames.rows(job.record.id, sorted(frames))
     index = await FilmPackets(store, job, config).index()
     wanted = [WantedFrame(row.frame, row.pts, row.time_s, row.hash) for row in rows.values()]
-    report = DecodeReport()
-    again = frames_again(info, config, report, wanted, index, single_thread=job.record.damaged)
-    async with decoded_again(job, again, report) as stream:
+    again = Again(info, config, Way.CHEAPER, wanted, index, single_thread=job.record.damaged)
+    async with decoded(job, Decoding(again)) as stream:
         async for frame in stream:
             if frame.picture is not None and frame.index in rows and frame.hash == rows[frame.index].hash:
                 yield frame

@@ -9,16 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from daemon.config.schema import Config
-from daemon.decode.damage import DamageError, DecodeReport
-from daemon.decode.frames import decode_frames
+from daemon.decode.damage import DamageError
 from daemon.errors import Kind, VideoError
 from daemon.events import Listener, Progress, ignore
 from daemon.inbox.held_source import held
 from daemon.inbox.identity import content_of, same_content
 from daemon.job import VideoJob
 from daemon.model import Frame, Outcome, Status, VideoRecord
-from daemon.pipeline.reference import decoded_again, scored_info
+from daemon.pipeline.reference import scored_info
 from daemon.pipeline.refine import scorer_identity
+from daemon.scan.again import Again, Way
+from daemon.scan.apart import Decoding
+from daemon.scan.decoded import decoded
 from daemon.scan.rows import scored_row
 from daemon.scoring import catalog
 from daemon.scoring.batcher import Batcher
@@ -124,14 +126,14 @@ class _Pass:
         return Rescored(record, scorer.metric, self._identity, frames, self._fresh, missing)
 
     async def _decode(self, *, single_thread: bool) -> None:
-        job, scorer, report = self._job, self._batcher.scorer, DecodeReport()
+        job, scorer = self._job, self._batcher.scorer
         known = await self._store.frames.hashes(job.record.id, self._identity)
         if len(known) == len(self._stored) and all(known):
             return
         info = scored_info(job)
-        frames = decode_frames(info, self._config.decode, report, single_thread=single_thread, known=known)
+        again = Again(info, self._config.decode, Way.PASS, None, single_thread=single_thread, known=known)
         batch: list[Frame] = []
-        async with decoded_again(job, frames, report) as stream:
+        async with decoded(job, Decoding(again)) as stream:
             async for frame in stream:
                 if frame.picture is None:
                     continue

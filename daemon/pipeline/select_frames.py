@@ -31,7 +31,7 @@ from daemon.selection.best import Choice, choose
 from daemon.selection.calm_sharp import NEIGHBOURS_SECONDS
 from daemon.selection.even import choose_evenly
 from daemon.selection.likeness import gain
-from daemon.selection.moments import Moments, moments, samples, shortlist
+from daemon.selection.moments import MOMENT_SECONDS, Moments, samples, shortlist, with_room
 from daemon.selection.quality import Film, median_difference
 from daemon.selection.representative import AUTO_MOST, Terms, represent
 from daemon.selection.scenes import scenes
@@ -319,10 +319,13 @@ class FrameSelector:
 
     async def _seen(self, film: Film, config: SelectConfig) -> _Seen:
         """What is seen in the film; kept, as who asks again mostly asks of the same frames."""
-        key = (film.frame.tobytes(), film.score.tobytes(), config.scene_alike, config.scene_share)
+        asked = (config.limit, config.min_gap_seconds)
+        key = (film.frame.tobytes(), film.score.tobytes(), config.scene_alike, config.scene_share, asked)
         if self._kept is not None and self._kept[0] == key:
             return self._kept[1]
-        found = await asyncio.to_thread(moments, film)
+        found, moment_seconds = await asyncio.to_thread(with_room, film, *asked)
+        if moment_seconds < MOMENT_SECONDS:
+            self._facts["moment_seconds"] = round(moment_seconds, 3)
         best, details, lettering = await self._looks.of(film.frame[found.position])
         seen = _Seen(found, best, details, lettering, await self._scenes(config), await self._noise())
         self._kept = (key, seen)

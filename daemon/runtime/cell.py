@@ -94,6 +94,13 @@ class Cells:
 
     def take(self, greeting: dict[str, Any]) -> Cell:
         """A cell that was started with this greeting: one that waits, or a new one. Raises OSError, CellEnded."""
+        cell = self.spare(greeting)
+        if cell is not None:
+            return cell
+        return Cell(self._module, greeting, Taker() if self._ring else None, self._arenas)
+
+    def spare(self, greeting: dict[str, Any]) -> Cell | None:
+        """A cell that waits and was started with this greeting; those with another one are ended."""
         with self._lock:
             in_use = [cell for cell in self._idle if cell.ring is not None and cell.ring.in_use]
             ready = [cell for cell in self._idle if cell not in in_use]
@@ -104,7 +111,7 @@ class Cells:
                     self._idle += ready
                     return cell
                 cell.end()
-        return Cell(self._module, greeting, Taker() if self._ring else None, self._arenas)
+        return None
 
     def give(self, cell: Cell) -> None:
         """Have a cell wait for its next question, unless it is worn or there are enough of them."""

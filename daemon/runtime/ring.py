@@ -29,6 +29,9 @@ from numpy.typing import DTypeLike, NDArray
 
 FEWEST_SLOTS = 3
 MOST_SLOTS = 1024
+MOST_PARTS = 8
+MOST_REGIONS = 64
+"""Of one film. As each has slots of a quarter more than the one before, no film needs so many."""
 KEPT_FREE = 1
 """Where no more slots than this are free, a copy is taken, so that the filler never waits for who uses an array."""
 KEPT_BYTES = 32 * 1024 * 1024
@@ -61,7 +64,8 @@ class Region:
     @classmethod
     def after(cls, last: Region | None, slot_bytes: int, ring_bytes: int) -> Region:
         """The region for slots of at least this size, behind the last one."""
-        whole = _rounded(max(slot_bytes, 1), mmap.PAGESIZE)
+        least = 1 if last is None else last.slot_bytes * 5 // 4
+        whole = _rounded(max(slot_bytes, least), mmap.PAGESIZE)
         slots = min(max(ring_bytes // whole, FEWEST_SLOTS), MOST_SLOTS)
         if last is None:
             return cls(0, 0, slots, whole)
@@ -81,6 +85,8 @@ class Taker:
         fcntl.fcntl(self.handle, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
         self._region: Region | None = None
         self._held: mmap.mmap | None = None
+        self._regions = 0
+        self._filled = True
         self._left: list[Region] = []
         self._old: list[Region] = []
         self._used: set[int] = set()
@@ -99,6 +105,7 @@ class Taker:
     def begin(self) -> None:
         """Have no slots at first."""
         self._region = self._held = None
+        self._regions, self._filled = 0, True
         self._left, self._old = [], []
         self._ended = False
 
@@ -128,7 +135,14 @@ class Taker:
                 part.madvise(mmap.MADV_REMOVE)
 
     def lay(self, slot_bytes: int, ring_bytes: int) -> None:
-        """Have a region for slots of at least this size. Raises OSError."""
+        """Have a region for slots of at least this size.
+
+        Raises OSError; RingError where the last region was not used, or there were so many that no film needs them:
+        whoever fills them could have all memory.
+        """
+        if not self._filled or self._regions == MOST_REGIONS:
+            raise RingError("it asks for memory again and again")
+        self._regions, self._filled = self._regions + 1, False
         if self._region is not None:
             self._left.append(self._region)
         self._region = region = Region.after(self._region, slot_bytes, ring_bytes)
@@ -144,16 +158,19 @@ class Taker:
         region = self._region
         if region is None or type(slot) is not int or not 0 <= (at := slot - region.first) < region.slots:
             raise RingError("there is no such slot")
-        if slot in self._used or not isinstance(parts, list):
+        if slot in self._used or not isinstance(parts, list) or len(parts) > MOST_PARTS:
             raise RingError("the slot is in use")
         assert self._held is not None
         block = np.frombuffer(self._held, np.uint8, region.slot_bytes, at * region.slot_bytes)
         arrays: dict[str, NDArray[Any]] = {}
-        for name, kind, shape, begin in map(_as_part, parts):
+        end = 0
+        for name, kind, shape, begin in sorted(map(_as_part, parts), key=lambda part: part[3]):
             size = math.prod(shape) * _TYPES[kind]
-            if begin + size > region.slot_bytes:
-                raise RingError(f"{name} of {shape} does not lie in a slot of {region.slot_bytes} bytes")
+            if (size and begin < end) or begin + size > region.slot_bytes or name in arrays:
+                raise RingError(f"an array of {shape} does not lie in a slot of {region.slot_bytes} bytes by itself")
+            end = max(end, begin + size)
             arrays[name] = block[begin : begin + size].view(kind).reshape(shape)
+        self._filled = True
         if self._left:
             # Until a slot of the new region came, the other side might copy from the one before.
             with self._giving_back:
@@ -277,6 +294,7 @@ def _rounded(size: int, whole: int) -> int:
 def _as_part(part: Any) -> Part:
     match part:
         case [str(name), str(kind), [*shape], int(begin)] if kind in _TYPES and len(shape) <= _MOST_SIDES:
-            if begin >= 0 and begin % 2 == 0 and all(type(side) is int and 0 <= side < _LONGEST_SIDE for side in shape):
+            sides = all(type(side) is int and 0 <= side < _LONGEST_SIDE for side in shape)
+            if sides and type(begin) is int and begin >= 0 and begin % 2 == 0:
                 return name, kind, shape, begin
     raise RingError("this is no array")

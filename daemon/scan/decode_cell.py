@@ -12,26 +12,30 @@ import gc
 import json
 import os
 import select
+import threading
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.analysis import measure
-from daemon.decode import combing, gray, rgb
 from daemon.decode.damage import DamageError, DecodeReport
+from daemon.decode.spans import WholeFilmError
 from daemon.errors import Kind, VideoError
 from daemon.model import Frame
 from daemon.runtime.confine import Limits, allow_cpu, confine, taken_bytes
 from daemon.runtime.ring import LAID, Filler
-from daemon.scan.decoding import Request, findings_json, request_of, ring_bytes
+from daemon.scan import decode_work
+from daemon.scan.decode_work import AnyWork
 
 WORN_SHARE = 0.25
 """A process that keeps so much of its memory after its films is let go, since that is missing for the next."""
 CHUNK_BYTES = 65_536
+TELL_SECONDS = 1.0
+"""How often it is said that decoding gets on where it gives few frames."""
 NO_MEMORY = "Cannot allocate memory"
 """strerror(ENOMEM), as FFmpeg says it."""
 
@@ -70,7 +74,7 @@ class Sender:
 
     def __init__(self, ring: int, ring_bytes: int, listener: Listener, say: Callable[[dict[str, Any]], None]) -> None:
         self._listener = listener
-        self._say = say
+        self.say = say
         self._filler = Filler(ring, ring_bytes, self._ask_for, listener.numbers)
         self.empty = self._filler.empty
 
@@ -82,10 +86,15 @@ class Sender:
             message["slot"], message["parts"] = self._filler.fill(arrays)
         if frame.gray is not None:
             message["flat"] = frame.gray.flat
-        self._say(message)
+        self.say(message)
+
+    def laid(self, record: bytes) -> dict[str, Any]:
+        """Where a record lies that is too long for a line."""
+        slot, parts = self._filler.fill({"index": np.frombuffer(record, np.uint8)})
+        return {"slot": slot, "parts": parts}
 
     def _ask_for(self, room: int) -> None:
-        self._say({"room": room})
+        self.say({"room": room})
         while int(self._listener.line()) != LAID:
             # A slot of the region before.
             pass
@@ -104,16 +113,43 @@ def _arrays(frame: Frame) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def work_off(request: Request, sender: Sender, limits: Limits) -> dict[str, Any]:
+@contextmanager
+def _telling(report: DecodeReport, say: Callable[[dict[str, Any]], None]) -> Iterator[None]:
+    """Say how far a run is, for as long as it gets on."""
+    ended = threading.Event()
+
+    def tell() -> None:
+        said = (0, 0)
+        while not ended.wait(TELL_SECONDS):
+            now = (report.frames, report.packets)
+            if now != said:
+                say({"at": now})
+                said = now
+
+    thread = threading.Thread(target=tell, name="telling", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def work_off(work: AnyWork, sender: Sender, limits: Limits) -> dict[str, Any]:
     """Decode, send the frames, and give the last line: what was found, or why there is no more."""
     report = DecodeReport()
     try:
-        with closing(request.frames(report, sender.empty)) as frames:
+        with _telling(report, sender.say), closing(decode_work.frames_of(work, report, sender.empty)) as frames:
             for frame in frames:
+                if report.begun is not None and frame.index == report.begun.joint.frame:
+                    sender.say({"begun": asdict(report.begun)})
                 sender.send(frame)
-        return {"found": findings_json(request.info, report)}
+        found, index = decode_work.found_by(work, report)
+        return {"found": found, **(sender.laid(index) if index else {})}
     except DamageError as damage:
         return {"damage": str(damage)}
+    except WholeFilmError as whole:
+        return {"whole": str(whole)}
     except VideoError as error:
         if error.kind is Kind.OUT_OF_MEMORY or NO_MEMORY in error.sentence:
             return _too_much(limits)
@@ -140,18 +176,23 @@ def _unexpected(error: Exception) -> dict[str, Any]:
 def main(listener: Listener, write: Callable[[bytes], object]) -> None:
     """Answer for as long as there is something to read."""
     greeting = json.loads(listener.line())
-    ring, limits = greeting.pop("ring"), Limits(**greeting)
-    # Compiled code is loaded while files may still be written.
-    for part in (measure, combing, gray, rgb):
-        part.warm_up()
+    ring, compiled, limits = greeting.pop("ring"), greeting.pop("compiled"), Limits(**greeting)
+    # Loading makes no cycles that are worth the time of looking for them again and again.
+    gc.disable()
+    if compiled:
+        _load_compiled()
     # What is there by now stays: only what films leave behind is looked through for cycles.
     gc.collect()
     gc.freeze()
+    gc.enable()
     confine(limits)
     began = taken_bytes()
+    one_at_a_time = threading.Lock()
 
     def say(message: dict[str, Any]) -> None:
-        write(json.dumps(message).encode("ascii") + b"\n")
+        line = json.dumps(message).encode("ascii") + b"\n"
+        with one_at_a_time:
+            write(line)
 
     say({"ready": True})
     while True:
@@ -160,10 +201,19 @@ def main(listener: Listener, write: Callable[[bytes], object]) -> None:
             # A slot of the last film.
             continue
         allow_cpu(limits.cpu_seconds)
-        request = request_of(json.loads(line))
-        last = work_off(request, Sender(ring, ring_bytes(request.config), listener, say), limits)
+        work = decode_work.work_of(json.loads(line))
+        last = work_off(work, Sender(ring, work.room_bytes, listener, say), limits)
         gc.collect()
         say({**last, "worn": taken_bytes() > began + limits.memory_bytes * WORN_SHARE})
+
+
+def _load_compiled() -> None:
+    """While files may still be written."""
+    from daemon.analysis import measure
+    from daemon.decode import combing, gray, rgb
+
+    for part in (measure, combing, gray, rgb):
+        part.warm_up()
 
 
 def run() -> None:

@@ -7,11 +7,13 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 from daemon.config.score import DecodeConfig
 from daemon.config.watch import WatchConfig
 from daemon.decode import apart as opening
 from daemon.decode.apart import probe_apart
+from daemon.decode.spans import Begun, Cut, Span
 from daemon.errors import Kind, ScorerError
 from daemon.inbox.held_source import held
 from daemon.inbox.identity import content_of, require_unchanged
@@ -19,16 +21,17 @@ from daemon.job import VideoJob
 from daemon.media import filters
 from daemon.media.scorable import scorable
 from daemon.model import FileIdentity, Frame, VideoInfo
-from daemon.runtime.stall import run_in_abandonable_thread, while_loading, with_stall_timeout
+from daemon.runtime.stall import run_in_abandonable_thread, with_stall_timeout
 from daemon.runtime.stream import ThreadStream
 from daemon.scan import apart
 from daemon.scan.apart import Decoding
+from daemon.scan.decoded import JOIN_SECONDS, opened
 from daemon.scan.decoding import Request
-from daemon.scan.protocol import Findings, OpenFilm, Rows, ScorerFacts
+from daemon.scan.protocol import Findings, Rows, ScorerFacts
 from daemon.scan.rows import scored_row
+from daemon.scan.spans import Cutting
 from daemon.scoring.batcher import Batcher
 
-JOIN_SECONDS = 5.0
 CPU_BATCHES = 2
 """One batch is written while the next is scored."""
 GPU_BATCHES = 3
@@ -42,16 +45,7 @@ async def warm(decode: DecodeConfig) -> None:
 
 async def end_cells() -> None:
     """End those that are ready for a next film."""
-    await asyncio.gather(asyncio.to_thread(opening.CELLS.close), asyncio.to_thread(apart.CELLS.close))
-
-
-async def opened(decoding: Decoding, job: VideoJob) -> None:
-    """Have a process for a run: where none is ready, it is loading that takes its time, and no film that hangs."""
-    try:
-        await while_loading(asyncio.to_thread(decoding.open), job.on_progress)
-    except BaseException:
-        decoding.stop()
-        raise
+    await asyncio.gather(asyncio.to_thread(opening.CELLS.close), asyncio.to_thread(apart.close))
 
 
 class LocalScanner:
@@ -72,13 +66,13 @@ class LocalScanner:
             stream.stop()
 
     @asynccontextmanager
-    async def opened(self, job: VideoJob) -> AsyncIterator[OpenFilm]:
+    async def opened(self, job: VideoJob) -> AsyncIterator[LocalFilm]:
         """The film, whose file is held."""
         async with held(job, self._watch, prove=False) as with_source:
             yield LocalFilm(self, with_source, self._decode, self._batcher, strip=self._strip)
 
     @asynccontextmanager
-    async def running(self, stream: ThreadStream[Frame], decoding: Decoding, job: VideoJob) -> AsyncIterator[None]:
+    async def running(self, stream: ThreadStream[Frame], decoding: Decoding[Any], job: VideoJob) -> AsyncIterator[None]:
         """The thread of a stream, which a stop ends too, and the process that it reads from."""
         async with AsyncExitStack() as ending:
             # Also where no thread can be started.
@@ -148,24 +142,59 @@ class LocalFilm:
         self, info: VideoInfo, known: Sequence[str], *, single_thread: bool
     ) -> AsyncGenerator[Rows | Findings, None]:
         """One pass over the held file."""
+        async with aclosing(self._scan(info, known, single_thread=single_thread)) as items:
+            async for item in items:
+                assert not isinstance(item, Begun)
+                yield item
+
+    async def scan_span(
+        self, info: VideoInfo, span: Span, known: Sequence[str]
+    ) -> AsyncGenerator[Begun | Rows | Findings, None]:
+        """The frames of a span, with whose hashes ``known`` begins; first, how it begins. Raises WholeFilmError."""
+        async with aclosing(self._scan(info, known, single_thread=False, span=span)) as items:
+            async for item in items:
+                # Its packets are those of the film.
+                yield replace(item, packets=0, index=b"") if isinstance(item, Findings) else item
+
+    async def cut(self, info: VideoInfo, seconds: float) -> Cut | None:
+        """The film in spans of about so many seconds; None when stopped. Raises WholeFilmError, VideoError."""
         info = replace(info, path=self._job.source)
-        request = Request(info, self._decode, single_thread, known, self._scorer.gray_from, self._strip)
+        decoding = Decoding(Cutting(info, self._decode, seconds))
+        await opened(decoding, self._job)
+        stream = self._stream(decoding)
+        async with self._scanner.running(stream, decoding, self._job):
+            await stream.take(1)
+        return decoding.findings
+
+    async def _scan(
+        self, info: VideoInfo, known: Sequence[str], *, single_thread: bool, span: Span | None = None
+    ) -> AsyncGenerator[Begun | Rows | Findings, None]:
+        info = replace(info, path=self._job.source)
+        request = Request(info, self._decode, single_thread, known, self._scorer.gray_from, self._strip, span)
         decoding = Decoding(request)
         await opened(decoding, self._job)
-        stream = ThreadStream(
+        stream = self._stream(decoding)
+        begun: Begun | None = None
+        async with self._scanner.running(stream, decoding, self._job), aclosing(self._rows(stream, info)) as scored:
+            async for rows in scored:
+                if begun is None and decoding.begun is not None:
+                    begun = decoding.begun
+                    yield begun
+                yield rows
+        if not self._scanner.stopping:
+            assert decoding.findings is not None
+            yield decoding.findings
+
+    def _stream(self, decoding: Decoding[Any]) -> ThreadStream[Frame]:
+        return ThreadStream(
             decoding.frames(),
             name=f"decode-{self._job.record.id}",
             what="the decoder",
             stall_seconds=self._job.stall_seconds,
             capacity_bytes=self._decode.queue_bytes // self._decode.concurrency,
             nbytes=lambda frame: frame.nbytes,
+            progress=lambda: decoding.at,
         )
-        async with self._scanner.running(stream, decoding, self._job), aclosing(self._rows(stream, info)) as scored:
-            async for rows in scored:
-                yield rows
-        if not self._scanner.stopping:
-            assert decoding.findings is not None
-            yield decoding.findings
 
     async def _rows(self, stream: ThreadStream[Frame], info: VideoInfo) -> AsyncGenerator[Rows, None]:
         """Score the frames in batches, some of them under way at once, to the end of the stream."""

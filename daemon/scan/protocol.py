@@ -15,6 +15,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from daemon.decode.spans import Joint
 from daemon.job import VideoJob
 from daemon.model import FileIdentity, Frame, Scored, Stretch, VideoInfo
 
@@ -48,7 +49,8 @@ class Rows:
 class Findings:
     """What a pass to the end of a film has found, as ``decode.damage.DecodeReport`` has it.
 
-    ``damage`` is its summary, ``index`` the packet index in its stored form, of ``packets`` packets.
+    ``damage`` is its summary, ``index`` the packet index in its stored form, of ``packets`` packets. Of a span
+    ``meets`` is the frame behind it, None at the film's end.
     """
 
     frames: int
@@ -66,6 +68,7 @@ class Findings:
     corrupt_frames: int = 0
     damaged_frames: int = 0
     unlike_chain: tuple[str, ...] = ()
+    meets: Joint | None = None
 
 
 class ScanStoppedError(Exception):

@@ -8,8 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.selection.quality import Film, quality
+from daemon.selection.room import most_apart
 
 MOMENT_SECONDS = 0.7
+SHORTEST_SECONDS = 0.02
+"""Moments are not cut shorter to make room: most frames last longer."""
 MOST_MOMENTS = 4096
 """Longer films have longer moments, and of more shots the longest are kept: time and memory stay bounded."""
 SAMPLE_SECONDS = 0.2
@@ -36,11 +39,11 @@ class Moments:
     sharp: NDArray[np.float64] | None = None
 
 
-def moments(film: Film) -> Moments:
-    """Cut every shot into equal parts of some ``MOMENT_SECONDS`` and find the best frame of each."""
+def moments(film: Film, moment_seconds: float = MOMENT_SECONDS) -> Moments:
+    """Cut every shot into equal parts of some ``moment_seconds`` and find the best frame of each."""
     inside = np.flatnonzero(film.shot >= 0)
     usable = np.flatnonzero(film.usable)
-    part = _parts(film, inside, max(MOMENT_SECONDS, float(film.seconds[inside].sum()) / MOST_MOMENTS))
+    part = _parts(film, inside, max(moment_seconds, float(film.seconds[inside].sum()) / MOST_MOMENTS))
     good, own = quality(film, usable)
     number = np.full(len(film.frame), -1, np.int64)
     number[inside] = part
@@ -67,6 +70,25 @@ def moments(film: Film) -> Moments:
     return Moments(
         position, good[chosen][kept], own[chosen][kept], frames[kept], seconds[kept], film.shot[position], spared, sharp
     )
+
+
+def with_room(film: Film, count: int | None, gap_s: float) -> tuple[Moments, float]:
+    """The moments, and how long they are: so short that ``count`` stills can be ``gap_s`` apart, if good frames are.
+
+    The best frames of two moments of the usual length may lie so that fewer have room between those of others than
+    the film has.
+    """
+    moment_seconds, found = MOMENT_SECONDS, moments(film)
+    if count is None:
+        return found, moment_seconds
+    good = film.usable if film.spared is None else film.usable & ~film.spared
+    room = most_apart(film.time_s[good], (), gap_s, count)
+    while most_apart(film.time_s[found.position[~found.spared]], (), gap_s, room) < room:
+        if moment_seconds / 2 < SHORTEST_SECONDS:
+            break
+        moment_seconds /= 2
+        found = moments(film, moment_seconds)
+    return found, moment_seconds
 
 
 def _in_moment(film: Film, usable: NDArray[np.int64], good: NDArray[np.float64]) -> NDArray[np.float64]:

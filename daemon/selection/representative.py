@@ -28,36 +28,21 @@ from numpy.typing import NDArray
 
 from daemon.model import Reason
 from daemon.selection.across import ABOVE_NOISE, least_detail_difference
-from daemon.selection.activity import activity, appeal, typicality, uncovered
 from daemon.selection.best import Choice
-from daemon.selection.completeness import LOSS, missing, unfinished
-from daemon.selection.invitation import detailed, invitation
-from daemon.selection.likeness import LUMA_CELLS, LUMA_WEIGHT, gain, likenesses
+from daemon.selection.completeness import LOSS, missing
+from daemon.selection.invitation import detailed
+from daemon.selection.likeness import likenesses
 from daemon.selection.moments import Moments
 from daemon.selection.quality import Film
 from daemon.selection.room import ROUNDING_S, leaves_out, most_apart
+from daemon.selection.worth import worth
 
-COVERED_BONUS = 0.25
-"""What a new scene is worth all the same where writing takes all other worth from its picture."""
-QUALITY = 0.5
-"""What the best frame is worth more than the worst, in average scenes shown."""
-EVENT = 0.5
-"""What a moment in which much happens is worth more than one in which nothing does, in average scenes shown."""
-APPEAL = 0.3
-"""What the moment with the most to see in it is worth more than the one with the least, in average scenes shown."""
-FIRST_QUALITY, FIRST_EVENT, INVITING, WHATEVER = 1.0, 2.0, 3.0, 0.6
-"""What the first still, which is used where only one is, is worth for its quality, if much happens in it, and if it is
-inviting by itself: that share of it whatever its quality is."""
-TYPICAL = 0.8
-"""What the first still is worth more if its light and colours are those of the film."""
 AUTO_GAIN, AUTO_LEFT, AUTO_SECONDS = 0.1, 0.2, 1.0
 """With ``auto``: what one more adds is at least this share of what is not shown yet, of which there is at least so much
 of the film; or it is the first of a scene of so many seconds."""
 AUTO_MOST = 100
 LEAST_DIFFERENCE = 2.0
 """How far ``min_difference`` gives way: to so many codes, or so many times what neighbouring frames differ."""
-UNFINISHED = 0.4
-"""What is left of the worth of a picture that is a part of another one."""
 SHARE, LEAST_LASTING = 0.2, 0.25
 """What every still that a shot has already takes from the worth of its next one, over the average scenes that the shot
 lasts, or so many: together they cost least where each shot has stills by how long it lasts."""
@@ -100,22 +85,37 @@ def represent(
 
     ``sketches`` are ``features.sketch`` of these frames, ``details`` their ``features.detail`` (None: not known),
     ``lettering`` in how many cells they have some (None: not known), ``scene`` the scene of each shot. Returns frames
-    in the order of choice, so that a smaller count is the beginning of a larger one; only where nothing but the gap
-    stands against a count, they are chosen anew so as to leave room. ``kept`` is filled with what other ``terms`` need
+    in the order of choice, so that a smaller count is the beginning of a larger one; only where the gap stands against
+    a count, they may be chosen anew so as to leave room. ``kept`` is filled with what other ``terms`` need
     again; it is given back with the same film. ``given`` is how far each of these frames is from the nearest picture
     that another film gave, as ``across.nearest`` has it (None: that does not matter).
     """
     kept = {} if kept is None else kept
-    greedy = _Greedy(film, moments, sketches, scene, terms, details, lettering, kept, given)
-    chosen = greedy.run()
-    if greedy.lacks_room(chosen):
+    count = terms.count or 0
+    best = _Greedy(film, moments, sketches, scene, terms, details, lettering, kept, given)
+    best.run()
+    tried = [best]
+    # As much room is left as is needed, then all there is: what has room may still look like another.
+    for room_for in (count, 2 * count) if best.lacks_room else ():
         frugal = _Greedy(film, moments, sketches, scene, terms, details, lettering, kept, given)
-        more = frugal.run(leave_room=True)
-        if len(more) > len(chosen):
-            greedy, chosen = frugal, more
-    reasons = greedy.reasons(chosen)
-    frames = tuple(int(film.frame[moments.position[at]]) for at in chosen)
-    return Choice(frames, greedy.shortfall(len(chosen)), reasons, greedy.difference)
+        frugal.run(room_for)
+        tried.append(frugal)
+        if len(frugal.chosen) >= count:
+            break
+    # Room is made before the difference gives way, where that is enough.
+    if max(len(one.chosen) for one in tried) < count:
+        for one in tried:
+            one.give_way()
+    best = max(tried, key=lambda one: len(one.chosen))
+    frames = tuple(int(film.frame[moments.position[at]]) for at in best.chosen)
+    return Choice(frames, best.shortfall(), best.reasons(), best.difference)
+
+
+def _apart(table: NDArray[np.float32], at: int, others: list[int]) -> NDArray[np.float32]:
+    """The root mean squares of the differences between a row and others."""
+    offs = table[others] - table[at]
+    found: NDArray[np.float32] = np.sqrt(np.einsum("ij,ij->i", offs, offs) / np.float32(table.shape[1]))
+    return found
 
 
 class _Greedy:
@@ -137,28 +137,15 @@ class _Greedy:
         self._sharp = sharp.astype(np.float32)
         self._terms = terms
         self._time_s = film.time_s[moments.position]
-        amplified = gain(sketches)
+        self._least_detail = least_detail_difference(terms.detail_noise)
+        name = f"worth {terms.min_difference} {self._least_detail}"
+        if name not in self._kept:
+            self._kept[name] = worth(moments, sketches, details, lettering, terms.min_difference, self._least_detail)
+        amplified, self._sketches, self._clear, self._value, self._alone = self._kept[name]
         self._given = np.full(len(self._time_s), np.inf) if given is None else given * amplified
-        self._sketches = sketches * np.float32(amplified)
         span = float(np.ptp(self._time_s)) if len(self._time_s) else 0.0
         self._place = (self._time_s / max(span, 1e-9)).astype(np.float32)
-        luma = self._sketches[:, :LUMA_CELLS] / np.float32(LUMA_WEIGHT)
-        event, rich = activity(luma, moments.shot), APPEAL * appeal(sketches)
-        clear = (
-            np.ones(len(moments.position)) if lettering is None else uncovered(lettering, moments.shot, moments.seconds)
-        )
-        self._clear = COVERED_BONUS + (1 - COVERED_BONUS) * clear
-        self._value = clear * moments.quality * (QUALITY + EVENT * event + rich)
-        inviting = INVITING * (WHATEVER + (1 - WHATEVER) * moments.quality) * invitation(sketches, details)
-        self._alone = FIRST_QUALITY * moments.quality + clear * (FIRST_EVENT * event + inviting)
-        self._alone += TYPICAL * typicality(sketches, moments.seconds)
-        self._detailed = detailed(details, len(moments.position))
         self._details = details
-        self._least_detail = least_detail_difference(terms.detail_noise)
-        if details is not None:
-            part = unfinished(self._sketches, details, terms.min_difference, self._least_detail)
-            self._value[part] *= UNFINISHED
-            self._alone[part] *= UNFINISHED
         noise = np.inf if terms.noise is None else ABOVE_NOISE * amplified * terms.noise
         self._least_difference = max(LEAST_DIFFERENCE, noise)
         names = np.array([scene.get(int(shot), int(shot)) for shot in moments.shot], np.int64)
@@ -166,23 +153,33 @@ class _Greedy:
         self._scene_seconds = np.bincount(self._scene, weights=moments.seconds, minlength=len(self._scenes))
         # In average scenes, so that it means the same in a short film and in a long one.
         self._weight = moments.seconds / max(float(self._scene_seconds.mean()) if len(names) else 1.0, 1e-9)
-        good = np.where(moments.spared, 0.0, self._bonus(np.arange(len(names))))
-        self._value -= leaves_out(self._time_s, self._scene, good, terms.min_gap_seconds)
+        good = np.where(moments.spared, 0.0, self._bonus)
+        self._value = self._value - leaves_out(self._time_s, self._scene, good, terms.min_gap_seconds)
         lasting = np.bincount(moments.shot, weights=self._weight)[moments.shot] if len(names) else self._weight
         self._lasting = np.maximum(lasting, LEAST_LASTING)
         self._taken = np.zeros(int(moments.shot.max(initial=0)) + 1)
         self._covered = np.zeros(len(names))
-        self._scenes_shown: set[int] = set()
+        self._whole = self._left = float(self._weight.sum())
+        self._shown = np.zeros(len(self._scenes), np.bool_)
+        self._offs: tuple[Any, ...] = (None,)
         self._refused = {"gap": 0, "alike": 0, "scene": 0, "given": 0}
-        self._leave_room = False
+        self._room_for = 0
+        self._upper_bounds = np.zeros(0)
+        self.chosen: list[int] = []
+        """Places in the moments, in the order of choice."""
         self.difference = terms.min_difference
 
-    def run(self, *, leave_room: bool = False) -> list[int]:
-        """Places in the moments, in the order of choice; ``leave_room``: none takes the room of those to come."""
-        self._leave_room = leave_room
+    def run(self, room_for: int = 0) -> None:
+        """Choose; ``room_for``: none takes the room of those to come, which are so many with those chosen."""
+        self._room_for = room_for
         gains, chosen = (self._posters(), []) if self._terms.poster else (self._first_gains(), self._first())
         chosen = self._add(chosen, np.flatnonzero(~self._moments.spared), gains)
-        chosen = self._add(chosen, np.flatnonzero(self._moments.spared), gains)
+        self.chosen = self._add(chosen, np.flatnonzero(self._moments.spared), gains)
+        self._upper_bounds = gains
+
+    def give_way(self) -> None:
+        """Lower the difference that is asked for, while fewer than asked for are found."""
+        chosen, gains = self.chosen, self._upper_bounds
         # What was chosen with a larger difference stays, so that fewer are the beginning of more.
         while len(chosen) < (self._terms.count or 0) and (self._refused["alike"] or self._refused["given"]):
             lower = max(self.difference / 2, self._least_difference)
@@ -191,7 +188,7 @@ class _Greedy:
             self.difference, self._refused = lower, {"gap": 0, "alike": 0, "scene": 0, "given": 0}
             rest = np.setdiff1d(np.arange(len(gains)), chosen)
             chosen = self._add(chosen, rest, gains)
-        return chosen
+        self.chosen = chosen
 
     def _first(self) -> list[int]:
         """The one to use if there is only one: what is seen in it counts for more than in the others."""
@@ -206,13 +203,14 @@ class _Greedy:
 
     def _posters(self) -> NDArray[np.float64]:
         """What each is worth by itself: the share of the film that looks like it, quality, and what is seen in it."""
-        shown = self._likeness @ self._weight.astype(np.float32)
-        worth: NDArray[np.float64] = shown / max(float(self._weight.sum()), 1e-9) + self._alone * self._sharp
-        return worth * self._detailed
+        shown = self._standing / max(self._whole, 1e-9)
+        found: NDArray[np.float64] = (shown + self._alone * self._sharp) * detailed(self._details, len(shown))
+        return found
 
     def _take(self, at: int) -> None:
         self._covered = np.maximum(self._covered, self._likeness[at])
-        self._scenes_shown.add(int(self._scene[at]))
+        self._left = self._whole - float(self._covered @ self._weight)
+        self._shown[self._scene[at]] = True
         self._taken[self._moments.shot[at]] += 1
 
     def _add(self, chosen: list[int], among: NDArray[np.int64], gains: NDArray[np.float64]) -> list[int]:
@@ -244,14 +242,17 @@ class _Greedy:
         return chosen
 
     def _first_gains(self) -> NDArray[np.float64]:
-        if "gains" in self._kept:
-            known: NDArray[np.float64] = self._kept["gains"].copy()
-            return known
-        shown = self._likeness @ self._weight.astype(np.float32)
-        gains: NDArray[np.float64] = shown + self._bonus(np.arange(len(shown))) + self._value
+        gains: NDArray[np.float64] = self._standing + self._bonus + self._value
         gains -= SHARE * 0.5 / self._lasting
-        self._kept["gains"] = gains.copy()
         return gains
+
+    @cached_property
+    def _standing(self) -> NDArray[np.float32]:
+        """How much of the film each moment stands for by itself."""
+        if "standing" not in self._kept:
+            self._kept["standing"] = self._likeness @ self._weight.astype(np.float32)
+        known: NDArray[np.float32] = self._kept["standing"]
+        return known
 
     @cached_property
     def _likeness(self) -> NDArray[np.float32]:
@@ -270,14 +271,16 @@ class _Greedy:
     def _gains(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
         """What each of them would add to what is shown."""
         added = np.maximum(self._likeness[places] - self._covered, 0.0) @ self._weight
-        fresh = ~np.isin(self._scene[places], list(self._scenes_shown))
-        gains: NDArray[np.float64] = added + np.where(fresh, self._bonus(places), 0.0) + self._value[places]
+        fresh = ~self._shown[self._scene[places]]
+        gains: NDArray[np.float64] = added + np.where(fresh, self._bonus[places], 0.0) + self._value[places]
         gains -= SHARE * (self._taken[self._moments.shot[places]] + 0.5) / self._lasting[places]
         return gains
 
-    def _bonus(self, at: NDArray[np.int64]) -> NDArray[np.float64]:
+    @cached_property
+    def _bonus(self) -> NDArray[np.float64]:
         """Showing a scene at all is worth more than anything else, if it lasts a second."""
-        return 2.0 * np.minimum(self._scene_seconds[self._scene[at]], 1.0) * self._clear[at] * self._sharp[at]
+        found: NDArray[np.float64] = 2.0 * np.minimum(self._scene_seconds[self._scene], 1.0) * self._clear * self._sharp
+        return found
 
     def _allowed(self, at: int, chosen: list[int]) -> bool:
         """Whether nothing chosen stands against it; what does is counted for the shortfall."""
@@ -286,7 +289,7 @@ class _Greedy:
             return False
         if not chosen:
             return self._leaves_room(at, chosen)
-        if self._terms.one_per_scene and int(self._scene[at]) in self._scenes_shown:
+        if self._terms.one_per_scene and self._shown[self._scene[at]]:
             self._refused["scene"] += 1
             return False
         gaps = np.abs(self._time_s[chosen] - self._time_s[at])
@@ -298,16 +301,19 @@ class _Greedy:
             return False
         return True
 
-    def lacks_room(self, chosen: list[int]) -> bool:
-        """Whether nothing but the gap stands against the count, and frames that were chosen otherwise leave room."""
-        refused = {reason for reason, times in self._refused.items() if times}
+    @property
+    def lacks_room(self) -> bool:
+        """Whether the gap stands against the count, and frames that were chosen otherwise leave room."""
         wanted = self._terms.count or 0
-        return len(chosen) < wanted and refused == {"gap"} and self._room([], wanted) > len(chosen)
+        if len(self.chosen) >= wanted or not self._refused["gap"]:
+            return False
+        # One still takes the room of two at most: of twice as much, some is left whatever is chosen.
+        return len(self.chosen) < self._room([], 2 * wanted) < 2 * wanted
 
     def _leaves_room(self, at: int, chosen: list[int]) -> bool:
-        if not self._leave_room:
+        wanted = self._room_for - len(chosen)
+        if wanted <= 0:
             return True
-        wanted = (self._terms.count or 0) - len(chosen)
         return self._room([*chosen, at], wanted - 1) >= self._room(chosen, wanted) - 1
 
     def _room(self, chosen: list[int], enough: int) -> int:
@@ -317,19 +323,21 @@ class _Greedy:
 
     def _alike(self, at: int, chosen: list[int]) -> NDArray[np.bool_]:
         """Which of those chosen it looks like: by what is seen from afar, and by lettering and lines, as of slides."""
-        offs = self._sketches[chosen] - self._sketches[at]
-        alike: NDArray[np.bool_] = np.sqrt((offs * offs).mean(axis=1)) < self.difference
-        if self._details is not None and alike.any():
+        seen, details = self._differences(at, chosen)
+        alike: NDArray[np.bool_] = seen < self.difference
+        if details is not None:
             # What shows nothing that a chosen one does not is alike, too: a slide that is half typed.
+            assert self._details is not None
             less = missing(self._details[at], self._details[chosen]) < LOSS * self._least_detail
-            alike &= less | (self._detail_differences(at, chosen) < self._least_detail)
+            alike &= less | (details < self._least_detail)
         return alike
 
-    def _detail_differences(self, at: int, chosen: list[int]) -> NDArray[np.float64]:
-        assert self._details is not None
-        offs = self._details[chosen] - self._details[at]
-        differences: NDArray[np.float64] = np.sqrt((offs * offs).mean(axis=1)).astype(np.float64)
-        return differences
+    def _differences(self, at: int, chosen: list[int]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """How far it is from each of those chosen, by its sketch and by its details (None: not known), in codes."""
+        if self._offs[0] != (at, len(chosen)):
+            seen = _apart(self._sketches, at, chosen)
+            self._offs = ((at, len(chosen)), seen, None if self._details is None else _apart(self._details, at, chosen))
+        return self._offs[1], self._offs[2]
 
     def _tells(self, at: int, chosen: list[int]) -> bool:
         """With ``auto``: whether one more is worth the room.
@@ -337,18 +345,17 @@ class _Greedy:
         It is the first of a scene that lasts, or it shows what the ones chosen so far do not: a share of the film
         that counts, plainly unlike them.
         """
-        if int(self._scene[at]) not in self._scenes_shown and self._scene_seconds[self._scene[at]] >= AUTO_SECONDS:
+        if not self._shown[self._scene[at]] and self._scene_seconds[self._scene[at]] >= AUTO_SECONDS:
             return True
-        if self._details is not None and self._detail_differences(at, chosen).min() >= self._least_detail:
-            offs = self._sketches[chosen] - self._sketches[at]
-            if np.sqrt((offs * offs).mean(axis=1)).min() < self.difference:
-                return True
+        seen, details = self._differences(at, chosen)
+        if details is not None and details.min() >= self._least_detail and seen.min() < self.difference:
+            return True
         added = np.maximum(self._likeness[at] - self._covered, 0.0) @ self._weight
-        whole = float(self._weight.sum())
-        return bool(added >= AUTO_GAIN * max(whole - float(self._covered @ self._weight), AUTO_LEFT * whole))
+        return bool(added >= AUTO_GAIN * max(self._left, AUTO_LEFT * self._whole))
 
-    def reasons(self, chosen: list[int]) -> tuple[Reason, ...]:
+    def reasons(self) -> tuple[Reason, ...]:
         """What each choice stands for: the moments that it is most like, those of its own shot first."""
+        chosen = self.chosen
         if not chosen:
             return ()
         best = np.full(len(self._covered), -1.0)
@@ -370,8 +377,9 @@ class _Greedy:
             for number, at in enumerate(chosen)
         )
 
-    def shortfall(self, chosen: int) -> str | None:
+    def shortfall(self) -> str | None:
         """What stopped it before the count; None with ``auto``, which asks for no number."""
+        chosen = len(self.chosen)
         if self._terms.count is None or chosen >= self._terms.count:
             return None
         scenes = len(self._scenes)

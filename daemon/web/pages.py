@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
@@ -13,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 
 from daemon.media import filters
+from daemon.media.info_text import info_of
 from daemon.model import Status, VideoRecord
 from daemon.observe import reports
 from daemon.pipeline.explain import explain
@@ -26,7 +26,9 @@ MAX_SEARCH = 200
 MOST_EXPLAINED = 20_000
 AGAIN = (Status.FAILED, Status.REJECTED, Status.MISSING)
 """Films that can be queued again."""
-FILM_SCRIPTS = ("api.js", "curve.js", "decide.js", "export.js", "keys.js", "panes.js", "strip.js", "view.js")
+FILM_SCRIPTS = (
+    "api.js", "curve.js", "decide.js", "export.js", "focus.js", "keys.js", "panes.js", "strip.js", "view.js",
+)  # fmt: skip
 """What film.js imports: asked for at once instead of one after the other."""
 
 
@@ -68,24 +70,17 @@ async def _listed(request: Request) -> dict[str, Any]:
 
 
 def _line(row: Mapping[str, Any], working: Mapping[str, Any] | None) -> dict[str, Any]:
-    info = json.loads(row["info"] or "{}")
+    info = info_of(row["info"], Path(row["path"]))
     return {
         **row,
         "name": shown.shown_name(Path(row["path"]).name),
         "folder": shown.shown_name(str(Path(row["path"]).parent)),
-        "duration": None if info.get("duration_s") is None else _whole_seconds(info["duration_s"]),
-        "size": _shown_size(info),
+        "duration": None if info is None or info.duration_s is None else _whole_seconds(info.duration_s),
+        "size": None if info is None else "{} × {}".format(*filters.picture_size(info)),
         "error": None if row["error"] is None else shown.shown_name(row["error"]),
         "progress": _progress(working),
         "again": row["status"] in AGAIN,
     }
-
-
-def _shown_size(info: Mapping[str, Any]) -> str | None:
-    if not info.get("width"):
-        return None
-    width, height = info["width"], info["height"]
-    return f"{height} × {width}" if info.get("rotation_degrees") in (90, 270) else f"{width} × {height}"
 
 
 def _progress(working: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from urllib.parse import quote
 
@@ -16,11 +17,13 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from daemon.config.schema import Config
-from daemon.errors import Kind, StillwatchError
+from daemon.errors import Kind, StillwatchError, VideoError
 from daemon.logs.setup import get
 from daemon.model import Frame, VideoRecord
 from daemon.observe.listen_address import is_socket_path
 from daemon.pipeline.frame_picture import frame_pictures
+from daemon.runtime.stall import run_in_abandonable_thread
+from daemon.scan import apart
 from daemon.store.store import Store
 from daemon.web import data, decide, export_panel, pages, shown, static_files, take_away
 from daemon.web.budget import Budget, Budgeted
@@ -110,6 +113,7 @@ async def reviewing(config: Config, setting: str, key: str) -> AsyncIterator[lis
     secrets = Secrets(token=None) if is_socket_path(setting) else Secrets()
     store = await Store.open(config.database, create=False)
     shared = new_context(config, store, secrets)
+    warming = asyncio.create_task(_warm(config), name="warm")
     try:
         async with serving(setting, key, application(shared)) as listening:
             if secrets.token is None:
@@ -117,10 +121,18 @@ async def reviewing(config: Config, setting: str, key: str) -> AsyncIterator[lis
             else:
                 yield [f"http://{address}/?token={quote(secrets.token)}" for address in listening]
     finally:
+        warming.cancel()
         await shared.exports.close()
         await shared.strips.close()
         await shared.films.close()
         await store.close()
+
+
+async def _warm(config: Config) -> None:
+    """Have a process ready that decodes, so that the first frame does not wait for it."""
+    # Why there is none is said to whoever asks for a frame.
+    with suppress(VideoError):
+        await run_in_abandonable_thread(lambda: apart.warm_again(config.decode), "warm")
 
 
 async def _refused(request: Request, error: HTTPException) -> Response:

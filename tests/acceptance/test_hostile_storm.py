@@ -23,6 +23,7 @@ from tests.fuzz.__main__ import corpus
 
 MIB = 1024 * 1024
 LINK_SECONDS = 30.0
+FULL_SECONDS = 10.0
 LINK_STAYS_SECONDS = 3.0
 """A link in the place of a folder that is needed stops the work, and the operator removes it."""
 KILLS = 4
@@ -136,31 +137,40 @@ def run_storm(tmp_path: Path, count: int, seconds: float) -> dict[str, float]:
         select={"count": 1},
         decode={"open_cpu_seconds": 4.0, "max_frames_per_kib": 16},
         service={"pause_seconds": 0.5, "retry_seconds": 0.3, "max_retries": 12},
+        database={"path": "database/stillwatch.db"},
     )
     tree, inbox, out, made = canary(tmp_path / "private"), tmp_path / "inbox", tmp_path / "stills", tmp_path / "made"
+    database = tmp_path / "database"
     made.mkdir()
     before, most, kills = state_of(tree), 0, 0
     began = time.monotonic()
     with ExitStack() as stack:
-        filler = stack.enter_context(small_disk(out, 96 * MIB))
+        fillers = [
+            stack.enter_context(small_disk(disk, size)) for disk, size in ((out, 96 * MIB), (database, 160 * MIB))
+        ]
         stack.enter_context(planted([out, inbox], tree))
         good(inbox, made, range(count - enemies))
         bad(inbox, made, enemies)
         kills_at = [count * (one + 1) // (KILLS + 2) for one in range(KILLS)]
-        fills_at = [count // 4, count * 3 // 4]
+        # By turns the disk of the stills and that of the database, each of them twice.
+        fills_at = [count * part // 8 for part in (2, 3, 6, 7)]
+        full: Path | None = None
+        filled = 0
         daemon = stack.enter_context(Daemon(config))
         freed_at = 0.0
-        while (done := ended(tmp_path)) < count:
+        while (done := ended(database)) < count:
             now = time.monotonic()
             assert now < began + seconds, f"{done} of {count}: {daemon.tail()}"
             most = max(most, tree_bytes(daemon.process.pid))
-            if fills_at and done >= fills_at[0]:
+            if full is None and fills_at and done >= fills_at[0]:
                 fills_at.pop(0)
-                fill(filler)
-                freed_at = now + 10.0
-            if freed_at and now > freed_at:
-                filler.unlink()
-                freed_at = 0.0
+                full = fillers[filled % 2]
+                filled += 1
+                fill(full)
+                freed_at = now + FULL_SECONDS
+            if full is not None and now > freed_at:
+                full.unlink()
+                full = None
             if kills_at and done >= kills_at[0]:
                 kills_at.pop(0)
                 kills += 1
@@ -170,20 +180,22 @@ def run_storm(tmp_path: Path, count: int, seconds: float) -> dict[str, float]:
             assert daemon.process.poll() is None, daemon.tail()
             time.sleep(0.5)
         # Before the disk goes.
-        rows = query(tmp_path, f"SELECT path, status, error FROM videos WHERE {OURS}")
+        rows = query(database, f"SELECT path, status, error FROM videos WHERE {OURS}")
         checked = cli("verify", str(out), "--config", str(config), cwd=tmp_path, seconds=seconds)
         assert daemon.stop() == 0
-        stills = query(tmp_path, "SELECT v.path, COUNT(*) FROM stills s JOIN videos v ON v.id = s.video_id GROUP BY 1")
+        stills = query(database, "SELECT v.path, COUNT(*) FROM stills s JOIN videos v ON v.id = s.video_id GROUP BY 1")
+        rows_of_good = query(
+            database,
+            "SELECT COUNT(*) FROM frames f JOIN videos v ON v.id = f.video_id WHERE v.path LIKE '%/good0%'",
+        )
     status = {Path(path).name: (status, error) for path, status, error in rows}
     assert len(rows) == len(status) == count
     assert {name: state for name, state in status.items() if name.startswith("good") and state[0] != "done"} == {}
     textured = {f"good{number:05}.mkv" for number in range(0, count - enemies, TEXTURED)}
     assert {Path(path).name for path, _ in stills if "good0" in path} == textured
     assert all(found == 1 for path, found in stills if "good0" in path)
-    assert query(
-        tmp_path,
-        "SELECT COUNT(*) FROM frames f JOIN videos v ON v.id = f.video_id WHERE v.path LIKE '%/good0%'",
-    ) == [(3 * (count - enemies - len(textured)) + 8 * len(textured),)]
+    assert rows_of_good == [(3 * (count - enemies - len(textured)) + 8 * len(textured),)]
+    assert filled == len(fillers) * 2
     assert checked.returncode == 0, checked.stdout[-2000:] + checked.stderr[-2000:]
     assert state_of(tree) == before
     assert most < 1536 * MIB

@@ -41,6 +41,10 @@ class Keyboard(Page):
                 return element
         raise AssertionError(f"Tab does not reach {selector}")
 
+    def held(self, selector: str) -> bool:
+        """Whether something that fits has the focus."""
+        return bool(self.driver.execute_script("return document.activeElement.matches(arguments[0])", selector))
+
     def said(self, words: str) -> None:
         self.until(lambda: self.text("#said") == words)
 
@@ -79,6 +83,8 @@ def test_everything_by_keyboard_alone(tmp_path: Path) -> None:
         page.press(ENTER)
         page.until(lambda: page.explained(page.frame))
         other = page.frame
+        # The other frames are now those of another one; whoever walks through them is still there.
+        assert page.held("#tools .others button")
         page.press("a")
         page.said(f"frame {other} accepted")
         # A key of one's own, which the next page knows as well.
@@ -118,9 +124,46 @@ def test_everything_by_keyboard_alone(tmp_path: Path) -> None:
         page.tab_to("#go-export")
         page.press(ENTER)
         page.until(lambda: page.text("#export-said") == "2 stills exported and proven", 60)
+        page.until(lambda: page.held("#go-export"))
         shown = json.loads(cli("show", "1", "--json", "--config", config).stdout)["selections"][-1]
         assert other in [one["frame"] for one in shown["stills"]]
         assert complaints(driver) == []
+
+
+def test_the_focus_stays_where_it_is_while_the_list_changes(tmp_path: Path) -> None:
+    with film_on_page(tmp_path) as (address, config), browser() as driver:
+        page = Keyboard(driver, "")
+        driver.get(address)
+        page.tab_to(".facts .again")
+        # Another film comes in front of it.
+        other = films.make(tmp_path / "other.mp4", frames=30)
+        assert cli("once", str(other), "--config", config).returncode == 0
+        page.until(lambda: [link.text for link in page.all(".what a")] == ["other.mp4", "film.mp4"])
+        assert page.held("li[data-film='1'] .facts .again")
+        # What had the focus is gone; the film's name takes it.
+        assert cli("retry", "1", "--config", config).returncode == 0
+        page.until(lambda: page.text("li[data-film='1'] .state") == "queued")
+        assert page.held("li[data-film='1'] a")
+        assert complaints(driver) == []
+
+
+def test_what_is_pressed_twice_at_once_is_taken_back(tmp_path: Path) -> None:
+    with film_on_page(tmp_path) as (address, _), browser() as driver:
+        page = Keyboard(driver, "")
+        driver.get(address.replace("/?", "/films/1?"))
+        page.until(lambda: page.explained(page.frame))
+        page.press("x", "x", "p")
+        page.said(f"frame {page.frame} pinned")
+        assert page.button("Reject").get_attribute("aria-pressed") == "false"
+        # A button that has nothing left to do keeps the focus and does nothing.
+        for _ in range(3):
+            page.press("u")
+            page.said("taken back")
+        undo = page.button("Undo")
+        page.until(lambda: undo.get_attribute("aria-disabled") == "true")
+        undo.send_keys(ENTER)
+        assert page.held("button[aria-keyshortcuts=u]")
+        assert page.text("#said") == "taken back"
 
 
 def test_a_name_is_text_and_nothing_else_in_a_browser(tmp_path: Path) -> None:

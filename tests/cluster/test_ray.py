@@ -31,6 +31,9 @@ pytestmark = [
 
 SHORT_FILMS = 20
 LONG_FRAMES = 1500
+SLOW_SECONDS = 90
+"""Of film, large enough that further workers are there before it is done."""
+SPAN_SECONDS = 8.0
 PATIENCE_SECONDS = 900.0
 OTHER_SCORER = '''
 import sys
@@ -61,7 +64,10 @@ def cluster() -> Iterator[RayCluster]:
 @pytest.fixture(scope="module")
 def short(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("short")
-    return [films.make(folder / f"{at:02}.mkv", frames=60, width=192 + 4 * at) for at in range(SHORT_FILMS)]
+    keys = {"g": "12", "sc_threshold": "0"}
+    return [
+        films.make(folder / f"{at:02}.mkv", frames=60, width=192 + 4 * at, options=keys) for at in range(SHORT_FILMS)
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -104,9 +110,21 @@ def run_here(paths: list[Path], folder: Path) -> tuple[list[tuple[Any, ...]], di
     with Daemon(config) as daemon:
         finished(daemon.ready(), folder, len(paths))
         daemon.stop()
-    found = frame_rows(folder), pictures(folder)
+    found = frame_rows(folder) + film_rows(folder), pictures(folder)
     empty(folder)
     return found
+
+
+def film_rows(folder: Path) -> list[tuple[Any, ...]]:
+    """What is stored of whole films."""
+    return query(
+        folder,
+        "SELECT v.path, v.frames_decoded, v.damaged, v.mixed, v.info, p.record FROM videos v"
+        " LEFT JOIN packet_index p ON p.video_id = v.id WHERE v.status = 'done' ORDER BY 1",
+    ) + query(
+        folder,
+        "SELECT v.path, b.block, b.packed FROM feature_blocks b JOIN videos v ON v.id = b.video_id ORDER BY 1, 2",
+    )
 
 
 def empty(folder: Path) -> None:
@@ -142,23 +160,107 @@ def events(daemon: Daemon, name: str) -> list[dict[str, Any]]:
 
 
 def equal(folder: Path, wanted: tuple[Any, Any]) -> None:
-    assert frame_rows(folder) == wanted[0]
+    assert frame_rows(folder) + film_rows(folder) == wanted[0]
     assert pictures(folder) == wanted[1]
 
 
+@pytest.fixture(scope="module")
+def short_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("short-home") / "d"
+
+
+@pytest.fixture(scope="module")
+def short_here(short: list[Path], short_home: Path) -> tuple[Any, Any]:
+    return run_here(short, short_home)
+
+
+@pytest.mark.parametrize("span_seconds", [0.0, 0.9], ids=["whole", "in-spans"])
 def test_twenty_films_give_the_rows_choices_and_stills_of_a_run_here(
-    cluster: RayCluster, short: list[Path], tmp_path: Path
+    cluster: RayCluster, short_here: tuple[Any, Any], short_home: Path, span_seconds: float
 ) -> None:
-    folder = tmp_path / "d"
-    wanted = run_here(short, folder)
-    with on(cluster, folder) as daemon:
+    folder = short_home
+    with on(cluster, folder, span_seconds=span_seconds) as daemon:
         finished(daemon.ready(), folder, SHORT_FILMS)
         assert daemon.stop() == 0
-    equal(folder, wanted)
+    equal(folder, short_here)
+    empty(folder)
+    assert len(events(daemon, "cluster.in_spans")) == (SHORT_FILMS if span_seconds else 0)
+    assert events(daemon, "cluster.scored_whole") == []
     used = [event["worker"] for event in events(daemon, "cluster.worker_ready")]
     assert len(used) >= 2, "side by side"
     assert len(used) == len(set(used)), "a worker is not started for each film"
     assert events(daemon, "video.postponed") == []
+
+
+@pytest.fixture(scope="module")
+def one_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("one-home") / "d"
+
+
+@pytest.fixture(scope="module")
+def one_here(tmp_path_factory: pytest.TempPathFactory, one_home: Path) -> tuple[Any, Any]:
+    return run_here([films.noise(tmp_path_factory.mktemp("slow") / "slow.mkv", seconds=SLOW_SECONDS)], one_home)
+
+
+@pytest.fixture
+def alone(one_home: Path, one_here: tuple[Any, Any]) -> Iterator[Path]:
+    """Where one long film waits, alone."""
+    yield one_home
+    empty(one_home)
+
+
+def test_one_film_in_spans_on_three_nodes_two_of_which_are_killed(
+    cluster: RayCluster, alone: Path, one_here: tuple[Any, Any]
+) -> None:
+    """First one that helps, then the one that has the film."""
+    with on(cluster, alone, span_seconds=SPAN_SECONDS) as daemon:
+        own, helps = (daemon.event("cluster.film_taken")["worker"] for _ in range(2))
+        cluster.do("kill", helps)
+        daemon.event("cluster.span_lost")
+        cluster.do("add", helps)
+        daemon.event("video.progress")
+        cluster.do("kill", own)
+        postponed = daemon.event("video.postponed")
+        cluster.do("add", own)
+        finished(daemon, alone, 1)
+        daemon.stop()
+    equal(alone, one_here)
+    assert postponed["error_kind"] == "worker_lost"
+    assert len(events(daemon, "cluster.in_spans")) == 2
+    assert events(daemon, "cluster.scored_whole") == []
+
+
+def test_a_daemon_that_is_killed_amid_spans_goes_on_where_it_was(
+    cluster: RayCluster, alone: Path, one_here: tuple[Any, Any]
+) -> None:
+    with on(cluster, alone, span_seconds=SPAN_SECONDS) as daemon:
+        for _ in range(3):
+            daemon.event("video.progress")
+        daemon.process.send_signal(signal.SIGKILL)
+        daemon.process.wait()
+    with on(cluster, alone, span_seconds=SPAN_SECONDS) as daemon:
+        finished(daemon, alone, 1)
+        daemon.stop()
+    equal(alone, one_here)
+    (started,) = events(daemon, "video.started")
+    assert started["frames_stored"] > 0
+
+
+def test_a_film_that_turns_out_to_be_damaged_is_scored_whole(cluster: RayCluster, tmp_path: Path) -> None:
+    """Found in a span while other workers are in theirs: they end, and are there for the next film."""
+    folder, path = tmp_path / "d", tmp_path / "film.mkv"
+    films.make(path, frames=600, width=480, height=270, options={"g": "50", "sc_threshold": "0"})
+    content = bytearray(path.read_bytes())
+    at = len(content) // 2
+    content[at : at + 2000] = bytes(2000)
+    path.write_bytes(content)
+    wanted = run_here([path], folder)
+    with on(cluster, folder, span_seconds=4.0) as daemon:
+        finished(daemon, folder, 1)
+        daemon.stop()
+    equal(folder, wanted)
+    (whole,) = events(daemon, "cluster.scored_whole")
+    assert whole["reason"].startswith("damage: ")
 
 
 def test_nodes_that_are_killed_in_mid_film_lose_nothing(
@@ -213,7 +315,7 @@ def test_a_worker_with_another_scorer_is_refused_by_name(short: list[Path], tmp_
             daemon.stop()
     assert refused["worker"] == "other"
     assert "its scorer is niqe|fused 2|" in refused["reason"]
-    assert "here it is niqe|fused 1|" in refused["reason"]
+    assert "here it is niqe|fused 2|" in refused["reason"]
     assert "no machine of it can be used (other: its scorer is niqe|fused 2|" in paused["error"]
     assert len({row[0] for row in query(folder, "SELECT scorer FROM videos")}) == 1
     assert query(folder, "SELECT DISTINCT attempts, retries FROM videos") == [(0, 0)], "waiting costs a film nothing"

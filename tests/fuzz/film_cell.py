@@ -15,8 +15,12 @@ from daemon.config.score import DecodeConfig
 from daemon.decode.damage import DecodeReport
 from daemon.decode.frames import decode_frames
 from daemon.decode.probe import probe
+from daemon.decode.seek import index_of, sought_frames
 from daemon.errors import StillwatchError
+from daemon.model import WantedFrame
 from daemon.runtime.confine import Limits, allow_cpu, confine
+
+SOUGHT_EACH, MOST_SOUGHT = 3, 8
 
 
 def peak_mib() -> int:
@@ -26,11 +30,18 @@ def peak_mib() -> int:
 
 
 def outcome(path: Path) -> str:
-    """How a film ends: done, or the kind of its error."""
+    """How a film that is decoded, and of which some frames are sought, ends: done, or the kind of its error."""
     config = DecodeConfig(threads=2, memory_bytes=512 * 1024**2)
     try:
         info = probe(path, config)
-        for _ in decode_frames(info, config, DecodeReport(), single_thread=True):
+        wanted = [
+            WantedFrame(frame.index, frame.pts, frame.time_s, frame.hash)
+            for frame in decode_frames(info, config, DecodeReport(), single_thread=True)
+            if frame.index % SOUGHT_EACH == 0
+        ]
+        # As for stills: by seeking, whether or not that pays.
+        index = index_of(info, config, DecodeReport())
+        for _ in sought_frames(info, config, DecodeReport(), wanted[:MOST_SOUGHT], index):
             pass
     except StillwatchError as error:
         return error.kind.value

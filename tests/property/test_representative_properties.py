@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from daemon.analysis.features import SKETCH
 from daemon.selection.best import Choice
-from daemon.selection.moments import moments, shortlist
+from daemon.selection.moments import MOMENT_SECONDS, moments, shortlist, with_room
 from daemon.selection.quality import Film
 from daemon.selection.representative import Terms, represent
+from daemon.selection.room import most_apart
 
 RATE = 25
 LOOKS = np.random.default_rng(5).normal(0, 40, (12, SKETCH)).astype(np.float32)
@@ -81,6 +82,23 @@ def test_count_gap_difference_and_verdicts_hold(case: Case) -> None:
 
 
 @settings(deadline=None)
+@given(cases(), st.integers(1, 12), st.sampled_from([0.3, 0.5, 1.0]))
+def test_a_count_that_good_frames_have_room_for_is_given_where_all_look_different(
+    case: Case, count: int, gap_s: float
+) -> None:
+    found, moment_seconds = with_room(case.film, count, gap_s)
+    room = most_apart(case.film.time_s[case.film.usable], (), gap_s, count)
+    choice = represent(case.film, found, case.sketches[found.position], case.scene, Terms(count, gap_s, 0.0))
+    assert len(choice.frames) == room
+    assert (choice.shortfall is None) == (room == count)
+    usual = moments(case.film)
+    if most_apart(case.film.time_s[usual.position], (), gap_s, count) == room:
+        assert moment_seconds == MOMENT_SECONDS, "moments are not cut where there is room without"
+    else:
+        assert moment_seconds < MOMENT_SECONDS
+
+
+@settings(deadline=None)
 @given(cases())
 def test_with_one_per_scene_a_scene_is_shown_from_one_of_its_shots_only(case: Case) -> None:
     choice = replace(case, terms=replace(case.terms, one_per_scene=True)).choose()
@@ -93,7 +111,10 @@ def test_with_one_per_scene_a_scene_is_shown_from_one_of_its_shots_only(case: Ca
 def test_difference_gives_way_only_where_fewer_were_found(case: Case) -> None:
     strict = replace(case, terms=replace(case.terms, noise=None)).choose()
     lenient = replace(case, terms=replace(case.terms, noise=0.4)).choose()
-    assert lenient.frames[: len(strict.frames)] == strict.frames
+    # Where the gap stands against the count, they may be other ones, but no fewer.
+    assert len(lenient.frames) >= len(strict.frames)
+    if case.terms.min_gap_seconds == 0.0:
+        assert lenient.frames[: len(strict.frames)] == strict.frames
     assert lenient.difference is not None
     assert strict.difference == case.terms.min_difference >= lenient.difference
     if case.terms.count is None or strict.shortfall is None:

@@ -6,7 +6,7 @@ import ast
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -130,6 +130,27 @@ OF_A_LIBRARY = {
     ("os", "replace"),
 }
 WRITING_MODES = frozenset("wax+")
+# What opens a stranger's file with FFmpeg's libraries, or decodes it.
+DECODES = {
+    "daemon.decode.container.opened",
+    "daemon.decode.frames.decode_frames",
+    "daemon.decode.packets.decoded_frames",
+    "daemon.decode.probe.probe",
+    *(f"daemon.decode.seek.{name}" for name in ("frames_again", "sought_frames", "index_of")),
+}
+DECODERS = {name.rpartition(".")[0] for name in DECODES}
+# Outside of the decoder's wing: who may have a hand on that, with the reason.
+MAY_DECODE = {
+    "scan/decode_work.py": "runs in the process that decodes",
+    "cli/bench.py": "measures in its own process, and is given the operator's own films",
+    "cli/bench_stages.py": "measures in its own process, and is given the operator's own films",
+}
+# Modules that are the other process: nobody imports them here.
+CELL_MODULES = {
+    "scan/decode_work.py": {"scan/decode_cell.py"},
+    "scan/decode_cell.py": set(),
+    "decode/probe_cell.py": set(),
+}
 
 FILES = sorted(file for file in PACKAGE.rglob("*.py"))
 
@@ -236,6 +257,11 @@ def changes_names(text: str) -> list[str]:
     return found
 
 
+def decodes(names: Iterable[str]) -> list[str]:
+    """Of imported names those that open or decode a film, by themselves or by their module."""
+    return [name for name in names if name in DECODES or name in DECODERS]
+
+
 def ids(file: Path) -> str:
     return str(file.relative_to(PACKAGE))
 
@@ -281,6 +307,22 @@ def test_no_file_is_too_long_and_few_are_long() -> None:
 def test_a_package_is_known_in_its_own_wing_only(package: str) -> None:
     known_in = {ids(file) for file in FILES for name in imports(file) if name.split(".")[0] == package}
     assert [name for name in known_in if not any(f"{name}/".startswith(f"{owner}/") for owner in OWNED[package])] == []
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if wing_of(file) != "decode"], ids=ids)
+def test_films_are_opened_in_processes_of_their_own_only(file: Path) -> None:
+    if ids(file) not in MAY_DECODE:
+        assert decodes(imports(file)) == []
+
+
+def test_nobody_may_decode_without_need() -> None:
+    assert [name for name in MAY_DECODE if not decodes(imports(PACKAGE / name))] == []
+
+
+@pytest.mark.parametrize("module", CELL_MODULES)
+def test_what_runs_in_another_process_is_known_there_only(module: str) -> None:
+    known_in = {ids(file) for file in FILES if PACKAGE / module in imported_files(file)}
+    assert known_in == CELL_MODULES[module]
 
 
 @pytest.mark.parametrize("wing", BARRED_PACKAGES)
@@ -390,6 +432,20 @@ class TestTheRulesThemselves:
     @pytest.mark.parametrize("code", ["path.open('rb')", "text.replace('a', 'b')", "folder.rename(a, folder, b)"])
     def test_what_changes_no_name_by_its_path(self, code: str) -> None:
         assert changes_names(code) == []
+
+    @pytest.mark.parametrize(
+        "code",
+        [
+            "from daemon.decode.container import opened",
+            "from daemon.decode.seek import index_of as read",
+            "import daemon.decode.seek",
+            "def late():\n    from daemon.decode import frames",
+        ],
+    )
+    def test_a_film_that_is_opened_here(self, tmp_path: Path, code: str) -> None:
+        file = tmp_path / "a.py"
+        file.write_text(code)
+        assert len(decodes(imports(file))) == 1
 
     def test_an_unknown_wing(self) -> None:
         assert layer_of("helpers") == -1

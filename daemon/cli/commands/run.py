@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 from collections.abc import Awaitable
@@ -43,6 +44,7 @@ def run(config: ConfigOption = None, preset: PresetOption = None) -> None:
     from daemon.logs import setup
     from daemon.service import daemon
 
+    _imported()
     loaded = load(config, preset)
     as_json = setup.configure(loaded.log.format, loaded.log.level)
     with setup.captured_prints(errors=as_json):
@@ -56,6 +58,12 @@ def run(config: ConfigOption = None, preset: PresetOption = None) -> None:
         except Exception as error:
             setup.get().exception("service.crashed", error=f"{type(error).__name__}: {error}")
             raise typer.Exit(1) from error
+
+
+def _imported() -> None:
+    """What is there by now stays: from here on, cycles are looked for among what is new."""
+    gc.freeze()
+    gc.enable()
 
 
 async def _to_the_end(work: Awaitable[None]) -> None:
@@ -92,6 +100,7 @@ def once(
     from daemon.observe.reports import refused, summary
     from daemon.service import foreground
 
+    _imported()
     loaded = load(config, preset)
     if stream is not None:
         loaded = changed(loaded, "decode", {"stream": stream})

@@ -18,7 +18,7 @@ from daemon.scoring.niqe.niqe import FusedNiqe
 from daemon.scoring.niqe.pristine import pristine_digest
 from daemon.scoring.unscorable import why_not
 
-VERSION = 1
+VERSION = 2
 """Part of the identity: raised whenever the kernel's numbers change."""
 BATCH_BYTES = 64 * 1024 * 1024
 """Pictures of a batch are held beside the queue; a few per core keep every core busy."""

@@ -382,11 +382,16 @@ canvas.addEventListener("wheel", (event) => {
   else zoom(Math.exp(Math.max(Math.min(event.deltaY, 120), -120) / 300), (event.clientX - box.left) / box.width);
 }, { passive: false });
 
+let arrived = () => {};
+/** Comes true when times are known. */
+export const ready = new Promise((resolve) => { arrived = resolve; });
+
 export async function start() {
   theme();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { theme(); redraw(); });
   if (!film.frames) return null;
   whole = data = await load(0, film.frames - 1, Math.max(canvas.clientWidth, 400));
+  arrived();
   const found = rangeOf([...whole.low, ...whole.high]);
   if (found) {
     const margin = (found[1] - found[0]) * 0.05 || 1;

@@ -1,5 +1,6 @@
 // Accept, reject, pin, ban and notes: what is decided about the frame that is looked at, and what the stills then are.
 import { change, film, make, stripPicture } from "./api.js";
+import { enable, keepingFocus } from "./focus.js";
 
 const picks = document.getElementById("picks");
 const status = document.getElementById("said");
@@ -35,18 +36,20 @@ export const noteOf = (at) => held.notes.find((one) => one.frame === at)?.note ?
 
 /** A second press takes it back. */
 export function decide(kind) {
-  const again = held[WORDS[kind]].includes(frame);
-  return send("/decisions", { kind: again ? "reset" : kind, frame }, `frame ${frame} ${again ? "is undecided" : WORDS[kind]}`);
+  const at = frame;
+  // Asked when its turn comes: whoever presses twice before the server has answered takes it back as well.
+  const again = () => held[WORDS[kind]].includes(at);
+  return send("/decisions", () => ({ kind: again() ? "reset" : kind, frame: at }), () => `frame ${at} ${again() ? WORDS[kind] : "is undecided"}`);
 }
 
-export const turn = (which) => send(`/${which}`, {}, which === "undo" ? "taken back" : "decided again");
+export const turn = (which) => send(`/${which}`, () => ({}), () => (which === "undo" ? "taken back" : "decided again"));
 
 function send(path, body, words) {
   busy = busy.then(async () => {
     try {
-      held = await change(path, body);
+      held = await change(path, body());
       show();
-      say(words);
+      say(words());
     } catch (error) { say(error.message, true); }
   });
   return busy;
@@ -60,11 +63,13 @@ export function say(words, bad = false) {
 export function note() {
   const dialog = document.getElementById("note");
   const text = dialog.querySelector("textarea");
-  text.value = noteOf(frame);
+  const at = frame;
+  text.value = noteOf(at);
   dialog.returnValue = "";
   dialog.showModal();
   dialog.addEventListener("close", () => {
-    if (dialog.returnValue === "save") send("/decisions", { kind: "note", frame, note: text.value.trim() }, "noted");
+    const decision = { kind: "note", frame: at, note: text.value.trim() };
+    if (dialog.returnValue === "save") send("/decisions", () => decision, () => "noted");
   }, { once: true });
 }
 
@@ -75,13 +80,18 @@ function press() {
     const name = kind[0].toUpperCase() + kind.slice(1);
     buttons[name].setAttribute("aria-pressed", String(held[word].includes(frame)));
   }
-  buttons.Undo.disabled = !held.can_undo;
-  buttons.Redo.disabled = !held.can_redo;
+  enable(buttons.Undo, held.can_undo);
+  enable(buttons.Redo, held.can_redo);
 }
 
 /** The stills as they were published, with their marks, and beside them what would be new. */
 function show() {
   press();
+  keepingFocus(picks, (one) => one.closest("li")?.dataset.frame, cards);
+  for (const listener of changed) listener();
+}
+
+function cards() {
   for (const card of picks.querySelectorAll("li.new")) card.remove();
   const published = [...picks.querySelectorAll("li[data-frame]")];
   const have = new Set(published.map((card) => Number(card.dataset.frame)));
@@ -98,7 +108,6 @@ function show() {
   }
   const replacing = new Set(Object.values(held.instead));
   for (const at of held.draft) if (!have.has(at) && !replacing.has(at)) picks.append(fresh(at, wordsOf(at).join(", ")));
-  for (const listener of changed) listener();
 }
 
 function fresh(at, words) {

@@ -2,6 +2,7 @@
 import { change, film, json, make, stripPicture } from "./api.js";
 import { settled } from "./api.js";
 import * as curve from "./curve.js";
+import { enable, keepingFocus, reload } from "./focus.js";
 
 const form = document.getElementById("export");
 const said = document.getElementById("export-said");
@@ -45,12 +46,13 @@ async function preview() {
     if (mine !== asked) return;
     curve.preview(found.picks.map((pick) => pick.frame));
     previewed.hidden = false;
-    previewed.replaceChildren(...found.picks.map((pick) => {
+    keepingFocus(previewed, (one) => one.dataset.frame, () => previewed.replaceChildren(...found.picks.map((pick) => {
       const button = make("button", { type: "button" }, make("img", { src: stripPicture(pick.frame), alt: "" }), make("span", { textContent: `${pick.rank}  ${pick.time}  ${pick.score.toFixed(2)}` }));
       button.setAttribute("aria-label", `Preview ${pick.rank}, frame ${pick.frame}, ${pick.time}`);
+      button.dataset.frame = pick.frame;
       button.addEventListener("click", () => handlers.pick(pick.frame));
       return button;
-    }));
+    })));
     const room = found.need ? `, at most ${found.need}, ${found.free} free` : "";
     say([`${found.picks.length} would be chosen${room}`, found.shortfall, found.refined ? "the second metric decides at the export" : ""].filter(Boolean).join("; "), found.fits === false);
   } catch (error) { if (mine === asked) say(error.message, true); }
@@ -62,14 +64,15 @@ async function watch() {
   for (;;) {
     const state = await json("/export").catch((error) => ({ state: "failed", sentence: error.message }));
     const running = state.state === "running";
+    if (!running && document.activeElement === halt) begin.focus({ preventScroll: true });
     progress.hidden = halt.hidden = !running;
-    begin.disabled = running;
+    enable(begin, !running);
     if (state.state === "none") return;
     if (!running) {
       if (state.state === "done" && state.sentence) say(`${state.stills} stills exported and proven, in ${state.sentence}`);
       else if (state.state === "done") {
         sessionStorage.setItem(`exported-${film.id}`, String(state.stills));
-        location.reload();
+        reload();
       } else say(state.sentence, state.state === "failed");
       return;
     }
@@ -79,16 +82,23 @@ async function watch() {
 }
 
 form.addEventListener("input", follow);
-form.addEventListener("focusin", follow, { once: true });
+form.addEventListener("focusin", function first(event) {
+  // Who comes back from an export reads what became of it.
+  if (event.target === begin) return;
+  form.removeEventListener("focusin", first);
+  follow();
+});
 document.getElementById("preview").addEventListener("click", preview);
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
-  begin.disabled = true;
+  enable(begin, false);
+  // What a preview says now would hide how the export gets on.
+  asked += 1;
   try {
     await change("/export", settings());
     await watch();
   } catch (error) {
-    begin.disabled = false;
+    enable(begin, true);
     say(error.message, true);
   }
 });
@@ -113,7 +123,8 @@ curve.onCurve("span", (first, last) => {
 });
 
 /** From or up to a frame, by key. */
-export function bound(name, frame) {
+export async function bound(name, frame) {
+  await curve.ready;
   form.elements[name].value = curve.timeAt(name === "start" ? frame : frame + 1).toFixed(3);
   const first = form.elements.start.value ? curve.frameAt(Number(form.elements.start.value)) : 0;
   const last = form.elements.end.value ? curve.frameAt(Number(form.elements.end.value)) : film.frames - 1;

@@ -3,6 +3,7 @@ import { change, clock, film, json, make, rankOf, settled, stripPicture } from "
 import * as decisions from "./decide.js";
 import * as curve from "./curve.js";
 import * as exporting from "./export.js";
+import { enable, keepingFocus, reload, restoreFocus } from "./focus.js";
 import { action, help, keyOf, onKeys, run, shortcut } from "./keys.js";
 import * as panes from "./panes.js";
 import * as strip from "./strip.js";
@@ -16,6 +17,7 @@ const hover = element("hover");
 let frame = null;
 let facts = null;
 let compared = [];
+let asks = 0;
 const reasons = new Map();
 
 const button = (name, work, properties = {}) => {
@@ -42,8 +44,8 @@ function go(wanted) {
   if (!film.frames) return;
   frame = Math.min(Math.max(wanted, 0), film.frames - 1);
   history.replaceState(null, "", `#${frame}`);
-  previous.disabled = frame === 0;
-  next.disabled = frame === film.frames - 1;
+  enable(previous, frame > 0);
+  enable(next, frame < film.frames - 1);
   const canvas = element("curve");
   canvas.setAttribute("aria-valuenow", frame);
   reveal(frame);
@@ -75,12 +77,16 @@ const place = (percent) => (percent === null ? null : percent >= 100 ? "the best
 
 const explain = settled(async () => {
   const asked = frame;
+  asks += 1;
+  const mine = asks;
   let found;
   try { found = await json(`/frames/${asked}.json`); } catch (error) {
+    if (mine !== asks) return;
     why.replaceChildren(make("p", { className: "error", textContent: error.message }));
     return;
   }
-  if (asked !== frame) return;
+  // An answer that comes late says what was, not what is.
+  if (asked !== frame || mine !== asks) return;
   facts = found;
   panes.entitle(frame, facts.time_s);
   element("curve").setAttribute("aria-valuetext", `frame ${frame}, ${facts.time}, score ${facts.score ?? "none"}`);
@@ -104,16 +110,17 @@ const explain = settled(async () => {
   histogram();
   reason(asked, figures);
   const fresh = facts.alternatives.map((one) => one.frame).join();
-  alternatives.disabled = facts.alternatives.length === 0;
+  enable(alternatives, facts.alternatives.length > 0);
   // The same ones stay, with whoever is about to press one of them.
   if (others.dataset.frames === fresh) return;
   others.dataset.frames = fresh;
-  others.replaceChildren(...facts.alternatives.map((one) => {
+  keepingFocus(others, (one) => one.dataset.frame, () => others.replaceChildren(...facts.alternatives.map((one) => {
     const taken = button("", () => go(one.frame));
     taken.append(make("img", { src: stripPicture(one.frame), alt: "" }), make("span", { textContent: `${one.time}  ${one.score.toFixed(2)}` }));
+    taken.dataset.frame = one.frame;
     taken.setAttribute("aria-label", `Frame ${one.frame}, ${one.time}, score ${one.score.toFixed(2)}`);
     return taken;
-  }));
+  })));
 }, 60);
 
 /** The figures behind the verdict, once somebody stays at a frame: every gate is asked again. */
@@ -227,7 +234,7 @@ element("picks").addEventListener("click", (event) => {
   go(Number(card.dataset.frame));
   element("panes").scrollIntoView({ block: "nearest" });
 });
-element("retry")?.addEventListener("click", async () => { await change("/retry"); location.reload(); });
+element("retry")?.addEventListener("click", async () => { await change("/retry"); reload(); });
 element("make-strip")?.addEventListener("click", async (event) => {
   event.target.disabled = true;
   let state = await change("/strip");
@@ -236,7 +243,7 @@ element("make-strip")?.addEventListener("click", async (event) => {
     await new Promise((resolve) => { setTimeout(resolve, 500); });
     state = await json("/strip");
   }
-  if (state.sentence) element("strip-said").textContent = state.sentence; else location.reload();
+  if (state.sentence) element("strip-said").textContent = state.sentence; else reload();
 });
 /** The verdicts that the film has, with their colours and how many frames have them. */
 function legend({ words, labels, counts }) {
@@ -258,7 +265,7 @@ exporting.onPreview(go);
 const choosing = location.hash === "#export";
 const asked = Number.parseInt(location.hash.slice(1), 10);
 go(Number.isInteger(asked) ? asked : film.stills[0]?.frame ?? 0);
-if (choosing) element("export").elements.count.focus();
+if (choosing) element("export").elements.count.focus(); else restoreFocus();
 const drawn = await curve.start().catch((error) => {
   decisions.say(error.message, true);
   return null;
@@ -279,7 +286,7 @@ function follow() {
     if (!answer?.ok || document.querySelector("dialog[open]")) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const now = JSON.parse(page.getElementById("film").textContent);
-    if (now.status !== film.status || now.frames > 2 * film.frames) location.reload();
+    if (now.status !== film.status || now.frames > 2 * film.frames) reload();
     else document.querySelector(".about").replaceChildren(...page.querySelector(".about").childNodes);
   }, 300));
 }

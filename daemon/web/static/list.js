@@ -1,4 +1,6 @@
 // Keeps the list up to date while films are scored, and queues films again.
+import { enable, keepingFocus } from "./focus.js";
+
 const rows = document.getElementById("rows");
 const parameters = new URLSearchParams(location.search);
 let loading = false;
@@ -9,11 +11,17 @@ async function refresh() {
   loading = true;
   try {
     const answer = await fetch(`/list?${parameters}`);
-    if (answer.ok) show(new DOMParser().parseFromString(await answer.text(), "text/html").body);
+    if (answer.ok) {
+      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").body;
+      keepingFocus(rows, nameOf, () => show(fresh));
+    }
   } catch { /* the server is gone; the event source connects again */ }
   loading = false;
   if (again) { again = false; setTimeout(refresh, 500); }
 }
+
+/** The film of a line, and what of it: its link, or the button beside it. */
+const nameOf = (one) => `${one.closest("li[data-film]")?.dataset.film} ${one.closest(".facts") !== null}`;
 
 /** Replace only the lines that differ, so that focus and pictures stay. */
 function show(fresh) {
@@ -27,13 +35,7 @@ function show(fresh) {
     for (const part of ["cover", "what", "facts"]) {
       const before = known.querySelector(`.${part}`);
       const after = line.querySelector(`.${part}`);
-      if (before.innerHTML === after.innerHTML) continue;
-      if (part === "what" && before.contains(document.activeElement)) {
-        const link = before.querySelector("a");
-        after.querySelector("a").replaceWith(link);
-        before.replaceChildren(...after.childNodes);
-        link.focus();
-      } else before.replaceWith(after);
+      if (before.innerHTML !== after.innerHTML) before.replaceWith(after);
     }
     if (list.children[at] !== known) list.insertBefore(known, list.children[at] ?? null);
   });
@@ -49,11 +51,12 @@ document.documentElement.classList.add("js");
 rows.addEventListener("click", async (event) => {
   const film = event.target.dataset.retry;
   if (!film) return;
-  event.target.disabled = true;
+  const button = event.target;
+  enable(button, false);
   const csrf = document.querySelector("meta[name=csrf]").content;
   const answer = await fetch(`/films/${film}/retry`, { method: "POST", headers: { "X-CSRF-Token": csrf }, body: "{}" }).catch(() => null);
   if (answer?.ok) refresh();
-  else event.target.disabled = false;
+  else enable(button, true);
 });
 
 const source = new EventSource("/changes");

@@ -23,6 +23,8 @@ from daemon.errors import StillwatchError
 from daemon.export import manifest, metadata, proof, still_colour
 from daemon.export.image_format import ImageFormat
 from daemon.export.proof import ProofError
+from daemon.runtime.cell import Cells
+from daemon.scan import apart
 from daemon.service.foreground import once
 from tests import corpus, films
 from tests.older_stills import older_form
@@ -33,9 +35,9 @@ __all__ = ["stub_scorer"]
 pytestmark = pytest.mark.usefixtures("stub_scorer")
 
 
-async def published(tmp_path: Path, **output: str) -> list[Path]:
+async def published(tmp_path: Path, *, name: str = "film", **output: str) -> list[Path]:
     """Three stills of a film, best first."""
-    film = films.make(tmp_path / "film.mp4", frames=12, options={"bf": "2", "g": "6"})
+    film = films.make(tmp_path / f"{name}.mp4", frames=12, options={"bf": "2", "g": "6"})
     config = Config.model_validate(
         {
             "output": {"path": tmp_path / "out", **output},
@@ -332,3 +334,33 @@ def test_only_what_was_replaced_does_not_fail_while_others_are_proven(verdicts: 
         "refuted": verify.Verdict(Path("c.png"), False, "the pixels are not those of its frame"),
     }
     assert verify.exit_code([of[word] for word in verdicts.split()]) == code
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("again-crashes", "crashed the process that does so (SIGSEGV)"),
+        ("again-hungry", "decode.memory_bytes"),
+        ("again-hangs", "the decoder gave nothing for 10 s"),
+        ("again-lies", "no frame"),
+        ("again-fails", "RuntimeError: a mistake"),
+        ("packets-crashes", "crashed the process that does so (SIGSEGV)"),
+        ("packets-hangs", "the decoder gave nothing for 10 s"),
+    ],
+)
+async def test_a_decoder_that_ends_costs_the_stills_of_its_film_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, says: str
+) -> None:
+    for folder, film_name in (("bad", name), ("good", "good")):
+        (tmp_path / folder).mkdir()
+        await published(tmp_path / folder, name=film_name)
+    # Long enough for a good film on a busy machine.
+    monkeypatch.setattr(verify, "QUIET_SECONDS", 10.0)
+    for pool in ("CELLS", "AGAIN"):
+        monkeypatch.setattr(apart, pool, Cells("tests.odd_decode_cell", ring=True, arenas=apart.ARENAS))
+    stills = verify.find_stills([tmp_path / "bad", tmp_path / "good"])
+    verdicts = list(verify.verify(stills, Config().decode))
+    good = [one.reason for one in verdicts if one.still.is_relative_to(tmp_path / "good")]
+    bad = [one.reason for one in verdicts if one.still.is_relative_to(tmp_path / "bad")]
+    assert good == [""] * 3
+    assert [says in reason for reason in bad] == [True] * 3, bad

@@ -47,7 +47,7 @@ class FakeCluster:
     async def drop(self, worker: str) -> None:
         found = self.workers.pop(worker, None)
         if found is not None:
-            await found[1].close()
+            await found[1]._held.aclose()
             if found[1]._batcher is not None:
                 await found[1]._batcher.close()
         async with self._room:
@@ -99,7 +99,7 @@ class FakeLink:
         items = getattr(self._worker(worker), method)(*sent(arguments))
         try:
             async for item in items:
-                if method == "scan":
+                if method in ("scan", "scan_span"):
                     item = self._cluster.on_item(machine, item)
                     if asyncio.iscoroutine(item):
                         item = await item

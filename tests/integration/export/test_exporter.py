@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import sys
-import threading
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +31,8 @@ from daemon.export.proof import Proven
 from daemon.job import VideoJob
 from daemon.model import FileIdentity, Frame, Method, Pick, Selection, Still, WantedFrame
 from daemon.pipeline.reference import PyavReference
+from daemon.runtime.cell import Cells
+from daemon.scan import apart
 from tests import films
 from tests.jobs import scored_job
 
@@ -244,20 +246,16 @@ async def test_a_frame_that_one_thread_does_not_decode_again_makes_the_film_unst
 async def test_a_reference_decoder_that_hangs_is_given_up(
     film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bench = Bench(film, tmp_path / "out", exact=True)
-    release = threading.Event()
-
-    def hang(*_: Any, **__: Any) -> Iterator[Frame]:
-        release.wait(30)
-        yield from ()
-
-    monkeypatch.setattr("daemon.pipeline.reference.frames_again", hang)
+    monkeypatch.setattr(apart, "AGAIN", Cells("tests.odd_decode_cell", ring=True, arenas=apart.ARENAS))
+    monkeypatch.setattr(apart, "CELLS", Cells("tests.odd_decode_cell", ring=True, arenas=apart.ARENAS))
+    odd = tmp_path / f"again-hangs{film.suffix}"
+    shutil.copy(film, odd)
+    bench = Bench(odd, tmp_path / "out", exact=True)
     bench.stall_seconds = 0.2
     exporter = await bench.exporter()
     (tmp_path / "work").mkdir()
     with pytest.raises(VideoError) as caught:
         await exporter.prove(bench.picks(3), tmp_path / "work")
-    release.set()
     assert caught.value.kind is Kind.STUCK
 
 

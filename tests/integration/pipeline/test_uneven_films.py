@@ -9,12 +9,26 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests import corpus
 
 LARGE = {"width": 320, "height": 192}
 MPEG2 = ("-c:v", "mpeg2video", "-q:v", "2", "-g", "10")
+
+
+def views(number: int, width: int, height: int) -> Any:
+    """Shots of two seconds, each with a view of its own that pans; the sharpest frames are in their middles."""
+    shot, frame = divmod(number, 50)
+    rng = np.random.default_rng(shot)
+    coarse = Image.fromarray(rng.integers(30, 200, (6, 12, 3), dtype=np.uint8))
+    fine = Image.fromarray(rng.integers(0, 50, (height // 2, width, 3), dtype=np.uint8))
+    wide = (2 * width, height)
+    picture = sum(np.asarray(one.resize(wide, Image.Resampling.BICUBIC)).astype(int) for one in (coarse, fine))
+    part = picture[:, 2 * frame : 2 * frame + width]
+    return np.clip(part + (frame - 25) // 5, 0, 255).astype(np.uint8)
 
 
 def run(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -74,6 +88,34 @@ def test_slides_are_a_film_each_of_which_stands_for_its_own_time(tmp_path: Path)
     by_time = {round(still["time_s"]): still["reason"]["seconds"] for still in found["stills"]}
     assert by_time[5] == pytest.approx(60, abs=1)
     assert len(by_time) == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "offset"),
+    [
+        ("film.ts", corpus.X264, "0"),
+        ("hours.ts", corpus.X264, "18000"),
+        ("film.vob", MPEG2, "0"),
+        ("film.mkv", corpus.X264, "0"),
+    ],
+    ids=["ts", "five hours ahead", "vob", "mkv"],
+)
+def test_joined_parts_give_the_stills_of_one_film(
+    tmp_path: Path, name: str, codec: tuple[str, ...], offset: str
+) -> None:
+    """A gap of a second leaves room for thirteen in fifteen seconds, wherever their best frames are."""
+    film = tmp_path / name
+    ahead = ("-output_ts_offset", offset)
+    one = corpus.encode(tmp_path / f"one{film.suffix}", *codec, numbers=range(250), painter=views)
+    two = corpus.encode(tmp_path / f"two{film.suffix}", *codec, *ahead, numbers=range(250, 382), painter=views)
+    film.write_bytes(one.read_bytes() + two.read_bytes())
+    found = exported(tmp_path, film, select__count="13", select__min_gap_seconds="1", select__min_difference="9")
+    assert len(found["stills"]) == 13, found["selection"]["shortfall"]
+    assert found["selection"]["reasons"]["frames"] == 382
+    for still in found["stills"]:
+        assert still["time_s"] == pytest.approx(still["frame"] / 25, abs=0.005)
+        assert f"_t{still['time_s']:010.3f}_" in Path(still["file"]).name
+    assert any(still["frame"] >= 250 for still in found["stills"])
 
 
 def test_stills_of_interlaced_films_are_proven_with_the_setting_they_were_made_by(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from daemon.model import Frame
 from daemon.runtime.cell import Cells
 from daemon.scan import apart
 from daemon.scan.apart import Decoding
+from daemon.scan.decode_work import scanned
 from daemon.scan.decoding import Request
 from daemon.scan.rows import findings_of
 from tests import corpus, films
@@ -87,7 +88,7 @@ def test_frames_and_findings_are_those_of_decoding_here(
 ) -> None:
     asked = request(build(tmp_path), single_thread=True, gray_from=gray_from, strip=True)
     report, decoding = DecodeReport(), Decoding(asked, cells)
-    here = [facts(frame) for frame in asked.frames(report)]
+    here = [facts(frame) for frame in scanned(asked, report)]
     assert len(here) > 8
     assert [facts(frame) for frame in decoding.frames()] == here
     assert decoding.findings == findings_of(report)
@@ -95,7 +96,7 @@ def test_frames_and_findings_are_those_of_decoding_here(
 
 def test_what_is_stored_already_has_no_picture(tmp_path: Path, cells: Cells) -> None:
     film = mp4(tmp_path)
-    known = [frame.hash for frame in request(film).frames(DecodeReport())]
+    known = [frame.hash for frame in scanned(request(film), DecodeReport())]
     frames = list(Decoding(request(film, known=known[:30]), cells).frames())
     assert [frame.picture is None for frame in frames] == [True] * 30 + [False] * 10
 
@@ -111,7 +112,7 @@ def test_damage_is_said_and_found_as_here(tmp_path: Path, cells: Cells) -> None:
         list(Decoding(asked, cells).frames())
     alone, report = request(film, single_thread=True), DecodeReport()
     decoding = Decoding(alone, cells)
-    assert [facts(frame) for frame in decoding.frames()] == [facts(frame) for frame in alone.frames(report)]
+    assert [facts(frame) for frame in decoding.frames()] == [facts(frame) for frame in scanned(alone, report)]
     assert decoding.findings == findings_of(report)
     assert report.damaged
 
@@ -122,10 +123,10 @@ def test_frames_that_are_kept_stay_as_they_are_and_hold_nobody_up(tmp_path: Path
     film = films.make(tmp_path / "film.mkv", frames=30, width=2400, height=1500, codec="mjpeg", pix_fmt="yuvj420p")
     asked = request(film, small)
     kept = list(Decoding(asked, cells).frames())
-    assert [facts(frame) for frame in kept] == [facts(frame) for frame in asked.frames(DecodeReport())]
+    assert [facts(frame) for frame in kept] == [facts(frame) for frame in scanned(asked, DecodeReport())]
     # The next film gets no memory that is still looked at.
     list(Decoding(request(mp4(tmp_path), small), cells).frames())
-    assert [facts(frame) for frame in kept] == [facts(frame) for frame in asked.frames(DecodeReport())]
+    assert [facts(frame) for frame in kept] == [facts(frame) for frame in scanned(asked, DecodeReport())]
 
 
 def test_the_process_is_kept_for_the_next_film(tmp_path: Path, cells: Cells) -> None:
@@ -224,6 +225,7 @@ from daemon.decode import combing, gray, planes_kernel, rgb
 from daemon.decode.damage import DecodeReport
 from daemon.decode.probe import probe
 from daemon.runtime.jit import Compiled
+from daemon.scan.decode_work import scanned
 from daemon.scan.decoding import Request
 for part in (measure, combing, gray, rgb):
     part.warm_up()
@@ -232,7 +234,8 @@ before = [len(one._run.signatures) for one in made]
 config = DecodeConfig()
 for film in map(Path, sys.argv[1:]):
     for gray_from in (None, 32):
-        for _ in Request(probe(film, config), config, True, gray_from=gray_from, strip=True).frames(DecodeReport(), np.empty):
+        asked = Request(probe(film, config), config, True, gray_from=gray_from, strip=True)
+        for _ in scanned(asked, DecodeReport(), np.empty):
             pass
 after = [len(one._run.signatures) for one in made]
 assert all(before) and before == after, (before, after)

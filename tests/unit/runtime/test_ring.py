@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.runtime.ring import FEWEST_SLOTS, LAID, MOST_SLOTS, Filler, Region, RingError, Taker
+from daemon.runtime.ring import FEWEST_SLOTS, LAID, MOST_REGIONS, MOST_SLOTS, Filler, Region, RingError, Taker
 
 PAGE = mmap.PAGESIZE
 
@@ -157,6 +157,13 @@ GOOD = ["a", "|u1", [4, 4], 0]
         (1, [["a", "|u1", [4.0], 0]]),
         (1, [[1, "|u1", [4], 0]]),
         (1, [["a", "|u1", [4], -64]]),
+        (1, [["a", "|u1", [4], 1 << 64]]),
+        (1, [["a", "|u1", [4], True]]),
+        (1, [["a", "|u1", [1 << 31], 0]]),
+        (1, [GOOD, ["b", "|u1", [4, 4], 14]]),
+        (1, [GOOD, ["a", "|u1", [4, 4], 64]]),
+        (1, [["abcdefghi"[at], "|u1", [4], 8 * at] for at in range(9)]),
+        (1 << 64, [GOOD]),
     ],
 )
 def test_what_cannot_lie_in_a_slot_is_refused(slot: Any, parts: Any) -> None:
@@ -172,6 +179,38 @@ def test_a_slot_that_is_in_use_is_not_taken_again() -> None:
     with pytest.raises(RingError, match="in use"):
         pair.taker.take(0, [GOOD], pair.freed.append)
     assert kept["a"].size == PAGE
+
+
+def test_a_slot_of_a_region_that_was_left_is_not_taken_again() -> None:
+    pair = Pair()
+    kept = pair.passed(a=np.zeros(PAGE, np.uint8))
+    pair.passed(a=np.zeros(2 * PAGE, np.uint8))
+    for slot in (0, 1):
+        with pytest.raises(RingError, match="no such slot"):
+            pair.taker.take(slot, [GOOD], pair.freed.append)
+    assert kept["a"].size == PAGE
+
+
+def test_memory_that_is_not_used_is_not_laid_again() -> None:
+    pair = Pair()
+    pair.taker.lay(PAGE, 0)
+    size = os.fstat(pair.taker.handle).st_size
+    with pytest.raises(RingError):
+        pair.taker.lay(2 * PAGE, 0)
+    assert os.fstat(pair.taker.handle).st_size == size
+
+
+def test_nobody_has_memory_without_end_and_no_film_needs_it() -> None:
+    pair = Pair(ring_bytes=0)
+    last = None
+    for _ in range(MOST_REGIONS):
+        last = Region.after(last, 1, 0)
+        pair.taker.lay(1, 0)
+        pair.taker.take(last.first, [GOOD], pair.freed.append)
+    with pytest.raises(RingError):
+        pair.taker.lay(1, 0)
+    assert last is not None
+    assert last.slot_bytes > 4 * 1024**3
 
 
 @given(st.integers(1, 1 << 34), st.integers(0, 1 << 34))

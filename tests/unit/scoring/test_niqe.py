@@ -95,8 +95,16 @@ def plain_niqe(picture: NDArray[np.uint8]) -> float:
 
 @pytest.mark.parametrize(
     "picture",
-    [photo(192, 288), photo(250, 390, seed=3), letterboxed(288, 288, 50, 16), letterboxed(384, 288, 110, 235)],
-    ids=["even", "cropped", "letterbox", "blocks that are flat"],
+    [
+        photo(192, 288),
+        photo(250, 390, seed=3),
+        letterboxed(288, 288, 50, 16),
+        letterboxed(384, 288, 110, 235),
+        photo(590, 600, seed=4),
+        letterboxed(768, 864, 50, 16),
+        letterboxed(672, 768, 200, 128) // 8,
+    ],
+    ids=["even", "cropped", "letterbox", "blocks that are flat", "many blocks", "many and letterbox", "few of many"],
 )
 def test_is_the_formula(niqe: FusedNiqe, picture: NDArray[np.uint8]) -> None:
     assert niqe.score(picture) == pytest.approx(plain_niqe(picture), rel=1e-3)

@@ -7,7 +7,7 @@ import pytest
 
 from daemon.analysis.features import SKETCH
 from daemon.selection.best import Choice
-from daemon.selection.moments import moments
+from daemon.selection.moments import moments, with_room
 from daemon.selection.quality import Film
 from daemon.selection.representative import Terms, represent
 
@@ -114,6 +114,28 @@ def test_where_only_the_gap_stands_against_the_count_each_leaves_room_for_the_ot
     for count in range(1, 7):
         assert len(of_times(pairs, count)) == count
     assert of_times(pairs, 6) == of_times(pairs, 9) == [0.0, 1.2, 4.0, 5.2, 9.0, 10.2]
+
+
+def test_room_is_left_also_where_some_look_alike() -> None:
+    """Of six that are far enough apart the last two look the same, so all other room is needed for five."""
+    times_s = [0.0, 0.6, 1.2, 3.0, 4.2, 8.0, 9.5]
+    looks = np.random.default_rng(6).normal(60, 30, (7, SKETCH)).astype(np.float32)
+    looks[6] = looks[5]
+    for best in range(3):
+        film = Film(
+            frame=np.arange(7),
+            time_s=np.array(times_s),
+            score=np.where(np.arange(7) == best, 1.0, 2.0),
+            good=np.ones(7, bool),
+            shot=np.array([0, 0, 0, 1, 2, 3, 4]),
+            lower_better=True,
+        )
+        found, _ = with_room(film, 6, 1.0)
+        choice = represent(film, found, looks[found.position], {n: n for n in range(5)}, Terms(6, 1.0, 4.0))
+        assert sorted(choice.frames)[:4] == [0, 2, 3, 4]
+        assert len(choice.frames) == 5
+        assert choice.shortfall is not None
+        assert "looks like" in choice.shortfall
 
 
 @pytest.mark.parametrize("poster", [False, True])

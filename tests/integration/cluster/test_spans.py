@@ -1,0 +1,174 @@
+"""A long film in spans on several workers: the rows, choices and stills of a run here, or the film whole, and why."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from daemon.cluster.messages import WorkerLostError
+from daemon.decode.spans import Begun
+from daemon.model import Status
+from daemon.scan.protocol import Rows
+from daemon.service.foreground import once
+from tests import films
+from tests.integration.cluster.fake_link import FakeCluster
+from tests.integration.cluster.test_scoring_elsewhere import cluster, config, here, results
+from tests.integration.decode import test_spans as decoded
+from tests.stub import stub_scorer
+
+__all__ = ["cluster", "stub_scorer"]
+
+pytestmark = pytest.mark.usefixtures("stub_scorer")
+
+FRAMES = 250
+SECONDS = 2.0
+KEYS = {"g": "25", "sc_threshold": "0"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("films")
+
+
+@pytest.fixture(scope="module")
+def film(folder: Path) -> Path:
+    """Ten seconds with a key frame each second."""
+    return films.make(folder / "film.mkv", frames=FRAMES, options=KEYS)
+
+
+async def run_here(path: Path, folder: Path) -> Any:
+    await once(here(folder / "here"), [path])
+    return results(here(folder / "here"))
+
+
+def logged(logs: list[Any], event: str) -> list[Any]:
+    return [log for log in logs if log["event"] == event]
+
+
+def together(cluster: FakeCluster, *machines: str) -> None:
+    """No machine gives anything before all of them have begun."""
+    begun = {machine: asyncio.Event() for machine in machines}
+    then = cluster.on_item
+
+    async def wait(machine: str, item: Any) -> Any:
+        if machine in begun and isinstance(item, Begun):
+            begun[machine].set()
+            for other in begun.values():
+                await other.wait()
+        item = then(machine, item)
+        return await item if asyncio.iscoroutine(item) else item
+
+    cluster.on_item = wait
+
+
+async def test_rows_choices_and_stills_are_those_of_a_run_here(
+    cluster: FakeCluster, film: Path, tmp_path: Path
+) -> None:
+    used: list[str] = []
+    cluster.on_item = lambda machine, item: (used.append(machine) if isinstance(item, Begun) else None) or item
+    together(cluster, "one", "two")
+    settings = config(tmp_path / "there", span_seconds=SECONDS)
+    with capture_logs() as logs:
+        (record,), _ = await once(settings, [film])
+    assert record.status is Status.DONE
+    assert results(settings) == await run_here(film, tmp_path)
+    assert len(used) == 5
+    assert set(used) == {"one", "two"}, "side by side"
+    (spans,) = logged(logs, "cluster.in_spans")
+    assert (spans["spans"], spans["frames_total"]) == (5, FRAMES)
+    assert logged(logs, "cluster.scored_whole") == []
+
+
+async def test_a_film_that_is_not_long_enough_is_scored_whole_without_a_word(
+    cluster: FakeCluster, film: Path, tmp_path: Path
+) -> None:
+    with capture_logs() as logs:
+        await once(config(tmp_path / "there", span_seconds=6.0), [film])
+    assert results(config(tmp_path / "there")) == await run_here(film, tmp_path)
+    assert not logged(logs, "cluster.in_spans") + logged(logs, "cluster.scored_whole")
+    assert len(logged(logs, "cluster.film_taken")) == 1
+
+
+async def test_a_further_worker_that_is_lost_costs_its_span_alone(
+    cluster: FakeCluster, film: Path, tmp_path: Path
+) -> None:
+    """The other one scores the rest of it: what has come of it is not scored again."""
+    lost: list[int] = []
+    came: list[int] = []
+
+    async def lose(machine: str, item: Any) -> Any:
+        if isinstance(item, Rows):
+            if machine == "two" and item.first > 60 and not lost:
+                lost.append(item.first)
+                await cluster.take_away(machine)
+            else:
+                came.extend(row.frame for row in item.scored)
+        return item
+
+    cluster.on_item = lose
+    together(cluster, "one", "two")
+    settings = config(tmp_path / "there", span_seconds=SECONDS)
+    with capture_logs() as logs:
+        (record,), _ = await once(settings, [film])
+    assert record.status is Status.DONE
+    assert results(settings) == await run_here(film, tmp_path)
+    assert lost
+    assert sorted(came) == list(range(FRAMES)), "no frame twice"
+    assert len(logged(logs, "cluster.span_lost")) == 1
+    assert logged(logs, "video.postponed") == []
+
+
+async def test_the_film_goes_on_where_it_was_when_its_own_worker_is_lost(
+    cluster: FakeCluster, film: Path, tmp_path: Path
+) -> None:
+    """Whichever worker it is, of a crash the film may be the cause: it is tried again, from its last stored frame."""
+    crashed: list[int] = []
+
+    def crash(machine: str, item: Any) -> Any:
+        if isinstance(item, Rows) and item.first > 120 and not crashed:
+            crashed.append(item.first)
+            raise WorkerLostError("its process ended: signal 9", crashed=True)
+        return item
+
+    cluster.on_item = crash
+    settings = config(tmp_path / "there", span_seconds=SECONDS)
+    with capture_logs() as logs:
+        (record,), _ = await once(settings, [film])
+    assert record.status is Status.DONE
+    assert results(settings) == await run_here(film, tmp_path)
+    assert [log["frames_stored"] > 0 for log in logged(logs, "video.started")] == [False, True]
+
+
+BEHIND = {
+    "open": (decoded.made("a.mkv", options=decoded.OPEN), "its groups of pictures are open"),
+    "edit-list": (decoded.trimmed, "an edit list hides frames"),
+    "joined": (decoded.joined, "its clock starts anew"),
+    "damaged": (decoded.damaged, "damage: "),
+    "no-keys": (decoded.WHOLE["no-keys"][0], "no key frames but the first"),
+    "late": (decoded.made("a.avi", options={**KEYS, "bf": "2"}), "fewer frames than packets"),
+    "turns-damaged": (decoded.spoilt, "damage: "),
+    "reshaped-in-a-span": (decoded.reshaped, "the shape of its pictures changes"),
+    "reshaped-between": (
+        lambda folder: decoded.reshaped(folder, 50),
+        "from frame 50 on its pictures have another shape",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BEHIND)
+async def test_a_film_that_cannot_be_taken_in_spans_is_scored_whole_with_the_reason(
+    cluster: FakeCluster, tmp_path: Path, name: str
+) -> None:
+    make, reason = BEHIND[name]
+    path = make(tmp_path)
+    settings = config(tmp_path / "there", span_seconds=1.5)
+    with capture_logs() as logs:
+        (record,), _ = await once(settings, [path])
+    assert record.status is Status.DONE
+    assert results(settings) == await run_here(path, tmp_path)
+    (whole,) = logged(logs, "cluster.scored_whole")
+    assert reason in whole["reason"]
