@@ -6,6 +6,7 @@ some seconds. Pure functions of figures.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from daemon.analysis.lettering import DRAWN_CODES, drawing
 from daemon.analysis.witness import NOBODY, Witness
 from daemon.config.selection import GatesConfig
+from daemon.model import Shot
 
 Records = NDArray[np.void]
 """``features.FIGURES``."""
@@ -37,6 +39,8 @@ LIKE_FOCUS, GROSS_FOCUS = 0.4, 0.2
 """Frames with the first share of another's sharpness are in like focus; gross blocks need no more than the second."""
 AWHILE_SECONDS, AWHILE_LEAST = 2.0, 0.35
 """Within so many seconds, a frame has at least this share of the sharpness of the sharp ones, whatever they show."""
+MUCH_SOFTER = 0.4
+"""The share of the sharpness of other refused frames below which a blurred one is worse than these."""
 IN_PART = 1.15
 """What is lost in the sharpest part of a picture may be so much less than what is lost in all of it."""
 SHARP_WORDS = ("sharpness across", "sharpness down")
@@ -270,3 +274,25 @@ def _high(values: NDArray[np.floating]) -> Any:
     """What four fifths do not exceed, along the first axis."""
     place = int((len(values) - 1) * 0.8)
     return np.partition(values, place, axis=0)[place]
+
+
+def much_softer(
+    records: Records, time_s: NDArray[np.float64], shots: Sequence[Shot], refused: Mask, blurred: Mask, seconds: float
+) -> Mask:
+    """Those ``blurred`` that are much softer than others of their shot that are ``refused``, too, within some seconds.
+
+    Where focus was lost for a while, the frames before and after show the same, and are less bad.
+    """
+    sharp = np.where(refused, sharpness(records).min(axis=1), 0.0)
+    mask = np.zeros(len(records), np.bool_)
+    for shot in shots if blurred.any() else ():
+        part = slice(shot.first, shot.last + 1)
+        if not blurred[part].any():
+            continue
+        times = time_s[part]
+        stretch = np.clip((times - times.min()) / seconds, 0, len(times)).astype(np.int64)
+        best = np.zeros(int(stretch.max()) + 3)
+        np.maximum.at(best, stretch + 1, sharp[part])
+        around = np.maximum(np.maximum(best[stretch], best[stretch + 1]), best[stretch + 2])
+        mask[part] = blurred[part] & (sharp[part] < MUCH_SOFTER * around)
+    return mask

@@ -23,6 +23,7 @@ from daemon.analysis.defects import (
     combed,
     dark,
     line_art,
+    much_softer,
     sharpness,
     titled,
 )
@@ -63,6 +64,8 @@ ORDER = tuple(Verdict)
 """Verdicts by their number in the arrays that ``judge`` returns."""
 SOFT = (Verdict.BURNT, Verdict.DARK, Verdict.BLUR, Verdict.BLOCKS, Verdict.COMBED, Verdict.TITLED)
 """What is wrong with the picture of something."""
+DEFOCUSED = (Verdict.BLUR, Verdict.BLOCKS)
+"""What is said of a frame that is out of focus: one that is very soft has little but the coder's grid."""
 LETTERED = (Verdict.TITLE, Verdict.TITLED)
 """What is refused for its lettering is as sharp and as light as its picture should be: a measure for other frames."""
 STEPPED = {
@@ -147,7 +150,9 @@ def judge(
             away_seconds = float(np.abs(time_s[verdict == number] - time_s[witness.at]).min())
             witness.figure("seconds from spoilt frames", away_seconds, BESIDE_SPOILT_SECONDS, below=True)
         gate(word, (wider == number) & (verdict == 0))
-    spare(time_s, shots, verdict, worse)
+    refused, blurred = (np.isin(verdict, [ORDER.index(word) for word in words]) for words in (SOFT, DEFOCUSED))
+    softer = much_softer(records, time_s, shots, refused, blurred, SPARED_SECONDS)
+    spare(time_s, shots, verdict, worse, softer)
     return verdict
 
 
@@ -283,11 +288,13 @@ def widened(time_s: NDArray[np.float64], shots: Sequence[Shot], verdict: NDArray
     return found
 
 
-def spare(time_s: NDArray[np.float64], shots: Sequence[Shot], verdict: NDArray[np.uint8], worse: Mask) -> None:
+def spare(
+    time_s: NDArray[np.float64], shots: Sequence[Shot], verdict: NDArray[np.uint8], worse: Mask, softer: Mask
+) -> None:
     """Of a long stretch of a shot that is refused whole for its looks, all frames; of a film of junk alone, the junk.
 
     They come after the good ones, but a part of a film is not left out for a fault that it has throughout. Frames that
-    are ``worse`` than others beside them stay refused, while there are any else.
+    are ``worse`` than others beside them stay refused, while there are any else, and so do those that are ``softer``.
     """
     soft = np.isin(verdict, [ORDER.index(word) for word in SOFT])
     for shot in shots:
@@ -296,8 +303,9 @@ def spare(time_s: NDArray[np.float64], shots: Sequence[Shot], verdict: NDArray[n
         for first, after in (edges + shot.first).tolist():
             if abs(time_s[after - 1] - time_s[first]) >= SPARED_SECONDS:
                 stretch = np.arange(first, after)
-                better = stretch[~worse[first:after]]
-                verdict[better if len(better) else stretch] = ORDER.index(Verdict.SPARED)
+                clear = stretch[~softer[first:after]]
+                better = clear[~worse[clear]]
+                verdict[next(part for part in (better, clear, stretch) if len(part))] = ORDER.index(Verdict.SPARED)
     if not np.isin(verdict, (0, ORDER.index(Verdict.SPARED))).any():
         verdict[np.isin(verdict, [ORDER.index(word) for word in JUNK])] = ORDER.index(Verdict.SPARED)
 

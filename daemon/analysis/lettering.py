@@ -38,6 +38,8 @@ DRAWN_USUALLY = 0.86
 """What is usual of that share in a film of drawings, slides or a screen; a locked camera has less."""
 CAPTIONED_MOST, DRAWN_MOST = 0.5, 0.35
 """Where more of a film has lines of writing, they belong to it: a game, a screen; lines that are drawn."""
+LONG_SHARE = 0.2
+"""Titles over pictures are a smaller share of a film."""
 COME_AND_GO = 0.75
 """Where more of a shot has lines of writing, they are there throughout."""
 
@@ -108,6 +110,16 @@ def centred(records: Records) -> Mask:
     return mask
 
 
+def lasting(lines: Mask, shots: Sequence[Shot]) -> Mask:
+    """Shots that are a good part of the film and have lines of writing throughout: these are part of what they show."""
+    mask = np.zeros(len(lines), np.bool_)
+    for shot in shots:
+        part = lines[shot.first : shot.last + 1]
+        if len(part) >= LONG_SHARE * len(lines) and part.mean() >= COME_AND_GO:
+            mask[shot.first : shot.last + 1] = True
+    return mask
+
+
 def captioned(records: Records, lines: Mask, shots: Sequence[Shot], among: Mask, witness: Witness = NOBODY) -> Mask:
     """Where lines of writing lie over the picture, in a film that does not have them throughout.
 
@@ -116,7 +128,7 @@ def captioned(records: Records, lines: Mask, shots: Sequence[Shot], among: Mask,
     witness.figure("cells in a line of writing", records["caption"], LINE)
     most = DRAWN_MOST if drawn(records) else CAPTIONED_MOST
     if (lines & among).sum() <= most * among.sum():
-        return lines
+        return lines if drawn(records) else lines & ~lasting(lines, shots)
     mask = np.zeros(len(records), np.bool_)
     for shot in shots if not drawn(records) else ():
         part = lines[shot.first : shot.last + 1]

@@ -86,11 +86,14 @@ def uncovered(
 ) -> NDArray[np.float64]:
     """Per moment, from 1, no more lettering than the film usually has, to 0 where there is much more.
 
-    What a shot that lasts for ``LONG_SHARE`` of the film has throughout is part of what it shows, as a sign is.
+    A film that usually has much, of slides or of a screen, is made of it. What a shot that lasts for ``LONG_SHARE`` of
+    the film has throughout is part of what it shows, as a sign is.
     """
     if len(lettering) == 0:
         return lettering
     usual = np.full(len(lettering), np.median(lettering))
+    if usual[0] >= MUCH_LETTERING:
+        return np.ones(len(lettering))
     for one in np.unique(shot):
         own = shot == one
         if seconds[own].sum() >= LONG_SHARE * seconds.sum():

@@ -28,25 +28,15 @@ from numpy.typing import NDArray
 
 from daemon.model import Reason
 from daemon.selection.across import ABOVE_NOISE, least_detail_difference
-from daemon.selection.activity import activity, appeal, typicality, uncovered
 from daemon.selection.best import Choice
-from daemon.selection.likeness import LUMA_CELLS, LUMA_WEIGHT, gain, likenesses
+from daemon.selection.completeness import LOSS, missing
+from daemon.selection.invitation import detailed
+from daemon.selection.likeness import likenesses
 from daemon.selection.moments import Moments
 from daemon.selection.quality import Film
-from daemon.selection.room import ROUNDING_S, most_apart
+from daemon.selection.room import ROUNDING_S, leaves_out, most_apart
+from daemon.selection.worth import worth
 
-COVERED_BONUS = 0.25
-"""What a new scene is worth all the same where writing takes all other worth from its picture."""
-QUALITY = 0.5
-"""What the best frame is worth more than the worst, in average scenes shown."""
-EVENT = 0.5
-"""What a moment in which much happens is worth more than one in which nothing does, in average scenes shown."""
-APPEAL = 0.3
-"""What the moment with the most to see in it is worth more than the one with the least, in average scenes shown."""
-FIRST = 3.0
-"""How much more both count for the first still, which is used where only one is, beside the share that it shows."""
-TYPICAL = 0.6
-"""What the first still is worth more if its light and colours are those of the film."""
 AUTO_GAIN, AUTO_LEFT, AUTO_SECONDS = 0.1, 0.2, 1.0
 """With ``auto``: what one more adds is at least this share of what is not shown yet, of which there is at least so much
 of the film; or it is the first of a scene of so many seconds."""
@@ -121,24 +111,6 @@ def represent(
     return Choice(frames, best.shortfall(), best.reasons(), best.difference)
 
 
-def _worth(
-    moments: Moments, sketches: NDArray[np.float32], lettering: NDArray[np.float64] | None
-) -> tuple[float, NDArray[np.float32], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """What holds for all terms: the sketches' gain, they with it, and what each moment is worth whatever else is shown.
-
-    Of the worth: what writing leaves of a new scene's, what the moment adds to a choice, and what it is worth alone.
-    """
-    amplified = gain(sketches)
-    louder = sketches * np.float32(amplified)
-    luma = louder[:, :LUMA_CELLS] / np.float32(LUMA_WEIGHT)
-    happens, inviting = EVENT * activity(luma, moments.shot), APPEAL * appeal(sketches)
-    clear = np.ones(len(sketches)) if lettering is None else uncovered(lettering, moments.shot, moments.seconds)
-    value = clear * moments.quality * (QUALITY + happens + inviting)
-    alone = QUALITY * moments.quality + FIRST * clear * (happens + moments.quality * inviting)
-    alone += TYPICAL * typicality(sketches, moments.seconds)
-    return amplified, louder, COVERED_BONUS + (1 - COVERED_BONUS) * clear, value, alone
-
-
 def _apart(table: NDArray[np.float32], at: int, others: list[int]) -> NDArray[np.float32]:
     """The root mean squares of the differences between a row and others."""
     offs = table[others] - table[at]
@@ -165,14 +137,15 @@ class _Greedy:
         self._sharp = sharp.astype(np.float32)
         self._terms = terms
         self._time_s = film.time_s[moments.position]
-        if "worth" not in self._kept:
-            self._kept["worth"] = _worth(moments, sketches, lettering)
-        amplified, self._sketches, self._clear, self._value, self._alone = self._kept["worth"]
+        self._least_detail = least_detail_difference(terms.detail_noise)
+        name = f"worth {terms.min_difference} {self._least_detail}"
+        if name not in self._kept:
+            self._kept[name] = worth(moments, sketches, details, lettering, terms.min_difference, self._least_detail)
+        amplified, self._sketches, self._clear, self._value, self._alone = self._kept[name]
         self._given = np.full(len(self._time_s), np.inf) if given is None else given * amplified
         span = float(np.ptp(self._time_s)) if len(self._time_s) else 0.0
         self._place = (self._time_s / max(span, 1e-9)).astype(np.float32)
         self._details = details
-        self._least_detail = least_detail_difference(terms.detail_noise)
         noise = np.inf if terms.noise is None else ABOVE_NOISE * amplified * terms.noise
         self._least_difference = max(LEAST_DIFFERENCE, noise)
         names = np.array([scene.get(int(shot), int(shot)) for shot in moments.shot], np.int64)
@@ -180,6 +153,8 @@ class _Greedy:
         self._scene_seconds = np.bincount(self._scene, weights=moments.seconds, minlength=len(self._scenes))
         # In average scenes, so that it means the same in a short film and in a long one.
         self._weight = moments.seconds / max(float(self._scene_seconds.mean()) if len(names) else 1.0, 1e-9)
+        good = np.where(moments.spared, 0.0, self._bonus)
+        self._value = self._value - leaves_out(self._time_s, self._scene, good, terms.min_gap_seconds)
         lasting = np.bincount(moments.shot, weights=self._weight)[moments.shot] if len(names) else self._weight
         self._lasting = np.maximum(lasting, LEAST_LASTING)
         self._taken = np.zeros(int(moments.shot.max(initial=0)) + 1)
@@ -228,8 +203,9 @@ class _Greedy:
 
     def _posters(self) -> NDArray[np.float64]:
         """What each is worth by itself: the share of the film that looks like it, quality, and what is seen in it."""
-        worth: NDArray[np.float64] = self._standing / max(self._whole, 1e-9) + self._alone * self._sharp
-        return worth
+        shown = self._standing / max(self._whole, 1e-9)
+        found: NDArray[np.float64] = (shown + self._alone * self._sharp) * detailed(self._details, len(shown))
+        return found
 
     def _take(self, at: int) -> None:
         self._covered = np.maximum(self._covered, self._likeness[at])
@@ -350,7 +326,10 @@ class _Greedy:
         seen, details = self._differences(at, chosen)
         alike: NDArray[np.bool_] = seen < self.difference
         if details is not None:
-            alike &= details < self._least_detail
+            # What shows nothing that a chosen one does not is alike, too: a slide that is half typed.
+            assert self._details is not None
+            less = missing(self._details[at], self._details[chosen]) < LOSS * self._least_detail
+            alike &= less | (details < self._least_detail)
         return alike
 
     def _differences(self, at: int, chosen: list[int]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:

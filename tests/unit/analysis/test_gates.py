@@ -243,12 +243,21 @@ def test_a_white_page_is_not_burnt_in_a_film_that_is_drawn() -> None:
 
 def test_of_a_stretch_that_is_refused_whole_the_worse_side_of_a_step_stays_refused() -> None:
     film = records((100, {"text": 12, "caption": 9}), (30, {"text": 12, "caption": 9, "sharp_x": 0.002, "edges": 30}))
-    film = np.concatenate([film, records((200, {}))])
+    film = np.concatenate([film, records((600, {}))])
     film["version"] = 3
-    shots = [Shot(ShotKind.SHOT, 0, 129), Shot(ShotKind.SHOT, 130, 329)]
+    shots = [Shot(ShotKind.SHOT, 0, 129), Shot(ShotKind.SHOT, 130, 729)]
     found = judge(film, shots, config={"edge_frames": 0})
     assert found[:100] == ["spared"] * 100
     assert "spared" not in found[100:130]
+
+
+def test_of_a_stretch_out_of_focus_the_softest_is_not_spared() -> None:
+    """It comes into focus a little: what is seen then is less bad, and shows the same."""
+    soft, softer = {"sharp_x": 0.006, "sharp_y": 0.006, "edges": 60}, {"sharp_x": 0.001, "sharp_y": 0.001, "edges": 25}
+    film = records((60, {}), (40, soft), (30, softer), (40, soft), (60, {}))
+    found = judge(film, config={"window_seconds": 20.0})
+    assert set(found[100:130]) == {"blur"}
+    assert set(found[60:100]) == set(found[130:170]) == {"spared"}
 
 
 def test_lines_that_come_and_go_in_a_drawing_are_no_step() -> None:

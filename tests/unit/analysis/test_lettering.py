@@ -24,19 +24,29 @@ def judge(found: np.ndarray, spans: list[Shot] | None = None) -> list[str]:
 
 
 def test_a_shot_under_a_title_is_titled_where_the_others_have_none() -> None:
+    found = records((100, {}), (40, {"caption": 7}), (100, {}))
+    assert judge(found, shots(100, 40, 100)) == ["good"] * 100 + ["titled"] * 40 + ["good"] * 100
+
+
+def test_what_a_fifth_of_the_film_has_throughout_a_shot_belongs_to_what_it_shows() -> None:
+    """Toy blocks with letters on them, a shop's sign; a subtitle comes and goes."""
     found = records((60, {}), (40, {"caption": 7}), (60, {}))
-    assert judge(found, shots(60, 40, 60)) == ["good"] * 60 + ["titled"] * 40 + ["good"] * 60
+    assert set(judge(found, shots(60, 40, 60))) == {"good"}
+    found["caption"][60:75] = 0
+    verdicts = judge(found, shots(60, 40, 60))
+    assert set(verdicts[:70]) == {"good"}
+    assert set(verdicts[80:100]) == {"titled"}
 
 
 def test_a_long_shot_under_a_title_comes_last_instead_of_never() -> None:
-    found = records((200, {}), (100, {"caption": 7}), (200, {}))
-    assert set(judge(found, shots(200, 100, 200))[200:300]) == {"spared"}
+    found = records((300, {}), (100, {"caption": 7}), (300, {}))
+    assert set(judge(found, shots(300, 100, 300))[300:400]) == {"spared"}
 
 
 def test_a_line_of_writing_that_is_seen_in_some_frames_lies_over_those_between_too() -> None:
-    found = records((100, {}), (40, {}))
-    found["caption"][100::2] = 3
-    assert set(judge(found, shots(100, 40))[100:]) == {"titled"}
+    found = records((200, {}), (40, {}))
+    found["caption"][200::2] = 3
+    assert set(judge(found, shots(200, 40))[200:]) == {"titled"}
 
 
 def test_one_frame_with_something_like_a_line_of_writing_is_not_titled() -> None:
