@@ -46,8 +46,6 @@ LEAST_DIFFERENCE = 2.0
 SHARE, LEAST_LASTING = 0.2, 0.25
 """What every still that a shot has already takes from the worth of its next one, over the average scenes that the shot
 lasts, or so many: together they cost least where each shot has stills by how long it lasts."""
-ROWS = 256
-"""Moments whose likenesses to all others are found at once."""
 TOGETHER = 64
 """Moments that are looked at again at once."""
 
@@ -258,13 +256,7 @@ class _Greedy:
     def _likeness(self) -> NDArray[np.float32]:
         """How well each moment stands for each other one: 64 MB for the longest film, which ``moments`` bounds."""
         if "likeness" not in self._kept:
-            count = len(self._sketches)
-            table = np.empty((count, count), np.float32)
-            for start in range(0, count, ROWS):
-                rows = slice(start, start + ROWS)
-                table[rows] = likenesses(self._sketches[rows], self._sketches, self._place[rows], self._place)
-                table[rows] *= self._sharp[rows, None]
-            self._kept["likeness"] = table
+            self._kept["likeness"] = likenesses(self._sketches, self._place, self._sharp)
         known: NDArray[np.float32] = self._kept["likeness"]
         return known
 
