@@ -319,13 +319,16 @@ class FrameSelector:
 
     async def _seen(self, film: Film, config: SelectConfig) -> _Seen:
         """What is seen in the film; kept, as who asks again mostly asks of the same frames."""
-        asked = (config.limit, config.min_gap_seconds)
+        asked = (config.limit, config.min_gap_seconds if config.limit else 0.0)
         key = (film.frame.tobytes(), film.score.tobytes(), config.scene_alike, config.scene_share, asked)
         if self._kept is not None and self._kept[0] == key:
             return self._kept[1]
         found, moment_seconds = await asyncio.to_thread(with_room, film, *asked)
         if moment_seconds < MOMENT_SECONDS:
             self._facts["moment_seconds"] = round(moment_seconds, 3)
+        if self._kept is not None and self._kept[0][:-1] == key[:-1] and self._kept[1].moments.same(found):
+            self._kept = (key, self._kept[1])
+            return self._kept[1]
         best, details, lettering = await self._looks.of(film.frame[found.position])
         seen = _Seen(found, best, details, lettering, await self._scenes(config), await self._noise())
         self._kept = (key, seen)

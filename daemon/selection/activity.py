@@ -72,11 +72,13 @@ def typicality(sketches: NDArray[np.float32], seconds: NDArray[np.float64]) -> N
     half = LEVELS // 2
     level = np.clip(
         np.floor(sketches / LEVEL_CODES) + np.where(np.arange(sketches.shape[1]) < LUMA_CELLS, 0, half), 0, LEVELS - 1
-    )
-    luma, colour = level[:, :LUMA_CELLS, None], level[:, LUMA_CELLS:, None]
+    ).astype(np.int64)
+    luma, colour = level[:, :LUMA_CELLS], level[:, LUMA_CELLS:]
     away = np.zeros(len(sketches))
+    row = np.arange(len(sketches))[:, None] * LEVELS
     for plane in (*np.split(colour, 2, axis=1), luma):
-        share = (plane == np.arange(LEVELS)).mean(axis=1)
+        counts = np.bincount((row + plane).ravel(), minlength=len(sketches) * LEVELS).reshape(-1, LEVELS)
+        share = counts / plane.shape[1]
         away += ((share - np.average(share, axis=0, weights=seconds)) ** 2).sum(axis=1)
     return _places(-away)
 

@@ -31,9 +31,12 @@ def unfinished(
     found = np.zeros(len(details), np.bool_)
     roomy = (details <= EMPTY_DETAIL).mean(axis=1) >= EMPTY_SHARE
     for off in range(1, min(AROUND, len(details) - 1) + 1) if roomy.any() else ():
-        for here, there in ((slice(None, -off), slice(off, None)), (slice(off, None), slice(None, -off))):
-            offs = sketches[here] - sketches[there]
-            alike = roomy[here] & (np.sqrt((offs * offs).mean(axis=1)) < difference)
-            whole = missing(details[here], details[there]) < LOSS * least_detail
-            found[here] |= alike & whole & (missing(details[there], details[here]) >= least_detail)
+        offs = sketches[:-off] - sketches[off:]
+        alike = np.sqrt((offs * offs).mean(axis=1)) < difference
+        here = np.flatnonzero(alike & (roomy[:-off] | roomy[off:]))
+        there = here + off
+        gone, new = missing(details[here], details[there]), missing(details[there], details[here])
+        few, more = LOSS * least_detail, least_detail
+        found[here[roomy[here] & (gone < few) & (new >= more)]] = True
+        found[there[roomy[there] & (new < few) & (gone >= more)]] = True
     return found

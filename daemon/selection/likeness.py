@@ -16,6 +16,12 @@ USUAL_SPREAD, BRIGHT, MOST_GAIN = 25.0, 110.0, 16.0
 it has in a bright film, and by how much at most."""
 NEARNESS, NEAR_SHARE = 0.4, 0.25
 """How much less a picture says of one that looks alike but is far off in time; which share of the film is far."""
+LEAST_WEIGHT = 0.01
+"""What less is left of says nothing of the difference."""
+ROUNDING_CODES = 0.1
+"""More than what is rounded of a difference of a code or more."""
+ROWS = 64
+"""Rows of a table that are worked on at once: they stay in the processor's cache."""
 
 
 def gain(sketches: NDArray[np.float32]) -> float:
@@ -32,27 +38,50 @@ def gain(sketches: NDArray[np.float32]) -> float:
 
 
 def likenesses(
-    some: NDArray[np.float32],
-    sketches: NDArray[np.float32],
-    some_time: NDArray[np.float32],
-    time: NDArray[np.float32],
+    sketches: NDArray[np.float32], time: NDArray[np.float32], weight: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """How well each of ``some`` stands for each of ``sketches``: 1 for the same, 0 from ``FAR_CODES`` on.
+    """How well each picture (row) stands for each (column): 1 for the same, 0 from ``FAR_CODES`` on.
 
-    Of those that look alike, the nearer in time does better; times are in shares of the film.
+    Of those that look alike, the nearer in time does better; times are in shares of the film. ``weight`` is what each
+    row counts.
     """
-    table: NDArray[np.float32] = some @ sketches.T
-    table *= -2
-    table += (some * some).sum(axis=1)[:, None]
-    table += (sketches * sketches).sum(axis=1)
-    np.maximum(table, 0, out=table)
-    np.sqrt(table, out=table)
-    table *= -1 / (FAR_CODES * max(sketches.shape[1], 1) ** 0.5)
-    table += 1
-    np.maximum(table, 0, out=table)
-    away = np.abs(some_time[:, None] - time)
+    # All at once: a table times itself is half the work, and what follows is done where the table lies.
+    table: NDArray[np.float32] = sketches @ sketches.T
+    squares = (sketches * sketches).sum(axis=1)
+    for start in range(0, len(table), ROWS):
+        rows = slice(start, start + ROWS)
+        part = table[rows]
+        part *= -2
+        part += squares[rows, None]
+        part += squares
+        np.maximum(part, 0, out=part)
+        np.sqrt(part, out=part)
+        part *= -1 / (FAR_CODES * max(sketches.shape[1], 1) ** 0.5)
+        part += 1
+        np.maximum(part, 0, out=part)
+        part *= _nearness(time[rows, None] - time)
+        part *= weight[rows, None]
+    return table
+
+
+def codes_apart(
+    row: NDArray[np.float32], time: NDArray[np.float32], at: int, weight: np.float32
+) -> NDArray[np.float32]:
+    """How far pictures are from the one at ``at``, by its row of ``likenesses``, in codes, to ``ROUNDING_CODES``.
+
+    Those that are farther off than can be told by it are at ``FAR_CODES``, and all are at 0 where it counts next to
+    nothing.
+    """
+    if weight < LEAST_WEIGHT:
+        return np.zeros_like(row)
+    found: NDArray[np.float32] = FAR_CODES * (1 - row / (_nearness(time - time[at]) * weight))
+    return found
+
+
+def _nearness(apart: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How much less a picture says of one so far off in time."""
+    away = np.abs(apart)
     np.minimum(away, NEAR_SHARE, out=away)
     away *= -NEARNESS / NEAR_SHARE
     away += 1
-    table *= away
-    return table
+    return away

@@ -38,6 +38,10 @@ class Moments:
     spared: NDArray[np.bool_]
     sharp: NDArray[np.float64] | None = None
 
+    def same(self, other: Moments) -> bool:
+        """Whether these are the same stretches, for two of one film."""
+        return np.array_equal(self.position, other.position) and np.array_equal(self.seconds, other.seconds)
+
 
 def moments(film: Film, moment_seconds: float = MOMENT_SECONDS) -> Moments:
     """Cut every shot into equal parts of some ``moment_seconds`` and find the best frame of each."""

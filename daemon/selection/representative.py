@@ -31,7 +31,7 @@ from daemon.selection.across import ABOVE_NOISE, least_detail_difference
 from daemon.selection.best import Choice
 from daemon.selection.completeness import LOSS, missing
 from daemon.selection.invitation import detailed
-from daemon.selection.likeness import likenesses
+from daemon.selection.likeness import ROUNDING_CODES, codes_apart, likenesses
 from daemon.selection.moments import Moments
 from daemon.selection.quality import Film
 from daemon.selection.room import ROUNDING_S, leaves_out, most_apart
@@ -46,8 +46,6 @@ LEAST_DIFFERENCE = 2.0
 SHARE, LEAST_LASTING = 0.2, 0.25
 """What every still that a shot has already takes from the worth of its next one, over the average scenes that the shot
 lasts, or so many: together they cost least where each shot has stills by how long it lasts."""
-ROWS = 256
-"""Moments whose likenesses to all others are found at once."""
 TOGETHER = 64
 """Moments that are looked at again at once."""
 
@@ -162,8 +160,10 @@ class _Greedy:
         self._whole = self._left = float(self._weight.sum())
         self._shown = np.zeros(len(self._scenes), np.bool_)
         self._offs: tuple[Any, ...] = (None,)
+        # How far each is from the nearest that is chosen: in time, and by its sketch, in codes.
+        self._gap_s, self._off = np.full(len(names), np.inf), np.full(len(names), np.inf, np.float32)
         self._refused = {"gap": 0, "alike": 0, "scene": 0, "given": 0}
-        self._room_for = 0
+        self._room_for, self._more = 0, np.empty((TOGETHER, len(names)))
         self._upper_bounds = np.zeros(0)
         self.chosen: list[int] = []
         """Places in the moments, in the order of choice."""
@@ -212,6 +212,8 @@ class _Greedy:
         self._left = self._whole - float(self._covered @ self._weight)
         self._shown[self._scene[at]] = True
         self._taken[self._moments.shot[at]] += 1
+        np.minimum(self._gap_s, np.abs(self._time_s - self._time_s[at]), out=self._gap_s)
+        np.minimum(self._off, codes_apart(self._likeness[at], self._place, at, self._sharp[at]), out=self._off)
 
     def _add(self, chosen: list[int], among: NDArray[np.int64], gains: NDArray[np.float64]) -> list[int]:
         """Add to what is chosen while something is allowed; ``gains`` are upper bounds, and kept so."""
@@ -258,19 +260,15 @@ class _Greedy:
     def _likeness(self) -> NDArray[np.float32]:
         """How well each moment stands for each other one: 64 MB for the longest film, which ``moments`` bounds."""
         if "likeness" not in self._kept:
-            count = len(self._sketches)
-            table = np.empty((count, count), np.float32)
-            for start in range(0, count, ROWS):
-                rows = slice(start, start + ROWS)
-                table[rows] = likenesses(self._sketches[rows], self._sketches, self._place[rows], self._place)
-                table[rows] *= self._sharp[rows, None]
-            self._kept["likeness"] = table
+            self._kept["likeness"] = likenesses(self._sketches, self._place, self._sharp)
         known: NDArray[np.float32] = self._kept["likeness"]
         return known
 
     def _gains(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
         """What each of them would add to what is shown."""
-        added = np.maximum(self._likeness[places] - self._covered, 0.0) @ self._weight
+        more = self._more[: len(places)]
+        np.maximum(np.subtract(self._likeness[places], self._covered, out=more), 0.0, out=more)
+        added = np.einsum("ij,j->i", more, self._weight)  # without threads, which cost more here than they save
         fresh = ~self._shown[self._scene[places]]
         gains: NDArray[np.float64] = added + np.where(fresh, self._bonus[places], 0.0) + self._value[places]
         gains -= SHARE * (self._taken[self._moments.shot[places]] + 0.5) / self._lasting[places]
@@ -292,11 +290,10 @@ class _Greedy:
         if self._terms.one_per_scene and self._shown[self._scene[at]]:
             self._refused["scene"] += 1
             return False
-        gaps = np.abs(self._time_s[chosen] - self._time_s[at])
-        if gaps.min() < self._terms.min_gap_seconds - ROUNDING_S or not self._leaves_room(at, chosen):
+        if self._gap_s[at] < self._terms.min_gap_seconds - ROUNDING_S or not self._leaves_room(at, chosen):
             self._refused["gap"] += 1
             return False
-        if self._alike(at, chosen).any():
+        if not self._unlike(at) and self._alike(at, chosen).any():
             self._refused["alike"] += 1
             return False
         return True
@@ -332,6 +329,10 @@ class _Greedy:
             alike &= less | (details < self._least_detail)
         return alike
 
+    def _unlike(self, at: int) -> bool:
+        """Whether it is plainly unlike all that are chosen, so that none needs to be looked at."""
+        return bool(self._off[at] > self.difference + ROUNDING_CODES)
+
     def _differences(self, at: int, chosen: list[int]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         """How far it is from each of those chosen, by its sketch and by its details (None: not known), in codes."""
         if self._offs[0] != (at, len(chosen)):
@@ -347,9 +348,10 @@ class _Greedy:
         """
         if not self._shown[self._scene[at]] and self._scene_seconds[self._scene[at]] >= AUTO_SECONDS:
             return True
-        seen, details = self._differences(at, chosen)
-        if details is not None and details.min() >= self._least_detail and seen.min() < self.difference:
-            return True
+        if not self._unlike(at):
+            seen, details = self._differences(at, chosen)
+            if details is not None and details.min() >= self._least_detail and seen.min() < self.difference:
+                return True
         added = np.maximum(self._likeness[at] - self._covered, 0.0) @ self._weight
         return bool(added >= AUTO_GAIN * max(self._left, AUTO_LEFT * self._whole))
 

@@ -147,9 +147,9 @@ def test_ten_busy_clients_cost_little_beside_the_scoring(tmp_path: Path) -> None
 
 
 def _long(folder: Path, film: Path) -> Path:
-    """The packets of a film again and again."""
+    """The packets of a film again and again, for longer than a quick machine is watched."""
     long = folder / "long.mp4"
-    loop = ["-stream_loop", "30", "-i", str(film), "-c", "copy", str(long)]
+    loop = ["-stream_loop", "120", "-i", str(film), "-c", "copy", str(long)]
     subprocess.run([find_binary(""), "-v", "error", *loop], check=True)
     return long
 

@@ -21,6 +21,8 @@ from tests.integration.web.conftest import finished_film
 def odd(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CELLS", "AGAIN"):
         monkeypatch.setattr(apart, name, Cells("tests.odd_decode_cell", ring=True, arenas=apart.ARENAS))
+    # A busy machine may take its time for a process: how long a page waits is shown below.
+    monkeypatch.setattr("daemon.web.pictures.LIMIT_SECONDS", 240.0)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from daemon.config.load import changed
 from daemon.config.schema import Config
 from daemon.decode.probe import probe
 from daemon.inbox.identity import fingerprint
-from daemon.model import Scored, Status
+from daemon.model import Scored, Status, VideoRecord
 from daemon.store.store import Store
 from daemon.web.previews import Previews
 from tests import films
@@ -63,13 +63,24 @@ async def test_a_preview_of_an_hour_takes_less_than_a_third_of_a_second(
     # The first look judges the film, and what is known of it is read anew then.
     await previews.prepare(store, config, record)
     for settings in ({"count": "auto"}, {"count": 100}, {"count": "auto", "strategy": "per-shot"}, {"count": 10}):
-        spent, waited = [], []
-        for gap in (1.0, 1.5, 2.0):
-            cpu, wall = time.process_time(), time.monotonic()
-            asked = changed(config, "select", {**settings, "min_gap_seconds": gap})
-            found = await previews.choose(store, asked, record, anew=True)
-            spent.append(time.process_time() - cpu)
-            waited.append(time.monotonic() - wall)
-        told = f"{min(spent):.3f} s of the processor, {min(waited):.3f} s until it was there"
-        print(f"{settings}: {len(found['picks'])} stills, {told}")
-        assert min(spent) < MOST_SECONDS
+        others = [{**settings, "min_gap_seconds": gap} for gap in (1.0, 1.5, 2.0)]
+        assert await _least(previews, store, config, record, others) < MOST_SECONDS
+    # While a span is dragged, each is a new one.
+    for settings in ({"count": "auto"}, {"count": 10}, {"count": "auto", "strategy": "poster"}, {"strategy": "even"}):
+        others = [{**settings, "start": start, "end": 3590.0 - start} for start in (10.0, 20.0, 30.0, 40.0, 50.0)]
+        assert await _least(previews, store, config, record, others) < MOST_SECONDS
+
+
+async def _least(
+    previews: Previews, store: Store, config: Config, record: VideoRecord, several: list[dict[str, object]]
+) -> float:
+    """The processor's time of the quickest of several previews, as others may use the machine."""
+    spent, waited = [], []
+    for settings in several:
+        cpu, wall = time.process_time(), time.monotonic()
+        found = await previews.choose(store, changed(config, "select", settings), record, anew=True)
+        spent.append(time.process_time() - cpu)
+        waited.append(time.monotonic() - wall)
+    told = f"{min(spent):.3f} s of the processor, {min(waited):.3f} s until it was there"
+    print(f"{several[-1]}: {len(found['picks'])} stills, {told}")
+    return min(spent)
