@@ -100,11 +100,12 @@ def represent(
         tried.append(frugal)
         if len(frugal.chosen) >= count:
             break
-    # Room is made before the difference gives way, where that is enough.
-    if max(len(one.chosen) for one in tried) < count:
+    best = max(tried, key=lambda one: len(one.chosen))
+    # Room is made before the difference gives way; then it stays the same choice, unless another one gives more.
+    if len(best.chosen) < count:
         for one in tried:
             one.give_way()
-    best = max(tried, key=lambda one: len(one.chosen))
+        best = max(best, *tried, key=lambda one: len(one.chosen))
     frames = tuple(int(film.frame[moments.position[at]]) for at in best.chosen)
     return Choice(frames, best.shortfall(), best.reasons(), best.difference)
 

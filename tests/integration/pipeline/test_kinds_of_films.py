@@ -87,12 +87,14 @@ def subtitled(picture: Any, ink: str, top: bool, words: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("ink", "top", "share"),
-    [("white", False, 0.5), ("yellow", False, 0.5), ("white", True, 0.3)],
+    ("ink", "top", "share", "least_plain"),
+    # NIQE scores whole blocks of 96 pixels and leaves out the rows below them. What is written above lies in them, and
+    # raises the score; with an outline over a picture that is not dark, it is not known to be writing.
+    [("white", False, 0.5, 3), ("yellow", False, 0.5, 3), ("white", True, 0.3, 2)],
     ids=["white", "yellow", "above"],
 )
 async def test_frames_without_subtitles_are_no_less_sharp(
-    tmp_path: Path, store: Store, ink: str, top: bool, share: float
+    tmp_path: Path, store: Store, ink: str, top: bool, share: float, least_plain: int
 ) -> None:
     pictures = programme(1, 100) + programme(2, 100)
     with_text = [n % 50 < 50 * share for n in range(len(pictures))]
@@ -109,7 +111,7 @@ async def test_frames_without_subtitles_are_no_less_sharp(
     plain = Counter(words[n] for n, text in enumerate(with_text) if not text)
     assert plain["good"] >= 0.8 * sum(plain.values()), selection.reasons
     assert len(selection.picks) == 6
-    assert 3 * sum(not with_text[pick.frame] for pick in selection.picks) >= len(selection.picks)
+    assert sum(not with_text[pick.frame] for pick in selection.picks) >= least_plain
 
 
 def drawn(ground: str, ink: str, count: int) -> list[Any]:
@@ -135,7 +137,7 @@ async def test_thin_lines_on_one_shade_give_stills(
 ) -> None:
     film = painted(tmp_path / "film.mkv", drawn(ground, ink, 80))
     selection, words, _ = await chosen(store, tmp_path, film, count=3)
-    assert len(selection.picks) >= 2
+    assert len(selection.picks) == 3
     assert Counter(words.values())["bad"] <= most_bad, selection.reasons
 
 
