@@ -74,8 +74,8 @@ def codes_apart(
     """
     if weight < LEAST_WEIGHT:
         return np.zeros_like(row)
-    found: NDArray[np.float32] = FAR_CODES * (1 - row / (_nearness(time - time[at]) * weight))
-    return found
+    found = FAR_CODES * (1 - row / (_nearness(time - time[at]) * weight))
+    return found.astype(np.float32, copy=False)
 
 
 def _nearness(apart: NDArray[np.float32]) -> NDArray[np.float32]:
