@@ -245,8 +245,7 @@ class _Greedy:
         return chosen
 
     def _first_gains(self) -> NDArray[np.float64]:
-        gains: NDArray[np.float64] = self._standing + self._bonus + self._value
-        gains -= SHARE * 0.5 / self._lasting
+        gains: NDArray[np.float64] = self._standing + self._bonus + self._value - SHARE * 0.5 / self._lasting
         return gains
 
     @cached_property
