@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from daemon.cli import bench_clips, bench_stages
+from daemon.cli.bench_processes import Usage
 from daemon.cli.bench_stages import Cost
 from daemon.config.schema import Config
 from daemon.decode.probe import probe
@@ -37,7 +38,8 @@ class Result:
 
     ``machine`` is the processor's name, ``ffmpeg`` and ``pyav`` are plain decodes, ``stages`` the costs of each stage
     alone, ``once`` the whole as a process of its own with its ``memory_mib`` at the highest, FFmpeg's left out.
-    ``ratio`` is CPU of the whole over that of FFmpeg's decode, ``accounted`` the stages' share of the whole.
+    ``ratio`` is CPU of the whole over that of FFmpeg's decode. ``parts`` are CPU seconds of that very run by who took
+    them, ``accounted`` is their share of the whole, ``alone`` that of the stages, each of which was measured alone.
     """
 
     video: str
@@ -56,9 +58,11 @@ class Result:
     memory_mib: float
     ratio: float
     accounted: float
+    alone: float
     pyiqa_fps: float | None
     times_pyiqa: float | None
     stages: dict[str, Cost] = field(default_factory=dict)
+    parts: dict[str, float] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -73,7 +77,8 @@ def bench(path: Path, config: Config) -> Result:
     bench_stages.start(config)
     ffmpeg = bench_stages.ffmpeg_decode(binary, path, info.stream_index)
     with tempfile.TemporaryDirectory(prefix="stillwatch-bench-") as folder:
-        whole, memory = bench_stages.once(path, config, Path(folder), count=config.select.count)
+        usage = Usage()
+        whole, memory = bench_stages.once(path, config, Path(folder), count=config.select.count, usage=usage)
         # Nothing is scored any more: it starts, chooses by another count, and exports.
         again, _ = bench_stages.once(path, config, Path(folder), count=(config.select.limit or 10) + 1)
     scorer = open_scorer(config.score)
@@ -87,7 +92,7 @@ def bench(path: Path, config: Config) -> Result:
         plain = _plain_fps(config, scorer, bench_stages.pictures(info, config, sample, PLAIN_SIDE, PLAIN_FRAMES))
     finally:
         scorer.close()
-    alone = stages["score"]
+    scoring, parts = stages["score"], usage.by_work
     return Result(
         video=path.name,
         codec=info.codec,
@@ -104,10 +109,12 @@ def bench(path: Path, config: Config) -> Result:
         once=whole,
         memory_mib=memory / MIB,
         ratio=whole.cpu_s / ffmpeg.cpu_s,
-        accounted=sum(cost.cpu_s for cost in stages.values()) / whole.cpu_s,
+        accounted=sum(parts.values()) / whole.cpu_s,
+        alone=sum(cost.cpu_s for cost in stages.values()) / whole.cpu_s,
         pyiqa_fps=plain,
-        times_pyiqa=frames / alone.wall_s / plain if plain else None,
+        times_pyiqa=frames / scoring.wall_s / plain if plain else None,
         stages=stages,
+        parts=parts,
     )
 
 

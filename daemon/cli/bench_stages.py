@@ -9,12 +9,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from daemon.analysis.measure import measure, measure_rows, rows_looked_at
+from daemon.cli.bench_processes import Usage
 from daemon.config.schema import Config
 from daemon.decode import frames as decoding
 from daemon.decode.container import opened
@@ -99,17 +100,17 @@ def ffmpeg_decode(binary: str, path: Path, stream: int) -> Cost:
     return child(command, None)[0]
 
 
-def once(path: Path, config: Config, folder: Path, *, count: int | str) -> tuple[Cost, int]:
+def once(path: Path, config: Config, folder: Path, *, count: int | str, usage: Usage | None = None) -> tuple[Cost, int]:
     """``stillwatch once`` on the file with its output in a folder: its cost, and its own most bytes of memory.
 
-    Raises VideoError where it fails.
+    ``usage`` gets what each part of it takes. Raises VideoError where it fails.
     """
     environment = _environment(config, folder) | {
         "STILLWATCH_OUTPUT__PATH": str(folder / "stills"),
         "STILLWATCH_SELECT__COUNT": str(count),
         "STILLWATCH_DECODE__THREADS": str(config.decode.threads),
     }
-    cost, memory, code = child([sys.executable, "-m", "daemon", "once", str(path)], environment)
+    cost, memory, code = child([sys.executable, "-m", "daemon", "once", str(path)], environment, usage)
     if code:
         raise VideoError(Kind.DECODE, f"`stillwatch once {path.name}` fails: run it to see why")
     return cost, memory
@@ -263,7 +264,9 @@ def _batched(frames: Sequence[Frame], size: int) -> Iterator[list[Frame]]:
         yield batch
 
 
-def child(command: Sequence[str], environment: dict[str, str] | None) -> tuple[Cost, int, int]:
+def child(
+    command: Sequence[str], environment: dict[str, str] | None, usage: Usage | None = None
+) -> tuple[Cost, int, int]:
     """Cost of a process and of those it waited for, its most bytes of memory, and its exit code."""
     started = time.perf_counter()
     process = subprocess.Popen(
@@ -273,7 +276,8 @@ def child(command: Sequence[str], environment: dict[str, str] | None) -> tuple[C
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    _, status, used = os.wait4(process.pid, 0)
+    with nullcontext() if usage is None else usage.watching(process):
+        _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     wall = time.perf_counter() - started
     return Cost(used.ru_utime + used.ru_stime, wall), used.ru_maxrss * 1024, process.returncode

@@ -90,6 +90,8 @@ def main() -> None:
     """The console script. Prints a StillwatchError as one line; its cause is in the log."""
     # Looking for plugins through every installed package is the longest part of importing pydantic.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    # The matrices are small: threads of numpy's BLAS would mostly wait for them, and waiting takes processor time.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     short = sys.argv[1:] != [] and sys.argv[1] in SHORT_COMMANDS
     if short or sys.argv[1:2] in (["run"], ["once"]):
         # Looking through what imports make takes a quarter of their time; `run` and `once` enable it behind them.

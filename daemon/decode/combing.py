@@ -40,11 +40,21 @@ def is_combed(frame: VideoFrame, rules: int = PICTURE_RULES) -> bool:
     Frames marked as interlaced that are clean, as most of a telecined film is, stay as they are. Before version 3 ruled
     lines were taken for a comb.
     """
+    blocks, combed = _combed_blocks(frame, rules)
+    return combed > blocks * (MARKED_SHARE if frame.interlaced_frame else UNMARKED_SHARE)
+
+
+def has_combed_blocks(frame: VideoFrame, rules: int = PICTURE_RULES) -> bool:
+    """Whether a frame may be combed if it were marked otherwise."""
+    return _combed_blocks(frame, rules)[1] > 0
+
+
+def _combed_blocks(frame: VideoFrame, rules: int) -> tuple[int, int]:
+    """As ``combed_blocks``; a frame without lines of luma has none that are combed."""
     luma = _luma(frame)
     if luma is None:
-        return False
-    blocks, combed = combed_blocks(luma, _depth(frame), level=LEVEL if rules > CENTRED_CHROMA_RULES else 0)
-    return combed > blocks * (MARKED_SHARE if frame.interlaced_frame else UNMARKED_SHARE)
+        return 1, 0
+    return combed_blocks(luma, _depth(frame), level=LEVEL if rules > CENTRED_CHROMA_RULES else 0)
 
 
 def combed_blocks(luma: NDArray[Any], depth: int, *, level: int = LEVEL) -> tuple[int, int]:

@@ -56,8 +56,7 @@ def decode_frames(
     ``known[n]`` is the stored hash of frame n: where it still holds, ``picture`` is None. With
     ``wanted`` only those ordinals are yielded, and decoding ends after the last. ``depth`` 8 or 16
     overrides the pictures' bits a sample, ``keep_hdr`` leaves PQ and HLG samples untouched. With ``gray``, frames
-    have that instead of a picture where their picture is no more than their planes in RGB; its rows are good until the
-    next frame is asked for. ``compiled`` makes such
+    have that instead of a picture where their picture is no more than their planes in RGB. ``compiled`` makes such
     pictures by compiled code, which takes a moment to load, in arrays that ``empty`` gives. Raises
     DamageError when ``single_thread`` is False and the file shows a sign of damage; VideoError when
     the file cannot be read at all. With ``wanted``, frames that are missing after a sign of damage

@@ -54,13 +54,9 @@ class GrayMaker:
         self._plan: Plan | None = None
         self._proven = False
         self._flat_ones = 0
-        self._rows: NDArray[Any] = np.empty((0, 3, 0), np.uint8)
 
     def make(self, raw: VideoFrame, info: VideoInfo, ordinal: int) -> GrayPicture | None:
-        """The gray of a frame; None where it has to go through the chain. Its rows are good until the next frame's.
-
-        Raises VideoError (DECODE).
-        """
+        """The gray of a frame; None where it has to go through the chain. Raises VideoError (DECODE)."""
         here = layout(raw)
         if (info, here) != self._key:
             self._key, self._proven, self._flat_ones = (info, here), False, 0
@@ -69,13 +65,9 @@ class GrayMaker:
         plan = self._plan
         if plan is None:
             return None
-        wanted = self._wanted.rows(raw.height)
-        if self._rows.shape != (len(wanted), 3, raw.width) or self._rows.dtype != plan.dtype:
-            # Made once: memory that is new for each frame would have to be cleared each time.
-            self._rows = np.empty((len(wanted), 3, raw.width), plan.dtype)
-        made = _made(raw, plan, wanted, self._empty, self._rows, small=self._wanted.small(ordinal))
+        made = _made(raw, plan, self._wanted.rows(raw.height), self._empty, small=self._wanted.small(ordinal))
         if not self._proven and not (made.flat and self._flat_ones % FLAT_FRAMES):
-            if not _is_same(made, self._pictures.make(raw, info), wanted):
+            if not _is_same(made, self._pictures.make(raw, info), self._wanted.rows(raw.height)):
                 self._plan = None
                 self._on_difference(f"{here.pix_fmt} {here.width}x{here.height}")
                 return None
@@ -84,11 +76,10 @@ class GrayMaker:
         return made
 
 
-def _made(
-    raw: VideoFrame, plan: Plan, wanted: NDArray[np.int32], empty: Empty, rows: NDArray[Any], *, small: bool
-) -> GrayPicture:
+def _made(raw: VideoFrame, plan: Plan, wanted: NDArray[np.int32], empty: Empty, *, small: bool) -> GrayPicture:
     shared = plan.shared(raw)
     gray = empty((raw.height, raw.width), np.uint8)
+    rows: NDArray[Any] = np.empty((len(wanted), 3, raw.width), plan.dtype)
     flat = to_gray(*shared, wanted, plan.lines, gray, rows)
     reduced = None
     if small:
@@ -112,5 +103,4 @@ def _is_same(made: GrayPicture, picture: Picture, wanted: NDArray[np.int32]) -> 
 def warm_up() -> None:
     """Compile, or load what was compiled before, for frames of both depths: seconds, or a part of one."""
     for raw, plan in both_depths():
-        rows: NDArray[Any] = np.empty((1, 3, raw.width), plan.dtype)
-        _made(raw, plan, np.zeros(1, np.int32), np.empty, rows, small=True)
+        _made(raw, plan, np.zeros(1, np.int32), np.empty, small=True)

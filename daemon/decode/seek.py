@@ -2,7 +2,8 @@
 
 The ladder; each rung is tried for the frames that the one above could not give::
 
-    key         seek to the key packet before the frame, decode up to it, compare the hash of its planes
+    key         seek to the key packet before the frame, decode up to it, compare the hash of its planes; what no other
+                frame refers to is left out, and once a frame has not come in this way, nothing is
       │ landed behind the key, the frame did not come, or it has another hash
       ▼
     key before  the same from one key packet earlier (intra refresh, damage, pictures that lead a key)
@@ -28,7 +29,7 @@ from av.video.frame import VideoFrame
 
 from daemon.config.score import DecodeConfig
 from daemon.decode.budget import most_pixels
-from daemon.decode.combing import is_combed
+from daemon.decode.combing import has_combed_blocks, is_combed
 from daemon.decode.container import opened
 from daemon.decode.damage import ERRORS, DecodeReport
 from daemon.decode.frames import decode_frames
@@ -111,8 +112,9 @@ def sought_frames(
     maker = PictureMaker(depth, keep_hdr, empty)
     with ERRORS.watching(any_thread=False), _Seeker(info, config, report, index) as seeker:
         aims = planner.aims(wanted)
+        seeker.keep = frozenset(aim.packet for aim in aims)
         for aim in aims:
-            raw, rung = seeker.find(aim, aim.key), Rung.KEY
+            raw, rung = seeker.find_at_key(aim), Rung.KEY
             if raw is None and aim.wanted.pts is not None:
                 began = aim.key if seeker.key < 0 else min(aim.key, seeker.key)
                 earlier = planner.key_before(began - 1, aim.wanted.pts)
@@ -139,7 +141,8 @@ def index_of(info: VideoInfo, config: DecodeConfig, report: DecodeReport) -> Pac
 class _Seeker:
     """A decoder that stands somewhere in the film: it decodes on where that leads to the frame, and seeks if not.
 
-    ``key`` is the packet that the present run began with, ``decoded`` counts the packets of all runs.
+    ``key`` is the packet that the present run began with, ``decoded`` counts the packets of all runs. On the way to a
+    frame, packets that no other refers to are not decoded, but for those in ``keep``, whose frames are wanted as well.
     """
 
     def __init__(self, info: VideoInfo, config: DecodeConfig, report: DecodeReport, index: PacketIndex) -> None:
@@ -153,6 +156,9 @@ class _Seeker:
         self._first_key = int(np.flatnonzero(index.key)[0]) if index.key.any() else 0
         self.key = -1
         self.decoded = 0
+        self.keep: frozenset[int] = frozenset()
+        self._skips = True
+        self._skip_to = -1
         self._fed = -1
         self._run: Iterator[VideoFrame | None] = iter(())
         self._opened: Any = None
@@ -165,9 +171,24 @@ class _Seeker:
     def __exit__(self, *_: object) -> None:
         self._close()
 
+    def find_at_key(self, aim: Aim) -> VideoFrame | None:
+        """The wanted frame from its key packet, by decoding as little as will do; None where it does not come."""
+        decoded = self.decoded
+        raw = self.find(aim, aim.key)
+        if self._skips and (raw is None or self._may_be_of_fields(raw, aim)):
+            self._skips, self.decoded, self._fed = False, decoded, -1
+            raw = self.find(aim, aim.key)
+        return raw
+
+    def _may_be_of_fields(self, raw: VideoFrame, aim: Aim) -> bool:
+        """Which fields a frame has is told by its marks, which a decoder may take over from the frame before."""
+        as_here = self._info.at(aim.wanted.frame)
+        return as_here.deinterlace and has_combed_blocks(raw, as_here.rules)
+
     def find(self, aim: Aim, key: int) -> VideoFrame | None:
         """The wanted frame, decoded from a key packet or from where the decoder is; None where it does not come."""
-        going_on = 0 <= self.key <= key <= self._fed + 1
+        self._skip_to = aim.packet if self._skips else -1
+        going_on = 0 <= self.key <= key <= self._fed + 1 and self._fed >= 0
         if not going_on and not self._begin(key):
             self.key = self._fed = -1
             return None
@@ -267,6 +288,9 @@ class _Seeker:
                 self._fed += 1
                 self.decoded += 1
                 packet.opaque = PacketNumber(self._fed)
+                # Some decoders (dav1d) keep to what is said when they are opened.
+                skips = context.is_open and self._fed < self._skip_to and self._fed not in self.keep
+                context.skip_frame = "NONREF" if skips else "DEFAULT"
             try:
                 frames = context.decode(packet)
             except EOFError:

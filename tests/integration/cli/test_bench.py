@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from daemon.cli import bench
+from daemon.cli.bench_processes import DECODER, DECODING, OTHERS, SCORING
 from daemon.config.schema import Config
 from tests import films
 from tests.acceptance.harness import cli
@@ -28,7 +29,11 @@ def test_one_file_is_measured_from_decoding_to_the_stills(tmp_path: Path) -> Non
         assert found.stages[name].cpu_s > 0, name
     assert found.ratio == pytest.approx(found.once.cpu_s / found.ffmpeg.cpu_s)
     # Of so short a film nearly all is the start, so that a wide band says little: the figure is there.
-    assert 0.5 < found.accounted < 2
+    assert 0.5 < found.alone < 2
+    assert list(found.parts) == [DECODER, DECODING, SCORING, OTHERS]
+    assert all(seconds > 0 for seconds in found.parts.values())
+    assert found.accounted == pytest.approx(sum(found.parts.values()) / found.once.cpu_s)
+    assert 0.8 < found.accounted < 1.05
     assert found.once.cpu_s > found.stages["decode"].cpu_s
     assert 50 < found.memory_mib < 4000
     assert found.pyiqa_fps is not None

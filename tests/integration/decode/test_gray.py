@@ -266,18 +266,16 @@ def test_a_film_comes_in_gray_with_the_same_hashes(tmp_path: Path) -> None:
     film = films.make(tmp_path / "film.mp4", frames=6)
     info = probe(film, CONFIG)
     report = DecodeReport()
-    # The rows of a frame are good until the next one.
-    grays = decode_frames(info, CONFIG, report, single_thread=False, gray=ALL_ROWS)
-    pictures = decode_frames(info, CONFIG, DecodeReport(), single_thread=False)
+    grays = list(decode_frames(info, CONFIG, report, single_thread=False, gray=ALL_ROWS))
+    pictures = list(decode_frames(info, CONFIG, DecodeReport(), single_thread=False))
+    assert report.unlike_chain == []
+    assert [frame.hash for frame in grays] == [frame.hash for frame in pictures]
     for frame, other in zip(grays, pictures, strict=True):
-        assert frame.hash == other.hash
         assert frame.picture is None
         assert frame.gray is not None
         assert other.picture is not None
         assert np.array_equal(frame.gray.rows.transpose(0, 2, 1), other.picture)
         assert frame.nbytes > frame.gray.gray.nbytes
-    assert report.frames == 6
-    assert report.unlike_chain == []
 
 
 def test_swscales_version_is_the_one_that_was_looked_at() -> None:

@@ -221,6 +221,26 @@ def test_no_more_is_decoded_than_the_plan_says(tmp_path: Path) -> None:
     assert report.frames <= planned.by_seeking + planned.seeks * SEEK_PACKETS < 70
 
 
+def test_what_no_other_frame_refers_to_is_decoded_only_where_it_is_wanted(tmp_path: Path) -> None:
+    film = scored(KINDS["one-key"].build(tmp_path))
+    near, far = film.wanted(9, 140)
+    report = DecodeReport()
+    found = list(sought_frames(film.info, CONFIG, report, [near, far], film.index))
+    assert [frame.index for frame in found] == [9, 140]
+    assert all(same(frame, film.frames[frame.index]) for frame in found)
+    assert report.frames < 0.8 * 140
+
+
+def test_neighbours_that_no_other_frame_refers_to_are_all_there(tmp_path: Path) -> None:
+    film = scored(KINDS["one-key"].build(tmp_path))
+    ordinals = range(100, 112)
+    report = DecodeReport()
+    found = list(sought_frames(film.info, CONFIG, report, film.wanted(*ordinals), film.index))
+    assert [frame.index for frame in found] == [*ordinals]
+    assert all(same(frame, film.frames[frame.index]) for frame in found)
+    assert report.frames < 100
+
+
 def test_a_frame_with_another_hash_is_not_given_and_those_behind_it_are(tmp_path: Path) -> None:
     film = scored(KINDS["closed-gop-mp4"].build(tmp_path))
     wrong, right = film.wanted(70, 73)

@@ -22,7 +22,7 @@ def test_the_second_run_chooses_by_another_count(
 ) -> None:
     asked: list[int | str] = []
 
-    def once(*_: object, count: int | str) -> tuple[Cost, int]:
+    def once(*_: object, count: int | str, **__: object) -> tuple[Cost, int]:
         asked.append(count)
         if len(asked) == 2:
             raise _AskedTwice

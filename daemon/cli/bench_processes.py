@@ -1,0 +1,68 @@
+"""What the threads of a running process and of its children take of the processor, as Linux counts it in ``/proc``."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+LOOK_SECONDS = 0.1
+"""What a process takes after the last look at it, and before it ends, is missed."""
+DECODER, DECODING, SCORING, OTHERS = "decoder's threads", "decoding besides", "scoring", "FFmpeg and others"
+_DECODER_THREAD = "av:"
+"""FFmpeg's libraries name the threads of a decoder so."""
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Usage:
+    """CPU seconds of a process and its children by what they do; filled while they run."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[tuple[int, int], tuple[str, float]] = {}
+
+    @contextmanager
+    def watching(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
+        """Look at the process again and again, in a thread, as long as the block runs."""
+        ended = threading.Event()
+
+        def look() -> None:
+            while not ended.wait(LOOK_SECONDS):
+                self._look(process.pid, SCORING)
+
+        thread = threading.Thread(target=look, name="looking", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+    @property
+    def by_work(self) -> dict[str, float]:
+        """CPU seconds of the decoder's threads, what decodes besides, what scores and writes, and other programs."""
+        found = dict.fromkeys((DECODER, DECODING, SCORING, OTHERS), 0.0)
+        for work, seconds in self._seconds.values():
+            found[work] += seconds
+        return found
+
+    def _look(self, pid: int, work: str) -> None:
+        # Threads and processes end while they are looked at.
+        with suppress(OSError):
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                with suppress(OSError):
+                    name, _, fields = task.joinpath("stat").read_text("ascii", "replace").rpartition(")")
+                    own = DECODER if name.partition("(")[2].startswith(_DECODER_THREAD) else work
+                    # utime and stime, see proc(5): the 14th and 15th field, of which the first two are in the name.
+                    seconds = sum(map(int, fields.split()[11:13])) / _TICKS
+                    self._seconds[pid, int(task.name)] = own, seconds
+                    for child in task.joinpath("children").read_text("ascii").split():
+                        self._look(int(child), _work_of(int(child)))
+
+
+def _work_of(pid: int) -> str:
+    with suppress(OSError):
+        return DECODING if b"decode_cell" in Path(f"/proc/{pid}/cmdline").read_bytes() else OTHERS
+    return OTHERS
