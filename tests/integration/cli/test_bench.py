@@ -31,7 +31,8 @@ def test_one_file_is_measured_from_decoding_to_the_stills(tmp_path: Path) -> Non
     # Of so short a film nearly all is the start, so that a wide band says little: the figure is there.
     assert 0.5 < found.alone < 2
     assert list(found.parts) == [DECODER, DECODING, SCORING, OTHERS]
-    assert all(seconds > 0 for seconds in found.parts.values())
+    # Decoding so little is over between two looks.
+    assert all(found.parts[name] > 0 for name in (DECODING, SCORING))
     assert found.accounted == pytest.approx(sum(found.parts.values()) / found.once.cpu_s)
     assert 0.8 < found.accounted < 1.05
     assert found.once.cpu_s > found.stages["decode"].cpu_s
