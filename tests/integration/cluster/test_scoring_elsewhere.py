@@ -5,16 +5,18 @@ The cluster is one of this process; ``tests/cluster`` does the same with Ray.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
+from daemon.cluster.messages import Started
 from daemon.config.schema import Config
 from daemon.config.score import ScoreConfig
 from daemon.errors import ConfigError, Kind, StillwatchError
@@ -23,7 +25,7 @@ from daemon.model import Status
 from daemon.scan.protocol import Rows
 from daemon.service.foreground import once
 from tests import films
-from tests.integration.cluster.fake_link import FakeCluster
+from tests.integration.cluster.fake_link import FakeCluster, FakeLink
 from tests.stub import StubScorer, stub_scorer
 
 __all__ = ["stub_scorer"]
@@ -335,20 +337,29 @@ async def test_a_connection_that_is_lost_in_mid_film_is_made_again(
 
 async def test_what_each_worker_does_is_told(cluster: FakeCluster, made: list[Path], tmp_path: Path) -> None:
     told: list[ClusterSeen] = []
+    one_waits = asyncio.Event()
+    start = FakeLink.start
 
     def listen(event: Event) -> None:
         if isinstance(event, ClusterSeen):
             told.append(event)
+            if event.waiting:
+                one_waits.set()
+
+    async def start_late(link: FakeLink, avoid: Collection[str]) -> tuple[Started, dict[str, Any]]:
+        await asyncio.wait_for(one_waits.wait(), 60.0)
+        return await start(link, avoid)
 
     from daemon.cluster import open_cluster
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(open_cluster, "SEEN_SECONDS", 0.01)
+        patch.setattr(FakeLink, "start", start_late)
         await once(config(tmp_path / "there"), made, listen)
     working = [one for seen in told for one in seen.workers if one.video_id is not None]
     assert {one.worker for one in working} == {"one", "two"}
     assert any(one.fps > 0 for one in working)
-    assert any(seen.waiting for seen in told), "a film waits until a worker is ready"
+    assert one_waits.is_set(), "a film waits until a worker is ready"
     idle = [one for seen in told for one in seen.workers if one.video_id is None]
     assert any(one.memory_bytes > 10_000_000 for one in idle)
 

@@ -89,6 +89,9 @@ def running(film: Path, stuck_seconds: float, meanwhile: Callable[[int], None]) 
 
     thread = threading.Thread(target=opening)
     thread.start()
+    while apart.CELLS._idle:
+        # One that is ended while it waits for work is replaced, and costs no film.
+        time.sleep(0.001)
     meanwhile(cell._process.pid)
     thread.join()
     assert cell._process.returncode is not None, "it was ended and reaped"
