@@ -12,7 +12,7 @@ from daemon.config.score import DecodeConfig
 from daemon.decode.packet_index import PacketIndex, packets_in
 from daemon.decode.seek_plan import Rung
 from daemon.model import VideoInfo, WantedFrame
-from daemon.scan.decoding import count_of, film_json
+from daemon.scan.decoding import ALL_FRAMES, WithoutFrames, count_of, film_json
 
 ROOM_BYTES = 64 * 1024 * 1024
 """Room for frames that are encoded or scored; of larger ones copies are taken."""
@@ -50,9 +50,9 @@ class Again:
         return False
 
     @property
-    def ordinals(self) -> Collection[int] | None:
+    def ordinals(self) -> range | Collection[int]:
         """The wanted frames."""
-        return None if self.wanted is None else frozenset(one.frame for one in self.wanted)
+        return ALL_FRAMES if self.wanted is None else frozenset(one.frame for one in self.wanted)
 
     @property
     def room_bytes(self) -> int:
@@ -79,26 +79,8 @@ class Again:
 
 
 @dataclass(frozen=True, slots=True)
-class Packets:
-    """No frames: where the packets of a film lie, without decoding any."""
-
-    info: VideoInfo
-    config: DecodeConfig
-
-    @property
-    def compiled(self) -> bool:
-        """There are no pictures."""
-        return False
-
-    @property
-    def ordinals(self) -> Collection[int]:
-        """None at all."""
-        return ()
-
-    @property
-    def room_bytes(self) -> int:
-        """The index alone comes that way."""
-        return 0
+class Packets(WithoutFrames):
+    """Where the packets of a film lie."""
 
     def json(self) -> dict[str, Any]:
         """As ``daemon.scan.decode_work`` reads it."""

@@ -94,8 +94,8 @@ class Decoding(Generic[T]):
         self._lock = threading.Lock()
         self._cell: Cell | None = None
         self._reading = self._stopped = False
-        self._left = None if work.ordinals is None else set(work.ordinals)
-        self._next = 0
+        ordinals = work.ordinals
+        self._left = ordinals if isinstance(ordinals, range) else set(ordinals)
         self.at: object = (0, 0)
         """Changes when it gets on without giving a frame."""
         self.findings: T | None = None
@@ -206,12 +206,13 @@ class Decoding(Generic[T]):
 
     def _expected(self, frame: Frame) -> Frame:
         """A frame that was asked for. Raises RingError for another one."""
-        if self._left is None:
-            expected, self._next = frame.index == self._next, self._next + 1
-        elif expected := frame.index in self._left:
-            self._left.remove(frame.index)
-        if not expected:
+        left = self._left
+        if frame.index not in (left[:1] if isinstance(left, range) else left):
             raise RingError(f"frame {frame.index:.3g} was not asked for")
+        if isinstance(left, range):
+            self._left = left[1:]
+        else:
+            left.remove(frame.index)
         picture = frame.picture if frame.gray is None else frame.gray.gray
         if picture is not None and picture.shape[0] * picture.shape[1] > self._work.config.max_pixels:
             raise RingError("a picture is larger than decode.max_pixels")

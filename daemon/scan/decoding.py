@@ -29,6 +29,8 @@ COUNTS = (
     *("frames", "packets", "unread_bytes", "lost_packets", "frameless_packets", "corrupt_frames", "damaged_frames"),
 )
 _MOST_COUNT = (1 << 63) - 1
+ALL_FRAMES = range(_MOST_COUNT)
+"""Of a film, however many it has."""
 T_co = TypeVar("T_co", covariant=True)
 
 
@@ -48,8 +50,8 @@ class Work(Protocol[T_co]):
         """Whether compiled code is needed, which takes a moment to load."""
 
     @property
-    def ordinals(self) -> Collection[int] | None:
-        """The frames that may come, each once in any order; None for all of them, one after the other."""
+    def ordinals(self) -> range | Collection[int]:
+        """The frames that may come, each once: those of a range one after the other, others in any order."""
 
     @property
     def room_bytes(self) -> int:
@@ -63,6 +65,29 @@ class Work(Protocol[T_co]):
 
         Raises KeyError, TypeError, ValueError, AttributeError for what is none.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class WithoutFrames:
+    """What is asked of a film's packets alone: none of them is decoded."""
+
+    info: VideoInfo
+    config: DecodeConfig
+
+    @property
+    def compiled(self) -> bool:
+        """There are no pictures."""
+        return False
+
+    @property
+    def ordinals(self) -> Collection[int]:
+        """None at all."""
+        return ()
+
+    @property
+    def room_bytes(self) -> int:
+        """The index alone comes that way."""
+        return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +112,9 @@ class Request:
         return True
 
     @property
-    def ordinals(self) -> Collection[int] | None:
+    def ordinals(self) -> range:
         """All frames, or those of the span."""
-        return None if self.span is None else range(self.span.first, self.span.end)
+        return ALL_FRAMES if self.span is None else range(self.span.first, self.span.end)
 
     @property
     def room_bytes(self) -> int:
@@ -172,13 +197,15 @@ def findings_from(values: dict[str, Any], index: bytes, info: VideoInfo, config:
 def joint_from(values: dict[str, Any]) -> Joint:
     """The frame at which two spans meet, from its JSON. Raises KeyError, TypeError, ValueError for what is none."""
     pts, lasts_s = values["pts"], values["duration_s"]
-    if pts is not None and type(pts) is not int:
-        raise ValueError("it is no time")
     times = [float(values["time_s"]), *([] if lasts_s is None else [float(lasts_s)])]
     if not all(map(math.isfinite, times)):
         raise ValueError("it is no time")
     return Joint(
-        count_of(values["frame"]), pts, times[0], None if lasts_s is None else times[1], text_of(values["hash"])
+        count_of(values["frame"]),
+        None if pts is None else ticks_of(pts),
+        times[0],
+        None if lasts_s is None else times[1],
+        text_of(values["hash"]),
     )
 
 
@@ -186,6 +213,13 @@ def count_of(value: Any) -> int:
     """A number of things. Raises ValueError for what is none."""
     if type(value) is not int or not 0 <= value <= _MOST_COUNT:
         raise ValueError(f"{value!r:.40} is no number of anything")
+    return value
+
+
+def ticks_of(value: Any) -> int:
+    """A time in a time base. Raises ValueError for what FFmpeg and SQLite cannot hold."""
+    if type(value) is not int or not -_MOST_COUNT - 1 <= value <= _MOST_COUNT:
+        raise ValueError(f"{value!r:.40} is no time")
     return value
 
 

@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from daemon.config.score import DecodeConfig
 from daemon.decode.packet_index import packets_in
 from daemon.decode.spans import Begun, Cut, Span
-from daemon.model import VideoInfo
-from daemon.scan.decoding import count_of, film_json, joint_from, text_of
+from daemon.scan.decoding import WithoutFrames, count_of, film_json, joint_from, text_of, ticks_of
 
 
 @dataclass(frozen=True, slots=True)
-class Cutting:
-    """No frames: where a film may be cut into spans of about so many seconds."""
+class Cutting(WithoutFrames):
+    """Where a film may be cut into spans of about so many seconds."""
 
-    info: VideoInfo
-    config: DecodeConfig
     seconds: float
-
-    @property
-    def compiled(self) -> bool:
-        """There are no pictures."""
-        return False
-
-    @property
-    def ordinals(self) -> Collection[int]:
-        """None at all."""
-        return ()
-
-    @property
-    def room_bytes(self) -> int:
-        """The index alone comes that way."""
-        return 0
 
     def json(self) -> dict[str, Any]:
         """As ``daemon.scan.decode_work`` reads it."""
@@ -42,8 +22,8 @@ class Cutting:
 
     def found(self, values: dict[str, Any], index: bytes) -> Cut:
         """The spans, one behind the other through the whole film."""
-        spans = tuple(Span(**span) for span in values["spans"])
-        ends = [0, *(count_of(span.end) for span in spans)]
+        spans = tuple(map(_span_from, values["spans"]))
+        ends = [0, *(span.end for span in spans)]
         if [span.first for span in spans] != ends[:-1] or ends != sorted(set(ends)):
             raise ValueError("the spans do not follow each other")
         if ends[-1] != packets_in(index) or ends[-1] > self.config.max_frames:
@@ -54,6 +34,20 @@ class Cutting:
 def cut_json(cut: Cut) -> dict[str, Any]:
     """As ``Cutting.found`` reads it, without the index."""
     return {"spans": [asdict(span) for span in cut.spans], "packets": cut.packets}
+
+
+def _span_from(values: dict[str, Any]) -> Span:
+    """A span from its JSON. Raises KeyError, TypeError, ValueError for what is none."""
+    next_pts, position = values["next_pts"], values["position"]
+    return Span(
+        first=count_of(values["first"]),
+        end=count_of(values["end"]),
+        pts=ticks_of(values["pts"]),
+        next_pts=None if next_pts is None else ticks_of(next_pts),
+        seek=ticks_of(values["seek"]),
+        position=-1 if position == -1 else count_of(position),
+        size_bytes=count_of(values["size_bytes"]),
+    )
 
 
 def begun_from(values: dict[str, Any]) -> Begun:
