@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from typing import Any, TypeVar
 
 from daemon.job import VideoJob
@@ -20,11 +20,27 @@ T = TypeVar("T")
 
 async def opened(decoding: Decoding[Any], job: VideoJob) -> None:
     """Have a process for a run: where none is ready, it is loading that takes its time, and no film that hangs."""
-    try:
+    with ExitStack() as ending:
+        # Who does not wait any longer, for whatever reason, leaves a thread that still opens.
+        ending.callback(decoding.stop)
         await while_loading(asyncio.to_thread(decoding.open), job.on_progress)
-    except BaseException:
-        decoding.stop()
-        raise
+        ending.pop_all()
+
+
+@asynccontextmanager
+async def running(stream: ThreadStream[Frame], decoding: Decoding[Any], job: VideoJob) -> AsyncIterator[None]:
+    """The thread of a stream, and the process that it reads from; both end with the block."""
+    async with AsyncExitStack() as ending:
+        # Also where no thread can be started.
+        ending.callback(decoding.stop)
+        await ending.enter_async_context(stream)
+        try:
+            yield
+        finally:
+            stream.stop()
+            decoding.stop()
+            if not await stream.join(JOIN_SECONDS):
+                job.log.error("decode.stuck")
 
 
 @asynccontextmanager
@@ -42,14 +58,8 @@ async def decoded(job: VideoJob, decoding: Decoding[Any]) -> AsyncIterator[Threa
         progress=lambda: decoding.at,
         on_progress=job.on_progress,
     )
-    try:
-        async with stream:
-            yield stream
-    finally:
-        stream.stop()
-        decoding.stop()
-        if not await stream.join(JOIN_SECONDS):
-            job.log.error("decode.stuck")
+    async with running(stream, decoding, job):
+        yield stream
 
 
 async def found_by(job: VideoJob, work: Work[T]) -> T:

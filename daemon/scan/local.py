@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from daemon.config.score import DecodeConfig
 from daemon.config.watch import WatchConfig
 from daemon.decode import apart as opening
 from daemon.decode.apart import probe_apart
-from daemon.decode.spans import Begun, Cut, Span
+from daemon.decode.spans import Begun, Cut, Span, WholeFilmError
 from daemon.errors import Kind, ScorerError
 from daemon.inbox.held_source import held
 from daemon.inbox.identity import content_of, require_unchanged
@@ -25,7 +25,7 @@ from daemon.runtime.stall import run_in_abandonable_thread, with_stall_timeout
 from daemon.runtime.stream import ThreadStream
 from daemon.scan import apart
 from daemon.scan.apart import Decoding
-from daemon.scan.decoded import JOIN_SECONDS, opened
+from daemon.scan.decoded import opened, running
 from daemon.scan.decoding import Request
 from daemon.scan.protocol import Findings, Rows, ScorerFacts
 from daemon.scan.rows import scored_row
@@ -74,10 +74,7 @@ class LocalScanner:
     @asynccontextmanager
     async def running(self, stream: ThreadStream[Frame], decoding: Decoding[Any], job: VideoJob) -> AsyncIterator[None]:
         """The thread of a stream, which a stop ends too, and the process that it reads from."""
-        async with AsyncExitStack() as ending:
-            # Also where no thread can be started.
-            ending.callback(decoding.stop)
-            await ending.enter_async_context(stream)
+        async with running(stream, decoding, job):
             self._streams.add(stream)
             if self._stopping:
                 # Asked for while the file was being opened.
@@ -86,10 +83,6 @@ class LocalScanner:
                 yield
             finally:
                 self._streams.discard(stream)
-                stream.stop()
-                decoding.stop()
-                if not await stream.join(JOIN_SECONDS):
-                    job.log.error("decode.stuck")
 
     @property
     def stopping(self) -> bool:
@@ -177,12 +170,14 @@ class LocalFilm:
         begun: Begun | None = None
         async with self._scanner.running(stream, decoding, self._job), aclosing(self._rows(stream, info)) as scored:
             async for rows in scored:
-                if begun is None and decoding.begun is not None:
-                    begun = decoding.begun
+                if span is not None and begun is None:
+                    begun = _begun(decoding)
                     yield begun
                 yield rows
         if not self._scanner.stopping:
             assert decoding.findings is not None
+            if span is not None and begun is None:
+                yield _begun(decoding)
             yield decoding.findings
 
     def _stream(self, decoding: Decoding[Any]) -> ThreadStream[Frame]:
@@ -236,3 +231,10 @@ class LocalFilm:
         outcomes = await self._batcher.score(pictures, self._job.stall_seconds)
         rows = tuple(scored_row(frame, outcome, ground) for frame, outcome in zip(fresh, outcomes, strict=True))
         return Rows(batch[0].index, batch[-1].index + 1, rows, tuple(fresh))
+
+
+def _begun(decoding: Decoding[Any]) -> Begun:
+    """How a span begins, which is said before its first frame. Raises WholeFilmError where it is not."""
+    if decoding.begun is None:
+        raise WholeFilmError("the process that decodes does not say how a span begins")
+    return decoding.begun

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock, Mock
 
 import numpy as np
 import pytest
@@ -16,22 +19,31 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemon.config.score import DecodeConfig
+from daemon.config.watch import WatchConfig
 from daemon.decode.damage import DamageError, DecodeReport
 from daemon.decode.packet_index import CHUNK_PACKETS, VERSION, PacketIndex, PacketIndexBuilder, packets_in
+from daemon.decode.spans import Begun, Span, WholeFilmError
 from daemon.errors import Kind, VideoError
+from daemon.job import VideoJob
 from daemon.model import Frame, VideoInfo, WantedFrame
 from daemon.runtime.cell import CellEnded
 from daemon.runtime.ring import Taker
 from daemon.scan.again import Again, Packets, Way
 from daemon.scan.apart import MOST_TRACE, Decoding, UnexpectedError
 from daemon.scan.decoding import MOST_TEXT, Request, Work, findings_from, findings_json
+from daemon.scan.local import LocalFilm, LocalScanner
+from daemon.scan.protocol import Findings, Rows
+from daemon.scan.spans import Cutting
 
 RATE = Fraction(25)
 INFO = VideoInfo(Path("/in/a.mkv"), "matroska", 0, "h264", 64, 48, "yuv420p", 8, 1 / RATE, RATE, 9, 1.0, 0.0)
 CONFIG = DecodeConfig(max_pixels=10_000)
 HASH = "0" * 40
 GOOD = [0, 0, 0.0, HASH, False, None]
+NO_PACKETS = PacketIndexBuilder().packed()
 SCAN = Request(INFO, CONFIG, single_thread=True)
+SPAN = Request(INFO, CONFIG, single_thread=False, span=Span(5, 7, 5, 7, 5, -1, 100))
+CUTTING = Cutting(INFO, CONFIG, 60.0)
 TWO = Again(INFO, CONFIG, Way.SEEK, [WantedFrame(frame, frame, 0.0, HASH) for frame in (3, 7)])
 
 
@@ -41,6 +53,7 @@ class Liar:
     def __init__(self, *said: Any) -> None:
         self.said = list(said)
         self.ring = Taker()
+        os.pwrite(self.ring.handle, NO_PACKETS, 0)
         self.worn = self.ended = False
         self.told: list[int] = []
 
@@ -61,11 +74,12 @@ class Liar:
 
     @contextmanager
     def lent(self, _: Any) -> Iterator[None]:
-        try:
-            yield
-        except BaseException:
-            self.ended = True
-            raise
+        self.ended = True
+        yield
+        self.ended = False
+
+    def kill(self) -> None:
+        self.ended = True
 
 
 def heard(work: Work[Any], *said: Any) -> tuple[list[Frame], Decoding[Any], Liar]:
@@ -133,6 +147,10 @@ def test_what_is_no_frame_at_all(said: Any) -> None:
 
 
 def test_frames_come_once_and_only_those_that_were_asked_for() -> None:
+    assert [one.index for one in heard(SPAN, frame(index=5), frame(index=6), *end())[0]] == [5, 6]
+    for said in ([frame(index=4)], [frame(index=6)], [frame(index=5), frame(index=5)]):
+        assert "was not asked for" in refused(SPAN, *said).sentence
+    assert "was not asked for" in refused(SPAN, *(frame(index=at) for at in (5, 6, 7))).sentence
     for said in ([frame(index=4)], [frame(index=3), frame(index=3)]):
         assert "was not asked for" in refused(TWO, *said).sentence
     assert "was not asked for" in refused(SCAN, frame(index=0), frame(index=2)).sentence
@@ -182,7 +200,10 @@ def found(**changes: Any) -> dict[str, Any]:
     return {**values, "meets": None, **changes}
 
 
-NO_PACKETS = PacketIndexBuilder().packed()
+def end() -> list[dict[str, Any]]:
+    """The last lines of a film or a span without packets."""
+    part = ["index", "|u1", [len(NO_PACKETS)], 0]
+    return [{"room": 4096}, {"found": found(), "slot": 0, "parts": [part], "worn": False}]
 
 
 def test_findings_that_are_true() -> None:
@@ -248,18 +269,106 @@ def test_an_index_of_more_packets_than_a_film_may_have_is_none() -> None:
         Packets(INFO, CONFIG).found({}, record)
 
 
+SPANS = [
+    {"first": 0, "end": 5, "pts": 0, "next_pts": 5, "seek": -2, "position": 48, "size_bytes": 9},
+    {"first": 5, "end": 9, "pts": 5, "next_pts": None, "seek": 3, "position": -1, "size_bytes": 8},
+]
+NINE_PACKETS = bytes([VERSION]) + (9).to_bytes(4, "little") + bytes(4)
+
+
+def test_a_cut_that_is_true() -> None:
+    cut = CUTTING.found({"spans": SPANS, "packets": 9}, NINE_PACKETS)
+    assert [(span.first, span.end, span.next_pts, span.position) for span in cut.spans] == [
+        (0, 5, 5, 48),
+        (5, 9, None, -1),
+    ]
+    assert (cut.packets, cut.index) == (9, NINE_PACKETS)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"first": 4},
+        {"first": 6},
+        {"first": 5.0},
+        {"end": 5},
+        {"end": 10},
+        {"end": 1 << 63},
+        {"pts": None},
+        {"pts": "5"},
+        {"pts": 1 << 63},
+        {"next_pts": 0.5},
+        {"seek": -(1 << 63) - 1},
+        {"seek": True},
+        {"position": -2},
+        {"position": None},
+        {"size_bytes": -1},
+        {"size_bytes": []},
+    ],
+    ids=str,
+)
+def test_spans_that_no_film_has(changes: dict[str, Any]) -> None:
+    said = {"found": {"spans": [SPANS[0], {**SPANS[1], **changes}], "packets": 9}}
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        CUTTING.found(said["found"], NINE_PACKETS)
+    assert refused(CUTTING, said).kind is Kind.DECODE
+
+
+async def scanned(monkeypatch: pytest.MonkeyPatch, span: Span | None, *said: Any) -> list[Any]:
+    """What comes of a film, or of its span, whose process says this and is lent for it."""
+    monkeypatch.setattr("daemon.scan.apart.CELLS", Liar(*said))
+    scorer = SimpleNamespace(gray_from=None, device="cpu", batch_size=lambda *_: 8)
+    batcher = SimpleNamespace(scorer=scorer, score=AsyncMock(return_value=[]))
+    scanner = LocalScanner(CONFIG, WatchConfig(), batcher)  # type: ignore[arg-type]
+    job = VideoJob(SimpleNamespace(id=1, file=SimpleNamespace(path=INFO.path)), Mock(), lambda: None, 30.0)  # type: ignore[arg-type]
+    film = LocalFilm(scanner, job, CONFIG, batcher, strip=False)  # type: ignore[arg-type]
+    items = film.scan(INFO, (), single_thread=True) if span is None else film.scan_span(INFO, span, ())
+    return [item async for item in items]
+
+
+BEGUN = {"begun": {"joint": {"frame": 5, "pts": 5, "time_s": 0.2, "duration_s": None, "hash": HASH}, "shape": "", "header": ""}}  # fmt: skip
+
+
+async def test_a_span_says_how_it_begins_before_its_first_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = (monkeypatch, SPAN.span)
+    items = await scanned(*asked, BEGUN, frame(index=5), frame(index=6), *end())
+    assert [type(item) for item in items] == [Begun, Rows, Findings]
+    for said in ([frame(index=5), frame(index=6), *end()], [*end()]):
+        with pytest.raises(WholeFilmError, match="how a span begins"):
+            await scanned(*asked, *said)
+
+
+async def test_a_whole_film_does_not_say_how_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    items = await scanned(monkeypatch, None, BEGUN, frame(index=0), *end())
+    assert [type(item) for item in items] == [Rows, Findings]
+
+
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=6) | st.dictionaries(st.text(max_size=6), inner, max_size=4),
     max_leaves=12,
 )
-names = ("frame", "room", "slot", "parts", "flat", "found", "damage", "kind", "sentence", "unexpected", "trace", "at")
+names = (
+    "frame",
+    "room",
+    "slot",
+    "parts",
+    "flat",
+    "found",
+    "damage",
+    "whole",
+    "kind",
+    "sentence",
+    "unexpected",
+    "trace",
+    "at",
+)
 lines = st.dictionaries(st.sampled_from(names), anything | st.just(GOOD) | st.integers(1, 9000), max_size=4)
 
 
 @settings(deadline=None, max_examples=300)
-@given(st.lists(lines, max_size=4), st.sampled_from([SCAN, TWO, Packets(INFO, CONFIG)]))
+@given(st.lists(lines, max_size=4), st.sampled_from([SCAN, SPAN, TWO, Packets(INFO, CONFIG), CUTTING]))
 def test_whatever_it_says_is_a_frame_or_an_error_of_its_film(said: list[dict[str, Any]], work: Work[Any]) -> None:
-    with suppress(VideoError, DamageError, UnexpectedError):
+    with suppress(VideoError, DamageError, WholeFilmError, UnexpectedError):
         for one in heard(work, *said)[0]:
             assert one.picture is None or isinstance(one.picture, np.ndarray)
