@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -80,6 +81,15 @@ def running(film: Path, stuck_seconds: float, meanwhile: Callable[[int], None]) 
     apart.warm(DECODE)
     (cell,) = apart.CELLS._idle
     caught: list[VideoError] = []
+    asked = threading.Event()
+    tell = cell.tell
+
+    def telling(request: dict[str, Any]) -> None:
+        tell(request)
+        asked.set()
+
+    # One that is ended while it waits for work is replaced, and costs no film.
+    cell.tell = telling  # type: ignore[method-assign]
 
     def opening() -> None:
         try:
@@ -89,9 +99,7 @@ def running(film: Path, stuck_seconds: float, meanwhile: Callable[[int], None]) 
 
     thread = threading.Thread(target=opening)
     thread.start()
-    while apart.CELLS._idle:
-        # One that is ended while it waits for work is replaced, and costs no film.
-        time.sleep(0.001)
+    assert asked.wait(60.0)
     meanwhile(cell._process.pid)
     thread.join()
     assert cell._process.returncode is not None, "it was ended and reaped"

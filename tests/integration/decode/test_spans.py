@@ -49,7 +49,7 @@ def in_spans(info: VideoInfo, spans: tuple[Span, ...]) -> list[tuple[Any, ...]]:
         report = DecodeReport()
         found += rows(decode_frames(info, CONFIG, report, single_thread=False, span=span))
         assert report.begun is not None
-        assert meets in (None, report.begun.joint)
+        assert meets == (report.begun.joint if span is not spans[0] else None)
         meets = report.meets
     assert meets is None, "nothing comes behind the last"
     return found
