@@ -3,7 +3,8 @@
 The ladder; each rung is tried for the frames that the one above could not give::
 
     key         seek to the key packet before the frame, decode up to it, compare the hash of its planes; what no other
-                frame refers to is left out, and once a frame has not come in this way, nothing is
+                frame refers to is left out, and once a frame has not come in this way or may be of two moments,
+                nothing is
       │ landed behind the key, the frame did not come, or it has another hash
       ▼
     key before  the same from one key packet earlier (intra refresh, damage, pictures that lead a key)

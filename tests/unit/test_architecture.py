@@ -130,15 +130,11 @@ OF_A_LIBRARY = {
     ("os", "replace"),
 }
 WRITING_MODES = frozenset("wax+")
-# What opens a stranger's file with FFmpeg's libraries, or decodes it.
-DECODES = {
-    "daemon.decode.container.opened",
-    "daemon.decode.frames.decode_frames",
-    "daemon.decode.packets.decoded_frames",
-    "daemon.decode.probe.probe",
-    *(f"daemon.decode.seek.{name}" for name in ("frames_again", "sought_frames", "index_of")),
+# Modules that open a stranger's file with FFmpeg's libraries, or decode it.
+DECODERS = {
+    f"daemon.decode.{name}" for name in ("container", "cutting", "frames", "headers", "packets", "probe", "seek")
 }
-DECODERS = {name.rpartition(".")[0] for name in DECODES}
+OPENING = {"daemon.decode.container.opened", "daemon.decode.container"}
 # Outside of the decoder's wing: who may have a hand on that, with the reason.
 MAY_DECODE = {
     "scan/decode_work.py": "runs in the process that decodes",
@@ -258,8 +254,8 @@ def changes_names(text: str) -> list[str]:
 
 
 def decodes(names: Iterable[str]) -> list[str]:
-    """Of imported names those that open or decode a film, by themselves or by their module."""
-    return [name for name in names if name in DECODES or name in DECODERS]
+    """Of imported names those of modules that open or decode a film, and these themselves."""
+    return [name for name in names if name in DECODERS or name.rpartition(".")[0] in DECODERS]
 
 
 def ids(file: Path) -> str:
@@ -313,6 +309,16 @@ def test_a_package_is_known_in_its_own_wing_only(package: str) -> None:
 def test_films_are_opened_in_processes_of_their_own_only(file: Path) -> None:
     if ids(file) not in MAY_DECODE:
         assert decodes(imports(file)) == []
+
+
+def test_what_opens_films_is_known_to_do_so() -> None:
+    opening = {
+        f"daemon.decode.{file.stem}"
+        for file in FILES
+        if wing_of(file) == "decode" and any(name in OPENING for name in imports(file))
+    }
+    assert len(opening) > 3
+    assert opening - DECODERS == set()
 
 
 def test_nobody_may_decode_without_need() -> None:
@@ -438,6 +444,7 @@ class TestTheRulesThemselves:
         [
             "from daemon.decode.container import opened",
             "from daemon.decode.seek import index_of as read",
+            "from daemon.decode.cutting import cut_film",
             "import daemon.decode.seek",
             "def late():\n    from daemon.decode import frames",
         ],
