@@ -30,6 +30,7 @@ from daemon.model import Frame, VideoInfo, WantedFrame
 from daemon.runtime.reading import read_regular
 from daemon.scan.again import Again, Packets, Way
 from daemon.scan.apart import Decoding, UnexpectedError
+from daemon.scan.decoding import count_of, ticks_of
 from daemon.store.queries import DoneSource
 
 SUFFIXES = (".png", ".jpg")
@@ -222,8 +223,8 @@ def _read(still: Path) -> _Claim:
         return _Claim(
             still=still,
             origin=origin,
-            frame=int(facts["frame"]),
-            pts=int(facts["pts"]) if facts.get("pts") else None,
+            frame=count_of(int(facts["frame"])),
+            pts=ticks_of(int(facts["pts"])) if facts.get("pts") else None,
             hash=facts["hash"],
             scaled="scaled_from" in facts,
         )

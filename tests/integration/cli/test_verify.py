@@ -307,7 +307,20 @@ async def test_sound_stills_among_bad_ones_are_proven(tmp_path: Path) -> None:
     assert all(reason for still, reason in said.items() if still not in stills)
 
 
-@pytest.mark.parametrize("facts", [{"rules": "99"}, {"rules": "x"}, {"frame": "-"}, {"source": "/dev/zero"}])
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"rules": "99"},
+        {"rules": "x"},
+        {"frame": "-"},
+        {"frame": "-1"},
+        {"frame": f"1{'0' * 30}"},
+        {"pts": f"1{'0' * 30}"},
+        {"pts": f"-1{'0' * 30}"},
+        {"source": "/dev/zero"},
+    ],
+    ids=str,
+)
 async def test_facts_that_nobody_wrote_are_a_verdict(tmp_path: Path, facts: dict[str, str]) -> None:
     still = (await published(tmp_path))[0]
     changed = tmp_path / "changed.png"
