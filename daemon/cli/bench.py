@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -79,7 +80,10 @@ def bench(path: Path, config: Config) -> Result:
     with tempfile.TemporaryDirectory(prefix="stillwatch-bench-") as folder:
         usage = Usage()
         whole, memory = bench_stages.once(path, config, Path(folder), count=config.select.count, usage=usage)
-        # Nothing is scored any more: it starts, chooses by another count, and exports.
+        # Nothing is scored any more: it starts, chooses by another count, and exports. A still that is there would be
+        # taken as it is.
+        with suppress(FileNotFoundError):
+            shutil.rmtree(Path(folder) / bench_stages.STILLS)
         again, _ = bench_stages.once(path, config, Path(folder), count=(config.select.limit or 10) + 1)
     scorer = open_scorer(config.score)
     try:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
+
+from daemon.runtime.ticking import ticking
 
 LOOK_SECONDS = 0.1
 """What a process takes after the last look at it, and before it ends, is missed."""
@@ -23,22 +23,9 @@ class Usage:
     def __init__(self) -> None:
         self._seconds: dict[tuple[int, int], tuple[str, float]] = {}
 
-    @contextmanager
-    def watching(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
+    def watching(self, process: subprocess.Popen[bytes]) -> AbstractContextManager[None]:
         """Look at the process again and again, in a thread, as long as the block runs."""
-        ended = threading.Event()
-
-        def look() -> None:
-            while not ended.wait(LOOK_SECONDS):
-                self._look(process.pid, SCORING)
-
-        thread = threading.Thread(target=look, name="looking", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
+        return ticking(LOOK_SECONDS, lambda: self._look(process.pid, SCORING), "looking")
 
     @property
     def by_work(self) -> dict[str, float]:
@@ -59,10 +46,12 @@ class Usage:
                     seconds = sum(map(int, fields.split()[11:13])) / _TICKS
                     self._seconds[pid, int(task.name)] = own, seconds
                     for child in task.joinpath("children").read_text("ascii").split():
-                        self._look(int(child), _work_of(int(child)))
+                        self._look(int(child), self._work_of(int(child)))
 
-
-def _work_of(pid: int) -> str:
-    with suppress(OSError):
-        return DECODING if b"decode_cell" in Path(f"/proc/{pid}/cmdline").read_bytes() else OTHERS
-    return OTHERS
+    def _work_of(self, pid: int) -> str:
+        known, _ = self._seconds.get((pid, pid), (OTHERS, 0.0))
+        with suppress(OSError):
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+            # What has ended, and is not yet waited for, has no command any more.
+            return known if not command else DECODING if b"decode_cell" in command else OTHERS
+        return known

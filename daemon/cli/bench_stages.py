@@ -34,6 +34,8 @@ from daemon.scoring.unscorable import why_not
 from daemon.store.store import Store
 
 SCORED_FRAMES = 64
+STILLS = "stills"
+"""The folder of ``once``'s stills."""
 T = TypeVar("T")
 
 
@@ -106,7 +108,7 @@ def once(path: Path, config: Config, folder: Path, *, count: int | str, usage: U
     ``usage`` gets what each part of it takes. Raises VideoError where it fails.
     """
     environment = _environment(config, folder) | {
-        "STILLWATCH_OUTPUT__PATH": str(folder / "stills"),
+        "STILLWATCH_OUTPUT__PATH": str(folder / STILLS),
         "STILLWATCH_SELECT__COUNT": str(count),
         "STILLWATCH_DECODE__THREADS": str(config.decode.threads),
     }

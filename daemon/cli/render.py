@@ -323,7 +323,7 @@ def print_bench(results: Iterable[dict[str, Any]]) -> None:
         for name, cost in {**steps, "`once`": row["once"]}.items():
             print(f"| {name} | {cost['cpu_s']:.2f} | {cost['cpu_s'] / frames * 1000:.2f} | {cost['wall_s']:.2f} |")
         print(f"\n`once` takes {row['ratio']:.2f} times the CPU of FFmpeg's decode.")
-        print(f"The stages, each measured alone, add up to {row['alone']:.0%} of it. In that very run took, in CPU s:")
+        print(f"The stages, each measured alone, add up to {row['alone']:.0%} of it. The run itself, in CPU s:")
         print(", ".join(f"{name} {seconds:.2f}" for name, seconds in row["parts"].items()), end="")
         print(f" ({row['accounted']:.0%} of it).")
         wall = row["once"]["wall_s"] / row["once"]["cpu_s"]

@@ -15,7 +15,7 @@ import select
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing
 from dataclasses import asdict
 from typing import Any
 
@@ -28,6 +28,7 @@ from daemon.errors import Kind, VideoError
 from daemon.model import Frame
 from daemon.runtime.confine import Limits, allow_cpu, confine, taken_bytes
 from daemon.runtime.ring import LAID, Filler
+from daemon.runtime.ticking import ticking
 from daemon.scan import decode_work
 from daemon.scan.decode_work import AnyWork
 
@@ -113,26 +114,18 @@ def _arrays(frame: Frame) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-@contextmanager
-def _telling(report: DecodeReport, say: Callable[[dict[str, Any]], None]) -> Iterator[None]:
+def _telling(report: DecodeReport, say: Callable[[dict[str, Any]], None]) -> AbstractContextManager[None]:
     """Say how far a run is, for as long as it gets on."""
-    ended = threading.Event()
+    said = (0, 0)
 
     def tell() -> None:
-        said = (0, 0)
-        while not ended.wait(TELL_SECONDS):
-            now = (report.frames, report.packets)
-            if now != said:
-                say({"at": now})
-                said = now
+        nonlocal said
+        now = (report.frames, report.packets)
+        if now != said:
+            say({"at": now})
+            said = now
 
-    thread = threading.Thread(target=tell, name="telling", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+    return ticking(TELL_SECONDS, tell, "telling")
 
 
 def work_off(work: AnyWork, sender: Sender, limits: Limits) -> dict[str, Any]:

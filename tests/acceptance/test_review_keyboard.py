@@ -20,6 +20,7 @@ from tests.acceptance.test_review_process import reviewing
 pytestmark = [pytest.mark.model, pytest.mark.usefixtures("loopback")]
 
 TAB, ENTER, ESCAPE, RIGHT = "\ue004", "\ue007", "\ue00c", "\ue014"
+STALE = "document.querySelector('.counts').insertAdjacentHTML('afterend', '<p class=\"cluster\">idle</p>')"
 NAME = "<img src=x onerror=hacked=1>\"'\u202e&amp;\n.mp4"
 
 
@@ -135,16 +136,34 @@ def test_the_focus_stays_where_it_is_while_the_list_changes(tmp_path: Path) -> N
         page = Keyboard(driver, "")
         driver.get(address)
         page.tab_to(".facts .again")
+        driver.execute_script(STALE)
         # Another film comes in front of it.
         other = films.make(tmp_path / "other.mp4", frames=30)
         assert cli("once", str(other), "--config", config).returncode == 0
         page.until(lambda: [link.text for link in page.all(".what a")] == ["other.mp4", "film.mp4"])
         assert page.held("li[data-film='1'] .facts .again")
+        # What is said of the workers is as new as the list.
+        assert page.text("#rows .cluster") == ""
         # What had the focus is gone; the film's name takes it.
         assert cli("retry", "1", "--config", config).returncode == 0
         page.until(lambda: page.text("li[data-film='1'] .state") == "queued")
         assert page.held("li[data-film='1'] a")
         assert complaints(driver) == []
+
+
+def test_a_button_that_fails_says_why_and_can_be_pressed_again(tmp_path: Path) -> None:
+    with film_on_page(tmp_path) as (address, config), browser() as driver:
+        (tmp_path / "broken.mp4").write_bytes(b"no film")
+        assert cli("once", str(tmp_path / "broken.mp4"), "--config", config).returncode != 0
+        page = Keyboard(driver, "")
+        driver.get(address.replace("/?", "/films/2?"))
+        page.until(lambda: page.one("html").get_attribute("class") == "js")
+        # As after a new start of the server.
+        driver.execute_script("document.querySelector('meta[name=csrf]').content = 'of another server'")
+        page.tab_to("#retry")
+        page.press(ENTER)
+        page.until(lambda: "403" in page.text("p:has(#retry) [role=status]"))
+        assert page.held("#retry[aria-disabled=false]")
 
 
 def test_what_is_pressed_twice_at_once_is_taken_back(tmp_path: Path) -> None:

@@ -31,10 +31,10 @@ of a sum, and the score does not depend on noise. Two cases remain:
   pyiqa raises there.
 
 **What is left of the difference.** pyiqa takes the half-size image in float32 and its noise (3e-5 of a gray
-level) can move a shape by one step of the table. And one colour in a thousand has a gray just between two
-codes: it rounds as float32 says, every step rounded by itself. torch does the same with
-``MKL_CBWR=COMPATIBLE``, which is how this project runs it; otherwise MKL may fuse the steps, and such a pixel
-goes the other way in pyiqa (up to 0.7 % of the score of a frame of four blocks).
+level) can move a shape by one step of the table, as float32 in the window can here (see kernel.py). And one
+colour in a thousand has a gray just between two codes: it rounds as float32 says, every step rounded by itself.
+torch does the same with ``MKL_CBWR=COMPATIBLE``, which is how this project runs it; otherwise MKL may fuse the
+steps, and such a pixel goes the other way in pyiqa (up to 0.7 % of the score of a frame of four blocks).
 """
 
 from __future__ import annotations

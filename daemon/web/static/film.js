@@ -234,16 +234,26 @@ element("picks").addEventListener("click", (event) => {
   go(Number(card.dataset.frame));
   element("panes").scrollIntoView({ block: "nearest" });
 });
-element("retry")?.addEventListener("click", async () => { await change("/retry"); reload(); });
-element("make-strip")?.addEventListener("click", async (event) => {
-  event.target.disabled = true;
+/** A button of which the paragraph around it says what became of it; it can be pressed again where that failed. */
+function asking(id, work) {
+  element(id)?.addEventListener("click", async ({ target }) => {
+    const said = target.parentElement.querySelector("[role=status]");
+    enable(target, false);
+    try { await work((words) => { said.textContent = words; }); } catch (error) {
+      said.textContent = error.message;
+      enable(target, true);
+    }
+  });
+}
+asking("retry", async () => { await change("/retry"); reload(); });
+asking("make-strip", async (say) => {
   let state = await change("/strip");
   while (state.running) {
-    element("strip-said").textContent = `${state.pictures} pictures so far`;
+    say(`${state.pictures} pictures so far`);
     await new Promise((resolve) => { setTimeout(resolve, 500); });
     state = await json("/strip");
   }
-  if (state.sentence) element("strip-said").textContent = state.sentence; else reload();
+  if (state.sentence) say(state.sentence); else reload();
 });
 /** The verdicts that the film has, with their colours and how many frames have them. */
 function legend({ words, labels, counts }) {

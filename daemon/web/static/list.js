@@ -20,8 +20,8 @@ async function refresh() {
   if (again) { again = false; setTimeout(refresh, 500); }
 }
 
-/** The film of a line, and what of it: its link, or the button beside it. */
-const nameOf = (one) => `${one.closest("li[data-film]")?.dataset.film} ${one.closest(".facts") !== null}`;
+/** The film of a line, and what of it: its link, or the button beside it; of what stands above or below, where it leads. */
+const nameOf = (one) => `${one.closest("li[data-film]")?.dataset.film ?? one.getAttribute("href")} ${one.closest(".facts") !== null}`;
 
 /** Replace only the lines that differ, so that focus and pictures stay. */
 function show(fresh) {
@@ -40,11 +40,12 @@ function show(fresh) {
     if (list.children[at] !== known) list.insertBefore(known, list.children[at] ?? null);
   });
   for (const gone of old.values()) gone.remove();
-  const blank = fresh.querySelector(".blank");
-  rows.querySelector(".blank")?.remove();
-  if (blank) list.before(blank);
-  const counts = fresh.querySelector(".counts");
-  if (rows.querySelector(".counts").innerHTML !== counts.innerHTML) rows.querySelector(".counts").replaceWith(counts);
+  const above = (root) => [...root.querySelectorAll(".counts, .cluster, .blank")];
+  const text = (parts) => parts.map((part) => part.outerHTML).join("");
+  const [before, after] = [above(rows), above(fresh)];
+  if (text(before) === text(after)) return;
+  for (const part of before) part.remove();
+  list.before(...after);
 }
 
 document.documentElement.classList.add("js");

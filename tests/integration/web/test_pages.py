@@ -108,6 +108,8 @@ async def test_a_film_without_scores_shows_no_empty_boxes(
         assert f'aria-label="{name}" hidden' in waiting
         assert f'aria-label="{name}">' in done
     assert "Nothing is chosen yet." in waiting
+    # How many there are is not known yet.
+    assert (" frames<" in waiting, "<span>60 frames</span>" in done) == (False, True)
 
 
 async def test_list_and_page_say_the_same_size(client: Client, config: Config, film: int) -> None:

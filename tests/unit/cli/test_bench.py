@@ -17,13 +17,15 @@ class _AskedTwice(Exception):  # noqa: N818 - an end, not a failure
 
 
 @pytest.mark.parametrize(("count", "counts"), [(7, [7, 8]), ("auto", ["auto", 11])])
-def test_the_second_run_chooses_by_another_count(
+def test_the_second_run_chooses_by_another_count_and_finds_no_stills_that_it_could_take(
     monkeypatch: pytest.MonkeyPatch, count: int | str, counts: list[int | str]
 ) -> None:
     asked: list[int | str] = []
 
-    def once(*_: object, count: int | str, **__: object) -> tuple[Cost, int]:
+    def once(_: Path, __: Config, folder: Path, *, count: int | str, **___: object) -> tuple[Cost, int]:
         asked.append(count)
+        # What is there already fails.
+        (folder / bench_stages.STILLS).mkdir()
         if len(asked) == 2:
             raise _AskedTwice
         return Cost(0.0, 0.0), 0
