@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from daemon.cluster.messages import WorkerLostError
+from daemon.cluster.scanner import ClusterScanner
 from daemon.decode.spans import Begun
+from daemon.job import VideoJob
 from daemon.model import Status
-from daemon.scan.protocol import Rows
+from daemon.scan.protocol import OpenFilm, Rows
 from daemon.service.foreground import once
 from tests import films
 from tests.integration.cluster.fake_link import FakeCluster
@@ -41,7 +45,8 @@ def film(folder: Path) -> Path:
 
 
 async def run_here(path: Path, folder: Path) -> Any:
-    await once(here(folder / "here"), [path])
+    (record,), _ = await once(here(folder / "here"), [path])
+    assert record.status is Status.DONE, f"{record.error_kind}: {record.error}"
     return results(here(folder / "here"))
 
 
@@ -141,6 +146,43 @@ async def test_the_film_goes_on_where_it_was_when_its_own_worker_is_lost(
     assert record.status is Status.DONE
     assert results(settings) == await run_here(film, tmp_path)
     assert [log["frames_stored"] > 0 for log in logged(logs, "video.started")] == [False, True]
+
+
+async def test_a_film_that_comes_meanwhile_gets_a_further_worker_once_its_span_is_done(
+    cluster: FakeCluster, film: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = films.make(folder / "other.mkv", frames=20, width=192)
+    helped, waits, has_one = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    opened = ClusterScanner.opened
+
+    @asynccontextmanager
+    async def later(scanner: ClusterScanner, job: VideoJob) -> AsyncIterator[OpenFilm]:
+        if job.record.file.path == film:
+            async with opened(scanner, job) as open_film:
+                yield open_film
+            return
+        await helped.wait()
+        waits.set()
+        async with opened(scanner, job) as open_film:
+            has_one.set()
+            yield open_film
+
+    async def hold(machine: str, item: Any) -> Any:
+        if machine == "two" and isinstance(item, Begun):
+            helped.set()
+            await waits.wait()
+        elif machine == "one" and isinstance(item, Rows):
+            await has_one.wait()
+        return item
+
+    monkeypatch.setattr(ClusterScanner, "opened", later)
+    cluster.on_item = hold
+    with capture_logs() as logs:
+        records, _ = await once(config(tmp_path / "there", span_seconds=SECONDS), [film, other])
+    assert [record.status for record in records] == [Status.DONE] * 2
+    taken = [(Path(log["video"]).name, log["worker"]) for log in logged(logs, "cluster.film_taken")]
+    assert taken[:3] == [("film.mkv", "one"), ("film.mkv", "two"), ("other.mkv", "two")]
+    assert logged(logs, "cluster.film_left")[0]["frames"] == 50, "of one span"
 
 
 BEHIND = {
