@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from daemon.config.score import DecodeConfig
@@ -11,6 +11,8 @@ from daemon.decode.packet_index import packets_in
 from daemon.decode.spans import Begun, Cut, Span
 from daemon.model import VideoInfo
 from daemon.scan.decoding import count_of, film_json, joint_from, text_of
+
+_NUMBERS = range(-(1 << 63), 1 << 63)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +44,12 @@ class Cutting:
 
     def found(self, values: dict[str, Any], index: bytes) -> Cut:
         """The spans, one behind the other through the whole film."""
-        spans = tuple(Span(**span) for span in values["spans"])
-        ends = [0, *(count_of(span.end) for span in spans)]
+        spans = tuple(map(_span_from, values["spans"]))
+        ends = [0, *(span.end for span in spans)]
         if [span.first for span in spans] != ends[:-1] or ends != sorted(set(ends)):
             raise ValueError("the spans do not follow each other")
+        if [span.next_pts for span in spans] != [*(span.pts for span in spans[1:]), None]:
+            raise ValueError("the spans do not meet")
         if ends[-1] != packets_in(index) or ends[-1] > self.config.max_frames:
             raise ValueError("it is no index of these packets")
         return Cut(spans, count_of(values["packets"]), index)
@@ -54,6 +58,14 @@ class Cutting:
 def cut_json(cut: Cut) -> dict[str, Any]:
     """As ``Cutting.found`` reads it, without the index."""
     return {"spans": [asdict(span) for span in cut.spans], "packets": cut.packets}
+
+
+def _span_from(values: dict[str, Any]) -> Span:
+    span = Span(**values)
+    numbers = [*asdict(replace(span, next_pts=0)).values(), 0 if span.next_pts is None else span.next_pts]
+    if any(type(number) is not int or number not in _NUMBERS for number in numbers):
+        raise ValueError("it is no span")
+    return span
 
 
 def begun_from(values: dict[str, Any]) -> Begun:
