@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 ROWS_AHEAD = 131_072
-"""Rows of spans whose turn has not come, some 160 MB; workers that are further ahead wait."""
+"""Rows of spans whose turn has not come, some 160 MB; workers that are further ahead wait.
+
+But where the span whose turn it is has lost its worker, the others go on to the end of theirs, so that one takes it.
+"""
 
 
 class Room:

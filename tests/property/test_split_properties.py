@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -215,7 +214,7 @@ def test_more_losses_than_a_film_may_have_are_its_error() -> None:
         asyncio.run(run())
 
 
-async def test_rows_of_spans_behind_wait_within_bounds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_rows_of_spans_behind_wait_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """The span whose turn it is stands still: the others stop."""
     monkeypatch.setattr(rooms, "ROWS_AHEAD", 10)
     go_on = asyncio.Event()
