@@ -251,7 +251,7 @@ def test_a_film_that_turns_out_to_be_damaged_is_scored_whole(cluster: RayCluster
     path.write_bytes(content)
     here = run_here([path], folder)
     with on(cluster, folder, span_seconds=4.0) as daemon:
-        finished(daemon, folder, 1)
+        finished(daemon.ready(), folder, 1)
         daemon.stop()
     equal(here)
     (whole,) = events(daemon, "cluster.scored_whole")
