@@ -34,6 +34,8 @@ from tests.cluster.ray_cluster import ROOT, RayCluster
 TICKS = os.sysconf("SC_CLK_TCK")
 MARK = "MEASURED_BY"
 PATIENCE_SECONDS = 900.0
+IDLE_SECONDS = 10.0
+"""Nothing is given to them for so long: what they take then is what idleness costs."""
 
 
 def processes(mark: bytes) -> Iterator[Path]:
@@ -163,7 +165,7 @@ def turns(folder: Path, film: Path, warm: Path, count: int) -> None:
         for side in (own, ray):
             side.score((warm, 0))
         before, began = cpu_seconds(ray.mark), time.monotonic()
-        time.sleep(10.0)
+        time.sleep(IDLE_SECONDS)
         idle = (cpu_seconds(ray.mark) - before) / (time.monotonic() - began)
         print(f"Ray, the worker and the daemon while nothing is done: {idle:.3f} of a core")
         print("turn  here s  through Ray s  times   (by the clock)", flush=True)

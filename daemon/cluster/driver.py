@@ -77,13 +77,13 @@ class Driver:
         actor = self._actor.options(**options).remote()
         try:
             hello = await actor.hello.remote()
+            machine = next((one.name for one in await self.nodes() if one.id == hello["node"]), hello["host"])
         except BaseException:
             self._ray.kill(actor)
             raise
         name = f"worker {next(self._numbers)}"
         self._workers[name] = actor
         self._nodes[name] = hello["node"]
-        machine = next((one.name for one in await self.nodes() if one.id == hello["node"]), hello["host"])
         return Started(name, hello["node"], machine), hello
 
     async def ask(self, worker: str, method: str, arguments: Sequence[Any]) -> Any:

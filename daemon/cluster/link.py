@@ -130,6 +130,7 @@ class RayLink:
                 number, well, value = await wire.read(reader)
                 future = self._asked.pop(number, None)
                 if future is None or future.done():
+                    self._unwanted(value)
                     continue
                 if well:
                     future.set_result(value)
@@ -162,7 +163,15 @@ class RayLink:
         except asyncio.CancelledError:
             if self._asked.pop(number, None) is not None and self._lost is None:
                 wire.write(self._writer, (0, "cancel", (number,)))
+            elif future.done() and not future.cancelled() and future.exception() is None:
+                self._unwanted(future.result())
             raise
+
+    def _unwanted(self, answer: Any) -> None:
+        """An answer that nobody waits for any more: a worker that has started meanwhile would keep its cores."""
+        match answer:
+            case (Started(worker=worker), _) if self._lost is None:
+                wire.write(self._writer, (next(self._numbers), "kill", (worker,)))
 
     async def nodes(self) -> list[Node]:
         """The machines that are there."""

@@ -144,11 +144,13 @@ class Pool:
         given: asyncio.Future[Lent] = asyncio.get_running_loop().create_future()
         self._waiting.append(given)
         starting = asyncio.create_task(self._started(link, on_wait))
+        leased: Lent | None = None
         try:
             while not (given.done() or starting.done()):
                 await asyncio.wait([given, starting], timeout=BEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
                 on_wait()
-            return self._lend(given.result() if given.done() else starting.result())
+            leased = given.result() if given.done() else starting.result()
+            return self._lend(leased)
         except NoMachineError as error:
             self._gone(str(error))
             raise
@@ -156,13 +158,14 @@ class Pool:
             self.lost(link, str(error))
             raise
         finally:
-            # What comes too late for this film is there for the next one.
             if given in self._waiting:
                 self._waiting.remove(given)
             if not starting.done():
                 starting.cancel()
-            elif given.done() and not starting.cancelled() and starting.exception() is None:
-                self._offer(starting.result())
+            # What comes too late for this film, or after it was given up, is there for the next one.
+            for came in (given, starting):
+                if came.done() and not came.cancelled() and came.exception() is None and came.result() is not leased:
+                    self._offer(came.result())
 
     def _lend(self, worker: Lent) -> Lent:
         self._away_since, self.away = None, ""

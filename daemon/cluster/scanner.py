@@ -67,7 +67,8 @@ class ClusterScanner:
     @asynccontextmanager
     async def opened(self, job: VideoJob) -> AsyncIterator[OpenFilm]:
         """The film on a worker that sees it as it is seen here."""
-        film = await self._opened(job)
+        with self.room.waiting():
+            film = await self._opened(job)
         if film is None:
             async with self._places_here, self._here.opened(job) as local:
                 yield local
@@ -247,12 +248,9 @@ class RemoteFilm:
                 self._job.log.info("cluster.scored_whole", reason=str(whole))
             if split is not None:
                 hashes = split.known
-        async with aclosing(self._items("scan", info, hashes, single_thread)) as parts:
-            async for item in parts:
-                if isinstance(item, Rows):
-                    self._paces.count(self._worker, len(item.scored))
-                if item is not None:
-                    yield item
+        async with aclosing(self._counted("scan", info, hashes, single_thread)) as items:
+            async for item in items:
+                yield item
 
     def _is_long(self, info: VideoInfo) -> bool:
         seconds = self._config.span_seconds
@@ -263,16 +261,9 @@ class RemoteFilm:
         job.log.info("cluster.in_spans", spans=len(cut.spans), frames_total=cut.spans[-1].end)
         return Split(self, lambda: scanner.another(job), scanner.room, job, info, cut, known, self._config.max_retries)
 
-    async def scan_span(
-        self, info: VideoInfo, span: Span, known: bytes
-    ) -> AsyncGenerator[Begun | Rows | Findings, None]:
+    def scan_span(self, info: VideoInfo, span: Span, known: bytes) -> AsyncGenerator[Begun | Rows | Findings, None]:
         """One span of the film."""
-        async with aclosing(self._items("scan_span", info, span, known)) as items:
-            async for item in items:
-                if isinstance(item, Rows):
-                    self._paces.count(self._worker, len(item.scored))
-                if item is not None:
-                    yield item
+        return self._counted("scan_span", info, span, known)
 
     async def unchanged_there(self) -> None:
         """By its name on the worker's machine."""
@@ -308,6 +299,15 @@ class RemoteFilm:
             async for item in items:
                 answer = answer if item is None else item
         return answer
+
+    async def _counted(self, method: str, *arguments: Any) -> AsyncGenerator[Any, None]:
+        """What a scan gives, its rows counted; signs of life are left out."""
+        async with aclosing(self._items(method, *arguments)) as items:
+            async for item in items:
+                if isinstance(item, Rows):
+                    self._paces.count(self._worker, len(item.scored))
+                if item is not None:
+                    yield item
 
     async def _items(self, method: str, *arguments: Any) -> AsyncGenerator[Any, None]:
         """What the worker gives; whatever goes wrong there is an error of the film, or of the worker by name."""

@@ -249,6 +249,9 @@ class Split:
             async with aclosing(film.scan_span(self._info, span, known)) as items:
                 async for item in items:
                     match item:
+                        case Rows() | Findings() if part.begun is None:
+                            # Whoever waits for its beginning would wait for ever.
+                            raise WholeFilmError(f"it is not said how the span of frame {span.first} begins")
                         case Rows():
                             self._keep(part, item)
                         case Findings():

@@ -26,6 +26,8 @@ class Cutting(WithoutFrames):
         ends = [0, *(span.end for span in spans)]
         if [span.first for span in spans] != ends[:-1] or ends != sorted(set(ends)):
             raise ValueError("the spans do not follow each other")
+        if [span.next_pts for span in spans] != [*(span.pts for span in spans[1:]), None]:
+            raise ValueError("the spans do not meet")
         if ends[-1] != packets_in(index) or ends[-1] > self.config.max_frames:
             raise ValueError("it is no index of these packets")
         return Cut(spans, count_of(values["packets"]), index)
@@ -38,16 +40,12 @@ def cut_json(cut: Cut) -> dict[str, Any]:
 
 def _span_from(values: dict[str, Any]) -> Span:
     """A span from its JSON. Raises KeyError, TypeError, ValueError for what is none."""
-    next_pts, position = values["next_pts"], values["position"]
-    return Span(
-        first=count_of(values["first"]),
-        end=count_of(values["end"]),
-        pts=ticks_of(values["pts"]),
-        next_pts=None if next_pts is None else ticks_of(next_pts),
-        seek=ticks_of(values["seek"]),
-        position=-1 if position == -1 else count_of(position),
-        size_bytes=count_of(values["size_bytes"]),
-    )
+    span = Span(**values)
+    for count in (span.first, span.end, span.size_bytes, *(() if span.position == -1 else (span.position,))):
+        count_of(count)
+    for ticks in (span.pts, span.seek, span.position, *(() if span.next_pts is None else (span.next_pts,))):
+        ticks_of(ticks)
+    return span
 
 
 def begun_from(values: dict[str, Any]) -> Begun:

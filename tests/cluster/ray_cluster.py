@@ -39,9 +39,13 @@ class RayCluster:
             stderr=subprocess.DEVNULL,
             text=True,
         )
-        self.address = self._answer("ready")
-        for name in self._nodes:
-            self.do("add", name)
+        try:
+            self.address = self._answer("ready")
+            for name in self._nodes:
+                self.do("add", name)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(

@@ -12,10 +12,11 @@ import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
+from daemon.scoring.niqe.scorer import VERSION
 from tests import films
 from tests.acceptance.harness import Daemon, frame_rows, query, stills, write_config
 from tests.cluster.ray_cluster import ROOT, RayCluster
@@ -48,7 +49,7 @@ class Other:
             return None
         spec = PathFinder.find_spec(name, path)
         load = spec.loader.exec_module
-        spec.loader.exec_module = lambda module: (load(module), setattr(module, "VERSION", 2))
+        spec.loader.exec_module = lambda module: (load(module), setattr(module, "VERSION", 0))
         return spec
 
 sys.meta_path.insert(0, Other)
@@ -104,13 +105,21 @@ def finished(daemon: Daemon, folder: Path, count: int) -> None:
         daemon.wait_for(lambda event: event["event"] == "video.done", max(deadline - time.monotonic(), 1.0))
 
 
-def run_here(paths: list[Path], folder: Path) -> tuple[list[tuple[Any, ...]], dict[str, bytes]]:
+class Here(NamedTuple):
+    """What scoring here gave; the films wait in the folder for whoever scores them elsewhere."""
+
+    folder: Path
+    rows: list[tuple[Any, ...]]
+    pictures: dict[str, bytes]
+
+
+def run_here(paths: list[Path], folder: Path) -> Here:
     config = configured(folder)
     put(paths, folder)
     with Daemon(config) as daemon:
         finished(daemon.ready(), folder, len(paths))
         daemon.stop()
-    found = frame_rows(folder) + film_rows(folder), pictures(folder)
+    found = Here(folder, frame_rows(folder) + film_rows(folder), pictures(folder))
     empty(folder)
     return found
 
@@ -139,50 +148,40 @@ def pictures(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("long-home") / "d"
-
-
-@pytest.fixture(scope="module")
-def long_here(long: list[Path], home: Path) -> tuple[Any, Any]:
-    return run_here(long, home)
+def long_here(long: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Here:
+    return run_here(long, tmp_path_factory.mktemp("long-home") / "d")
 
 
 @pytest.fixture
-def folder(home: Path, long_here: tuple[Any, Any]) -> Iterator[Path]:
+def folder(long_here: Here) -> Iterator[Path]:
     """Where the long films wait."""
-    yield home
-    empty(home)
+    yield long_here.folder
+    empty(long_here.folder)
 
 
 def events(daemon: Daemon, name: str) -> list[dict[str, Any]]:
     return [event for event in daemon.events if event["event"] == name]
 
 
-def equal(folder: Path, wanted: tuple[Any, Any]) -> None:
-    assert frame_rows(folder) + film_rows(folder) == wanted[0]
-    assert pictures(folder) == wanted[1]
+def equal(here: Here) -> None:
+    assert frame_rows(here.folder) + film_rows(here.folder) == here.rows
+    assert pictures(here.folder) == here.pictures
 
 
 @pytest.fixture(scope="module")
-def short_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("short-home") / "d"
-
-
-@pytest.fixture(scope="module")
-def short_here(short: list[Path], short_home: Path) -> tuple[Any, Any]:
-    return run_here(short, short_home)
+def short_here(short: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Here:
+    return run_here(short, tmp_path_factory.mktemp("short-home") / "d")
 
 
 @pytest.mark.parametrize("span_seconds", [0.0, 0.9], ids=["whole", "in-spans"])
 def test_twenty_films_give_the_rows_choices_and_stills_of_a_run_here(
-    cluster: RayCluster, short_here: tuple[Any, Any], short_home: Path, span_seconds: float
+    cluster: RayCluster, short_here: Here, span_seconds: float
 ) -> None:
-    folder = short_home
+    folder = short_here.folder
     with on(cluster, folder, span_seconds=span_seconds) as daemon:
         finished(daemon.ready(), folder, SHORT_FILMS)
         assert daemon.stop() == 0
-    equal(folder, short_here)
+    equal(short_here)
     empty(folder)
     assert len(events(daemon, "cluster.in_spans")) == (SHORT_FILMS if span_seconds else 0)
     assert events(daemon, "cluster.scored_whole") == []
@@ -193,24 +192,20 @@ def test_twenty_films_give_the_rows_choices_and_stills_of_a_run_here(
 
 
 @pytest.fixture(scope="module")
-def one_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("one-home") / "d"
-
-
-@pytest.fixture(scope="module")
-def one_here(tmp_path_factory: pytest.TempPathFactory, one_home: Path) -> tuple[Any, Any]:
-    return run_here([films.noise(tmp_path_factory.mktemp("slow") / "slow.mkv", seconds=SLOW_SECONDS)], one_home)
+def one_here(tmp_path_factory: pytest.TempPathFactory) -> Here:
+    film = films.noise(tmp_path_factory.mktemp("slow") / "slow.mkv", seconds=SLOW_SECONDS)
+    return run_here([film], tmp_path_factory.mktemp("one-home") / "d")
 
 
 @pytest.fixture
-def alone(one_home: Path, one_here: tuple[Any, Any]) -> Iterator[Path]:
+def alone(one_here: Here) -> Iterator[Path]:
     """Where one long film waits, alone."""
-    yield one_home
-    empty(one_home)
+    yield one_here.folder
+    empty(one_here.folder)
 
 
 def test_one_film_in_spans_on_three_nodes_two_of_which_are_killed(
-    cluster: RayCluster, alone: Path, one_here: tuple[Any, Any]
+    cluster: RayCluster, alone: Path, one_here: Here
 ) -> None:
     """First one that helps, then the one that has the film."""
     with on(cluster, alone, span_seconds=SPAN_SECONDS) as daemon:
@@ -224,14 +219,14 @@ def test_one_film_in_spans_on_three_nodes_two_of_which_are_killed(
         cluster.do("add", own)
         finished(daemon, alone, 1)
         daemon.stop()
-    equal(alone, one_here)
+    equal(one_here)
     assert postponed["error_kind"] == "worker_lost"
     assert len(events(daemon, "cluster.in_spans")) == 2
     assert events(daemon, "cluster.scored_whole") == []
 
 
 def test_a_daemon_that_is_killed_amid_spans_goes_on_where_it_was(
-    cluster: RayCluster, alone: Path, one_here: tuple[Any, Any]
+    cluster: RayCluster, alone: Path, one_here: Here
 ) -> None:
     with on(cluster, alone, span_seconds=SPAN_SECONDS) as daemon:
         for _ in range(3):
@@ -241,7 +236,7 @@ def test_a_daemon_that_is_killed_amid_spans_goes_on_where_it_was(
     with on(cluster, alone, span_seconds=SPAN_SECONDS) as daemon:
         finished(daemon, alone, 1)
         daemon.stop()
-    equal(alone, one_here)
+    equal(one_here)
     (started,) = events(daemon, "video.started")
     assert started["frames_stored"] > 0
 
@@ -254,17 +249,17 @@ def test_a_film_that_turns_out_to_be_damaged_is_scored_whole(cluster: RayCluster
     at = len(content) // 2
     content[at : at + 2000] = bytes(2000)
     path.write_bytes(content)
-    wanted = run_here([path], folder)
+    here = run_here([path], folder)
     with on(cluster, folder, span_seconds=4.0) as daemon:
-        finished(daemon, folder, 1)
+        finished(daemon.ready(), folder, 1)
         daemon.stop()
-    equal(folder, wanted)
+    equal(here)
     (whole,) = events(daemon, "cluster.scored_whole")
     assert whole["reason"].startswith("damage: ")
 
 
 def test_nodes_that_are_killed_in_mid_film_lose_nothing(
-    cluster: RayCluster, long: list[Path], long_here: tuple[Any, Any], folder: Path
+    cluster: RayCluster, long: list[Path], long_here: Here, folder: Path
 ) -> None:
     with on(cluster, folder) as daemon:
         for name in ("one", "two"):
@@ -275,7 +270,7 @@ def test_nodes_that_are_killed_in_mid_film_lose_nothing(
         cluster.do("add", "two")
         finished(daemon, folder, len(long))
         daemon.stop()
-    equal(folder, long_here)
+    equal(long_here)
     postponed = events(daemon, "video.postponed")
     assert {event["error_kind"] for event in postponed} == {"worker_lost"}
     assert any("its machine left the cluster" in event["error"] for event in postponed)
@@ -283,7 +278,7 @@ def test_nodes_that_are_killed_in_mid_film_lose_nothing(
 
 
 def test_a_daemon_that_is_killed_goes_on_where_it_was(
-    cluster: RayCluster, long: list[Path], long_here: tuple[Any, Any], folder: Path
+    cluster: RayCluster, long: list[Path], long_here: Here, folder: Path
 ) -> None:
     with on(cluster, folder) as daemon:
         for _ in range(4):
@@ -293,7 +288,7 @@ def test_a_daemon_that_is_killed_goes_on_where_it_was(
     with on(cluster, folder) as daemon:
         finished(daemon, folder, len(long))
         daemon.stop()
-    equal(folder, long_here)
+    equal(long_here)
     assert any(event["frames_stored"] > 0 for event in events(daemon, "video.started"))
 
 
@@ -314,9 +309,9 @@ def test_a_worker_with_another_scorer_is_refused_by_name(short: list[Path], tmp_
             finished(daemon, folder, 3)
             daemon.stop()
     assert refused["worker"] == "other"
-    assert "its scorer is niqe|fused 2|" in refused["reason"]
-    assert "here it is niqe|fused 2|" in refused["reason"]
-    assert "no machine of it can be used (other: its scorer is niqe|fused 2|" in paused["error"]
+    assert "its scorer is niqe|fused 0|" in refused["reason"]
+    assert f"here it is niqe|fused {VERSION}|" in refused["reason"]
+    assert "no machine of it can be used (other: its scorer is niqe|fused 0|" in paused["error"]
     assert len({row[0] for row in query(folder, "SELECT scorer FROM videos")}) == 1
     assert query(folder, "SELECT DISTINCT attempts, retries FROM videos") == [(0, 0)], "waiting costs a film nothing"
 
@@ -362,7 +357,7 @@ def test_a_file_that_changed_between_admission_and_scoring_is_taken_anew(
     assert sorted(ends.values()) == ["done", "done", "replaced"]
 
 
-def test_the_head_may_be_gone_for_half_a_minute(long: list[Path], long_here: tuple[Any, Any], folder: Path) -> None:
+def test_the_head_may_be_gone_for_half_a_minute(long: list[Path], long_here: Here, folder: Path) -> None:
     with RayCluster("one", "two") as own, on(own, folder) as daemon:
         daemon.event("video.progress")
         own.do("stop-head")
@@ -370,7 +365,7 @@ def test_the_head_may_be_gone_for_half_a_minute(long: list[Path], long_here: tup
         own.do("start-head")
         finished(daemon, folder, len(long))
         daemon.stop()
-    equal(folder, long_here)
+    equal(long_here)
 
 
 def test_what_status_and_metrics_show(cluster: RayCluster, folder: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -175,6 +174,31 @@ def test_where_two_spans_do_not_meet_the_film_is_scored_whole(at: int, shape: bo
     assert known == packed([hash_of(frame) for frame in range(at)])
 
 
+async def test_a_span_of_which_it_is_not_said_how_it_begins_is_not_waited_for() -> None:
+    class Silent(FakeFilm):
+        async def scan_span(self, info: Any, span: Span, known: bytes) -> AsyncGenerator[Any, None]:
+            async with aclosing(super().scan_span(info, span, known)) as items:
+                async for item in items:
+                    if span.first == 0 or not isinstance(item, Begun):
+                        yield item
+
+    workers = Workers([7], [])
+    room = Room(1)
+    split = split_of(workers, room, cut_at([0, 20, 40]), [])
+    split._film = Silent(workers, own=True)
+    with room.film(), pytest.raises(WholeFilmError, match="the span of frame 20 begins"):
+        await asyncio.wait_for(gathered(split, []), 30)
+
+
+def test_no_worker_is_for_spans_while_a_film_waits_for_its_own() -> None:
+    room = Room(3)
+    with room.film():
+        assert (room.has_place, room.is_crowded) == (True, False)
+        with room.waiting():
+            assert (room.has_place, room.is_crowded) == (False, True)
+        assert (room.has_place, room.is_crowded) == (True, False)
+
+
 def test_more_losses_than_a_film_may_have_are_its_error() -> None:
     workers = Workers([5], [20, 20, 20])
 
@@ -190,7 +214,7 @@ def test_more_losses_than_a_film_may_have_are_its_error() -> None:
         asyncio.run(run())
 
 
-async def test_rows_of_spans_behind_wait_within_bounds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_rows_of_spans_behind_wait_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """The span whose turn it is stands still: the others stop."""
     monkeypatch.setattr(rooms, "ROWS_AHEAD", 10)
     go_on = asyncio.Event()

@@ -29,6 +29,7 @@ class FakeCluster:
         self.connections = 0
         self.largest = 0
         self._numbers = itertools.count()
+        self._gone: list[Worker] = []
         self._room = asyncio.Condition()
 
     async def connect(self) -> FakeLink:
@@ -48,10 +49,15 @@ class FakeCluster:
         found = self.workers.pop(worker, None)
         if found is not None:
             await found[1]._held.aclose()
-            if found[1]._batcher is not None:
-                await found[1]._batcher.close()
+            self._gone.append(found[1])
         async with self._room:
             self._room.notify_all()
+
+    async def end_scorers(self) -> None:
+        """Of workers that are gone; not before, as a scan that is still read here would wait for its scorer."""
+        while self._gone:
+            if (batcher := self._gone.pop()._batcher) is not None:
+                await batcher.close()
 
     def free(self, avoid: Collection[str]) -> str | None:
         taken = {where for where, _ in self.workers.values()}
@@ -116,3 +122,4 @@ class FakeLink:
         """Workers end with whoever has started them."""
         for worker in self._own:
             await self._cluster.drop(worker)
+        await self._cluster.end_scorers()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from daemon.cluster.messages import WorkerLostError
+from daemon.cluster.scanner import ClusterScanner
 from daemon.decode.spans import Begun
+from daemon.job import VideoJob
 from daemon.model import Status
-from daemon.scan.protocol import Rows
+from daemon.scan.protocol import OpenFilm, Rows
 from daemon.service.foreground import once
 from tests import films
 from tests.integration.cluster.fake_link import FakeCluster
@@ -41,8 +45,19 @@ def film(folder: Path) -> Path:
 
 
 async def run_here(path: Path, folder: Path) -> Any:
-    await once(here(folder / "here"), [path])
+    (record,), _ = await once(here(folder / "here"), [path])
+    assert record.status is Status.DONE, f"{record.error_kind}: {record.error}"
     return results(here(folder / "here"))
+
+
+async def scored_as_here(path: Path, folder: Path, seconds: float = SECONDS) -> list[Any]:
+    """The film comes to the same on the cluster as here; what was logged there."""
+    settings = config(folder / "there", span_seconds=seconds)
+    with capture_logs() as logs:
+        (record,), _ = await once(settings, [path])
+    assert record.status is Status.DONE, f"{record.error_kind}: {record.error}"
+    assert results(settings) == await run_here(path, folder)
+    return list(logs)
 
 
 def logged(logs: list[Any], event: str) -> list[Any]:
@@ -71,11 +86,7 @@ async def test_rows_choices_and_stills_are_those_of_a_run_here(
     used: list[str] = []
     cluster.on_item = lambda machine, item: (used.append(machine) if isinstance(item, Begun) else None) or item
     together(cluster, "one", "two")
-    settings = config(tmp_path / "there", span_seconds=SECONDS)
-    with capture_logs() as logs:
-        (record,), _ = await once(settings, [film])
-    assert record.status is Status.DONE
-    assert results(settings) == await run_here(film, tmp_path)
+    logs = await scored_as_here(film, tmp_path)
     assert len(used) == 5
     assert set(used) == {"one", "two"}, "side by side"
     (spans,) = logged(logs, "cluster.in_spans")
@@ -86,9 +97,7 @@ async def test_rows_choices_and_stills_are_those_of_a_run_here(
 async def test_a_film_that_is_not_long_enough_is_scored_whole_without_a_word(
     cluster: FakeCluster, film: Path, tmp_path: Path
 ) -> None:
-    with capture_logs() as logs:
-        await once(config(tmp_path / "there", span_seconds=6.0), [film])
-    assert results(config(tmp_path / "there")) == await run_here(film, tmp_path)
+    logs = await scored_as_here(film, tmp_path, 6.0)
     assert not logged(logs, "cluster.in_spans") + logged(logs, "cluster.scored_whole")
     assert len(logged(logs, "cluster.film_taken")) == 1
 
@@ -111,11 +120,7 @@ async def test_a_further_worker_that_is_lost_costs_its_span_alone(
 
     cluster.on_item = lose
     together(cluster, "one", "two")
-    settings = config(tmp_path / "there", span_seconds=SECONDS)
-    with capture_logs() as logs:
-        (record,), _ = await once(settings, [film])
-    assert record.status is Status.DONE
-    assert results(settings) == await run_here(film, tmp_path)
+    logs = await scored_as_here(film, tmp_path)
     assert lost
     assert sorted(came) == list(range(FRAMES)), "no frame twice"
     assert len(logged(logs, "cluster.span_lost")) == 1
@@ -135,12 +140,45 @@ async def test_the_film_goes_on_where_it_was_when_its_own_worker_is_lost(
         return item
 
     cluster.on_item = crash
-    settings = config(tmp_path / "there", span_seconds=SECONDS)
-    with capture_logs() as logs:
-        (record,), _ = await once(settings, [film])
-    assert record.status is Status.DONE
-    assert results(settings) == await run_here(film, tmp_path)
+    logs = await scored_as_here(film, tmp_path)
     assert [log["frames_stored"] > 0 for log in logged(logs, "video.started")] == [False, True]
+
+
+async def test_a_film_that_comes_meanwhile_gets_a_further_worker_once_its_span_is_done(
+    cluster: FakeCluster, film: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = films.make(folder / "other.mkv", frames=20, width=192)
+    helped, waits, has_one = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    opened = ClusterScanner.opened
+
+    @asynccontextmanager
+    async def later(scanner: ClusterScanner, job: VideoJob) -> AsyncIterator[OpenFilm]:
+        if job.record.file.path == film:
+            async with opened(scanner, job) as open_film:
+                yield open_film
+            return
+        await helped.wait()
+        waits.set()
+        async with opened(scanner, job) as open_film:
+            has_one.set()
+            yield open_film
+
+    async def hold(machine: str, item: Any) -> Any:
+        if machine == "two" and isinstance(item, Begun):
+            helped.set()
+            await waits.wait()
+        elif machine == "one" and isinstance(item, Rows):
+            await has_one.wait()
+        return item
+
+    monkeypatch.setattr(ClusterScanner, "opened", later)
+    cluster.on_item = hold
+    with capture_logs() as logs:
+        records, _ = await once(config(tmp_path / "there", span_seconds=SECONDS), [film, other])
+    assert [record.status for record in records] == [Status.DONE] * 2
+    taken = [(Path(log["video"]).name, log["worker"]) for log in logged(logs, "cluster.film_taken")]
+    assert taken[:3] == [("film.mkv", "one"), ("film.mkv", "two"), ("other.mkv", "two")]
+    assert logged(logs, "cluster.film_left")[0]["frames"] == 50, "of one span"
 
 
 BEHIND = {
@@ -164,11 +202,6 @@ async def test_a_film_that_cannot_be_taken_in_spans_is_scored_whole_with_the_rea
     cluster: FakeCluster, tmp_path: Path, name: str
 ) -> None:
     make, reason = BEHIND[name]
-    path = make(tmp_path)
-    settings = config(tmp_path / "there", span_seconds=1.5)
-    with capture_logs() as logs:
-        (record,), _ = await once(settings, [path])
-    assert record.status is Status.DONE
-    assert results(settings) == await run_here(path, tmp_path)
+    logs = await scored_as_here(make(tmp_path), tmp_path, 1.5)
     (whole,) = logged(logs, "cluster.scored_whole")
     assert reason in whole["reason"]

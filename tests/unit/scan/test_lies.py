@@ -15,6 +15,7 @@ from unittest.mock import AsyncMock, Mock
 
 import numpy as np
 import pytest
+from av.packet import Packet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,7 +34,7 @@ from daemon.scan.apart import MOST_TRACE, Decoding, UnexpectedError
 from daemon.scan.decoding import MOST_TEXT, Request, Work, findings_from, findings_json
 from daemon.scan.local import LocalFilm, LocalScanner
 from daemon.scan.protocol import Findings, Rows
-from daemon.scan.spans import Cutting
+from daemon.scan.spans import Cutting, cut_json
 
 RATE = Fraction(25)
 INFO = VideoInfo(Path("/in/a.mkv"), "matroska", 0, "h264", 64, 48, "yuv420p", 8, 1 / RATE, RATE, 9, 1.0, 0.0)
@@ -233,6 +234,60 @@ def test_findings_that_are_true() -> None:
 def test_findings_of_no_pass(changes: dict[str, Any]) -> None:
     with pytest.raises((KeyError, TypeError, ValueError, AttributeError)):
         findings_from(found(**changes), NO_PACKETS, INFO, CONFIG)
+
+
+PACKETS = 20
+
+
+def index_of_packets() -> bytes:
+    builder = PacketIndexBuilder()
+    for at in range(PACKETS):
+        packet = Packet(b"x")
+        packet.pts = packet.dts = at
+        builder.add(packet)
+    return builder.packed()
+
+
+def span(first: int, end: int, **changes: Any) -> dict[str, Any]:
+    next_pts = None if end == PACKETS else end
+    true = {"first": first, "end": end, "pts": first, "next_pts": next_pts, "seek": first, "position": -1}
+    return {**true, "size_bytes": 5, **changes}
+
+
+def test_spans_that_are_true() -> None:
+    cut = Cutting(INFO, CONFIG, 1.0).found({"spans": [span(0, 8), span(8, 20)], "packets": 20}, index_of_packets())
+    assert [(one.first, one.end, one.next_pts) for one in cut.spans] == [(0, 8, 8), (8, 20, None)]
+    assert Cutting(INFO, CONFIG, 1.0).found(cut_json(cut), cut.index) == cut
+
+
+@pytest.mark.parametrize(
+    "spans",
+    [
+        [span(0, 8)],
+        [span(0, 8), span(9, 20)],
+        [span(0, 8), span(8, 8), span(8, 20)],
+        [span(0, 8), span(8, 21)],
+        [span(0, 8, next_pts=None), span(8, 20)],
+        [span(0, 8, next_pts=9), span(8, 20)],
+        [span(0, 8), span(8, 20, next_pts=20)],
+        [span(0, 8), span(8, 20, seek="x" * 10**6)],
+        [span(0, 8), span(8, 20, position=None)],
+        [span(0, 8), span(8, 20, size_bytes=1 << 63)],
+        [span(0, 8), span(8, 20, pts=8.0)],
+        [span(0, 8), span(8, 20, nonsense=1)],
+        [4],
+        4,
+    ],
+    ids=range(14),
+)
+def test_spans_of_no_film(spans: Any) -> None:
+    with pytest.raises((KeyError, TypeError, ValueError, AttributeError)):
+        Cutting(INFO, CONFIG, 1.0).found({"spans": spans, "packets": 20}, index_of_packets())
+
+
+def test_a_film_without_packets_has_no_spans() -> None:
+    with pytest.raises(ValueError, match="do not meet"):
+        Cutting(INFO, CONFIG, 1.0).found({"spans": [], "packets": 0}, NO_PACKETS)
 
 
 def test_sentences_without_end_are_cut() -> None:
