@@ -14,8 +14,6 @@ import pytest
 
 from tests import films
 
-# As the console script does: what a test measures is what the program takes.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # As `open_scorer` does, for the tests that import torch before it.
 os.environ.setdefault("MKL_CBWR", "COMPATIBLE")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
