@@ -163,8 +163,9 @@ def sketch(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def detail(edges: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Edges ``(n, 9, 16, 2)`` as vectors ``(n, 144)``, in sixteenths of an octave: where there is fine detail."""
-    found: NDArray[np.float32] = edges.reshape(len(edges), -1, 2).max(axis=-1).astype(np.float32)
-    return found
+    both = edges.reshape(len(edges), -1, 2)
+    # Of two numbers, `max` along an axis takes many times as long.
+    return np.maximum(both[..., 0], both[..., 1]).astype(np.float32)
 
 
 def lettering(records: Records) -> NDArray[np.float64]:

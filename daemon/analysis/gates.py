@@ -13,6 +13,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.analysis.blank import bars, black, flat, snow, washed_out, white
 from daemon.analysis.defects import (
     Peers,
     blocks,
@@ -27,7 +28,7 @@ from daemon.analysis.defects import (
     sharpness,
     titled,
 )
-from daemon.analysis.lettering import LINE, captioned, drawing, drawn, titles, written
+from daemon.analysis.lettering import captioned, drawing, titles, written
 from daemon.analysis.steps import stepped
 from daemon.analysis.witness import NOBODY, Witness, away
 from daemon.config.selection import GatesConfig
@@ -77,8 +78,6 @@ STEPPED = {
 """What a step tells by what, in this order."""
 JUNK = (Verdict.TITLE, Verdict.BARS, Verdict.SNOW)
 """Pictures of nothing."""
-WASHED_LIGHT, WASHED_MEAN, WASHED_MOST = 0.6, 230.0, 0.2
-"""The share of pixels that is clipped white, the mean of luma, and the share of a film that is like that at most."""
 LIT_ALIKE, PEER_ALIKE = 0.2, 0.8
 """The correlation of their cells from which frames of a window are compared by exposure, since clipping changes a
 picture, and by sharpness."""
@@ -96,8 +95,6 @@ SPOILING = (Verdict.DARK, Verdict.BURNT, Verdict.BLUR)
 """What comes and goes little by little, so that frames beside it have some of it."""
 LEAST_SPOILT, BESIDE_SPOILT_SECONDS = 3, 0.25
 """So many spoilt frames in a row spoil those within so many seconds before and after."""
-SNOW_SHARP = 1.0
-"""The mean squared step between neighbours over the variance; 2 where they are independent."""
 
 
 def judge(
@@ -248,20 +245,6 @@ def _beside(places: NDArray[np.int64], time_s: NDArray[np.float64], usable: Mask
     return np.concatenate(found)
 
 
-def snow(records: Records, witness: Witness = NOBODY) -> Mask:
-    """A picture whose neighbouring pixels have nothing to do with each other."""
-    step = np.minimum(records["sharp_x"], records["sharp_y"])
-    witness.figure("step between neighbours over variance", step, SNOW_SHARP)
-    mask: Mask = step >= SNOW_SHARP
-    return mask
-
-
-def bars(records: Records) -> Mask:
-    """Upright bars of a test card: hardly a step downwards, plain colours."""
-    mask: Mask = records["bars"].astype(np.bool_)
-    return mask
-
-
 def widened(time_s: NDArray[np.float64], shots: Sequence[Shot], verdict: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The verdicts, with what is right beside a stretch of spoilt frames refused, too: focus and exposure return little
     by little.
@@ -308,34 +291,6 @@ def spare(
                 verdict[next(part for part in (better, clear, stretch) if len(part))] = ORDER.index(Verdict.SPARED)
     if not np.isin(verdict, (0, ORDER.index(Verdict.SPARED))).any():
         verdict[np.isin(verdict, [ORDER.index(word) for word in JUNK])] = ORDER.index(Verdict.SPARED)
-
-
-def black(records: Records, config: GatesConfig, witness: Witness = NOBODY) -> Mask:
-    """Nothing brighter than ``black_codes``, nor than a third of the film's usual highlights."""
-    high = records["high"].astype(np.float64)
-    usual = float(np.median(high[high > config.flat_codes])) if (high > config.flat_codes).any() else 255.0
-    limit = min(config.black_codes, usual / 3)
-    witness.figure("highlights", high, limit, below=True, reference=usual)
-    mask: Mask = high <= limit
-    return mask
-
-
-def white(records: Records, config: GatesConfig, witness: Witness = NOBODY) -> Mask:
-    """Nothing darker than ``white_codes``, nor within a third of the film's usual distance from white."""
-    depth = 255.0 - records["low"].astype(np.float64)
-    usual = float(np.median(depth[depth > config.flat_codes])) if (depth > config.flat_codes).any() else 255.0
-    limit = min(255 - config.white_codes, usual / 3)
-    witness.figure("shadows below white", depth, limit, below=True, reference=usual)
-    mask: Mask = depth <= limit
-    return mask
-
-
-def flat(records: Records, config: GatesConfig, witness: Witness = NOBODY) -> Mask:
-    """Hardly any difference between the darkest and the brightest pixels."""
-    spread = records["high"].astype(np.int64) - records["low"]
-    witness.figure("codes from shadows to highlights", spread, config.flat_codes, below=True)
-    mask: Mask = spread <= config.flat_codes
-    return mask
 
 
 def transition(
@@ -389,14 +344,3 @@ def windows(time_s: NDArray[np.float64], shots: Sequence[Shot], seconds: float) 
         window[shot.first : shot.last + 1] = first + within.astype(np.int64)
         first += parts
     return window
-
-
-def washed_out(records: Records, witness: Witness = NOBODY) -> Mask:
-    """Most of it clipped white, in a film that is not like that: its shot may have nothing to compare it with."""
-    witness.figure("share clipped to white", records["light"], WASHED_LIGHT)
-    witness.figure("mean of luma", records["mean"], WASHED_MEAN)
-    most = (records["light"] >= WASHED_LIGHT) & (records["mean"] >= WASHED_MEAN)
-    # A page is white, too; a film of drawings is full of such pictures.
-    page = drawing(records) & (drawn(records) | (records["text"] >= 1) | (records["caption"] >= LINE))
-    mask: Mask = most & ~page
-    return mask if most.mean() <= WASHED_MOST else np.zeros(len(records), np.bool_)

@@ -61,7 +61,7 @@ def selection_params(config: Config, scorer: str | None, wishes: Wishes = Wishes
 class _Seen:
     """The moments of a film, what their frames look like, the scene of each shot, and how much neighbours differ.
 
-    ``looked`` are the moments whose faces were looked at.
+    ``moment_seconds`` is how long the moments are at most; ``looked`` are those whose faces were looked at.
     """
 
     moments: Moments
@@ -70,6 +70,7 @@ class _Seen:
     lettering: NDArray[np.float64] | None
     scene: dict[int, int]
     noise: tuple[float, float]
+    moment_seconds: float
     kept: dict[str, Any] = field(default_factory=dict)
     looked: frozenset[int] = frozenset()
 
@@ -105,6 +106,7 @@ class FrameSelector:
         self._scene: dict[tuple[float, float], dict[int, int]] = {}
         self._noises: tuple[float, float] | None = None
         self._judged = False
+        self._about_film: dict[str, Any] = {}
         self._facts: dict[str, Any] = {}
 
     async def select(self, banned: Collection[int] = ()) -> Selection:
@@ -114,6 +116,8 @@ class FrameSelector:
             await self._prepare()
         film = self._film
         assert film is not None
+        # What was said of the choice before is not said of this one.
+        self._facts = {**self._about_film}
         wishes = self._wishes or Wishes()
         pinned = await self._pinned(film, [frame for frame in wishes.pinned if frame not in banned])
         asked = _less(config, len(pinned), only=wishes.only)
@@ -149,9 +153,9 @@ class FrameSelector:
     def asked(self, config: Config, wishes: Wishes) -> FrameSelector:
         """The same film, asked for with other settings of ``select`` and other wishes: what was read is kept."""
         other = copy(self)
-        other._config, other._wishes, other._facts = config, wishes, {**self._facts}
+        other._config, other._wishes, other._about_film = config, wishes, {**self._about_film}
         if other._judged and config.select.strategy != "best":
-            other._facts["strategy"] = config.select.strategy
+            other._about_film["strategy"] = config.select.strategy
         elif config.select.strategy != self._config.select.strategy:
             other._film = None
         return other
@@ -202,19 +206,19 @@ class FrameSelector:
         if self._wishes is None:
             self._wishes = holds(await self._store.decisions.decided(self._record.id))
         strategy = self._config.select.strategy
-        self._facts = {"strategy": strategy}
+        self._about_film = {"strategy": strategy}
         missing = await judge(self._store, self._job, self._config)
         table = await self._store.frames.table(self._record.id, self._record.scorer)
-        self._facts["frames"] = len(table.frame)
+        self._about_film["frames"] = len(table.frame)
         self._judged = strategy != "best" and not missing
         shots: list[Shot] = []
         if missing and strategy != "best":
             because = f"{missing} of {len(table.frame)} frames were scored by a version that kept no features"
-            self._facts |= {"strategy": "best", "because": f"{because}: chosen by score and gap alone"}
+            self._about_film |= {"strategy": "best", "because": f"{because}: chosen by score and gap alone"}
             self._job.log.warning("video.features_missing")
         if self._judged:
             shots = await self._store.analysis.shots(self._record.id)
-            self._facts |= {
+            self._about_film |= {
                 "shots": sum(1 for shot in shots if shot.kind is ShotKind.SHOT),
                 "verdicts": await self._store.analysis.verdicts(self._record.id),
             }
@@ -243,6 +247,8 @@ class FrameSelector:
         if not film.usable.any():
             return Choice((), self._nothing(len(film.frame)))
         seen = await self._seen(film, config)
+        if seen.moment_seconds < MOMENT_SECONDS:
+            self._facts["moment_seconds"] = round(seen.moment_seconds, 3)
         noise, detail_noise = seen.noise
         terms = Terms(
             config.limit,
@@ -324,13 +330,11 @@ class FrameSelector:
         if self._kept is not None and self._kept[0] == key:
             return self._kept[1]
         found, moment_seconds = await asyncio.to_thread(with_room, film, *asked)
-        if moment_seconds < MOMENT_SECONDS:
-            self._facts["moment_seconds"] = round(moment_seconds, 3)
         if self._kept is not None and self._kept[0][:-1] == key[:-1] and self._kept[1].moments.same(found):
-            self._kept = (key, self._kept[1])
+            self._kept = (key, replace(self._kept[1], moment_seconds=moment_seconds))
             return self._kept[1]
         best, details, lettering = await self._looks.of(film.frame[found.position])
-        seen = _Seen(found, best, details, lettering, await self._scenes(config), await self._noise())
+        seen = _Seen(found, best, details, lettering, await self._scenes(config), await self._noise(), moment_seconds)
         self._kept = (key, seen)
         return seen
 

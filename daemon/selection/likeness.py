@@ -18,8 +18,8 @@ NEARNESS, NEAR_SHARE = 0.4, 0.25
 """How much less a picture says of one that looks alike but is far off in time; which share of the film is far."""
 LEAST_WEIGHT = 0.01
 """What less is left of says nothing of the difference."""
-ROUNDING_CODES = 0.1
-"""More than what is rounded of a difference of a code or more."""
+ROUNDING_CODES = 0.01
+"""More than what is rounded of a difference once it is squared, summed, and taken apart again."""
 ROWS = 64
 """Rows of a table that are worked on at once: they stay in the processor's cache."""
 
@@ -67,15 +67,34 @@ def likenesses(
 def codes_apart(
     row: NDArray[np.float32], time: NDArray[np.float32], at: int, weight: np.float32
 ) -> NDArray[np.float32]:
-    """How far pictures are from the one at ``at``, by its row of ``likenesses``, in codes, to ``ROUNDING_CODES``.
+    """How far pictures are from the one at ``at``, by its row of ``likenesses``, in codes, as far as that is rounded.
 
     Those that are farther off than can be told by it are at ``FAR_CODES``, and all are at 0 where it counts next to
-    nothing.
+    nothing. ``surely_more`` says what a difference is at least.
     """
     if weight < LEAST_WEIGHT:
         return np.zeros_like(row)
     found = FAR_CODES * (1 - row / (_nearness(time - time[at]) * weight))
     return found.astype(np.float32, copy=False)
+
+
+def rounded_squares(sketches: NDArray[np.float32]) -> float:
+    """By how much the mean of squared differences may be wrong in ``likenesses``, in codes squared: at most.
+
+    There it is the sum of two squared lengths and a product, each a sum of n rounded terms, of which the error is at
+    most n units of rounding of what is summed (Higham, "Accuracy and Stability of Numerical Algorithms", 3.1).
+    """
+    count = max(sketches.shape[1], 1)
+    largest = float(np.einsum("ij,ij->i", sketches, sketches).max(initial=0.0)) / count
+    return float(4 * largest * (count + 4) * np.finfo(np.float32).eps / 2)
+
+
+def surely_more(codes: float, rounded: float) -> float:
+    """From which difference by ``codes_apart`` on pictures are at least ``codes`` apart.
+
+    ``rounded`` is what ``rounded_squares`` says of them.
+    """
+    return float((codes * codes + rounded) ** 0.5) + ROUNDING_CODES
 
 
 def _nearness(apart: NDArray[np.float32]) -> NDArray[np.float32]:

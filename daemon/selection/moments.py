@@ -80,15 +80,17 @@ def with_room(film: Film, count: int | None, gap_s: float) -> tuple[Moments, flo
     """The moments, and how long they are: so short that ``count`` stills can be ``gap_s`` apart, if good frames are.
 
     The best frames of two moments of the usual length may lie so that fewer have room between those of others than
-    the film has.
+    the film has. Of a film so long that its moments are longer than usual, they stay as long.
     """
     moment_seconds, found = MOMENT_SECONDS, moments(film)
     if count is None:
         return found, moment_seconds
+    shortest = max(SHORTEST_SECONDS, float(film.seconds[film.shot >= 0].sum()) / MOST_MOMENTS)
     good = film.usable if film.spared is None else film.usable & ~film.spared
-    room = most_apart(film.time_s[good], (), gap_s, count)
-    while most_apart(film.time_s[found.position[~found.spared]], (), gap_s, room) < room:
-        if moment_seconds / 2 < SHORTEST_SECONDS:
+    # In a damaged file times may run backwards.
+    room = most_apart(np.sort(film.time_s[good]), (), gap_s, count)
+    while most_apart(np.sort(film.time_s[found.position[~found.spared]]), (), gap_s, room) < room:
+        if moment_seconds / 2 < shortest:
             break
         moment_seconds /= 2
         found = moments(film, moment_seconds)

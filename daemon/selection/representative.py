@@ -31,7 +31,7 @@ from daemon.selection.across import ABOVE_NOISE, least_detail_difference
 from daemon.selection.best import Choice
 from daemon.selection.completeness import LOSS, missing
 from daemon.selection.invitation import detailed
-from daemon.selection.likeness import ROUNDING_CODES, codes_apart, likenesses
+from daemon.selection.likeness import codes_apart, likenesses, rounded_squares, surely_more
 from daemon.selection.moments import Moments
 from daemon.selection.quality import Film
 from daemon.selection.room import ROUNDING_S, leaves_out, most_apart
@@ -137,10 +137,11 @@ class _Greedy:
         self._terms = terms
         self._time_s = film.time_s[moments.position]
         self._least_detail = least_detail_difference(terms.detail_noise)
-        name = f"worth {terms.min_difference} {self._least_detail}"
-        if name not in self._kept:
-            self._kept[name] = worth(moments, sketches, details, lettering, terms.min_difference, self._least_detail)
-        amplified, self._sketches, self._clear, self._value, self._alone = self._kept[name]
+        asked = (terms.min_difference, self._least_detail)
+        if self._kept.get("worth", (None,))[0] != asked:
+            self._kept["worth"] = (asked, worth(moments, sketches, details, lettering, *asked))
+        amplified, self._sketches, self._clear, self._value, self._alone = self._kept["worth"][1]
+        self._rounded = rounded_squares(self._sketches)
         self._given = np.full(len(self._time_s), np.inf) if given is None else given * amplified
         span = float(np.ptp(self._time_s)) if len(self._time_s) else 0.0
         self._place = (self._time_s / max(span, 1e-9)).astype(np.float32)
@@ -160,11 +161,10 @@ class _Greedy:
         self._covered = np.zeros(len(names))
         self._whole = self._left = float(self._weight.sum())
         self._shown = np.zeros(len(self._scenes), np.bool_)
-        self._offs: tuple[Any, ...] = (None,)
         # How far each is from the nearest that is chosen: in time, and by its sketch, in codes.
         self._gap_s, self._off = np.full(len(names), np.inf), np.full(len(names), np.inf, np.float32)
         self._refused = {"gap": 0, "alike": 0, "scene": 0, "given": 0}
-        self._room_for, self._more = 0, np.empty((TOGETHER, len(names)))
+        self._room_for = 0
         self._upper_bounds = np.zeros(0)
         self.chosen: list[int] = []
         """Places in the moments, in the order of choice."""
@@ -266,8 +266,7 @@ class _Greedy:
 
     def _gains(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
         """What each of them would add to what is shown."""
-        more = self._more[: len(places)]
-        np.maximum(np.subtract(self._likeness[places], self._covered, out=more), 0.0, out=more)
+        more = np.maximum(self._likeness[places] - self._covered, 0.0)
         added = np.einsum("ij,j->i", more, self._weight)  # without threads, which cost more here than they save
         fresh = ~self._shown[self._scene[places]]
         gains: NDArray[np.float64] = added + np.where(fresh, self._bonus[places], 0.0) + self._value[places]
@@ -320,25 +319,16 @@ class _Greedy:
 
     def _alike(self, at: int, chosen: list[int]) -> NDArray[np.bool_]:
         """Which of those chosen it looks like: by what is seen from afar, and by lettering and lines, as of slides."""
-        seen, details = self._differences(at, chosen)
-        alike: NDArray[np.bool_] = seen < self.difference
-        if details is not None:
+        alike: NDArray[np.bool_] = _apart(self._sketches, at, chosen) < self.difference
+        if self._details is not None and alike.any():
             # What shows nothing that a chosen one does not is alike, too: a slide that is half typed.
-            assert self._details is not None
             less = missing(self._details[at], self._details[chosen]) < LOSS * self._least_detail
-            alike &= less | (details < self._least_detail)
+            alike &= less | (_apart(self._details, at, chosen) < self._least_detail)
         return alike
 
     def _unlike(self, at: int) -> bool:
         """Whether it is plainly unlike all that are chosen, so that none needs to be looked at."""
-        return bool(self._off[at] > self.difference + ROUNDING_CODES)
-
-    def _differences(self, at: int, chosen: list[int]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """How far it is from each of those chosen, by its sketch and by its details (None: not known), in codes."""
-        if self._offs[0] != (at, len(chosen)):
-            seen = _apart(self._sketches, at, chosen)
-            self._offs = ((at, len(chosen)), seen, None if self._details is None else _apart(self._details, at, chosen))
-        return self._offs[1], self._offs[2]
+        return bool(self._off[at] > surely_more(self.difference, self._rounded))
 
     def _tells(self, at: int, chosen: list[int]) -> bool:
         """With ``auto``: whether one more is worth the room.
@@ -348,9 +338,9 @@ class _Greedy:
         """
         if not self._shown[self._scene[at]] and self._scene_seconds[self._scene[at]] >= AUTO_SECONDS:
             return True
-        if not self._unlike(at):
-            seen, details = self._differences(at, chosen)
-            if details is not None and details.min() >= self._least_detail and seen.min() < self.difference:
+        if self._details is not None and not self._unlike(at):
+            unlike = _apart(self._details, at, chosen).min() >= self._least_detail
+            if unlike and _apart(self._sketches, at, chosen).min() < self.difference:
                 return True
         added = np.maximum(self._likeness[at] - self._covered, 0.0) @ self._weight
         return bool(added >= AUTO_GAIN * max(self._left, AUTO_LEFT * self._whole))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from daemon.analysis.features import SKETCH
+from daemon.selection import likeness
 from daemon.selection.best import Choice
 from daemon.selection.moments import MOMENT_SECONDS, moments, shortlist, with_room
 from daemon.selection.quality import Film
@@ -213,3 +214,23 @@ def test_a_shortlist_has_the_best_of_every_moment(case: Case, share: float) -> N
     assert case.film.usable[places].all()
     if share == 1.0:
         assert len(places) == case.film.usable.sum()
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from([1.0, 4.0, 16.0]), st.sampled_from([0.5, 2.0, 9.0, 36.0]), st.booleans())
+def test_what_is_told_by_likenesses_to_be_unlike_is_unlike(seed: int, gain: float, codes: float, light: bool) -> None:
+    """Pictures that differ by about what is asked for, in a dark film whose sketches are amplified; some are light."""
+    rng = np.random.default_rng(seed)
+    one = rng.uniform(0, 158 if light else 158 / gain, SKETCH)
+    away = rng.normal(0, 1, (40, SKETCH))
+    away *= codes * rng.uniform(0.9, 1.2, (40, 1)) / np.sqrt((away**2).mean(axis=1, keepdims=True))
+    sketches = (np.concatenate([one[None], one + away / gain]) * gain).astype(np.float32)
+    time, weight = rng.random(41).astype(np.float32), rng.uniform(0.02, 1.0, 41).astype(np.float32)
+    table = likeness.likenesses(sketches, time, weight)
+    told = likeness.codes_apart(table[0], time, 0, weight[0])
+    plain = np.sqrt(((sketches.astype(np.float64) - sketches[0]) ** 2).mean(axis=1))
+    unlike = told > likeness.surely_more(codes, likeness.rounded_squares(sketches))
+    assert (plain[unlike] >= codes).all()
+    if gain == 1.0:
+        far = (plain > 1.1 * codes + 0.5) & (plain < likeness.FAR_CODES)
+        assert unlike[far].all(), "of most films it is told without looking"

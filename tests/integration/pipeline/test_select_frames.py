@@ -195,6 +195,19 @@ async def test_with_all_looks_kept_the_same_is_chosen(tmp_path: Path, store: Sto
         assert ones.picks
 
 
+async def test_what_was_said_of_a_choice_is_not_said_of_the_next_one(tmp_path: Path, store: Store) -> None:
+    config = config_in(tmp_path, count=40, min_gap_seconds=0.1)
+    record = await scored(store, config, edited_film(tmp_path / "film.mp4"))
+    crowded = selector(store, config, record)
+    told = (await crowded.select()).reasons
+    assert {"moment_seconds", "min_difference"} <= told.keys()
+    assert (await crowded.select()).reasons == told
+    plain = await selector(store, changed(config, "select", {"count": 2}), record).select()
+    again = await crowded.asked(changed(config, "select", {"count": 2}), Wishes()).select()
+    assert again == plain
+    assert not {"moment_seconds", "min_difference"} & again.reasons.keys()
+
+
 async def test_a_span_and_one_per_shot(tmp_path: Path, store: Store) -> None:
     config = config_in(tmp_path, strategy="per-shot", start=2.0, end=6.0)
     _, stills = await finished(store, config, edited_film(tmp_path / "film.mp4"))
