@@ -28,7 +28,7 @@ from daemon.pipeline.analyse_video import settings
 from daemon.pipeline.calm_sharp_frames import with_calm_and_sharp
 from daemon.pipeline.film import film_of, percentile
 from daemon.pipeline.looks import FilmLooks
-from daemon.selection.moments import moment_of
+from daemon.selection.moments import MOMENT_SECONDS, moment_of
 from daemon.selection.quality import Film
 from daemon.store.frames import ScoreTable
 from daemon.store.store import Store
@@ -77,7 +77,7 @@ async def explain(store: Store, record: VideoRecord, config: Config, frame: int)
         "shot": None
         if shot is None
         else {"number": shot, "kind": shots[shot].kind.value, "first": shots[shot].first, "last": shots[shot].last},
-        "moment": _moment(film, at),
+        "moment": _moment(film, at, await _moment_seconds(store, record)),
         "still": still,
         "judged": [_plain(one, table.frame) for one in heard],
     }
@@ -189,9 +189,16 @@ def _inside(shot: Shot, count: int) -> NDArray[np.bool_]:
     return mask
 
 
-def _moment(film: Film, at: int) -> dict[str, Any] | None:
+async def _moment_seconds(store: Store, record: VideoRecord) -> float:
+    """How long the moments were at most of which the current selection was made."""
+    current = await store.queries.current_selection(record.id)
+    facts = json.loads(current["reasons"] or "{}") if current is not None else {}
+    return float(facts.get("moment_seconds", MOMENT_SECONDS))
+
+
+def _moment(film: Film, at: int, moment_seconds: float) -> dict[str, Any] | None:
     """The moment that a frame lies in, and that moment's best frame; None in a transition."""
-    places, best = moment_of(film, at)
+    places, best = moment_of(film, at, moment_seconds)
     if len(places) == 0:
         return None
     return {

@@ -102,13 +102,13 @@ def _in_moment(film: Film, usable: NDArray[np.int64], good: NDArray[np.float64])
     return good if film.calm is None else good * film.calm[usable]
 
 
-def moment_of(film: Film, at: int) -> tuple[NDArray[np.int64], int | None]:
+def moment_of(film: Film, at: int, moment_seconds: float = MOMENT_SECONDS) -> tuple[NDArray[np.int64], int | None]:
     """The places of the frames of the moment that a frame lies in, none in a transition, and its best usable one's."""
     inside = np.flatnonzero(film.shot == film.shot[at])
     if film.shot[at] < 0:
         return np.zeros(0, np.int64), None
     whole = float(film.seconds[film.shot >= 0].sum())
-    part = _parts(film, inside, max(MOMENT_SECONDS, whole / MOST_MOMENTS))
+    part = _parts(film, inside, max(moment_seconds, whole / MOST_MOMENTS))
     places = inside[part == part[np.searchsorted(inside, at)]]
     usable = np.flatnonzero(film.usable)
     good, _ = quality(film, usable)

@@ -47,6 +47,17 @@ async def test_a_still_says_what_it_stands_for_and_another_frame_its_moment(stor
     assert (await explain(store, record, config, other))["still"] is None
 
 
+async def test_a_moment_is_as_long_as_those_of_the_selection(store: Store, tmp_path: Path) -> None:
+    config = config_in(tmp_path, count=4)
+    record, stills = await finished(store, config, edited_film(tmp_path / "edited.mkv"))
+    usual = (await explain(store, record, config, stills[0].frame))["moment"]
+    with sqlite3.connect(config.database.path) as database:
+        database.execute("UPDATE selections SET reasons = json_set(reasons, '$.moment_seconds', 0.175)")
+    shorter = (await explain(store, record, config, stills[0].frame))["moment"]
+    assert usual["seconds"] > 0.35 > 0.2 >= shorter["seconds"]
+    assert shorter["first"] <= stills[0].frame <= shorter["last"]
+
+
 async def test_a_verdict_of_other_settings_is_said_to_be_so(store: Store, tmp_path: Path) -> None:
     config = config_in(tmp_path, count=4)
     record, stills = await finished(store, config, edited_film(tmp_path / "edited.mkv"))
