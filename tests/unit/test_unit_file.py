@@ -10,7 +10,7 @@ import yaml
 from daemon.config.schema import Config
 from daemon.config.service import ServiceConfig
 from daemon.inbox import ingestor
-from daemon.scan import local
+from daemon.scan import decoded
 from daemon.scoring import batcher
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"
@@ -24,7 +24,7 @@ def seconds(setting: str) -> float:
 
 
 def test_a_stop_has_more_time_than_its_steps_together() -> None:
-    steps = ingestor.STOP_SECONDS + ServiceConfig().stop_seconds + local.JOIN_SECONDS + batcher.CLOSE_SECONDS
+    steps = ingestor.STOP_SECONDS + ServiceConfig().stop_seconds + decoded.JOIN_SECONDS + batcher.CLOSE_SECONDS
     assert seconds("TimeoutStopSec") >= 2 * steps
 
 
