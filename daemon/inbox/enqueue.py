@@ -30,7 +30,7 @@ async def enter(
     arrival, known = await asyncio.to_thread(arrival_of, file, same, _still_there, copies=copies)
     if known is None:
         video_id = await store.queue.enqueue(file)
-        await _replace_others(store, video_id, file)
+        _say_replaced(file, await store.videos.replaced_by(video_id), video_id)
         log.info("video.queued", video=str(file.path), video_id=video_id, size_bytes=file.size_bytes)
         return await store.videos.get(video_id)
     if arrival is Arrival.DUPLICATE:
@@ -39,10 +39,11 @@ async def enter(
             f"the same content is known as {known.file.path} (video {known.id}): see `stillwatch show`",
         )
         refused = await refuse(store, file, error)
-        await _replace_others(store, refused.id, file)
+        _say_replaced(file, await store.queue.replaced(refused.id, file), refused.id)
         return refused
+    # Before the row says that it is here: a kill in between has the file looked at again.
+    _say_replaced(file, await store.queue.replaced(known.id, file), known.id)
     await store.videos.relocate(known.id, file)
-    await _replace_others(store, known.id, file)
     status = known.status
     again = status in _TRIED_AGAIN and (arrival is Arrival.MOVED or known.error_kind != Kind.DUPLICATE)
     if status is Status.REPLACED:
@@ -92,10 +93,9 @@ async def _read_now(store: Store, row: VideoRecord, on_read: Callable[[], object
     return await store.videos.get(row.id)
 
 
-async def _replace_others(store: Store, video_id: int, file: FileIdentity) -> None:
-    """Rows of other content at this path are replaced by this one."""
-    for replaced in await store.queue.replaced(video_id, file):
-        log.info("video.replaced", video=str(file.path), video_id=replaced, by=video_id)
+def _say_replaced(file: FileIdentity, replaced: list[int], by: int) -> None:
+    for video_id in replaced:
+        log.info("video.replaced", video=str(file.path), video_id=video_id, by=by)
 
 
 async def refuse(store: Store, file: FileIdentity, error: VideoError) -> VideoRecord:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 
+import aiosqlite
+
 from daemon.errors import Kind, StillwatchError
 from daemon.model import FileIdentity, Status, VideoRecord
 from daemon.store.columns import path_value
@@ -24,23 +26,31 @@ class Queue:
         self._connection = connection
 
     async def enqueue(self, file: FileIdentity) -> int:
-        """Add a video to the queue and return its id; the row of a file that could not be read so far becomes its."""
+        """Add a video to the queue and return its id; the row of a file that could not be read so far becomes its.
+
+        What else was at its path is replaced in the same transaction: a kill leaves no two that stand for one path.
+        """
         async with self._connection.writing() as db:
-            cursor = await db.execute(
-                "UPDATE videos SET fingerprint = ?, digest = ?, size_bytes = ?, mtime_ns = ?, inode = ?,"
-                " status = 'queued', error_kind = NULL, error = NULL, finished_at = NULL, queued_at = ?"
-                " WHERE id = (SELECT MAX(id) FROM videos WHERE path = ?"
-                " AND fingerprint = '' AND COALESCE(error_kind, 'unreadable') = 'unreadable') RETURNING id",
-                (*_state(file), self._connection.now(), path_value(file.path)),
-            )
-            if taken := list(await cursor.fetchall()):
-                return int(taken[0][0])
-            cursor = await db.execute(
-                "INSERT INTO videos (path, fingerprint, digest, size_bytes, mtime_ns, inode, status, queued_at)"
-                " VALUES (?, ?, ?, ?, ?, ?, 'queued', ?)",
-                (path_value(file.path), *_state(file), self._connection.now()),
-            )
-            return int(cursor.lastrowid or 0)
+            video_id = await self._put(db, file)
+            await self._replace(db, video_id, file)
+            return video_id
+
+    async def _put(self, db: aiosqlite.Connection, file: FileIdentity) -> int:
+        cursor = await db.execute(
+            "UPDATE videos SET fingerprint = ?, digest = ?, size_bytes = ?, mtime_ns = ?, inode = ?,"
+            " status = 'queued', error_kind = NULL, error = NULL, finished_at = NULL, queued_at = ?"
+            " WHERE id = (SELECT MAX(id) FROM videos WHERE path = ?"
+            " AND fingerprint = '' AND COALESCE(error_kind, 'unreadable') = 'unreadable') RETURNING id",
+            (*_state(file), self._connection.now(), path_value(file.path)),
+        )
+        if taken := list(await cursor.fetchall()):
+            return int(taken[0][0])
+        cursor = await db.execute(
+            "INSERT INTO videos (path, fingerprint, digest, size_bytes, mtime_ns, inode, status, queued_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, 'queued', ?)",
+            (path_value(file.path), *_state(file), self._connection.now()),
+        )
+        return int(cursor.lastrowid or 0)
 
     async def refuse(self, file: FileIdentity, status: Status, error: StillwatchError) -> int:
         """Record a file that was not taken, once per path and state of the file; returns its id."""
@@ -194,16 +204,19 @@ class Queue:
         Their scores, selections and stills stay.
         """
         async with self._connection.writing() as db:
-            cursor = await db.execute(
-                "UPDATE videos SET status = 'replaced', replaced_by = ?1, error_kind = NULL,"
-                " error = 'other content took its place: video ' || ?1, retry_at = NULL,"
-                " finished_at = COALESCE(finished_at, ?2) WHERE path = ?3"
-                " AND id != ?1 AND fingerprint != '' AND status != 'replaced'"
-                # Copies that were noted as such stay what they are.
-                " AND (fingerprint != ?4 OR digest IS NOT ?5) RETURNING id",
-                (by, self._connection.now(), path_value(file.path), file.fingerprint, file.digest),
-            )
-            return [row[0] for row in await cursor.fetchall()]
+            return await self._replace(db, by, file)
+
+    async def _replace(self, db: aiosqlite.Connection, by: int, file: FileIdentity) -> list[int]:
+        cursor = await db.execute(
+            "UPDATE videos SET status = 'replaced', replaced_by = ?1, error_kind = NULL,"
+            " error = 'other content took its place: video ' || ?1, retry_at = NULL,"
+            " finished_at = COALESCE(finished_at, ?2) WHERE path = ?3"
+            " AND id != ?1 AND fingerprint != '' AND status != 'replaced'"
+            # Copies that were noted as such stay what they are.
+            " AND (fingerprint != ?4 OR digest IS NOT ?5) RETURNING id",
+            (by, self._connection.now(), path_value(file.path), file.fingerprint, file.digest),
+        )
+        return [row[0] for row in await cursor.fetchall()]
 
     async def restore(self, video_id: int) -> Status:
         """Content that was replaced is there again: it goes on where it was; returns its new status."""

@@ -122,6 +122,13 @@ class Videos:
         ) as cursor:
             return [path_of(row[0]) for row in await cursor.fetchall()]
 
+    async def replaced_by(self, video_id: int) -> list[int]:
+        """The ids of the rows whose place this one took."""
+        async with self._connection.db.execute(
+            "SELECT id FROM videos WHERE replaced_by = ? ORDER BY id", (video_id,)
+        ) as cursor:
+            return [row[0] for row in await cursor.fetchall()]
+
     async def at_path(self, path: Path) -> list[VideoRecord]:
         """Rows of this path, the one whose content is there first, then the newest."""
         return await self._records("WHERE path = ? ORDER BY status = 'replaced', id DESC", (path_value(path),))
