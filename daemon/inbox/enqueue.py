@@ -30,8 +30,8 @@ async def enter(
     arrival, known = await asyncio.to_thread(arrival_of, file, same, _still_there, copies=copies)
     if known is None:
         video_id = await store.queue.enqueue(file)
-        _say_replaced(file, await store.videos.replaced_by(video_id), video_id)
         log.info("video.queued", video=str(file.path), video_id=video_id, size_bytes=file.size_bytes)
+        _say_replaced(file, await store.videos.replaced_by(video_id), video_id)
         return await store.videos.get(video_id)
     if arrival is Arrival.DUPLICATE:
         error = VideoError(
