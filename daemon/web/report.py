@@ -10,13 +10,12 @@ from typing import Any
 
 from jinja2 import Environment
 
-from daemon.export.jpeg import reduced
 from daemon.model import ShotKind, VideoRecord
 from daemon.store.store import Store
 from daemon.web import shown
 from daemon.web.curve import Film, curve
 from daemon.web.sheet import columns_of, facts_line, small_picture, upright
-from daemon.web.stills import stills_of
+from daemon.web.stills import small_still, stills_of
 
 WIDTH, HEIGHT, BAND, TOP = 1200, 260, 10, 14
 STRIP_PICTURES = 24
@@ -30,8 +29,8 @@ COLOURS = {
 """As in curve.js."""
 
 
-async def report(store: Store, record: VideoRecord, templates: Environment) -> str:
-    """The whole file as text. Raises StoreError."""
+async def report(store: Store, record: VideoRecord, templates: Environment, output: Path) -> str:
+    """The whole file as text; the stills are below ``output``. Raises StoreError."""
     columns = await columns_of(store, record)
     film = Film(columns, await store.review.second(record.id, columns.frame))
     stills, selection = await stills_of(store, record)
@@ -50,7 +49,7 @@ async def report(store: Store, record: VideoRecord, templates: Environment) -> s
                 }
             )
     for still in stills:
-        still["picture"] = await asyncio.to_thread(_still, Path(still["path"]))
+        still["picture"] = await asyncio.to_thread(_still, still, output)
     decided = await store.decisions.decided(record.id)
     shots = [(one.kind is ShotKind.SHOT, one.first, one.last) for one in await store.analysis.shots(record.id)]
     return templates.get_template("report.html").render(
@@ -168,9 +167,10 @@ def _embedded(picture: bytes) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(picture).decode("ascii")
 
 
-def _still(path: Path) -> str | None:
+def _still(still: dict[str, Any], output: Path) -> str | None:
+    pixels = still["width"] * still["height"]
     try:
-        return _embedded(reduced(path, STILL_PIXELS))
+        return _embedded(small_still(Path(still["path"]), output, STILL_PIXELS, pixels))
     except (OSError, SyntaxError, ValueError):
         # It was moved or deleted, or is not ours any more: the report says what there was all the same.
         return None

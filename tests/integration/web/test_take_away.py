@@ -109,7 +109,7 @@ async def test_the_zip_has_the_published_files(client: Client, store: Store, fil
 
 
 async def test_the_report_needs_nothing_but_itself(store: Store, film: int, tmp_path: Path) -> None:
-    written = await write_report(store, str(film), tmp_path / "report.html")
+    written = await write_report(store, str(film), tmp_path / "report.html", tmp_path / "stills")
     text = written.read_text()
     assert "<script" not in text
     assert not re.search(r"(?:src|href)=[\"'](?!data:)", text)
@@ -156,7 +156,7 @@ def test_a_sheet_shows_every_still_and_the_film_evenly_between(count: int, still
 async def test_a_film_without_frames_has_neither_sheet_nor_report(store: Store, tmp_path: Path) -> None:
     waits = str(await store.queue.enqueue(FileIdentity(tmp_path / "waits.mp4", "f" * 40, 1, 1)))
     with pytest.raises(StillwatchError, match="no frames yet"):
-        await write_report(store, waits, tmp_path / "report.html")
+        await write_report(store, waits, tmp_path / "report.html", tmp_path / "stills")
     with pytest.raises(StillwatchError, match="no frames yet"):
         await write_sheet(store, waits, tmp_path / "sheet.png", 4, 3)
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from daemon.export.image_file import open_image
+from daemon.export.image_file import MOST_SCANS, open_image
+from tests.hostile_containers import many_scans
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
@@ -29,6 +30,20 @@ def test_a_picture_beyond_the_bound_is_refused_before_it_is_decoded(tmp_path: Pa
     Image.new("1", (2000, 2000)).save(tmp_path / "still.png")
     with pytest.raises(ValueError, match="2000x2000 pixels, more than 1000"):
         open_image(tmp_path / "still.png", most_pixels=1000)
+
+
+def test_a_picture_of_many_passes_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    """Each scan costs a few bytes of the file and a pass over the whole picture."""
+    (tmp_path / "still.jpg").write_bytes(many_scans(1024, MOST_SCANS))
+    with pytest.raises(ValueError, match=f"more than {MOST_SCANS} scans"):
+        open_image(tmp_path / "still.jpg")
+
+
+def test_a_progressive_picture_is_opened(tmp_path: Path) -> None:
+    Image.effect_noise((64, 64), 90).convert("RGB").save(tmp_path / "still.jpg", progressive=True)
+    with open_image(tmp_path / "still.jpg") as image:
+        image.load()
+        assert image.info["progressive"]
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
