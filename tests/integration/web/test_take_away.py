@@ -202,3 +202,11 @@ async def test_a_folder_is_a_short_name(client: Client, film: int, folder: objec
 
 async def test_what_a_preview_needs_is_read_when_a_film_is_opened(client: Client, film: int) -> None:
     assert (await client.post(f"/films/{film}/prepare")).json == {"prepared": True}
+
+
+async def test_the_times_below_the_curve_of_a_short_film_differ(client: Client, film: int) -> None:
+    text = (await client.get(f"/films/{film}/report.html")).text
+    times = re.findall(r">(0:0\d[.0-9]*)</text>", text)
+    assert len(times) == 8
+    assert len(set(times)) == 8
+    assert times == sorted(times)
