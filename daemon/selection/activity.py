@@ -36,17 +36,18 @@ def activity(luma: NDArray[np.float32], shot: NDArray[np.int64]) -> NDArray[np.f
     if len(luma) == 0:
         return found
     starts = np.flatnonzero(np.append(True, shot[1:] != shot[:-1]))
-    for first, after in zip(starts, np.append(starts[1:], len(shot)), strict=True):
-        if after - first < LEAST_MOMENTS:
-            continue
-        part = luma[first:after]
-        change = np.abs(part - np.median(part, axis=0))
-        largest = np.partition(change, -LARGEST, axis=1)[:, -LARGEST:].mean(axis=1)
+    sizes = np.diff(np.append(starts, len(shot)))
+    # Shots of as many moments are looked at together: a long film has hundreds of shots.
+    for size in np.unique(sizes[sizes >= LEAST_MOMENTS]).tolist():
+        places = starts[sizes == size][:, None] + np.arange(size)
+        part = luma[places]
+        change = np.abs(part - np.median(part, axis=1, keepdims=True))
+        largest = np.partition(change, -LARGEST, axis=2)[..., -LARGEST:].mean(axis=2)
         # What changes everywhere is light, a fade, the camera.
-        largest = np.maximum(largest - 3 * np.median(change, axis=1), 0.0)
-        usual = float(np.median(largest))
-        steadiness = max(1.0 - usual / MOST_STEPS, 0.0)
-        found[first:after] = steadiness * np.clip((largest - usual) / FULL_CODES, 0.0, 1.0)
+        largest = np.maximum(largest - 3 * np.median(change, axis=2), 0.0)
+        usual = np.median(largest, axis=1, keepdims=True)
+        steadiness = np.maximum(1.0 - usual.astype(np.float64) / MOST_STEPS, 0.0).astype(np.float32)
+        found[places] = steadiness * np.clip((largest - usual) / FULL_CODES, 0.0, 1.0)
     return found
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import io
 import json
+import os
 import re
 import zipfile
 from pathlib import Path
@@ -42,6 +44,35 @@ async def test_the_preview_is_what_the_export_then_gives(client: Client, store: 
     assert (await client.get(f"/films/{film}/export")).json["state"] == "done"
     selections = await store.queries.selections(film)
     assert [row["frame"] for row in await store.queries.stills(selections[-1]["id"])] == frames
+
+
+async def test_a_zip_lacks_no_still_without_a_word(client: Client, store: Store, film: int) -> None:
+    selection = (await store.queries.selections(film))[-1]["id"]
+    paths = [Path(row["path"]) for row in await store.queries.stills(selection)]
+    # A still may be older than the times of a zip.
+    os.utime(paths[1], (0, 0))
+    paths[0].unlink()
+    answer = await client.get(f"/films/{film}/stills.zip")
+    assert answer.status == 200
+    with zipfile.ZipFile(io.BytesIO(answer.body)) as packed:
+        assert packed.testzip() is None
+        assert {*packed.namelist()} == {*(path.name for path in paths[1:]), "manifest.json", "missing.txt"}
+        assert paths[0].name in packed.read("missing.txt").decode()
+    for path in paths[1:]:
+        path.unlink()
+    answer = await client.get(f"/films/{film}/stills.zip")
+    assert (answer.status, answer.json["error"]) == (404, "the stills are not there any more: export them again")
+
+
+async def test_a_zip_for_which_there_is_no_room_is_refused(
+    client: Client, film: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(zipfile.ZipFile, "write", full)
+    answer = await client.get(f"/films/{film}/stills.zip")
+    assert (answer.status, answer.json["error"]) == (507, "the stills cannot be packed: No space left on device")
 
 
 async def test_a_stopped_export_changes_nothing(client: Client, store: Store, film: int) -> None:
