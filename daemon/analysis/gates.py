@@ -28,7 +28,7 @@ from daemon.analysis.defects import (
     sharpness,
     titled,
 )
-from daemon.analysis.lettering import captioned, drawing, titles, written
+from daemon.analysis.lettering import captioned, drawing, rest_of_cards, titles, written
 from daemon.analysis.steps import stepped
 from daemon.analysis.witness import NOBODY, Witness, away
 from daemon.config.selection import GatesConfig
@@ -135,6 +135,8 @@ def judge(
     lines = written(records, shots)
     gate(Verdict.TITLE, titles(records, lines, verdict == 0, config, witness))
     gate(Verdict.TITLED, captioned(records, lines, shots, verdict == 0, witness))
+    cards = np.isin(verdict, [ORDER.index(word) for word in LETTERED])
+    gate(Verdict.TITLE, rest_of_cards(records, shots, cards, verdict == 0, config, witness))
     gate(Verdict.BURNT, washed_out(records, witness))
     worse = judge_steps(records, shots, gate, witness)
     window = windows(time_s, shots, config.window_seconds)
