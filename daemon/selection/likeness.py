@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 FAR_CODES = 40.0
 """Pictures that differ by so much say nothing of each other (root mean square of their sketches)."""
-LUMA_CELLS = 144
-"""The first numbers of a sketch."""
+GRID, LUMA_CELLS = (9, 16), 144
+"""Rows and columns of the cells of luma, which are the first numbers of a sketch."""
 LUMA_WEIGHT = 0.62
 """What a code of luma counts in a sketch."""
 USUAL_SPREAD, BRIGHT, MOST_GAIN = 25.0, 110.0, 16.0

@@ -86,6 +86,9 @@ def drawing(
         return round(frame / count * WIDTH, 1)
 
     ends = [*data["starts"][1:], count]
+    # In a short film, whole seconds would name the same time twice; a film without frames has none.
+    seconds = float(film.columns.time_s[-1] - film.columns.time_s[0]) if film.frames else 0.0
+    cut = -4 if seconds >= 2 * TIMES else -1
     raw: list[str] = []
     rolling: list[str] = []
     bands: list[dict[str, Any]] = []
@@ -124,7 +127,7 @@ def drawing(
         "band_y": HEIGHT - BAND,
         "band": BAND,
         "times": [
-            (x(frame), shown.clock(float(film.columns.time_s[int(frame)])).partition(".")[0])
+            (x(frame), shown.clock(float(film.columns.time_s[int(frame)]))[:cut])
             for frame in ((part + 0.5) * count / TIMES for part in range(TIMES))
         ],
         "ticks": [x(first) for is_shot, first, _ in shots if is_shot],

@@ -64,7 +64,7 @@ async function preview() {
       button.addEventListener("click", () => handlers.pick(pick.frame));
       return button;
     })));
-    const room = found.need ? `, at most ${found.need}, ${found.free} free` : "";
+    const room = found.need ? `, at most ${found.need}, ${found.free} free${found.fits ? "" : ": too little for an export"}` : "";
     say([`${found.picks.length} would be chosen${room}`, found.shortfall, found.refined ? "the second metric decides at the export" : ""].filter(Boolean).join("; "), found.fits === false);
   } catch (error) { if (mine === asked) say(error.message, true); }
 }

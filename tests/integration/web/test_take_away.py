@@ -9,6 +9,7 @@ import io
 import json
 import os
 import re
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -73,6 +74,27 @@ async def test_a_zip_for_which_there_is_no_room_is_refused(
     monkeypatch.setattr(zipfile.ZipFile, "write", full)
     answer = await client.get(f"/films/{film}/stills.zip")
     assert (answer.status, answer.json["error"]) == (507, "the stills cannot be packed: No space left on device")
+
+
+@pytest.mark.parametrize("size", [0, 20])
+async def test_the_preview_knows_whether_an_export_has_room(
+    client: Client, film: int, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    settings = {"count": 3, "strategy": "best", "min_gap_seconds": 0.2, "size": size}
+    usage, refused = shutil.disk_usage("/"), set()
+    # Between what stays and what is there for a while beside it, and with room for both.
+    for free in (1, 200_000, 300_000, 500_000, 10**9):
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: usage._replace(free=free))
+        seen = (await client.post(f"/films/{film}/preview", settings)).json
+        await client.post(f"/films/{film}/export", settings)
+        async with asyncio.timeout(60):
+            while (state := (await client.get(f"/films/{film}/export")).json)["state"] == "running":
+                await asyncio.sleep(0.05)
+        assert seen["fits"] == (state["state"] == "done"), f"{free} bytes free: {state['sentence']}"
+        if state["state"] == "failed":
+            assert "make room there" in state["sentence"]
+            refused.add(free)
+    assert refused >= {1, 200_000}
 
 
 async def test_a_stopped_export_changes_nothing(client: Client, store: Store, film: int) -> None:
@@ -202,3 +224,11 @@ async def test_a_folder_is_a_short_name(client: Client, film: int, folder: objec
 
 async def test_what_a_preview_needs_is_read_when_a_film_is_opened(client: Client, film: int) -> None:
     assert (await client.post(f"/films/{film}/prepare")).json == {"prepared": True}
+
+
+async def test_the_times_below_the_curve_of_a_short_film_differ(client: Client, film: int) -> None:
+    text = (await client.get(f"/films/{film}/report.html")).text
+    times = re.findall(r">(0:0\d[.0-9]*)</text>", text)
+    assert len(times) == 8
+    assert len(set(times)) == 8
+    assert times == sorted(times)
