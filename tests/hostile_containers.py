@@ -83,7 +83,7 @@ def one_run_of_two_thousand_million(folder: Path) -> Path:
     return _mp4(folder, "run.mp4", _tables(*tables))
 
 
-def edits(folder: Path, count: int = 10_000, frames: int = 100) -> Path:
+def edits(folder: Path, count: int = 1000, frames: int = 100) -> Path:
     """An edit list of many short edits, each of which goes back to the film's beginning."""
     listed = struct.pack(">II", 0, count) + struct.pack(">IiI", 1, 0, 0x10000) * count
 
@@ -325,7 +325,7 @@ def packed_header(folder: Path) -> Path:
     return path
 
 
-def packed_packets(folder: Path, count: int = 3000) -> Path:
+def packed_packets(folder: Path, count: int = 600) -> Path:
     """Each packet of some kilobytes is ten megabytes once it is unpacked, and no picture."""
     packed = zlib.compress(bytes(9_000_000), 9)
     encoding = element(
@@ -438,7 +438,7 @@ def programmes(folder: Path) -> Path:
     for first in range(1, 8000, 40):
         listed = b"".join(struct.pack(">HH", n, 0xE000 | (n & 0x1FFF)) for n in range(first, first + 40))
         out += packet(0, section(0, first, listed), first)
-    for n in range(32, 2000):
+    for n in range(32, 800):
         streams = b"".join(struct.pack(">BHH", 0x1B, 0xE000 | ((n + k) & 0x1FFF), 0xF000) for k in range(32))
         out += packet(n, section(2, n, struct.pack(">HH", 0xE000 | n, 0xF000) + streams), n)
     path = folder / "programmes.ts"

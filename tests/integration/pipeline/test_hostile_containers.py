@@ -51,9 +51,10 @@ def settings(tmp_path: Path) -> Config:
 
 
 BUILDS = (*hostile_containers.LYING, *hostile_containers.UNPACKING, *hostile_containers.CROWDED)
+LONG = (hostile_containers.packed_packets, hostile_containers.programmes, hostile_containers.scans)
 
 
-@pytest.mark.parametrize("build", BUILDS)
+@pytest.mark.parametrize("build", [pytest.param(one, marks=pytest.mark.slow) if one in LONG else one for one in BUILDS])
 async def test_it_comes_to_an_end_with_a_sentence_and_the_next_film_is_done(
     build: corpus.Build, tmp_path: Path
 ) -> None:
