@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 import os
+import pickle
 import socket
 import sys
 from collections.abc import AsyncGenerator, Collection, Mapping
@@ -192,7 +193,7 @@ class RayLink:
         name = await self._ask("stream", worker, method, arguments)
         try:
             while (item := await self._ask("next", name)) != END:
-                yield item
+                yield pickle.loads(item)
         finally:
             if self._lost is None:
                 # Nobody waits for the answer.
