@@ -139,11 +139,15 @@ class Driver:
         try:
             for _ in range(FATE_LOOKS):
                 done, _ = await asyncio.wait([asked], timeout=1.0)
-                if done:
-                    asked.result()
-                    return
                 if all(node.id != where for node in await self.nodes()):
                     raise WorkerLostError("its machine left the cluster")
+                if not done:
+                    continue
+                if not isinstance(asked.exception(), self._ray.exceptions.ActorUnavailableError):
+                    asked.result()
+                    return
+                await asyncio.sleep(1.0)
+                asked = asyncio.ensure_future(self._workers[worker].hello.remote())
         finally:
             asked.cancel()
 
