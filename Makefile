@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 # Test files that run side by side: most of them wait for daemons. In their order, which has the longest first.
 WORKERS ?= 2
 
-.PHONY: demo run bench bench-compare selection-bench film-bench writer-bench cluster-bench cluster-overhead test test-systemd test-fresh test-container test-cluster test-all soak soak-cluster fuzz lint format config clean
+.PHONY: demo run bench bench-compare selection-bench film-bench writer-bench growth cluster-bench cluster-overhead test test-systemd test-fresh test-container test-cluster test-all soak soak-cluster fuzz lint format config clean
 
 demo: $(STAMP)        ## the real daemon on a scratch folder with real footage
 	$(BIN)/stillwatch demo
@@ -30,6 +30,10 @@ film-bench: $(STAMP)  ## strategies beside others on real films; FILMS, TRUTH, S
 
 writer-bench: $(STAMP)      ## the store's one writer beside plain executemany of the same rows
 	$(BIN)/python -m tests.writer_bench
+
+growth: $(STAMP)      ## films of a minute to ten hours, and 10,000 films in the database: FILM; an hour, 15 GB
+	$(BIN)/python -m tests.growth lengths $(FILM)
+	$(BIN)/python -m tests.growth database $(FILM)
 
 cluster-bench: $(STAMP)     ## what up to 512 workers would ask of the daemon, by fake ones; ARGS
 	$(BIN)/python -m tests.cluster_bench $(ARGS)

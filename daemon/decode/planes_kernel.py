@@ -232,12 +232,14 @@ def _to_gray(
     ends[:, 0], ends[:, 1] = 65535, 0
     flat, ready, at = True, 0, 0
     for y in range(height):
-        ready = _row(planes, across, down, factor, depth, high, y, ready, lines, us, vs, rgb)
-        _gray_row(rgb, white, gray[y])
-        flat = flat and _is_flat(rgb, ends, limit)
-        while at < wanted.shape[0] and wanted[at] == y:
-            rows[at] = rgb
+        # Made where it is wanted: copying a row of three channels costs more than making it.
+        row = rgb
+        if at < wanted.shape[0] and wanted[at] == y:
+            row = rows[at]
             at += 1
+        ready = _row(planes, across, down, factor, depth, high, y, ready, lines, us, vs, row)
+        _gray_row(row, white, gray[y])
+        flat = flat and _is_flat(row, ends, limit)
     return flat
 
 
