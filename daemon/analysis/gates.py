@@ -28,7 +28,7 @@ from daemon.analysis.defects import (
     sharpness,
     titled,
 )
-from daemon.analysis.lettering import captioned, drawing, titles, written
+from daemon.analysis.lettering import CARD_SHARE, captioned, drawing, rest_of_cards, titles, written
 from daemon.analysis.steps import stepped
 from daemon.analysis.witness import NOBODY, Witness, away
 from daemon.config.selection import GatesConfig
@@ -135,6 +135,8 @@ def judge(
     lines = written(records, shots)
     gate(Verdict.TITLE, titles(records, lines, verdict == 0, config, witness))
     gate(Verdict.TITLED, captioned(records, lines, shots, verdict == 0, witness))
+    cards = np.isin(verdict, [ORDER.index(word) for word in LETTERED])
+    gate(Verdict.TITLE, rest_of_cards(records, shots, cards, verdict == 0, config, witness))
     gate(Verdict.BURNT, washed_out(records, witness))
     worse = judge_steps(records, shots, gate, witness)
     window = windows(time_s, shots, config.window_seconds)
@@ -278,10 +280,14 @@ def spare(
 
     They come after the good ones, but a part of a film is not left out for a fault that it has throughout. Frames that
     are ``worse`` than others beside them stay refused, while there are any else, and so do those that are ``softer``.
+    What is written in a shot with title cards belongs to these.
     """
     soft = np.isin(verdict, [ORDER.index(word) for word in SOFT])
     for shot in shots:
         part = soft[shot.first : shot.last + 1]
+        own = verdict[shot.first : shot.last + 1]
+        if (own == ORDER.index(Verdict.TITLE)).mean() >= CARD_SHARE:
+            part &= own != ORDER.index(Verdict.TITLED)
         edges = np.flatnonzero(np.diff(np.concatenate([[False], part, [False]]).astype(np.int8))).reshape(-1, 2)
         for first, after in (edges + shot.first).tolist():
             if abs(time_s[after - 1] - time_s[first]) >= SPARED_SECONDS:

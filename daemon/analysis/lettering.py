@@ -40,6 +40,14 @@ CAPTIONED_MOST, DRAWN_MOST = 0.5, 0.35
 """Where more of a film has lines of writing, they belong to it: a game, a screen; lines that are drawn."""
 LONG_SHARE = 0.2
 """Titles over pictures are a smaller share of a film."""
+CARD_SHARE, CARDS_SEEN = 0.2, 32
+"""The share of a shot that is refused for its writing where the like of it is, too, and how many of these are looked
+at."""
+MOST_LEFT = 0.1
+"""Of such a shot, plain pictures that look otherwise are no more than it beginning or ending, up to this share."""
+SAME_CODES, SAME_DETAIL = 6.0, 24.0
+"""What two pictures of one card differ by at most, root mean square over the cells: in luma, and in detail as
+``features.detail`` has it."""
 COME_AND_GO = 0.75
 """Where more of a shot has lines of writing, they are there throughout."""
 
@@ -135,3 +143,44 @@ def captioned(records: Records, lines: Mask, shots: Sequence[Shot], among: Mask,
         if part.mean() <= COME_AND_GO:
             mask[shot.first : shot.last + 1] = part
     return mask
+
+
+def rest_of_cards(
+    records: Records, shots: Sequence[Shot], refused: Mask, among: Mask, config: GatesConfig, witness: Witness = NOBODY
+) -> Mask:
+    """Of ``among``, what is plain and shows the same as pictures of its shot that are ``refused`` for their writing.
+
+    A logo that grows, a card that the coder redraws: now and then its writing is not seen as such, and those frames are
+    a card all the same. They are the only ones of their shot that are left, so that they would be chosen for certain.
+    """
+    mask = np.zeros(len(records), np.bool_)
+    share = np.zeros(len(records))
+    card = among & (records["plain"] >= config.title_plain) & (records["still"] >= config.title_still)
+    for shot in shots:
+        rows = np.arange(shot.first, shot.last + 1)
+        cards, rest = rows[refused[rows]], rows[card[rows]]
+        share[rows] = len(cards) / max(len(cards) + among[rows].sum(), 1)
+        if len(rest) == 0 or len(cards) == 0 or share[shot.first] < CARD_SHARE:
+            continue
+        for at in cards[np.linspace(0, len(cards) - 1, min(len(cards), CARDS_SEEN)).round().astype(np.int64)]:
+            mask[rest] |= _same_card(records[rest], records[at])
+        left = card[rows] & ~mask[rows]
+        if left.sum() <= MOST_LEFT * len(rows):
+            mask[rows] |= left
+    witness.figure("share of its shot refused for writing", share, CARD_SHARE)
+    return mask
+
+
+def _same_card(records: Records, card: np.void) -> Mask:
+    codes = records["luma"].reshape(len(records), -1).astype(np.float32) - card["luma"].ravel()
+    detail = (
+        records["edges"].max(axis=-1).reshape(len(records), -1).astype(np.float32) - card["edges"].max(axis=-1).ravel()
+    )
+    mask: Mask = (_size(codes) <= SAME_CODES) & (_size(detail) <= SAME_DETAIL)
+    return mask
+
+
+def _size(off: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Root mean square of each row."""
+    found: NDArray[np.float32] = np.sqrt((off * off).mean(axis=1))
+    return found

@@ -25,9 +25,11 @@ import numpy as np
 from daemon.errors import Kind, StillwatchError
 from daemon.export import metadata, proof
 from daemon.export.file_names import folder_name
+from daemon.export.image_file import MOST_BYTES
 from daemon.export.tags import tags_of
 from daemon.model import Pick, VideoRecord
 from daemon.pipeline.given_pictures import looks_of, some_of
+from daemon.runtime.reading import read_regular
 from daemon.runtime.shared_folder import SharedFolder
 from daemon.selection.across import DETAIL_DIFFERENCE, nearest
 from daemon.store.queries import StillRow
@@ -218,11 +220,12 @@ def _add(out: Path, candidate: _Candidate, how: Gathering, rows: list[Row]) -> s
     """Bring one picture into the set; why not, or nothing."""
     source, target = candidate.path, out / candidate.row.file_name
     try:
-        if proof.sha256_of(source) != candidate.still["sha256"]:
-            return "the still was changed after it was published"
-        data = source.read_bytes()
+        # Once: another file may have the name at a second look.
+        data = read_regular(source, MOST_BYTES)
     except OSError as error:
         return f"the still cannot be read ({error.strerror})"
+    if hashlib.sha256(data).hexdigest() != candidate.still["sha256"]:
+        return "the still was changed after it was published"
     content = data if how.whole else _handed_on(data, source, candidate)
     if target.exists():
         # One that is the same was brought in by a run that was killed before it wrote the list.
@@ -230,19 +233,23 @@ def _add(out: Path, candidate: _Candidate, how: Gathering, rows: list[Row]) -> s
             return f"{target} is there already and is not of this set"
     else:
         target.parent.mkdir(parents=True, exist_ok=True)
-        if not (how.whole and _linked(source, target)):
+        if not (how.whole and _linked(source, target, candidate.still["sha256"])):
             with SharedFolder.open(target.parent) as folder:
                 folder.write(target.name, content)
     rows.append(replace(candidate.row, sha256=hashlib.sha256(content).hexdigest()))
     return ""
 
 
-def _linked(source: Path, target: Path) -> bool:
+def _linked(source: Path, target: Path, digest: str) -> bool:
+    """Whether the set has a second name of the still now; no link is followed, and no other file taken."""
     try:
-        os.link(source, target)
+        os.link(source, target, follow_symlinks=False)
     except OSError:
         return False
-    return True
+    if not target.is_symlink() and proof.sha256_of(target) == digest:
+        return True
+    target.unlink()
+    return False
 
 
 def _handed_on(data: bytes, source: Path, candidate: _Candidate) -> bytes:

@@ -10,9 +10,9 @@ from daemon.web.report import report
 from daemon.web.templating import environment
 
 
-async def write_report(store: Store, key: str, out: Path | None) -> Path:
-    """Write it to ``out``; the path. Raises StillwatchError."""
+async def write_report(store: Store, key: str, out: Path | None, output: Path) -> Path:
+    """Write it to ``out``; the path. The stills are below ``output``. Raises StillwatchError."""
     record = await store.videos.find(key)
     target = out or Path(f"{record.file.path.stem}-report.html")
-    text = await report(store, record, environment())
+    text = await report(store, record, environment(), output)
     return write_new(target, text.encode("utf-8", "backslashreplace"))

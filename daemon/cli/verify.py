@@ -216,7 +216,8 @@ def _read(still: Path) -> _Claim:
             digest=facts.get("digest", ""),
             keep_hdr=facts.get("picture") == "hdr",
             depth=depth,
-            stream=facts["stream"],
+            # A number or a language, as the setting has it: the process that opens the film takes nothing else.
+            stream=DecodeConfig(stream=facts["stream"]).stream,
             rules=int(facts.get("rules", FIRST_RULES)),
             deinterlace="auto" if facts.get("deinterlace") == "auto" else "off",
         )

@@ -141,6 +141,11 @@ class WatchConfig(Section):
         """``unfinished_seconds`` with its default."""
         return UNFINISHED_FACTOR * self.settle_seconds if self.unfinished_seconds is None else self.unfinished_seconds
 
+    def bounds(self, film: Path) -> Path | None:
+        """The folder of ours that a film lies in and no link may lead out of; None where there is none."""
+        ours = () if self.follow_outside else (self.path, *filter(None, [self.after_path]))
+        return next((folder for folder in ours if film.is_relative_to(folder)), None)
+
     @field_validator("presets")
     @classmethod
     def _presets_are_known(cls, presets: dict[str, str]) -> dict[str, str]:

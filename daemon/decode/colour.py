@@ -45,6 +45,15 @@ DOLBY_VISION_LOST = (
     "the colours of this film cannot be made: it is Dolby Vision profile {profile}, whose pictures only a Dolby Vision"
     " player can read; its stills show the wrong colours"
 )
+_UNMADE_MATRICES = {
+    8: "YCgCo", 10: "BT.2020 of constant luminance", 11: "YDzDx", 13: "of constant luminance", 14: "ICtCp",
+    15: "IPT", 16: "YCgCo-R", 17: "YCgCo-R",
+}  # fmt: skip
+"""Ways to RGB (ITU-T H.273, table 4) that FFmpeg's scaler does not know."""
+MATRIX_LOST = (
+    "the colours of this film cannot be made: its matrix is {matrix}, which FFmpeg's scaler cannot convert; its stills"
+    " show the wrong colours"
+)
 
 
 def told_by(tagged: Any, rules: int) -> Colour:
@@ -94,7 +103,10 @@ def colours_lost(frame: VideoFrame, dolby_vision: DolbyVision | None) -> str:
             profile = dolby_vision.profile
     elif is_profile_5(bytes(_side_data(frame, "DOVI_METADATA") or b"")):
         profile = 5
-    return "" if profile is None else DOLBY_VISION_LOST.format(profile=profile)
+    if profile is not None:
+        return DOLBY_VISION_LOST.format(profile=profile)
+    matrix = _UNMADE_MATRICES.get(int(frame.colorspace or 0))
+    return "" if matrix is None or filters.is_rgb(frame.format.name) else MATRIX_LOST.format(matrix=matrix)
 
 
 def _either(first: Colour, second: Colour) -> Colour:

@@ -96,7 +96,12 @@ class FilmClock:
         else:
             own_s = float(pts * base)
             next_s = None if next_pts is None else float(next_pts * base)
-            time_s = own_s + self._offset_s if last is None else self._next(own_s, next_s, base, last, after_hole)
+            if last is None:
+                # FFmpeg may guess a start that lies behind the first frame, of VVC in TS for one.
+                self._offset_s = max(self._offset_s, -own_s)
+                time_s = own_s + self._offset_s
+            else:
+                time_s = self._next(own_s, next_s, base, last, after_hole)
             self._last_pts_s = own_s
         if last is not None and time_s > last:
             self._longest_s = max(self._longest_s, time_s - last)

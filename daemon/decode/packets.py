@@ -19,6 +19,7 @@ from daemon.decode.budget import refuse_many
 from daemon.decode.container import error_text
 from daemon.decode.damage import ERRORS, DamageError, DecodeReport, Lines, PictureChangeError
 from daemon.decode.sequence_header import sequence_header
+from daemon.decode.silent_holes import SilentHoles
 from daemon.errors import Kind, VideoError
 
 ASKED_AGAIN = 64
@@ -29,11 +30,6 @@ HELD_PACKETS = 4
 """A demuxer may hold back so many packets of before a hole until it has found what follows."""
 CLOSING_BYTES = 128
 """A multipart stream may end with the line that would begin another part; its demuxer takes that for damage."""
-_STREAMED = ("flv", "live_flv", "asf", "mpegts", "mpegtsraw", "mpeg")
-"""Demuxers of files that hold nothing but packets from beginning to end."""
-SILENT_SHARE = 0.25
-SILENT_BYTES = 16 * 1024
-"""A longer end of such a file, of which no packet of the stream comes, is said to be unread."""
 MARKED = "the container marks a packet as corrupt"
 _PASSING = (av.error.BlockingIOError, av.error.InvalidDataError)
 """Errors that say something of a place in the file and nothing of the disk under it."""
@@ -266,6 +262,7 @@ class PacketReader:
         self._stream = stream
         self._signs = signs
         self._size = max(int(container.size), 0)
+        self._silent = SilentHoles(container, stream)
         self._end: int | None = None
         self._last_dts: int | None = None
         self._step = 0
@@ -305,6 +302,8 @@ class PacketReader:
             if self._behind_hole:
                 self._behind_hole -= 1
                 self._count_hole(packet)
+            elif packet.size:
+                self._look_before(packet)
             self._follow(packet)
             given += 1
             refuse_many(given, self._size, self._config)
@@ -329,12 +328,18 @@ class PacketReader:
             report.hole_s += seconds - self._hole_s
             self._hole_s = seconds
 
+    def _look_before(self, packet: Packet[Any]) -> None:
+        """What no packet was made of and no error told of: between this packet and the last, or swallowed by it."""
+        if hole := self._silent.bytes_before(packet):
+            self._signs.report.unread_bytes += hole
+            self._signs.note(f"{hole} bytes before a packet are not what the format has there", of_packet=False)
+        if blank := self._silent.blank_bytes(packet):
+            self._signs.report.unread_bytes += blank
+            self._signs.note(f"a packet holds {blank} bytes that no picture has")
+
     def _look_behind(self) -> None:
-        """Files that were joined may go on where their demuxer sees an end: FLV, ASF, a TS with other numbers."""
-        behind = self._size - self._end if self._end is not None else 0
-        # What follows the packets of a sound file of another kind may be its index, or sound.
-        streamed = self._container.format.name in _STREAMED or self._signs.report.damaged
-        if streamed and behind > max(SILENT_BYTES, SILENT_SHARE * self._size):
+        """Files that were joined or cut may go on where their demuxer sees an end."""
+        if behind := self._silent.bytes_behind(damaged=self._signs.report.damaged):
             self._signs.report.unread_bytes += behind
             reason = f"the last {behind} bytes of the file hold nothing that is read of this stream"
             self._signs.note(reason, of_packet=False)

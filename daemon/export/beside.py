@@ -5,17 +5,20 @@ A file is ours when it says so: its XMP has ``beside`` with the film's fingerpri
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import io
+import os
 import re
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from PIL import Image
 
 from daemon.config.name_template import fill
 from daemon.export import metadata
-from daemon.export.image_file import MOST_BYTES, open_image
+from daemon.export.image_file import MOST_BYTES, image_in
 from daemon.export.tags import Tags
 from daemon.model import Still
 from daemon.runtime.shared_folder import SharedFolder
@@ -36,13 +39,16 @@ def wanted(templates: Sequence[str], stem: str, stills: Sequence[Still]) -> dict
     return found
 
 
-def renew(film: Path, fingerprint: str, templates: Sequence[str], stills: Sequence[Still]) -> list[str]:
+def renew(
+    film: Path, fingerprint: str, templates: Sequence[str], stills: Sequence[Still], within: Path | None = None
+) -> list[str]:
     """Have the pictures of these stills beside a film, and none of earlier ones; the names that others' files have.
 
-    Raises OSError where the folder or a still does not let us.
+    ``within``: the folder that the film's has to lie in, links resolved. Raises OSError where it does not, where the
+    folder does not let us, and where a still is not the one that was published.
     """
     made = wanted(templates, film.stem, stills)
-    with SharedFolder.open(film.parent) as folder:
+    with _folder_of(film, within) as folder:
         taken = [name for name in made if folder.look(name) is not None and not _is_ours(folder, name, fingerprint)]
         for name, still in made.items():
             if name not in taken:
@@ -53,13 +59,23 @@ def renew(film: Path, fingerprint: str, templates: Sequence[str], stills: Sequen
     return taken
 
 
-def follow(film: Path, moved: Path | None, fingerprint: str, templates: Sequence[str]) -> None:
-    """Take the pictures along to where a film lies now, or away with it. Raises OSError."""
+def follow(
+    film: Path,
+    moved: Path | None,
+    fingerprint: str,
+    templates: Sequence[str],
+    within: Path | None = None,
+    archive: Path | None = None,
+) -> None:
+    """Take the pictures along to where a film lies now, or away with it.
+
+    ``within`` and ``archive`` are the folders that its old and its new one have to lie in. Raises OSError.
+    """
     if not film.parent.is_dir():
         return
     with ExitStack() as stack:
-        folder = stack.enter_context(SharedFolder.open(film.parent))
-        there = None if moved is None else stack.enter_context(SharedFolder.open(moved.parent))
+        folder = stack.enter_context(_folder_of(film, within))
+        there = None if moved is None else stack.enter_context(_folder_of(moved, archive))
         for name in _ours(folder, film, fingerprint, templates):
             if moved is not None and there is not None:
                 new = moved.stem + name.removeprefix(film.stem) if name.startswith(film.stem) else name
@@ -69,8 +85,21 @@ def follow(film: Path, moved: Path | None, fingerprint: str, templates: Sequence
             folder.remove(name)
 
 
+@contextmanager
+def _folder_of(film: Path, within: Path | None) -> Iterator[SharedFolder]:
+    """Where the handle is counts, not where the name leads by now."""
+    with SharedFolder.open(film.parent) as folder:
+        if within is not None and not folder.held.readlink().is_relative_to(os.path.realpath(within)):
+            raise OSError(errno.ELOOP, f"leads out of {within}", str(film.parent))
+        yield folder
+
+
 def _picture(still: Still, fingerprint: str) -> bytes:
-    with open_image(still.path) as opened:
+    with SharedFolder.open(still.path.parent) as folder:
+        content = folder.read(still.path.name, MOST_BYTES)
+    if hashlib.sha256(content).hexdigest() != still.sha256:
+        raise OSError(errno.ESTALE, f"{still.path.name} is not the still that was published")
+    with image_in(content, still.path.name) as opened:
         image = opened.convert("RGB")
     image.thumbnail((LONGEST_PIXELS, LONGEST_PIXELS), Image.Resampling.LANCZOS)
     file = io.BytesIO()

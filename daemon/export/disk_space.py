@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.errors import ExportError, Kind
+from daemon.export.image_format import ImageFormat
+from daemon.media import filters
+from daemon.model import VideoInfo
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FULL_WORDS = ("No space left on device", "Disk quota exceeded")
@@ -43,11 +46,23 @@ def estimate(*, stills: int, select_batch: int, width: int, height: int, depth: 
     return Need(final_bytes=stills * still_bytes, temporary_bytes=min(stills, select_batch) * still_bytes)
 
 
+def of_export(info: VideoInfo, image: ImageFormat, *, stills: int, select_batch: int) -> Need:
+    """What an export of a film needs: its stills are made in full size, also where they are scaled then."""
+    sizes = [filters.picture_size(one.info) for one in info.stretches] or [filters.picture_size(info)]
+    width, height = max(sizes, key=lambda size: size[0] * size[1])
+    jpeg = image.suffix == "jpg"
+    return estimate(stills=stills, select_batch=select_batch, width=width, height=height, depth=image.depth, jpeg=jpeg)
+
+
+def has_room(free_bytes: int, need: Need, margin_bytes: int) -> bool:
+    """Whether an export may begin."""
+    return free_bytes >= need.final_bytes + need.temporary_bytes + margin_bytes
+
+
 def require(folder: Path, need: Need, margin_bytes: int) -> None:
     """Raise ExportError(DISK_FULL) when the output disk has not enough room."""
     free = shutil.disk_usage(folder).free
-    wanted = need.final_bytes + need.temporary_bytes + margin_bytes
-    if free < wanted:
+    if not has_room(free, need, margin_bytes):
         raise ExportError(
             Kind.DISK_FULL,
             f"the stills may need {_mib(need.final_bytes)}, {_mib(need.temporary_bytes)} more for a while and a margin"

@@ -105,17 +105,8 @@ class Exporter:
         """Refuse before writing when the disk is too full. Raises ExportError(DISK_FULL)."""
         with disk_space.writing(self._output):
             make_synced_folder(self._output)
-        info = self._source.info
-        sizes = [filters.picture_size(one.info) for one in info.stretches] or [filters.picture_size(info)]
-        width, height = max(sizes, key=lambda size: size[0] * size[1])
-        need = disk_space.estimate(
-            stills=stills,
-            select_batch=self._config.select_batch,
-            width=width,
-            height=height,
-            depth=self._image.depth,
-            jpeg=self._image.suffix == "jpg",
-        )
+        batch = self._config.select_batch
+        need = disk_space.of_export(self._source.info, self._image, stills=stills, select_batch=batch)
         disk_space.require(self._output, need, self._config.disk_margin_bytes)
 
     async def reuse(self, picks: Sequence[Pick], published: dict[int, Published], place: Path) -> dict[int, Proven]:

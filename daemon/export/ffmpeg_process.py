@@ -38,14 +38,17 @@ class Run:
     timed_out: bool = False
 
 
-def refuse_ended(run: Run) -> None:
-    """Raise ExportError where a run says nothing of the video: somebody killed it, or memory ran out."""
-    if run.timed_out:
-        return
-    if -run.code in _KILLS:
+def refuse_killed(run: Run) -> None:
+    """Raise ExportError where somebody killed it."""
+    if not run.timed_out and -run.code in _KILLS:
         name = signal.Signals(-run.code).name
         raise ExportError(Kind.EXPORT, f"FFmpeg was ended by {name}: see who did it (the kernel's log tells of memory)")
-    if run.code != 0 and any(words in run.message for words in _MEMORY_WORDS):
+
+
+def refuse_ended(run: Run) -> None:
+    """Raise ExportError where a run says nothing of its pictures: somebody killed it, or memory ran out."""
+    refuse_killed(run)
+    if not run.timed_out and run.code != 0 and any(words in run.message for words in _MEMORY_WORDS):
         raise ExportError(Kind.OUT_OF_MEMORY, "FFmpeg ran out of memory: free some, or lower export.select_batch")
 
 

@@ -29,12 +29,13 @@ def enlarged(picture: Picture, width: int, height: int) -> bytes:
     return _written(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC), 80)
 
 
-def reduced(path: Path, longest: int) -> bytes:
+def reduced(path: Path, longest: int, most_pixels: int) -> bytes:
     """A still as a JPEG that is no longer than ``longest`` on any side.
 
-    Raises OSError, SyntaxError, ValueError for what is no PNG or JPEG of a bounded size.
+    Raises OSError, SyntaxError, ValueError for what is no PNG or JPEG, or has more than
+    ``most_pixels``.
     """
-    with open_image(path) as image:
+    with open_image(path, most_pixels) as image:
         small = image.convert("RGB")
     small.thumbnail((longest, longest), Image.Resampling.BILINEAR, reducing_gap=2.0)
     return _written(small, 82)

@@ -52,7 +52,7 @@ class Prover:
         """Cut frames out of the source in one run of FFmpeg; ``expected`` are ordinals with the scored hashes.
 
         Raises ProofError when a frame is not proven, and then leaves no file behind. Raises ExportError when the run
-        says nothing of the video: no room, no memory, killed.
+        says nothing of the video: no room, killed.
         """
         await asyncio.to_thread(folder.mkdir)
         arguments, graph = ffmpeg_arguments.export_arguments(
@@ -64,7 +64,8 @@ class Prover:
             if run.code != 0:
                 disk_space.refuse_full(self._output, run.message)
                 if len(expected) == 1:
-                    ffmpeg_process.refuse_ended(run)
+                    # Want of memory may be the film's doing, and then the other ways do without.
+                    ffmpeg_process.refuse_killed(run)
                 reason = f"ffmpeg ended with code {run.code}: {run.message[-300:] or 'no message'}"
                 raise ProofError(reason, hopeless=run.timed_out)
             evidence = await asyncio.to_thread(self._check, folder, expected)

@@ -37,8 +37,11 @@ def take(old: Published, pick: Pick, image: ImageFormat, width: int, height: int
         content = read_regular(old.path, MOST_BYTES)
         if hashlib.sha256(content).hexdigest() != old.sha256:
             return None
-        facts = metadata.read(old.path)
+        # Our own copy: another file may have the name by now.
+        target.write_bytes(content)
+        facts = metadata.read(target)
         if facts.get("hash") != pick.hash or facts.get("frame") != str(pick.frame):
+            target.unlink()
             return None
         target.write_bytes(metadata.remove(content))
         proof.check_image(target, width, height, image)

@@ -23,6 +23,10 @@ from daemon.runtime.stall import run_in_abandonable_thread, with_stall_timeout
 READ_BYTES = 4 * 1024 * 1024
 BLOCK_BYTES = 1024 * 1024
 """Size of each of the three blocks that a fingerprint covers."""
+HOLES_BYTES = 1024 * 1024 * 1024
+"""A file may have holes of so many bytes; and of more where they are not most of it."""
+BLOCK_OF_STAT = 512
+"""Bytes, of ``st_blocks``."""
 
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR})
 _KINDS = (
@@ -144,7 +148,7 @@ def identify(path: Path, on_read: Callable[[], object] = lambda: None, *, named:
 
     The digest is the hex SHA-256 over the size in bytes, as 8 bytes little endian unsigned, followed by the whole file;
     of files of up to 3 MiB it is the fingerprint. ``on_read`` is called as the reading gets on, ``named`` is as in
-    ``fingerprint``. Raises VideoError as that does.
+    ``fingerprint``. Raises VideoError as that does, EMPTY also for what is little but holes.
     """
     named = named or path
     file = fingerprint(path, named=named)
@@ -152,6 +156,7 @@ def identify(path: Path, on_read: Callable[[], object] = lambda: None, *, named:
         return file
     with as_video_error(named), opened(path) as descriptor:
         before = os.fstat(descriptor)
+        _refuse_holes(named, descriptor, before)
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
         digest = hashlib.sha256(before.st_size.to_bytes(8, "little"))
         left = before.st_size
@@ -244,6 +249,30 @@ def _refuse_special(path: Path, look: os.stat_result) -> None:
         raise VideoError(Kind.NOT_A_FILE, f"{path} is {what}, not a file: put a video file there instead")
     if look.st_size == 0:
         raise VideoError(Kind.EMPTY, f"{path} is empty (0 bytes): copy the video again")
+
+
+def _refuse_holes(path: Path, descriptor: int, look: os.stat_result) -> None:
+    """A file can be said to have any size, and take no room: reading petabytes of nothing would hold up all others.
+
+    Where the file system does not tell of holes, there are none.
+    """
+    size = look.st_size
+    if size <= HOLES_BYTES or look.st_blocks * BLOCK_OF_STAT >= size // 2:
+        return
+    holes = at = 0
+    try:
+        while at < size:
+            begins = os.lseek(descriptor, at, os.SEEK_DATA)
+            holes += begins - at
+            at = os.lseek(descriptor, begins, os.SEEK_HOLE)
+    except OSError as error:
+        holes += size - at if error.errno == errno.ENXIO else 0
+    finally:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+    if holes > max(size // 2, HOLES_BYTES):
+        raise VideoError(
+            Kind.EMPTY, f"{path} has {size} bytes, of which {holes} are holes that nobody has written: copy it again"
+        )
 
 
 def _refuse_changed(path: Path, before: os.stat_result, after: os.stat_result) -> None:

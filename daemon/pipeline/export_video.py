@@ -116,7 +116,9 @@ class VideoExporter:
         if not templates:
             return
         try:
-            taken = await asyncio.to_thread(beside.renew, file.path, file.fingerprint, templates, stills)
+            taken = await asyncio.to_thread(
+                beside.renew, file.path, file.fingerprint, templates, stills, config.watch.bounds(file.path)
+            )
         except OSError as error:
             job.log.warning("export.not_beside", reason=f"{file.path.parent}: {error.strerror or error}")
             return

@@ -106,6 +106,7 @@ class FrameSelector:
         self._scene: dict[tuple[float, float], dict[int, int]] = {}
         self._noises: tuple[float, float] | None = None
         self._judged = False
+        self._in_span = 0
         self._about_film: dict[str, Any] = {}
         self._facts: dict[str, Any] = {}
 
@@ -124,6 +125,7 @@ class FrameSelector:
         banned = {*banned, *wishes.banned}
         end = np.inf if config.end is None else config.end
         inside = (film.time_s >= config.start) & (film.time_s < end)
+        self._in_span = int(inside.sum())
         if banned:
             inside &= ~np.isin(film.frame, np.fromiter(banned, np.int64))
         for pick in pinned:
@@ -368,12 +370,12 @@ class FrameSelector:
 
     def _nothing(self, frames: int) -> str:
         """Why there is no pick at all."""
+        if not self._facts["frames"]:
+            return "the video has no frames"
+        if not self._in_span:
+            return "there is no frame between select.start and select.end"
         if frames == 0:
-            return (
-                "there is no frame between select.start and select.end"
-                if self._facts["frames"]
-                else ("the video has no frames")
-            )
+            return "every frame is banned, or less than select.min_gap_seconds away from a pinned one"
         verdicts = {word: count for word, count in self._facts["verdicts"].items() if word != "good"}
         told = ", ".join(f"{count} {word}" for word, count in sorted(verdicts.items(), key=lambda one: -one[1]))
         return f"none of the {frames} frames is worth keeping: {told or 'none is good'}"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.selection.likeness import LUMA_CELLS
+from daemon.selection.likeness import GRID, LUMA_CELLS
 
 LEAST_MOMENTS = 4
 """Shots of fewer moments have no background."""
@@ -18,6 +18,10 @@ FULL_CODES = 30.0
 """So much more than in the usual moment of the shot is all that can be said."""
 MOST_STEPS = 12.0
 """In a shot whose moments usually differ by so much from its background, the camera moves: nothing stands out."""
+LEAST_CODES = 6.0
+"""What a cell may differ from the background by without standing out."""
+AT_EDGE = np.pad(np.zeros((GRID[0] - 1, GRID[1] - 2), np.bool_), ((1, 0), (1, 1)), constant_values=True).ravel()
+"""The cells at the upper, left and right edge."""
 MUCH_LETTERING = 8.0
 """Cells of lettering more than usual that take all worth from a picture."""
 LONG_SHARE = 0.2
@@ -26,28 +30,34 @@ LEVELS, LEVEL_CODES = 24, 16.0
 """The levels that a sketch's numbers, of luma and of colour, are counted in."""
 
 
-def activity(luma: NDArray[np.float32], shot: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Per moment, from 0 (as usual) to 1: how far its largest change stands out from those of its shot.
+def activity(luma: NDArray[np.float32], shot: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Per moment, from 0 (as usual) to 1: how far its largest change stands out from those of its shot; and how much of
+    what stands out lies in the cells at the edges, but the lower one: what is cut off there, as a hand before the
+    camera or a car that comes, and no person who is seen down to the waist.
 
     ``luma`` is ``(n, cells)`` in codes, ``shot`` (rising) says of which shot each moment is. The background of a
     shot is the median of every cell over its moments, so that noise and somebody who passes leave it as it is.
     """
-    found = np.zeros(len(luma))
+    found, cut = np.zeros(len(luma)), np.zeros(len(luma))
     if len(luma) == 0:
-        return found
+        return found, cut
     starts = np.flatnonzero(np.append(True, shot[1:] != shot[:-1]))
-    for first, after in zip(starts, np.append(starts[1:], len(shot)), strict=True):
-        if after - first < LEAST_MOMENTS:
-            continue
-        part = luma[first:after]
-        change = np.abs(part - np.median(part, axis=0))
-        largest = np.partition(change, -LARGEST, axis=1)[:, -LARGEST:].mean(axis=1)
+    sizes = np.diff(np.append(starts, len(shot)))
+    # Shots of as many moments are looked at together: a long film has hundreds of shots.
+    for size in np.unique(sizes[sizes >= LEAST_MOMENTS]).tolist():
+        places = starts[sizes == size][:, None] + np.arange(size)
+        part = luma[places]
+        change = np.abs(part - np.median(part, axis=1, keepdims=True))
+        largest = np.partition(change, -LARGEST, axis=2)[..., -LARGEST:].mean(axis=2)
         # What changes everywhere is light, a fade, the camera.
-        largest = np.maximum(largest - 3 * np.median(change, axis=1), 0.0)
-        usual = float(np.median(largest))
-        steadiness = max(1.0 - usual / MOST_STEPS, 0.0)
-        found[first:after] = steadiness * np.clip((largest - usual) / FULL_CODES, 0.0, 1.0)
-    return found
+        everywhere = 3 * np.median(change, axis=2)
+        largest = np.maximum(largest - everywhere, 0.0)
+        out = np.maximum(change - everywhere[..., None] - LEAST_CODES, 0.0)
+        cut[places] = out[..., AT_EDGE].sum(axis=2) / np.maximum(out.sum(axis=2), 1e-6)
+        usual = np.median(largest, axis=1, keepdims=True)
+        steadiness = np.maximum(1.0 - usual.astype(np.float64) / MOST_STEPS, 0.0).astype(np.float32)
+        found[places] = steadiness * np.clip((largest - usual) / FULL_CODES, 0.0, 1.0)
+    return found, cut
 
 
 def appeal(sketches: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 FAR_CODES = 40.0
 """Pictures that differ by so much say nothing of each other (root mean square of their sketches)."""
-LUMA_CELLS = 144
-"""The first numbers of a sketch."""
+GRID, LUMA_CELLS = (9, 16), 144
+"""Rows and columns of the cells of luma, which are the first numbers of a sketch."""
 LUMA_WEIGHT = 0.62
 """What a code of luma counts in a sketch."""
 USUAL_SPREAD, BRIGHT, MOST_GAIN = 25.0, 110.0, 16.0
@@ -22,6 +24,8 @@ ROUNDING_CODES = 0.01
 """More than what is rounded of a difference once it is squared, summed, and taken apart again."""
 ROWS = 64
 """Rows of a table that are worked on at once: they stay in the processor's cache."""
+FEW_ROWS = 16
+"""The same, of numbers of 64 bits, of which there are several such tables at once."""
 
 
 def gain(sketches: NDArray[np.float32]) -> float:
@@ -95,6 +99,31 @@ def surely_more(codes: float, rounded: float) -> float:
     ``rounded`` is what ``rounded_squares`` says of them.
     """
     return float((codes * codes + rounded) ** 0.5) + ROUNDING_CODES
+
+
+def shown_more(
+    likeness: NDArray[np.float32], rows: NDArray[np.int64], shown: NDArray[np.float64], weight: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """What some rows of ``likenesses`` have more than is ``shown`` of each picture, in sum, by its ``weight``."""
+    found = np.empty(len(rows))
+    for start in range(0, len(rows), FEW_ROWS):
+        part = slice(start, start + FEW_ROWS)
+        more = likeness[rows[part]] - shown
+        np.maximum(more, 0.0, out=more)
+        found[part] = np.einsum("ij,j->i", more, weight)  # without threads, which cost more here than they save
+    return found
+
+
+def nearest_codes(table: NDArray[np.float32], rows: NDArray[np.int64], others: Sequence[int]) -> NDArray[np.float64]:
+    """How far each of some rows of a table is from the nearest of its rows ``others``: root mean square.
+
+    Wrong by less than ``ROUNDING_CODES``, as a product is taken apart again: in 64 bits little of it is rounded.
+    """
+    some, few = table[rows].astype(np.float64), table[list(others)].astype(np.float64)
+    squares = np.einsum("ij,ij->i", few, few) - 2 * (some @ few.T)
+    nearest = squares.min(axis=1, initial=np.inf) + np.einsum("ij,ij->i", some, some)
+    found: NDArray[np.float64] = np.sqrt(np.maximum(nearest, 0.0) / max(table.shape[1], 1))
+    return found
 
 
 def _nearness(apart: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -31,9 +31,18 @@ from daemon.selection.across import ABOVE_NOISE, least_detail_difference
 from daemon.selection.best import Choice
 from daemon.selection.completeness import LOSS, missing
 from daemon.selection.invitation import detailed
-from daemon.selection.likeness import codes_apart, likenesses, rounded_squares, surely_more
+from daemon.selection.likeness import (
+    ROUNDING_CODES,
+    codes_apart,
+    likenesses,
+    nearest_codes,
+    rounded_squares,
+    shown_more,
+    surely_more,
+)
 from daemon.selection.moments import Moments
 from daemon.selection.quality import Film
+from daemon.selection.reasons import reasons, shortfall
 from daemon.selection.room import ROUNDING_S, leaves_out, most_apart
 from daemon.selection.worth import worth
 
@@ -48,6 +57,10 @@ SHARE, LEAST_LASTING = 0.2, 0.25
 lasts, or so many: together they cost least where each shot has stills by how long it lasts."""
 TOGETHER = 64
 """Moments that are looked at again at once."""
+PATIENCE = 64
+"""So many that are refused one after another make it worth seeing what is left at once."""
+ROUNDED_SHARE = 1e-9
+"""More than what is rounded of the sum of some thousand numbers, in whatever order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +235,16 @@ class _Greedy:
         # Of equals the better one, then the earlier one.
         heap = [(-gains[at], -self._moments.quality[at], at, -1) for at in among.tolist()]
         heapq.heapify(heap)
+        # With ``auto``, most of a film tells nothing more in the end, which is seen of all that is left at once. A
+        # poster's moments need no other figures in their turn: one by one is cheaper then.
+        together = self._terms.count is None and not self._terms.poster
+        refused, patience, telling = 0, PATIENCE, None
         while heap and len(chosen) < most:
+            if together and chosen and refused == patience:
+                telling = self._telling(np.array([one[2] for one in heap]), chosen)
+                if not telling:
+                    break
+                patience *= 4
             _, better, at, asked = heapq.heappop(heap)
             if at in chosen:
                 continue
@@ -236,12 +258,14 @@ class _Greedy:
                 for better, place in again:
                     heapq.heappush(heap, (-gains[place], better, place, len(chosen)))
                 continue
-            if not self._allowed(at, chosen):
+            refused += 1
+            if (telling is not None and at not in telling) or not self._allowed(at, chosen):
                 continue
             if self._terms.count is None and chosen and not self._tells(at, chosen):
                 continue
             chosen.append(at)
             self._take(at)
+            refused, telling = 0, None
         return chosen
 
     def _first_gains(self) -> NDArray[np.float64]:
@@ -266,8 +290,7 @@ class _Greedy:
 
     def _gains(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
         """What each of them would add to what is shown."""
-        more = np.maximum(self._likeness[places] - self._covered, 0.0)
-        added = np.einsum("ij,j->i", more, self._weight)  # without threads, which cost more here than they save
+        added = shown_more(self._likeness, places, self._covered, self._weight)
         fresh = ~self._shown[self._scene[places]]
         gains: NDArray[np.float64] = added + np.where(fresh, self._bonus[places], 0.0) + self._value[places]
         gains -= SHARE * (self._taken[self._moments.shot[places]] + 0.5) / self._lasting[places]
@@ -326,9 +349,9 @@ class _Greedy:
             alike &= less | (_apart(self._details, at, chosen) < self._least_detail)
         return alike
 
-    def _unlike(self, at: int) -> bool:
+    def _unlike(self, at: int | NDArray[np.int64]) -> Any:
         """Whether it is plainly unlike all that are chosen, so that none needs to be looked at."""
-        return bool(self._off[at] > surely_more(self.difference, self._rounded))
+        return self._off[at] > surely_more(self.difference, self._rounded)
 
     def _tells(self, at: int, chosen: list[int]) -> bool:
         """With ``auto``: whether one more is worth the room.
@@ -345,46 +368,31 @@ class _Greedy:
         added = np.maximum(self._likeness[at] - self._covered, 0.0) @ self._weight
         return bool(added >= AUTO_GAIN * max(self._left, AUTO_LEFT * self._whole))
 
+    def _telling(self, places: NDArray[np.int64], chosen: list[int]) -> set[int]:
+        """With ``auto``: which of these are worth the room now, and some that may only seem so; how much each adds to
+        the choice is not asked."""
+        far = self._gap_s[places] >= self._terms.min_gap_seconds - ROUNDING_S
+        places = places[far & (self._given[places] >= self.difference)]
+        scene = self._scene[places]
+        likely = ~self._shown[scene] & (self._scene_seconds[scene] >= AUTO_SECONDS)
+        if self._details is not None:
+            near = np.flatnonzero(~self._unlike(places) & ~likely)
+            near = near[nearest_codes(self._details, places[near], chosen) >= self._least_detail - ROUNDING_CODES]
+            likely[near] = nearest_codes(self._sketches, places[near], chosen) < self.difference + ROUNDING_CODES
+        least = (1 - ROUNDED_SHARE) * AUTO_GAIN * max(self._left, AUTO_LEFT * self._whole)
+        rest = np.flatnonzero(~likely)
+        likely[rest] = shown_more(self._likeness, places[rest], self._covered, self._weight) >= least
+        return {at for at in places[likely].tolist() if self._allowed(at, chosen) and self._tells(at, chosen)}
+
     def reasons(self) -> tuple[Reason, ...]:
-        """What each choice stands for: the moments that it is most like, those of its own shot first."""
-        chosen = self.chosen
-        if not chosen:
-            return ()
-        best = np.full(len(self._covered), -1.0)
-        owner = np.zeros(len(self._covered), np.int64)
-        for number, at in enumerate(chosen):
-            near = self._likeness[at] + (self._moments.shot == self._moments.shot[at])
-            better = near > best
-            owner[better], best[better] = number, near[better]
-        held = best > 0
-        frames = np.bincount(owner[held], weights=self._moments.frames[held], minlength=len(chosen))
-        seconds = np.bincount(owner[held], weights=self._moments.seconds[held], minlength=len(chosen))
-        return tuple(
-            Reason(
-                shot=int(self._moments.shot[at]),
-                percentile=round(100 * float(self._moments.percentile[at]), 1),
-                frames=int(frames[number]),
-                seconds=round(float(seconds[number]), 2),
-            )
-            for number, at in enumerate(chosen)
-        )
+        """What each choice stands for."""
+        return reasons(self._likeness, self._moments, self.chosen) if self.chosen else ()
 
     def shortfall(self) -> str | None:
         """What stopped it before the count; None with ``auto``, which asks for no number."""
-        chosen = len(self.chosen)
-        if self._terms.count is None or chosen >= self._terms.count:
+        terms = self._terms
+        if terms.count is None or len(self.chosen) >= terms.count:
             return None
-        scenes = len(self._scenes)
-        if self._terms.one_per_scene and chosen == scenes:
-            return f"the film has {scenes} different shots with a good frame, and each has its still"
-        one = "the chosen one" if chosen == 1 else f"one of the {chosen} chosen ones"
-        parts = []
-        if self._refused["alike"] or self._refused["scene"]:
-            parts.append(f"looks like {one} (select.min_difference)")
-        if self._refused["gap"]:
-            parts.append(f"is less than {self._terms.min_gap_seconds:g} s away from {one} (select.min_gap_seconds)")
-        if self._refused["given"]:
-            parts.append("looks like a still of another film (select.across)")
-        if not parts:
-            return f"the film has only {chosen} good moment{'' if chosen == 1 else 's'}"
-        return f"every other good frame {' or '.join(parts)}"
+        if terms.one_per_scene and len(self.chosen) == len(self._scenes):
+            return f"the film has {len(self.chosen)} different shots with a good frame, and each has its still"
+        return shortfall(len(self.chosen), self._refused, terms.min_gap_seconds)

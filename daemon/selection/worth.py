@@ -20,8 +20,8 @@ EVENT = 0.5
 APPEAL = 0.3
 """What the moment with the most to see in it is worth more than the one with the least, in average scenes shown."""
 FIRST_QUALITY, FIRST_EVENT, INVITING, WHATEVER = 1.0, 2.0, 3.0, 0.6
-"""What the first still, which is used where only one is, is worth for its quality, if much happens in it, and if it is
-inviting by itself: that share of it whatever its quality is."""
+"""What the first still, which is used where only one is, is worth for its quality, if much happens in it (as much less
+if all of that is cut off by the edges), and if it is inviting by itself: that share of it whatever its quality is."""
 TYPICAL = 0.8
 """What the first still is worth more if its light and colours are those of the film."""
 UNFINISHED = 0.4
@@ -44,12 +44,13 @@ def worth(
     amplified = gain(sketches)
     louder = sketches * np.float32(amplified)
     luma = louder[:, :LUMA_CELLS] / np.float32(LUMA_WEIGHT)
-    event, rich = activity(luma, moments.shot), APPEAL * appeal(sketches)
+    event, cut = activity(luma, moments.shot)
+    rich = APPEAL * appeal(sketches)
     clear = np.ones(len(sketches)) if lettering is None else uncovered(lettering, moments.shot, moments.seconds)
-    value = clear * moments.quality * (QUALITY + EVENT * event + rich)
+    value = clear * moments.quality * (QUALITY + EVENT * event * (1 - cut) + rich)
     inviting = INVITING * (WHATEVER + (1 - WHATEVER) * moments.quality) * invitation(sketches, details)
-    alone = FIRST_QUALITY * moments.quality + clear * (FIRST_EVENT * event + inviting)
-    alone += TYPICAL * typicality(sketches, moments.seconds)
+    alone = FIRST_QUALITY * moments.quality + clear * (FIRST_EVENT * event * (1 - 2 * cut) + inviting)
+    alone = np.maximum(alone, 0.0) + TYPICAL * typicality(sketches, moments.seconds)
     if details is not None:
         part = unfinished(louder, details, difference, least_detail)
         value[part] *= UNFINISHED

@@ -37,9 +37,10 @@ Unwell = Callable[[], str]
 """Why the daemon is not well, in a few words; nothing when it is."""
 
 
-def _take_along(templates: list[str], file: FileIdentity, moved: Path | None) -> None:
-    if templates:
-        beside.follow(file.path, moved, file.fingerprint, templates)
+def _take_along(config: Config, file: FileIdentity, moved: Path | None) -> None:
+    if templates := config.output.beside:
+        within, archive = config.watch.bounds(file.path), config.watch.after_path
+        beside.follow(file.path, moved, file.fingerprint, templates, within, archive)
 
 
 @asynccontextmanager
@@ -51,7 +52,7 @@ async def background_tasks(config: Config, store: Store, unwell: Unwell) -> Asyn
     """
     disposal.check(config.watch, config.output)
     progress_file = ProgressFile(config.database.path)
-    sources = disposal.SourceDisposal(config.watch, store, follow=partial(_take_along, config.output.beside))
+    sources = disposal.SourceDisposal(config.watch, store, follow=partial(_take_along, config))
     metrics = Metrics(progress_file)
     webhooks = Webhooks(config.notify)
     async with AsyncExitStack() as stack:

@@ -73,10 +73,13 @@ class Decisions:
     async def decide(self, video_id: int, kind: DecisionKind, frame: int | None, note: str | None = None) -> None:
         """Write a decision; what was undone before can't be done again after it.
 
-        Raises StoreError(NOT_FOUND) for a frame that the film does not have or that has no score to be chosen by.
+        Raises StoreError(NOT_FOUND) for a frame that the film does not have or that has no score to be chosen by, and
+        for a note that cannot be kept.
         """
         if note is not None and len(note) > MOST_NOTE:
             raise StoreError(Kind.NOT_FOUND, f"a note has at most {MOST_NOTE} characters: shorten it")
+        if note is not None and not _is_text(note):
+            raise StoreError(Kind.NOT_FOUND, "a note is text in UTF-8: write it without other bytes")
         async with self._connection.writing() as db:
             if frame is not None:
                 await _require_frame(db, video_id, frame, scored=kind in (DecisionKind.ACCEPT, DecisionKind.PIN))
@@ -127,6 +130,15 @@ class Decisions:
             can_undo=any(not row["undone"] for row in rows),
             can_redo=any(row["undone"] for row in rows),
         )
+
+
+def _is_text(note: str) -> bool:
+    """Whether it can be stored: bytes of a command line that are no text come as halves of characters."""
+    try:
+        note.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _apply(row: Any, marks: dict[int, str], holds: dict[int, str], notes: dict[int | None, str]) -> None:

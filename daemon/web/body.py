@@ -18,6 +18,8 @@ async def json_body(request: Request) -> dict[str, Any]:
     try:
         async with asyncio.timeout(BODY_SECONDS):
             body = json.loads(await request.body())
+        # Half of a character, as a script may send it, can be neither stored nor answered.
+        json.dumps(body, ensure_ascii=False).encode()
     except (ValueError, RecursionError, TimeoutError) as error:
         raise HTTPException(HTTPStatus.BAD_REQUEST, "JSON is expected") from error
     if not isinstance(body, dict):

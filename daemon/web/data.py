@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from daemon.export import published
 from daemon.pipeline.explain import explain
 from daemon.web import context, shown
 from daemon.web.context import film_of, number
@@ -22,6 +25,7 @@ from daemon.web.sheet import small_picture
 from daemon.web.stills import stills_of
 
 FOR_A_DAY = {"Cache-Control": "private, max-age=86400"}
+NO_STILL = "the still is not there any more"
 STILL_TYPES = {".png": "image/png", ".jpg": "image/jpeg"}
 
 
@@ -94,25 +98,42 @@ async def full_picture(request: Request) -> Response:
 
 async def still_file(request: Request) -> Response:
     """A published still of the newest selection, by its rank."""
-    path = await _still_path(request)
-    return Response(await asyncio.to_thread(path.read_bytes), media_type=STILL_TYPES[path.suffix])
+    still, path = await _still(request)
+    with _gone():
+        content = await asyncio.to_thread(published.content, path, _output(request), still["bytes"])
+    return Response(content, media_type=STILL_TYPES[path.suffix])
 
 
 async def still_preview(request: Request) -> Response:
     """The same, reduced for a card; whoever has it already is told so."""
-    path = await _still_path(request)
-    picture, tag = await context.of(request).cards.get(path)
+    still, path = await _still(request)
+    with _gone():
+        pixels = still["width"] * still["height"]
+        picture, tag = await context.of(request).cards.get(path, _output(request), pixels)
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     return Response(picture, media_type="image/jpeg", headers=headers)
 
 
-async def _still_path(request: Request) -> Path:
+async def _still(request: Request) -> tuple[dict[str, Any], Path]:
     record = await film_of(request)
     rank = number(request, "rank")
     stills, _ = await stills_of(context.of(request).store, record)
-    path = next((Path(one["path"]) for one in stills if one["rank"] == rank), None)
-    if path is None or path.suffix not in STILL_TYPES or not await asyncio.to_thread(path.is_file):
-        raise HTTPException(HTTPStatus.NOT_FOUND, "the still is not there any more")
-    return path
+    still = next((one for one in stills if one["rank"] == rank), None)
+    if still is None or Path(still["path"]).suffix not in STILL_TYPES:
+        raise HTTPException(HTTPStatus.NOT_FOUND, NO_STILL)
+    return still, Path(still["path"])
+
+
+def _output(request: Request) -> Path:
+    return context.of(request).config.output.path
+
+
+@contextmanager
+def _gone() -> Iterator[None]:
+    """Whatever else is in a still's place is not shown."""
+    try:
+        yield
+    except (OSError, SyntaxError, ValueError) as error:
+        raise HTTPException(HTTPStatus.NOT_FOUND, NO_STILL) from error

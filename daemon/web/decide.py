@@ -40,29 +40,33 @@ async def decide(request: Request) -> Response:
 async def undo(request: Request) -> Response:
     """Take the last decision back."""
     here, record = context.of(request), await film_of(request)
-    await here.store.decisions.undo(record.id)
-    return await _held(here, record)
+    turned = await here.store.decisions.undo(record.id)
+    return await _held(here, record, turned=turned)
 
 
 async def redo(request: Request) -> Response:
     """Decide again what was taken back."""
     here, record = context.of(request), await film_of(request)
-    await here.store.decisions.redo(record.id)
-    return await _held(here, record)
+    turned = await here.store.decisions.redo(record.id)
+    return await _held(here, record, turned=turned)
 
 
-async def _held(here: Context, record: VideoRecord) -> Response:
+async def _held(here: Context, record: VideoRecord, *, turned: bool = True) -> Response:
     # What was acknowledged survives a power failure.
     await here.store.make_durable()
-    return JSONResponse(await state(here, record))
+    return JSONResponse({**await state(here, record), "turned": turned})
 
 
 async def state(here: Context, record: VideoRecord) -> dict[str, Any]:
-    """What holds for a film; ``draft`` are the frames of its stills with the marks applied."""
+    """What holds for a film; ``draft`` are the frames of its stills with the marks applied, ``status`` and
+    ``selection`` tell a page that is open whether it still shows what there is."""
     decided = await here.store.decisions.decided(record.id)
     made = await draft(here.store, record.id, decided, here.config.select.min_gap_seconds, bool(record.lower_better))
     instead = {str(frame): other for frame, other in made.instead.items()}
-    return {**decided.as_json(), "draft": list(made.frames), "instead": instead}
+    newest = await here.store.queries.current_selection(record.id)
+    selection = None if newest is None else newest["id"]
+    now = {"status": record.status.value, "selection": selection}
+    return {**decided.as_json(), "draft": list(made.frames), "instead": instead, **now}
 
 
 def _is_frame(value: Any) -> bool:

@@ -31,6 +31,8 @@ FIELDS = ("count", "strategy", "start", "end", "min_gap_seconds", "min_differenc
 FILES = ("format", "size")
 MOST_STILLS = 1000
 MOST_NAME = 120
+MISSING = "missing.txt"
+"""The file of a zip that names the stills that it lacks."""
 CHUNK_BYTES = 256 * 1024
 
 
@@ -101,10 +103,11 @@ async def stills_zip(request: Request) -> Response:
     here, record = context.of(request), await film_of(request)
     stills, _ = await stills_of(here.store, record)
     paths = [Path(one["path"]) for one in stills]
-    if not paths:
-        raise HTTPException(HTTPStatus.NOT_FOUND, "there are no stills")
-    manifest = paths[0].parent / MANIFEST
-    file = await asyncio.to_thread(_zipped, [*paths, manifest])
+    try:
+        file = await asyncio.to_thread(_zipped, paths)
+    except OSError as error:
+        reason = f"the stills cannot be packed: {error.strerror or error}"
+        raise HTTPException(HTTPStatus.INSUFFICIENT_STORAGE, reason) from error
     name = f"{file_names.safe_stem(record.file.path.stem)}-stills.zip"
     headers = {
         "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}",
@@ -114,13 +117,21 @@ async def stills_zip(request: Request) -> Response:
 
 
 def _zipped(paths: list[Path]) -> IO[bytes]:
+    """The stills that are there, and their manifest; a list of those that are not, where some were moved or deleted."""
+    there = [path for path in paths if path.is_file()]
+    if not there:
+        told = "the stills are not there any more: export them again" if paths else "there are no stills"
+        raise HTTPException(HTTPStatus.NOT_FOUND, told)
+    missing = [path.name for path in paths if path not in there]
+    manifest = there[0].parent / MANIFEST
     file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by who sends it
     try:
-        # Pictures do not get smaller.
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as packed:
-            for path in paths:
-                if path.is_file():
-                    packed.write(path, path.name)
+        # Pictures do not get smaller. A zip has no times before 1980, which a file may well have.
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, strict_timestamps=False) as packed:
+            for path in [*there, *([manifest] if manifest.is_file() else [])]:
+                packed.write(path, path.name)
+            if missing:
+                packed.writestr(MISSING, "These stills are not there any more:\n" + "\n".join(missing) + "\n")
     except BaseException:
         file.close()
         raise

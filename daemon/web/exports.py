@@ -83,7 +83,7 @@ class Exports:
         except asyncio.CancelledError:
             self._exports[video_id] = Export("stopped", sentence="stopped: nothing was changed")
         except StillwatchError as error:
-            self._exports[video_id] = Export("failed", sentence=error.sentence)
+            self._exports[video_id] = Export("failed", sentence=shown.shown_name(error.sentence))
         except Exception as error:
             log.error("web.crashed", path=f"/films/{video_id}/export", exc_info=error)
             self._exports[video_id] = Export("failed", sentence="something went wrong: the log says what")

@@ -27,7 +27,7 @@ MOST_EXPLAINED = 20_000
 AGAIN = (Status.FAILED, Status.REJECTED, Status.MISSING)
 """Films that can be queued again."""
 FILM_SCRIPTS = (
-    "api.js", "curve.js", "decide.js", "export.js", "focus.js", "keys.js", "panes.js", "strip.js", "view.js",
+    "api.js", "curve.js", "decide.js", "export.js", "focus.js", "keys.js", "live.js", "panes.js", "strip.js", "view.js",
 )  # fmt: skip
 """What film.js imports: asked for at once instead of one after the other."""
 

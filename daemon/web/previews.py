@@ -75,15 +75,12 @@ def _room(config: Config, record: VideoRecord, stills: int) -> dict[str, Any]:
     if record.info is None:
         return {}
     width, height = target_size(*filters.picture_size(record.info), config.output.size)
-    image = image_format(config.output, record.info)
-    need = disk_space.estimate(
-        stills=stills,
-        select_batch=config.export.select_batch,
-        width=width,
-        height=height,
-        depth=image.depth,
-        jpeg=image.suffix == "jpg",
-    )
+    image, batch = image_format(config.output, record.info), config.export.select_batch
+    stays = disk_space.estimate(
+        stills=stills, select_batch=batch, width=width, height=height, depth=image.depth, jpeg=image.suffix == "jpg"
+    ).final_bytes
+    need = disk_space.of_export(record.info, image, stills=stills, select_batch=batch)
     folder = next((one for one in (config.output.path, *config.output.path.parents) if one.exists()), Path("/"))
     free = shutil.disk_usage(folder).free
-    return {"need": shown.size(need.final_bytes), "free": shown.size(free), "fits": need.final_bytes < free}
+    fits = disk_space.has_room(free, need, config.export.disk_margin_bytes)
+    return {"need": shown.size(stays), "free": shown.size(free), "fits": fits}

@@ -10,13 +10,12 @@ from typing import Any
 
 from jinja2 import Environment
 
-from daemon.export.jpeg import reduced
 from daemon.model import ShotKind, VideoRecord
 from daemon.store.store import Store
 from daemon.web import shown
 from daemon.web.curve import Film, curve
 from daemon.web.sheet import columns_of, facts_line, small_picture, upright
-from daemon.web.stills import stills_of
+from daemon.web.stills import small_still, stills_of
 
 WIDTH, HEIGHT, BAND, TOP = 1200, 260, 10, 14
 STRIP_PICTURES = 24
@@ -30,8 +29,8 @@ COLOURS = {
 """As in curve.js."""
 
 
-async def report(store: Store, record: VideoRecord, templates: Environment) -> str:
-    """The whole file as text. Raises StoreError."""
+async def report(store: Store, record: VideoRecord, templates: Environment, output: Path) -> str:
+    """The whole file as text; the stills are below ``output``. Raises StoreError."""
     columns = await columns_of(store, record)
     film = Film(columns, await store.review.second(record.id, columns.frame))
     stills, selection = await stills_of(store, record)
@@ -50,7 +49,7 @@ async def report(store: Store, record: VideoRecord, templates: Environment) -> s
                 }
             )
     for still in stills:
-        still["picture"] = await asyncio.to_thread(_still, Path(still["path"]))
+        still["picture"] = await asyncio.to_thread(_still, still, output)
     decided = await store.decisions.decided(record.id)
     shots = [(one.kind is ShotKind.SHOT, one.first, one.last) for one in await store.analysis.shots(record.id)]
     return templates.get_template("report.html").render(
@@ -87,6 +86,9 @@ def drawing(
         return round(frame / count * WIDTH, 1)
 
     ends = [*data["starts"][1:], count]
+    # In a short film, whole seconds would name the same time twice; a film without frames has none.
+    seconds = float(film.columns.time_s[-1] - film.columns.time_s[0]) if film.frames else 0.0
+    cut = -4 if seconds >= 2 * TIMES else -1
     raw: list[str] = []
     rolling: list[str] = []
     bands: list[dict[str, Any]] = []
@@ -125,7 +127,7 @@ def drawing(
         "band_y": HEIGHT - BAND,
         "band": BAND,
         "times": [
-            (x(frame), shown.clock(float(film.columns.time_s[int(frame)])).partition(".")[0])
+            (x(frame), shown.clock(float(film.columns.time_s[int(frame)]))[:cut])
             for frame in ((part + 0.5) * count / TIMES for part in range(TIMES))
         ],
         "ticks": [x(first) for is_shot, first, _ in shots if is_shot],
@@ -168,9 +170,10 @@ def _embedded(picture: bytes) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(picture).decode("ascii")
 
 
-def _still(path: Path) -> str | None:
+def _still(still: dict[str, Any], output: Path) -> str | None:
+    pixels = still["width"] * still["height"]
     try:
-        return _embedded(reduced(path, STILL_PIXELS))
+        return _embedded(small_still(Path(still["path"]), output, STILL_PIXELS, pixels))
     except (OSError, SyntaxError, ValueError):
         # It was moved or deleted, or is not ours any more: the report says what there was all the same.
         return None

@@ -152,7 +152,7 @@ async def _crashed(request: Request, error: Exception) -> Response:
 def _said(request: Request, status: HTTPStatus, reason: str) -> Response:
     """An error as the asker reads it: a page for people, JSON for scripts."""
     if "text/html" not in request.headers.get("accept", ""):
-        return JSONResponse({"error": reason}, status)
+        return JSONResponse({"error": shown.shown_name(reason)}, status)
     templates: Environment = request.app.state.context.templates
     text = templates.get_template("error.html").render(status=status.value, reason=shown.shown_name(reason))
     return Response(text, status, media_type="text/html")

@@ -121,5 +121,6 @@ def facts_line(record: VideoRecord, stills: int) -> str:
         if info.duration_s is not None:
             parts.append(shown.clock(info.duration_s))
     better = "lower" if record.lower_better else "higher"
-    parts += [f"{record.frames_decoded or 0} frames", f"{record.metric}, {better} is better", f"{stills} stills"]
+    frames = shown.counted(record.frames_decoded or 0, "frame")
+    parts += [frames, f"{record.metric}, {better} is better", shown.counted(stills, "still")]
     return "   ".join(parts)

@@ -78,6 +78,15 @@ def size(count: int) -> str:
     return f"{count_in_unit:.1f} {unit}"
 
 
+def counted(count: int, word: str) -> str:
+    """A number of things.
+
+    >>> counted(1, "frame"), counted(2, "frame")
+    ('1 frame', '2 frames')
+    """
+    return f"{count} {word}{'' if count == 1 else 's'}"
+
+
 def why_chosen(reason: Mapping[str, Any] | None) -> str:
     """A still's stored reason as a sentence; empty where nothing is known.
 
@@ -94,7 +103,7 @@ def why_chosen(reason: Mapping[str, Any] | None) -> str:
         place = "the best" if percent >= 100 else f"better than {int(percent)} %"
         parts.append(f"{place} of shot {reason['shot'] + 1}")
     if reason.get("frames"):
-        parts.append(f"stands for {reason['frames']} frames ({reason.get('seconds') or 0:.1f} s)")
+        parts.append(f"stands for {counted(reason['frames'], 'frame')} ({reason.get('seconds') or 0:.1f} s)")
     if reason.get("refined") is not None:
         parts.append(f"second metric {reason['refined']:.3f}")
     return "; ".join(parts)

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
+from daemon.export import published
 from daemon.export.jpeg import reduced
 from daemon.model import VideoRecord
 from daemon.store.store import Store
@@ -32,6 +33,12 @@ async def stills_of(store: Store, record: VideoRecord) -> tuple[list[dict[str, A
     return stills, {**newest, "params": json.loads(newest["params"])}
 
 
+def small_still(path: Path, output: Path, longest: int, most_pixels: int) -> bytes:
+    """A published still as a small JPEG. Raises OSError, SyntaxError, ValueError for what else may be in its place."""
+    with published.held(path, output) as still:
+        return reduced(still, longest, most_pixels)
+
+
 class Cards:
     """Stills reduced for cards: a large one takes half a second, so the last ones are kept."""
 
@@ -41,13 +48,16 @@ class Cards:
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[Path, int, int], bytes] = OrderedDict()
 
-    async def get(self, path: Path) -> tuple[bytes, str]:
-        """A still as a small JPEG, and a tag that changes with the file. Raises OSError, SyntaxError, ValueError."""
-        stat = await asyncio.to_thread(path.stat)
+    async def get(self, path: Path, output: Path, most_pixels: int) -> tuple[bytes, str]:
+        """A still below ``output`` as a small JPEG, and a tag that changes with the file.
+
+        Raises OSError, SyntaxError, ValueError for what else may be in its place.
+        """
+        stat = await asyncio.to_thread(path.lstat)
         key = (path, stat.st_mtime_ns, stat.st_size)
         picture = self._kept.pop(key, None)
         if picture is None:
-            picture = await asyncio.to_thread(reduced, path, self.PIXELS)
+            picture = await asyncio.to_thread(small_still, path, output, self.PIXELS, most_pixels)
         self._kept[key] = picture
         while len(self._kept) > self.KEPT:
             self._kept.popitem(last=False)

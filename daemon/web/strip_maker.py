@@ -12,6 +12,7 @@ from daemon.media.strip_step import strip_step
 from daemon.model import Frame, VideoRecord
 from daemon.pipeline.strip import keep_pictures
 from daemon.store.store import Store
+from daemon.web import shown
 
 log = get(__name__)
 
@@ -61,7 +62,7 @@ class StripMaker:
                     await keep_pictures(self._store, record.id, [frame])
             await self._store.flush()
         except StillwatchError as error:
-            self.said[record.id] = error.sentence
+            self.said[record.id] = shown.shown_name(error.sentence)
         except Exception as error:
             log.error("web.crashed", path=f"/films/{record.id}/strip", exc_info=error)
             self.said[record.id] = "something went wrong: the log says what"

@@ -30,7 +30,7 @@ async def report_file(request: Request) -> Response:
     """The report, to be kept: shown here it would be under the pages' policy."""
     record = await film_of(request)
     here = context.of(request)
-    text = await report(here.store, record, here.templates)
+    text = await report(here.store, record, here.templates, here.config.output.path)
     content = text.encode("utf-8", "backslashreplace")
     return Response(content, media_type="text/html", headers=_named(record, "report.html"))
 

@@ -18,5 +18,6 @@ def environment() -> Environment:
     )
     made.filters["size"] = shown.size
     made.filters["clock"] = shown.clock
+    made.filters["counted"] = shown.counted
     made.globals["verdict_words"] = shown.VERDICTS
     return made

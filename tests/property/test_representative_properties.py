@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from unittest.mock import patch
 
 import numpy as np
 from hypothesis import assume, given, settings
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from daemon.analysis.features import SKETCH
-from daemon.selection import likeness
+from daemon.selection import likeness, representative
 from daemon.selection.best import Choice
 from daemon.selection.moments import MOMENT_SECONDS, moments, shortlist, with_room
 from daemon.selection.quality import Film
@@ -234,3 +235,19 @@ def test_what_is_told_by_likenesses_to_be_unlike_is_unlike(seed: int, gain: floa
     if gain == 1.0:
         far = (plain > 1.1 * codes + 0.5) & (plain < likeness.FAR_CODES)
         assert unlike[far].all(), "of most films it is told without looking"
+
+
+@settings(deadline=None)
+@given(cases(), st.booleans(), st.sampled_from([1, 2, 7]), st.integers(0, 10**6))
+def test_auto_takes_the_same_whether_what_is_left_is_seen_at_once_or_one_by_one(
+    case: Case, pages: bool, patience: int, seed: int
+) -> None:
+    found = moments(case.film)
+    lettering = np.random.default_rng(seed).choice(np.array([0, 90], np.float32), (4, 144))
+    details = lettering[np.arange(len(found.position)) % 4] if pages else None
+    terms = replace(case.terms, count=None)
+    taken = []
+    for most in (patience, 10**9):
+        with patch.object(representative, "PATIENCE", most):
+            taken.append(represent(case.film, found, case.sketches[found.position], case.scene, terms, details))
+    assert taken[0] == taken[1]

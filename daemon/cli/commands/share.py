@@ -34,7 +34,9 @@ def report(
     """Write a film's report as one HTML file, for sending. It has stills, reasons, strip and curve."""
     from daemon.cli.report import write_report
 
-    print(printable(str(with_store(load(config), lambda store: write_report(store, video, out)))))
+    settings = load(config)
+    written = with_store(settings, lambda store: write_report(store, video, out, settings.output.path))
+    print(printable(str(written)))
 
 
 def scores(

@@ -4,9 +4,12 @@ const base = `/films/${film.id}`;
 
 export async function json(path, options = {}) {
   const answer = await fetch(base + path, options);
-  const body = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(body.error ?? `the server answers ${answer.status}`);
-  return body;
+  if (answer.ok) return answer.json();
+  // The guard says why as text, the pages as JSON.
+  const text = await answer.text();
+  let reason = text.startsWith("{") ? null : text;
+  try { reason ??= JSON.parse(text).error; } catch { /* the number says it then */ }
+  throw new Error(reason || `the server answers ${answer.status}`);
 }
 
 /** Ask for a change; the server knows by the second secret that this page asks. */

@@ -1,5 +1,5 @@
 // Accept, reject, pin, ban and notes: what is decided about the frame that is looked at, and what the stills then are.
-import { change, film, make, stripPicture } from "./api.js";
+import { change, film, json, make, stripPicture } from "./api.js";
 import { enable, keepingFocus } from "./focus.js";
 
 const picks = document.getElementById("picks");
@@ -8,6 +8,7 @@ const changed = new Set();
 let frame = null;
 let busy = Promise.resolve();
 export let held = film.decisions;
+let known = "";
 export const onDecided = (listener) => changed.add(listener);
 
 const WORDS = { accept: "accepted", reject: "rejected", pin: "pinned", ban: "banned" };
@@ -42,7 +43,21 @@ export function decide(kind) {
   return send("/decisions", () => ({ kind: again() ? "reset" : kind, frame: at }), () => `frame ${at} ${again() ? WORDS[kind] : "is undecided"}`);
 }
 
-export const turn = (which) => send(`/${which}`, () => ({}), () => (which === "undo" ? "taken back" : "decided again"));
+export const turn = (which) => send(`/${which}`, () => ({}), () => {
+  if (!held.turned) return `there is nothing to ${which}`;
+  return which === "undo" ? "taken back" : "decided again";
+});
+
+/** What holds now, which another page or the command line may have changed; null where it cannot be known. */
+export function renew() {
+  const renewed = busy.then(async () => {
+    const now = await json("/decisions").catch(() => null);
+    if (now && JSON.stringify(now) !== known) { held = now; known = JSON.stringify(now); show(); }
+    return now;
+  });
+  busy = renewed;
+  return renewed;
+}
 
 function send(path, body, words) {
   busy = busy.then(async () => {

@@ -21,7 +21,8 @@ function values() {
   for (const [name, text] of new FormData(form)) {
     const value = text.trim();
     if (value === "") continue;
-    found[name] = name !== "folder" && /^-?[0-9.]+$/.test(value) ? Number(value) : value;
+    // What is no number goes as it is: the server says why it takes it for none.
+    found[name] = name !== "folder" && /^-?[0-9.]+$/.test(value) && Number.isFinite(Number(value)) ? Number(value) : value;
   }
   return found;
 }
@@ -38,9 +39,19 @@ function say(words, bad = false) {
   said.classList.toggle("error", bad);
 }
 
+/** Whether something is filled in that an export has not been asked for with; whether one is under way. */
+export const changed = () => JSON.stringify(values()) !== JSON.stringify(initial);
+export const running = () => begin.getAttribute("aria-disabled") === "true";
+
 async function preview() {
   asked += 1;
   const mine = asked;
+  // The browser gives the text of a number that is none as nothing, as if nothing were asked for.
+  const wrong = [...form.elements].find((one) => one.validity && !one.validity.valid);
+  if (wrong) {
+    say(`${wrong.labels[0].textContent.trim()}: ${wrong.validationMessage}`, true);
+    return;
+  }
   try {
     const found = await change("/preview", settings());
     if (mine !== asked) return;
@@ -53,7 +64,7 @@ async function preview() {
       button.addEventListener("click", () => handlers.pick(pick.frame));
       return button;
     })));
-    const room = found.need ? `, at most ${found.need}, ${found.free} free` : "";
+    const room = found.need ? `, at most ${found.need}, ${found.free} free${found.fits ? "" : ": too little for an export"}` : "";
     say([`${found.picks.length} would be chosen${room}`, found.shortfall, found.refined ? "the second metric decides at the export" : ""].filter(Boolean).join("; "), found.fits === false);
   } catch (error) { if (mine === asked) say(error.message, true); }
 }

@@ -5,6 +5,7 @@ import * as curve from "./curve.js";
 import * as exporting from "./export.js";
 import { enable, keepingFocus, reload, restoreFocus } from "./focus.js";
 import { action, help, keyOf, onKeys, run, shortcut } from "./keys.js";
+import { onChange } from "./live.js";
 import * as panes from "./panes.js";
 import * as strip from "./strip.js";
 import { reveal, whole, zoom } from "./view.js";
@@ -286,12 +287,21 @@ if (drawn) {
 }
 exporting.start();
 if (!film.final) follow();
+// Whoever comes back sees what another page or the command line has decided meanwhile.
+const back = () => { if (!document.hidden) decisions.renew().then(anew); };
+addEventListener("focus", back);
+document.addEventListener("visibilitychange", back);
+
+/** The page anew where its film has other stills than it shows; what was filled in stays, and nothing is taken away. */
+function anew(now) {
+  if (!now || exporting.running() || (now.selection === film.decisions.selection && now.status === film.status)) return;
+  if (exporting.changed() || document.querySelector("dialog[open]")) decisions.say("the stills were chosen anew elsewhere: load the page again");
+  else reload();
+}
 
 /** While the film is worked on: how far it is, and the page anew for what comes next. */
 function follow() {
-  const source = new EventSource("/changes");
-  addEventListener("pagehide", () => source.close());
-  source.addEventListener("change", settled(async () => {
+  onChange(settled(async () => {
     const answer = await fetch(location.pathname).catch(() => null);
     if (!answer?.ok || document.querySelector("dialog[open]")) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");

@@ -1,5 +1,6 @@
 // Keeps the list up to date while films are scored, and queues films again.
 import { enable, keepingFocus } from "./focus.js";
+import { onChange } from "./live.js";
 
 const rows = document.getElementById("rows");
 const parameters = new URLSearchParams(location.search);
@@ -48,18 +49,28 @@ function show(fresh) {
   list.before(...after);
 }
 
+/** Why the server refuses: the guard says it as text, the pages as JSON. */
+async function reasonOf(answer) {
+  const text = await answer.text();
+  try { return JSON.parse(text).error ?? text; } catch { return text || `the server answers ${answer.status}`; }
+}
+
 document.documentElement.classList.add("js");
+const said = document.getElementById("list-said");
 rows.addEventListener("click", async (event) => {
   const film = event.target.dataset.retry;
   if (!film) return;
   const button = event.target;
   enable(button, false);
   const csrf = document.querySelector("meta[name=csrf]").content;
-  const answer = await fetch(`/films/${film}/retry`, { method: "POST", headers: { "X-CSRF-Token": csrf }, body: "{}" }).catch(() => null);
-  if (answer?.ok) refresh();
-  else enable(button, true);
+  let reason = "the server cannot be reached";
+  try {
+    const answer = await fetch(`/films/${film}/retry`, { method: "POST", headers: { "X-CSRF-Token": csrf }, body: "{}" });
+    reason = answer.ok ? "" : await reasonOf(answer);
+  } catch { /* said below */ }
+  said.textContent = reason && `${button.getAttribute("aria-label")}: ${reason}`;
+  said.hidden = !reason;
+  if (reason) enable(button, true); else refresh();
 });
 
-const source = new EventSource("/changes");
-source.addEventListener("change", refresh);
-addEventListener("pagehide", () => source.close());
+onChange(refresh);

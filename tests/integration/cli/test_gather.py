@@ -6,6 +6,7 @@ import csv
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from daemon.config.schema import Config
 from daemon.errors import StillwatchError
 from daemon.export import metadata, proof
 from daemon.model import VideoRecord
+from daemon.runtime.reading import read_regular
 from daemon.service.foreground import once
 from daemon.store.store import Store
 from tests import films
@@ -190,3 +192,31 @@ def test_a_film_is_on_one_side_by_its_content() -> None:
     assert 300 < sides.count("test") < 500
     assert {side_of("a", 0.0), side_of("b", 0.0)} == {"train"}
     assert {side_of("a", 1.0), side_of("b", 1.0)} == {"test"}
+
+
+@pytest.mark.parametrize("planted", ["link", "picture"])
+@pytest.mark.parametrize("whole", [True, False])
+async def test_what_takes_a_stills_name_between_two_looks_is_not_handed_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, planted: str, whole: bool
+) -> None:
+    config = config_of(tmp_path)
+    await once(config, [films.make(tmp_path / "film.mp4", painter=scene(1))])
+    (still,) = (tmp_path / "out").rglob("*.png")
+    published, theirs = still.read_bytes(), tmp_path / "theirs.png"
+    Image.new("RGB", (192, 108), "red").save(theirs)
+
+    def then_swap(*arguments: Any) -> bytes:
+        content = read_regular(*arguments)
+        if planted == "link":
+            still.unlink()
+            still.symlink_to(theirs)
+        else:
+            shutil.copy(theirs, still)
+        return content
+
+    monkeypatch.setattr("daemon.cli.gather.read_regular", then_swap)
+    monkeypatch.setattr("daemon.cli.gather._handed_on", lambda data, *_: data)
+    await gathered(config, tmp_path / "set", replace(HANDED_ON, whole=whole))
+    (taken,) = (tmp_path / "set").rglob("*.png")
+    assert not taken.is_symlink()
+    assert taken.read_bytes() == published

@@ -230,6 +230,26 @@ def test_dolby_vision_without_a_base_layer_says_that_its_colours_are_lost(
     assert f"profile {profile}," in info.colours_lost
 
 
+@pytest.mark.parametrize(
+    ("name", "matrix", "codec"),
+    [
+        ("film.mp4", "ycgco", X264), ("film.mkv", "ictcp", X265), ("film.webm", "bt2020c", ["-c:v", "libaom-av1", "-cpu-used", "8"]),
+        ("film.ts", "chroma-derived-c", X264),
+    ],
+)  # fmt: skip
+def test_a_matrix_that_cannot_be_converted_says_that_its_colours_are_lost(
+    name: str, matrix: str, codec: list[str], tmp_path: Path
+) -> None:
+    info = probe(made(tmp_path / name, "", f"yuv420p,setparams=colorspace={matrix}", codec), DECODE)
+    assert info.colours_lost.startswith("the colours of this film cannot be made: its matrix is")
+
+
+def test_a_matrix_that_can_says_nothing(tmp_path: Path) -> None:
+    for matrix in ("smpte240m", "fcc", "bt2020nc"):
+        path = made(tmp_path / f"{matrix}.mp4", "", f"yuv420p,setparams=colorspace={matrix}", X264)
+        assert probe(path, DECODE).colours_lost == ""
+
+
 @pytest.mark.parametrize("container", ["mp4", "mkv"])
 @pytest.mark.parametrize(
     ("profile", "compatibility", "transfer"),

@@ -11,7 +11,9 @@ from PIL import Image
 from pydantic import ValidationError
 
 from daemon.config.schema import Config
+from daemon.config.watch import WatchConfig
 from daemon.export import beside
+from daemon.export.proof import sha256_of
 from daemon.inbox import content
 from daemon.model import Method, Status, Still
 from daemon.pipeline.reselect import reselect
@@ -153,7 +155,7 @@ def test_pictures_that_went_with_their_folder_do_not_follow(tmp_path: Path) -> N
 
 
 def _still(path: Path) -> Still:
-    return Still(1, 0, 0.0, 1.0, path, 4000, 1000, 1, "", Method.DECODE)
+    return Still(1, 0, 0.0, 1.0, path, 4000, 1000, 1, sha256_of(path), Method.DECODE)
 
 
 @pytest.mark.parametrize("template", ["../{stem}.jpg", "{stem}.png", "{frame}.jpg", ".{stem}.jpg", "a/{stem}.jpg"])
@@ -170,3 +172,59 @@ async def test_a_guessed_name_of_a_draft_is_not_written_through(tmp_path: Path) 
     await once(config_of(tmp_path), [film])
     assert (tmp_path / "canary").read_text() == "theirs"
     assert films.read_still(film.with_name("film-poster.jpg")) in range(12)
+
+
+async def test_a_linked_subfolder_leads_no_picture_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Somebody puts a link in the place of the film's folder while the film is worked on."""
+    (tmp_path / "in/sub").mkdir(parents=True)
+    (tmp_path / "private").mkdir()
+    film = films.make(tmp_path / "in/sub/film.mp4", frames=12)
+    config = config_of(tmp_path).model_copy(update={"watch": WatchConfig(path=tmp_path / "in")})
+    renew = beside.renew
+
+    def planted(*arguments: Any) -> list[str]:
+        (tmp_path / "in/sub").rename(tmp_path / "in/before")
+        (tmp_path / "in/sub").symlink_to(tmp_path / "private")
+        return renew(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(beside, "renew", planted)
+        (record,), _ = await once(config, [film])
+    assert record.status is Status.DONE
+    assert names(tmp_path / "private") == []
+    assert capsys.readouterr().out.count("export.not_beside") == 1
+
+
+def test_pictures_follow_through_no_link(tmp_path: Path) -> None:
+    for name in ("in", "done", "private"):
+        (tmp_path / name).mkdir()
+    film = films.make(tmp_path / "in/film.mp4", frames=2, width=64, height=48)
+    Image.new("RGB", (64, 48)).save(tmp_path / "still.png")
+    assert beside.renew(film, "f" * 64, ["poster.jpg"], [_still(tmp_path / "still.png")]) == []
+    (tmp_path / "done/sub").symlink_to(tmp_path / "private")
+    with pytest.raises(OSError, match="leads out"):
+        beside.follow(
+            film, tmp_path / "done/sub/film.mp4", "f" * 64, ["poster.jpg"], tmp_path / "in", tmp_path / "done"
+        )
+    assert names(tmp_path / "private") == []
+    (tmp_path / "in/poster.jpg").rename(tmp_path / "private/poster.jpg")
+    (tmp_path / "in/linked").symlink_to(tmp_path / "private")
+    with pytest.raises(OSError, match="leads out"):
+        beside.follow(tmp_path / "in/linked/film.mp4", None, "f" * 64, ["poster.jpg"], tmp_path / "in", None)
+    assert names(tmp_path / "private") == ["poster.jpg"]
+
+
+@pytest.mark.parametrize("planted", ["link", "picture"])
+def test_only_the_still_that_was_published_is_shown_beside_a_film(tmp_path: Path, planted: str) -> None:
+    film = films.make(tmp_path / "film.mp4", frames=2, width=64, height=48)
+    Image.new("RGB", (64, 48)).save(tmp_path / "still.png")
+    still = _still(tmp_path / "still.png")
+    Image.new("RGB", (64, 48), "red").save(tmp_path / "theirs.png")
+    if planted == "link":
+        still.path.unlink()
+        still.path.symlink_to(tmp_path / "theirs.png")
+    else:
+        (tmp_path / "theirs.png").replace(still.path)
+    with pytest.raises(OSError, match=r"is not the still|is not a regular file|symbolic links"):
+        beside.renew(film, "f" * 64, ["poster.jpg"], [still])
+    assert not (tmp_path / "poster.jpg").exists()

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from daemon.errors import Kind, VideoError
-from daemon.inbox.identity import BLOCK_BYTES, fingerprint, refuse_outside
+from daemon.inbox.identity import BLOCK_BYTES, fingerprint, identify, refuse_outside
 from daemon.inbox.stability import StabilityTracker
 
 
@@ -240,6 +240,37 @@ def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
     fingerprint(clip)
     refused(folder)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def _sparse(path: Path, *written: tuple[int, int], size: int) -> Path:
+    """A file of this size in which only these stretches, (offset, length) in bytes, were written."""
+    with path.open("wb") as file:
+        for offset, length in written:
+            file.seek(offset)
+            file.write(b"x" * length)
+        file.truncate(size)
+    return path
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "written",
+    [[], [(0, 4096)], [(0, 8 * 1024**2), (9 << 40, 4096)], [(at * 65536, 4096) for at in range(2000)]],
+    ids=["nothing", "a beginning", "two ends", "many stretches"],
+)
+def test_a_file_that_is_little_but_holes_is_not_read_to_its_end(written: list[tuple[int, int]], tmp_path: Path) -> None:
+    clip = _sparse(tmp_path / "clip.mkv", *written, size=10 << 40)
+    with pytest.raises(VideoError, match="holes that nobody has written") as caught:
+        identify(clip)
+    assert caught.value.kind is Kind.EMPTY
+    assert str(clip) in str(caught.value)
+
+
+def test_some_holes_are_no_matter(tmp_path: Path) -> None:
+    few = _sparse(tmp_path / "few.mkv", (0, 1024**2), size=200 * 1024**2)
+    plain = tmp_path / "plain.mkv"
+    plain.write_bytes(few.read_bytes())
+    assert identify(few).digest == identify(plain).digest
 
 
 def test_links_that_leave_the_folder(tmp_path: Path) -> None:

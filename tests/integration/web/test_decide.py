@@ -101,6 +101,46 @@ async def test_undo_and_redo_go_through_all_decisions(client: Client, store: Sto
         assert ("&lt;b&gt;ours&lt;/b&gt;" in page, "<b>ours</b>" in page) == (True, False)
 
 
+async def test_nothing_to_undo_is_said(client: Client, film: int) -> None:
+    for which in ("undo", "redo"):
+        assert (await client.post(f"/films/{film}/{which}")).json["turned"] is False
+    assert (await client.post(f"/films/{film}/decisions", {"kind": "ban", "frame": 4})).status == 200
+    assert (await client.post(f"/films/{film}/undo")).json["turned"] is True
+
+
+async def test_a_page_can_tell_that_the_stills_were_chosen_anew_elsewhere(
+    client: Client, config: Config, store: Store, film: int
+) -> None:
+    before = (await client.get(f"/films/{film}/decisions")).json
+    assert (await client.get(f"/films/{film}/decisions")).json == before
+    await reselect(config, store, str(film))
+    after = (await client.get(f"/films/{film}/decisions")).json
+    assert after["selection"] != before["selection"]
+    assert after["status"] == before["status"] == "done"
+
+
+@pytest.mark.parametrize("note", ["\ud800", "bytes \udcff"])
+async def test_a_note_that_is_no_text_is_refused(
+    client: Client, config: Config, store: Store, film: int, note: str
+) -> None:
+    assert (await client.post(f"/films/{film}/decisions", {"kind": "note", "note": note})).status == 400
+    with pytest.raises(StoreError, match="a note is text"):
+        await cli.decide(config, store, str(film), "note", None, note)
+    assert (await store.decisions.decided(film)).notes == ()
+
+
+async def test_where_every_frame_is_banned_the_preview_says_so(client: Client, film: int) -> None:
+    for frame in range(60):
+        await client.post(f"/films/{film}/decisions", {"kind": "ban", "frame": frame})
+    for strategy in ("representative", "even", "best"):
+        seen = (await client.post(f"/films/{film}/preview", {"count": 3, "strategy": strategy})).json
+        assert seen["picks"] == []
+        if strategy == "representative":
+            assert "banned" in seen["shortfall"]
+    seen = (await client.post(f"/films/{film}/preview", {"start": 900, "strategy": "representative"})).json
+    assert "no frame between" in seen["shortfall"]
+
+
 async def test_reset_takes_everything_from_a_frame(store: Store, film: int) -> None:
     for kind in (DecisionKind.PIN, DecisionKind.ACCEPT, DecisionKind.RESET):
         await store.decisions.decide(film, kind, 7)

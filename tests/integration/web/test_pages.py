@@ -6,6 +6,7 @@ import asyncio
 import html
 import io
 import json
+import os
 import sqlite3
 from pathlib import Path
 
@@ -206,3 +207,21 @@ async def test_the_figures_behind_a_verdict_are_those_of_the_command_line(
     assert (await client.get(f"/films/{film}/frames/999/why")).status == 404
     page = (await client.get(f"/films/{film}/frames/30", {"accept": "text/html"})).text
     assert html.escape(told["because"]) in page
+
+
+async def test_every_answer_about_a_film_whose_name_is_no_text_can_be_read(
+    client: Client, config: Config, store: Store, tmp_path: Path
+) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/bytes\xff\xfe.mp4"))
+    film = await finished_film(config, store, path)
+    for page in ("", "/frames/1", "/report.html", "/decisions", "/stills.zip", "/sheet.png"):
+        assert (await client.get(f"/films/{film}{page}")).status == 200
+    for frame in ("99", "99/why", "99.json", "99.jpg"):
+        answer = await client.get(f"/films/{film}/frames/{frame}")
+        assert (answer.status, "no frame 99" in answer.json["error"]) == (404, True)
+    path.unlink()
+    assert (await client.post(f"/films/{film}/export", {"count": 2})).status == 200
+    async with asyncio.timeout(60):
+        while (state := (await client.get(f"/films/{film}/export")).json)["state"] == "running":
+            await asyncio.sleep(0.05)
+    assert (state["state"], "not there any more" in state["sentence"]) == ("failed", True)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import io
 import json
+import os
 import re
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -44,6 +47,56 @@ async def test_the_preview_is_what_the_export_then_gives(client: Client, store: 
     assert [row["frame"] for row in await store.queries.stills(selections[-1]["id"])] == frames
 
 
+async def test_a_zip_lacks_no_still_without_a_word(client: Client, store: Store, film: int) -> None:
+    selection = (await store.queries.selections(film))[-1]["id"]
+    paths = [Path(row["path"]) for row in await store.queries.stills(selection)]
+    # A still may be older than the times of a zip.
+    os.utime(paths[1], (0, 0))
+    paths[0].unlink()
+    answer = await client.get(f"/films/{film}/stills.zip")
+    assert answer.status == 200
+    with zipfile.ZipFile(io.BytesIO(answer.body)) as packed:
+        assert packed.testzip() is None
+        assert {*packed.namelist()} == {*(path.name for path in paths[1:]), "manifest.json", "missing.txt"}
+        assert paths[0].name in packed.read("missing.txt").decode()
+    for path in paths[1:]:
+        path.unlink()
+    answer = await client.get(f"/films/{film}/stills.zip")
+    assert (answer.status, answer.json["error"]) == (404, "the stills are not there any more: export them again")
+
+
+async def test_a_zip_for_which_there_is_no_room_is_refused(
+    client: Client, film: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(zipfile.ZipFile, "write", full)
+    answer = await client.get(f"/films/{film}/stills.zip")
+    assert (answer.status, answer.json["error"]) == (507, "the stills cannot be packed: No space left on device")
+
+
+@pytest.mark.parametrize("size", [0, 20])
+async def test_the_preview_knows_whether_an_export_has_room(
+    client: Client, film: int, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    settings = {"count": 3, "strategy": "best", "min_gap_seconds": 0.2, "size": size}
+    usage, refused = shutil.disk_usage("/"), set()
+    # Between what stays and what is there for a while beside it, and with room for both.
+    for free in (1, 200_000, 300_000, 500_000, 10**9):
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: usage._replace(free=free))
+        seen = (await client.post(f"/films/{film}/preview", settings)).json
+        await client.post(f"/films/{film}/export", settings)
+        async with asyncio.timeout(60):
+            while (state := (await client.get(f"/films/{film}/export")).json)["state"] == "running":
+                await asyncio.sleep(0.05)
+        assert seen["fits"] == (state["state"] == "done"), f"{free} bytes free: {state['sentence']}"
+        if state["state"] == "failed":
+            assert "make room there" in state["sentence"]
+            refused.add(free)
+    assert refused >= {1, 200_000}
+
+
 async def test_a_stopped_export_changes_nothing(client: Client, store: Store, film: int) -> None:
     await client.post(f"/films/{film}/export", {"count": 9, "strategy": "best", "min_gap_seconds": 0.1})
     assert (await client.post(f"/films/{film}/stop")).json["state"] == "stopped"
@@ -78,7 +131,7 @@ async def test_the_zip_has_the_published_files(client: Client, store: Store, fil
 
 
 async def test_the_report_needs_nothing_but_itself(store: Store, film: int, tmp_path: Path) -> None:
-    written = await write_report(store, str(film), tmp_path / "report.html")
+    written = await write_report(store, str(film), tmp_path / "report.html", tmp_path / "stills")
     text = written.read_text()
     assert "<script" not in text
     assert not re.search(r"(?:src|href)=[\"'](?!data:)", text)
@@ -125,7 +178,7 @@ def test_a_sheet_shows_every_still_and_the_film_evenly_between(count: int, still
 async def test_a_film_without_frames_has_neither_sheet_nor_report(store: Store, tmp_path: Path) -> None:
     waits = str(await store.queue.enqueue(FileIdentity(tmp_path / "waits.mp4", "f" * 40, 1, 1)))
     with pytest.raises(StillwatchError, match="no frames yet"):
-        await write_report(store, waits, tmp_path / "report.html")
+        await write_report(store, waits, tmp_path / "report.html", tmp_path / "stills")
     with pytest.raises(StillwatchError, match="no frames yet"):
         await write_sheet(store, waits, tmp_path / "sheet.png", 4, 3)
 
@@ -171,3 +224,11 @@ async def test_a_folder_is_a_short_name(client: Client, film: int, folder: objec
 
 async def test_what_a_preview_needs_is_read_when_a_film_is_opened(client: Client, film: int) -> None:
     assert (await client.post(f"/films/{film}/prepare")).json == {"prepared": True}
+
+
+async def test_the_times_below_the_curve_of_a_short_film_differ(client: Client, film: int) -> None:
+    text = (await client.get(f"/films/{film}/report.html")).text
+    times = re.findall(r">(0:0\d[.0-9]*)</text>", text)
+    assert len(times) == 8
+    assert len(set(times)) == 8
+    assert times == sorted(times)

@@ -88,3 +88,43 @@ def test_an_empty_picture_is_not_centred() -> None:
     found = records((3, {"edges": 0}))
     assert not lettering.centred(found).any()
     assert not lettering.titles(found, np.zeros(3, bool), np.ones(3, bool), GatesConfig()).any()
+
+
+def logo(count: int, written: int) -> np.ndarray:
+    """A film of pictures, and a card at its end of which the writing is seen in some frames only."""
+    card = {"plain": 0.88, "still": 0.9, "sharp_x": 0.08, "sharp_y": 0.16, "edges": 0}
+    found = records((200, {}), (count, card))
+    found["edges"][200:, 4, 6:10] = 90
+    found["caption"][200 : 200 + written] = 7
+    return found
+
+
+def test_what_shows_the_same_as_a_card_of_its_shot_is_a_card() -> None:
+    assert set(judge(logo(60, 20), shots(200, 60))[200:]) == {"title"}
+    assert set(judge(logo(60, 0), shots(200, 60))[200:]) == {"good"}
+    assert "title" not in judge(logo(60, 6), shots(200, 60))[215:]
+
+
+def test_a_plain_picture_beside_a_card_is_one_of_its_own() -> None:
+    found = logo(60, 20)
+    found["edges"][230:] = 0
+    found["edges"][230:, 2:5, 2:5] = 90
+    assert set(judge(found, shots(200, 60))[230:]) == {"good"}
+    found["edges"][230:] = 85
+    found["plain"][230:] = 0.1
+    assert set(judge(found, shots(200, 60))[230:]) == {"good"}
+
+
+def test_the_first_frames_of_a_card_go_with_it() -> None:
+    found = logo(60, 20)
+    found["edges"][257:] = 0
+    assert set(judge(found, shots(200, 60))[200:]) == {"title"}
+
+
+def test_writing_in_a_shot_of_cards_is_not_spared() -> None:
+    found = records((300, {}), (200, CARD), (100, {"caption": 7}))
+    found["caption"][300:360] = 7
+    verdicts = judge(found, shots(300, 300))
+    assert set(verdicts[300:]) == {"title", "titled"}
+    found[300:500] = found[0]
+    assert "spared" in judge(found, shots(300, 300))[510:]

@@ -30,6 +30,16 @@ def test_times_are_counted_from_the_start_of_the_container() -> None:
     assert times(clock(start_s=1.4), [126_000, 129_600, 133_200]) == [0.0, 0.04, 0.08]
 
 
+def test_no_film_begins_before_its_first_frame() -> None:
+    """Whatever start the container is said to have."""
+    assert times(clock(start_s=2.2), [144_000, 147_600, 151_200]) == [0.0, 0.04, 0.08]
+    assert times(clock(container="matroska,webm"), [-45_000, -41_400, 0]) == [0.0, 0.04, 0.5]
+
+
+def test_a_film_may_begin_after_its_sound() -> None:
+    assert times(clock(), [270_000, 273_600]) == [3.0, 3.04]
+
+
 def test_a_clock_that_starts_anew_goes_on_where_it_was() -> None:
     one = clock()
     assert times(one, [0, 3600, 7200, 0, 3600]) == [0.0, 0.04, 0.08, 0.12, 0.16]

@@ -47,3 +47,22 @@ def test_a_picture_that_looks_different_from_afar_is_no_part() -> None:
 
 def test_a_picture_full_of_detail_is_whole_without_the_line_of_writing_that_comes() -> None:
     assert not unfinished(sketches(2), pages(1, 2) + EMPTY_DETAIL + 1, 9.0, LEAST).any()
+
+
+def test_a_page_without_the_end_of_its_last_line_is_not_whole() -> None:
+    two = pages(2, 2)
+    two[0, 28:32] = 0
+    assert unfinished(sketches(2), two, 9.0, LEAST).tolist() == [True, False]
+
+
+def test_a_little_more_of_the_grid_all_over_makes_no_picture_whole() -> None:
+    assert not unfinished(sketches(2), pages(2, 2) + np.array([[0], [15]], np.float32), 9.0, LEAST).any()
+
+
+def test_a_thing_is_no_part_of_a_picture_that_has_something_else_in_its_place() -> None:
+    """A key alone, and a keyboard, which has detail wherever the key has, and differs little from afar."""
+    two, seen = pages(1, 4), sketches(2)
+    two[0, 2:] = 0
+    assert unfinished(seen, two, 9.0, LEAST).tolist() == [True, False]
+    seen[1, :2] += 40
+    assert not unfinished(seen, two, 9.0, LEAST).any()
