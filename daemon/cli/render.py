@@ -100,8 +100,9 @@ def _cluster_lines(cluster: dict[str, Any] | None) -> list[str]:
     """What each worker does, as rich markup; nothing where films are scored here."""
     if cluster is None:
         return []
-    waiting = f", {cluster['waiting']} videos wait for a worker" if cluster["waiting"] else ""
-    lines = [f"cluster {escape(cluster['address'])}: {len(cluster['workers'])} workers{waiting}"]
+    count, waiting = len(cluster["workers"]), cluster["waiting"]
+    wait = f", {waiting} {'video waits' if waiting == 1 else 'videos wait'} for a worker" if waiting else ""
+    lines = [f"cluster {escape(cluster['address'])}: {count} {'worker' if count == 1 else 'workers'}{wait}"]
     if cluster["away"]:
         lines = [f"[red]cluster {escape(cluster['address'])} cannot be used[/]: {escape(cluster['away'])}"]
     for one in cluster["workers"]:

@@ -5,7 +5,7 @@ asks by number, and each question has one answer::
 
     (number, "start", (avoid,))                      a worker on a node that is none of these
     (number, "stream", (worker, method, arguments))  the name of a stream of what the worker gives
-    (number, "next", (stream,))                      its next item, or END
+    (number, "next", (stream,))                      the pickle of its next item, or END
     (number, "cancel", (another number,))            that question is not asked any more
 """
 
@@ -16,9 +16,12 @@ import itertools
 import json
 import logging
 import os
+import pickle
 import socket
 import sys
+import tempfile
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from daemon.cluster import place, wire
@@ -26,10 +29,12 @@ from daemon.cluster.messages import END, ClusterAwayError, Node, Started, Worker
 from daemon.cluster.place import Place
 
 AHEAD = 4
-"""Items of a stream that a worker makes ahead of the daemon."""
+"""Pieces of a stream that a worker makes ahead of the daemon."""
 FATE_LOOKS = 20
 """A second apart: Ray says first that a worker is unavailable, and later why."""
 READY = "ready"
+STDERR = 2
+WRONG_TOKEN = b"InvalidAuthToken"
 
 
 class Driver:
@@ -93,16 +98,23 @@ class Driver:
     async def stream(self, worker: str, method: str, arguments: Sequence[Any]) -> str:
         """Begin a stream; its name."""
         options = {"num_returns": "streaming", "_generator_backpressure_num_objects": AHEAD}
-        name = f"stream {next(self._numbers)}"
-        items = self._workers[worker].stream.options(**options).remote(method, *arguments)
-        self._streams[name] = worker, items
+        number, actor = next(self._numbers), self._workers[worker]
+        *before, last = place.pieces(pickle.dumps(arguments, pickle.HIGHEST_PROTOCOL))
+        for piece in before:
+            await actor.send.remote(number, piece)
+        name = f"stream {number}"
+        self._streams[name] = worker, actor.stream.options(**options).remote(method, number, last)
         return name
 
-    async def next(self, stream: str) -> Any:
-        """The next item of a stream, or END."""
+    async def next(self, stream: str) -> bytes | str:
+        """The pickle of the next item of a stream, or END."""
         worker, items = self._streams[stream]
+        item, is_last = b"", False
         try:
-            return await (await anext(items))
+            while not is_last:
+                piece, is_last = await (await anext(items))
+                item += piece
+            return item
         except StopAsyncIteration:
             return END
         except self._ray.exceptions.ActorUnavailableError:
@@ -127,11 +139,15 @@ class Driver:
         try:
             for _ in range(FATE_LOOKS):
                 done, _ = await asyncio.wait([asked], timeout=1.0)
-                if done:
-                    asked.result()
-                    return
                 if all(node.id != where for node in await self.nodes()):
                     raise WorkerLostError("its machine left the cluster")
+                if not done:
+                    continue
+                if not isinstance(asked.exception(), self._ray.exceptions.ActorUnavailableError):
+                    asked.result()
+                    return
+                await asyncio.sleep(1.0)
+                asked = asyncio.ensure_future(self._workers[worker].hello.remote())
         finally:
             asked.cancel()
 
@@ -193,19 +209,15 @@ async def serve(driver: Driver, ray: Any, connection: socket.socket) -> None:
 def main() -> None:
     """Connect to Ray, then serve on the inherited socket. The arguments: its number, and settings as JSON."""
     connection, settings = socket.socket(fileno=int(sys.argv[1])), json.loads(sys.argv[2])
-    try:
-        import ray
-
-        ray.init(
-            address=settings["address"],
-            namespace="stillwatch",
-            log_to_driver=False,
-            include_dashboard=False,
-            logging_level=logging.WARNING,
-        )
-    except Exception as error:
-        _refuse(connection, error)
-        sys.exit(1)
+    with tempfile.TemporaryFile() as said, Path(os.devnull).open("wb") as nowhere:
+        os.dup2(said.fileno(), STDERR)
+        try:
+            ray = _connected(settings["address"])
+        except Exception as error:
+            said.seek(0)
+            _refuse(connection, why_not(error, said.read()))
+            sys.exit(1)
+        os.dup2(nowhere.fileno(), STDERR)
     try:
         asyncio.run(serve(Driver(ray, settings), ray, connection))
     finally:
@@ -214,11 +226,40 @@ def main() -> None:
         os._exit(0)
 
 
-def _refuse(connection: socket.socket, error: Exception) -> None:
+def _connected(address: str) -> Any:
+    """The module, connected."""
+    import ray
+
+    ray.init(
+        address=address,
+        namespace="stillwatch",
+        log_to_driver=False,
+        include_dashboard=False,
+        logging_level=logging.WARNING,
+    )
+    return ray
+
+
+def why_not(error: Exception, said: bytes) -> str:
+    """Why there is no connection. Of a wrong token only what Ray's own library has written on stderr speaks.
+
+    >>> why_not(ConnectionError("Failed to connect"), b"RPC error: InvalidAuthToken: ...")[:32]
+    'it refuses the token that is use'
+    >>> why_not(ConnectionError("Failed to connect"), b"")
+    'ConnectionError: Failed to connect'
+    """
+    if WRONG_TOKEN in said:
+        return (
+            "it refuses the token that is used here: put the one that the cluster was started with into"
+            " RAY_AUTH_TOKEN, or into ~/.ray/auth_token"
+        )
+    return " ".join(f"{type(error).__name__}: {error}".split())[:600]
+
+
+def _refuse(connection: socket.socket, reason: str) -> None:
     async def tell() -> None:
         _, writer = await asyncio.open_connection(sock=connection)
-        text = " ".join(f"{type(error).__name__}: {error}".split())
-        wire.write(writer, (0, False, ClusterAwayError(text[:600])))
+        wire.write(writer, (0, False, ClusterAwayError(reason)))
         await writer.drain()
 
     asyncio.run(tell())

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 import os
+import pickle
 import socket
 import sys
 from collections.abc import AsyncGenerator, Collection, Mapping
@@ -22,6 +23,7 @@ from daemon.runtime.tasks import cancel
 CONNECT_SECONDS = 90.0
 """Ray looks for the head for so long, on a busy machine."""
 CLOSE_SECONDS = 3.0
+ENDED = "Ray has ended the connection: its head is gone, or was started anew"
 STARTED_AS = {
     # The token is read from RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token.
     "RAY_AUTH_MODE": "token",
@@ -140,7 +142,7 @@ class RayLink:
             self._lost = ClusterAwayError(
                 "Ray could not connect: is the head running, and is it the same token there and here?"
                 if 0 in self._asked
-                else f"the connection to {self._address} was lost"
+                else ENDED
             )
         except Exception as error:
             self._lost = ClusterAwayError(f"the connection to {self._address} failed: {error}")
@@ -159,7 +161,7 @@ class RayLink:
             await self._writer.drain()
             return await future
         except ConnectionError as error:
-            raise ClusterAwayError(f"the connection to {self._address} was lost") from error
+            raise ClusterAwayError(ENDED) from error
         except asyncio.CancelledError:
             if self._asked.pop(number, None) is not None and self._lost is None:
                 wire.write(self._writer, (0, "cancel", (number,)))
@@ -192,7 +194,7 @@ class RayLink:
         name = await self._ask("stream", worker, method, arguments)
         try:
             while (item := await self._ask("next", name)) != END:
-                yield item
+                yield pickle.loads(item)
         finally:
             if self._lost is None:
                 # Nobody waits for the answer.
@@ -208,7 +210,9 @@ class RayLink:
         if hasattr(self, "_writer"):
             self._writer.close()
         if self._process.returncode is None:
-            self._process.terminate()
+            if self._lost is None:
+                # One that ends by itself is left to asyncio: to look at it here would take its exit code away.
+                self._process.terminate()
             try:
                 await asyncio.wait_for(self._process.wait(), CLOSE_SECONDS)
             except TimeoutError:

@@ -196,9 +196,14 @@ class Pool:
                 await worker.link.kill(worker.id)
 
     def refuse(self, node: str, name: str, reason: str) -> None:
-        """Start no worker on this machine for a while."""
+        """Start no worker on this machine for a while, and lend none that is there; said once."""
+        if (name, reason) not in self.refused:
+            log.warning("cluster.worker_refused", worker=name, reason=reason, again_in_s=REFUSED_SECONDS)
         self._refused[node] = self._monotonic() + REFUSED_SECONDS, name, reason
-        log.warning("cluster.worker_refused", worker=name, reason=reason, again_in_s=REFUSED_SECONDS)
+        for worker in self._idle:
+            if worker.node == node:
+                self._closing.append(asyncio.create_task(self.end(worker), name="cluster"))
+        self._idle = [worker for worker in self._idle if worker.node != node]
 
     def lost(self, link: Link, reason: str) -> None:
         """The cluster does not answer any more; said once."""

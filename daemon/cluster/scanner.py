@@ -332,9 +332,23 @@ class RemoteFilm:
             self.sound = False
             raise VideoError(Kind.WORKER_CRASHED, f"the worker on {self._worker.name}: {error.sentence}") from error
         except VideoError as error:
-            if error.kind is Kind.STUCK:
-                self.sound = False
-            raise
+            if error.kind is not Kind.STUCK:
+                raise
+            self.sound = False
+            if not (reason := await self._why_unread()):
+                raise
+            # It is the machine that hangs, and not the film.
+            unread = f"it cannot read {mapped(self._job.record.file.path, self._config.path_map)} any more ({reason})"
+            self._pool.refuse(self._worker.node, self._worker.name, f"{unread}: look at its mount")
+            raise lost_error(f"the worker on {self._worker.name}", WorkerLostError(unread)) from error
+
+    async def _why_unread(self) -> str:
+        """Why the worker's machine does not give the film any more; empty when it does."""
+        try:
+            reason: str = await self._worker.answer(self._job.on_progress, "look")
+        except (WorkerLostError, ClusterAwayError, VideoError):
+            return ""
+        return reason
 
     async def _is_sound_here(self) -> bool:
         file, seconds = self._job.record.file, self._job.stall_seconds

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing
+from pathlib import Path
 from typing import Any, TypeVar
 
 from daemon.cluster import calibration
@@ -23,6 +24,7 @@ from daemon.job import VideoJob
 from daemon.logs import setup
 from daemon.model import Status, VideoInfo, VideoRecord
 from daemon.runtime.memory import most_bytes
+from daemon.runtime.stall import run_in_abandonable_thread
 from daemon.runtime.tasks import cancel
 from daemon.scan.local import LocalFilm, LocalScanner, warm
 from daemon.scan.protocol import Findings, Rows
@@ -39,6 +41,10 @@ CHUNK_ROWS = 96
 CHUNK_SECONDS = 0.5
 """Rows wait no longer for others: what is under way when a worker is lost is scored again."""
 HASH_BYTES = 20
+LOOK_SECONDS = 30.0
+"""A folder or file of which nothing comes for so long cannot be read here now."""
+LOOK_BYTES = 65536
+LOOKS = 4
 
 
 class Worker:
@@ -48,6 +54,7 @@ class Worker:
         self._scanner: LocalScanner | None = None
         self._batcher: Batcher | None = None
         self._film: LocalFilm | None = None
+        self._path: Path | None = None
         self._held = AsyncExitStack()
         # A scan that nobody wants any more ends before the next one begins.
         self._scanning = asyncio.Lock()
@@ -74,7 +81,7 @@ class Worker:
                 "identity": scorer.identity,
                 "device": scorer.device,
                 "number": number,
-                "folder": await asyncio.to_thread(_unreadable, settings["folder"]),
+                "folder": await _why_unreadable(lambda: _list(settings["folder"])),
             }
 
         async for item in _answered(opened()):
@@ -87,6 +94,7 @@ class Worker:
             await self._held.aclose()
             assert self._scanner is not None
             record = _record(asked)
+            self._path = asked.file.path
             self._film = await self._held.enter_async_context(
                 self._scanner.opened(VideoJob.of(record, asked.stall_seconds))
             )
@@ -113,6 +121,13 @@ class Worker:
             return True
 
         async for item in _answered(looked()):
+            yield item
+
+    async def look(self) -> AsyncGenerator[Any, None]:
+        """Why the storage does not give the film any more; empty when it does, whatever is in memory of it."""
+        path = self._path
+        assert path is not None, "no film was opened"
+        async for item in _answered(_why_unreadable(lambda: _read_anew(path))):
             yield item
 
     async def scan(self, info: VideoInfo, known: bytes, single_thread: bool) -> AsyncGenerator[Any, None]:
@@ -181,16 +196,32 @@ def _record(asked: FilmAsked) -> VideoRecord:
     )
 
 
-def _unreadable(folder: str) -> str:
-    """Why a folder cannot be read here; empty when it can, and when none is meant."""
-    if not folder:
-        return ""
+async def _why_unreadable(look: Callable[[], object]) -> str:
+    """Why looking fails; empty when it does not."""
+    task = asyncio.ensure_future(run_in_abandonable_thread(look, "look"))
     try:
-        with os.scandir(folder) as entries:
-            next(entries, None)
+        async with asyncio.timeout(LOOK_SECONDS):
+            await task
+    except TimeoutError:
+        return f"nothing came for {LOOK_SECONDS:g} s"
     except OSError as error:
         return error.strerror or type(error).__name__
     return ""
+
+
+def _read_anew(path: Path) -> None:
+    with path.open("rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        # What is in memory tells nothing of the storage.
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        for at in range(0, size, max(size // LOOKS, LOOK_BYTES)):
+            os.pread(file.fileno(), LOOK_BYTES, at)
+
+
+def _list(folder: str) -> None:
+    if folder:
+        with os.scandir(folder) as entries:
+            next(entries, None)
 
 
 def failed(error: Exception) -> Failed:

@@ -20,6 +20,8 @@ from typing import Any, Self
 import yaml
 
 PATIENCE_SECONDS = 120.0
+READY_SECONDS = 900.0
+"""The first start on a machine compiles the scorer, which takes long where others use it too."""
 
 
 def write_config(folder: Path, **sections: dict[str, Any]) -> Path:
@@ -110,7 +112,7 @@ class Daemon:
         with ExitStack() as failing:
             # Who waits in vain has not entered yet, and would leave it running.
             failing.push(self)
-            self.event("service.ready")
+            self.wait_for(lambda event: event["event"] == "service.ready", READY_SECONDS)
             failing.pop_all()
         return self
 

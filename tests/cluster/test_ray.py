@@ -366,6 +366,11 @@ def test_the_head_may_be_gone_for_half_a_minute(long: list[Path], long_here: Her
         finished(daemon, folder, len(long))
         daemon.stop()
     equal(long_here)
+    # Films that have a worker go on meanwhile; a head that has forgotten everything ends that.
+    told = {event["error"] for event in events(daemon, "cluster.lost")}
+    assert told <= {"Ray has ended the connection: its head is gone, or was started anew"}
+    assert all(event["error_kind"] == "worker_lost" for event in events(daemon, "video.postponed"))
+    assert query(folder, "SELECT DISTINCT attempts FROM videos") == [(0,)]
 
 
 def test_what_status_and_metrics_show(cluster: RayCluster, folder: Path) -> None:
