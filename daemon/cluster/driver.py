@@ -21,7 +21,6 @@ import socket
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from daemon.cluster import place, wire
@@ -209,7 +208,7 @@ async def serve(driver: Driver, ray: Any, connection: socket.socket) -> None:
 def main() -> None:
     """Connect to Ray, then serve on the inherited socket. The arguments: its number, and settings as JSON."""
     connection, settings = socket.socket(fileno=int(sys.argv[1])), json.loads(sys.argv[2])
-    with tempfile.TemporaryFile() as said, Path(os.devnull).open("wb") as nowhere:
+    with tempfile.TemporaryFile() as said:
         os.dup2(said.fileno(), STDERR)
         try:
             ray = _connected(settings["address"])
@@ -217,7 +216,9 @@ def main() -> None:
             said.seek(0)
             _refuse(connection, why_not(error, said.read()))
             sys.exit(1)
-        os.dup2(nowhere.fileno(), STDERR)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, STDERR)
+    os.close(nowhere)
     try:
         asyncio.run(serve(Driver(ray, settings), ray, connection))
     finally:
