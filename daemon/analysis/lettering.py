@@ -40,9 +40,9 @@ CAPTIONED_MOST, DRAWN_MOST = 0.5, 0.35
 """Where more of a film has lines of writing, they belong to it: a game, a screen; lines that are drawn."""
 LONG_SHARE = 0.2
 """Titles over pictures are a smaller share of a film."""
-CARD_SHARE, CARDS_SEEN = 0.2, 32
-"""The share of a shot that is refused for its writing where the like of it is, too, and how many of these are looked
-at."""
+CARD_SHARE, CARDS_SEEN, ROWS = 0.2, 16, 4096
+"""The share of a shot that is refused for its writing where the like of it is, too; how many of these are looked at,
+and how many other pictures at once."""
 MOST_LEFT = 0.1
 """Of such a shot, plain pictures that look otherwise are no more than it beginning or ending, up to this share."""
 SAME_CODES, SAME_DETAIL = 6.0, 24.0
@@ -162,8 +162,10 @@ def rest_of_cards(
         share[rows] = len(cards) / max(len(cards) + among[rows].sum(), 1)
         if len(rest) == 0 or len(cards) == 0 or share[shot.first] < CARD_SHARE:
             continue
-        for at in cards[np.linspace(0, len(cards) - 1, min(len(cards), CARDS_SEEN)).round().astype(np.int64)]:
-            mask[rest] |= _same_card(records[rest], records[at])
+        seen = records[cards[np.linspace(0, len(cards) - 1, min(len(cards), CARDS_SEEN)).round().astype(np.int64)]]
+        for start in range(0, len(rest), ROWS):
+            part = rest[start : start + ROWS]
+            mask[part] = _same_card(records[part], seen)
         left = card[rows] & ~mask[rows]
         if left.sum() <= MOST_LEFT * len(rows):
             mask[rows] |= left
@@ -171,16 +173,27 @@ def rest_of_cards(
     return mask
 
 
-def _same_card(records: Records, card: np.void) -> Mask:
-    codes = records["luma"].reshape(len(records), -1).astype(np.float32) - card["luma"].ravel()
-    detail = (
-        records["edges"].max(axis=-1).reshape(len(records), -1).astype(np.float32) - card["edges"].max(axis=-1).ravel()
-    )
-    mask: Mask = (_size(codes) <= SAME_CODES) & (_size(detail) <= SAME_DETAIL)
+def _same_card(records: Records, cards: Records) -> Mask:
+    """Which records show the same as any of the cards."""
+    mask = np.zeros(len(records), np.bool_)
+    luma, detail = _cells(records)
+    for card_luma, card_detail in zip(*_cells(cards), strict=True):
+        left = np.flatnonzero(~mask)
+        if len(left) == 0:
+            break
+        alike = left[_size(luma[left] - card_luma) <= SAME_CODES]
+        mask[alike[_size(detail[alike] - card_detail) <= SAME_DETAIL]] = True
     return mask
+
+
+def _cells(records: Records) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Luma and detail of each cell, as ``features.detail`` has it, one row for each record."""
+    edges = records["edges"].reshape(len(records), -1, 2)
+    detail = np.maximum(edges[..., 0], edges[..., 1]).astype(np.float32)
+    return records["luma"].reshape(len(records), -1).astype(np.float32), detail
 
 
 def _size(off: NDArray[np.float32]) -> NDArray[np.float32]:
     """Root mean square of each row."""
-    found: NDArray[np.float32] = np.sqrt((off * off).mean(axis=1))
+    found: NDArray[np.float32] = np.sqrt(np.einsum("ij,ij->i", off, off) / np.float32(max(off.shape[1], 1)))
     return found
