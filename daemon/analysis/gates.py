@@ -28,8 +28,9 @@ from daemon.analysis.defects import (
     sharpness,
     titled,
 )
-from daemon.analysis.lettering import CARD_SHARE, captioned, drawing, rest_of_cards, titles, written
+from daemon.analysis.lettering import CARD_SHARE, captioned, drawing, drawn, rest_of_cards, titles, written
 from daemon.analysis.steps import stepped
+from daemon.analysis.subtitles import subtitled
 from daemon.analysis.witness import NOBODY, Witness, away
 from daemon.config.selection import GatesConfig
 from daemon.model import Shot, ShotKind
@@ -134,13 +135,15 @@ def judge(
     gate(Verdict.TRANSITION, transition(time_s, shots, config, witness))
     lines = written(records, shots)
     gate(Verdict.TITLE, titles(records, lines, verdict == 0, config, witness))
-    gate(Verdict.TITLED, captioned(records, lines, shots, verdict == 0, witness))
+    # Of what is drawn, lines that come and go are what happens.
+    over = np.zeros(count, np.bool_) if drawn(records) else subtitled(records, shots)
+    gate(Verdict.TITLED, over | captioned(records, lines, shots, verdict == 0, witness))
     cards = np.isin(verdict, [ORDER.index(word) for word in LETTERED])
     gate(Verdict.TITLE, rest_of_cards(records, shots, cards, verdict == 0, config, witness))
     gate(Verdict.BURNT, washed_out(records, witness))
     worse = judge_steps(records, shots, gate, witness)
     window = windows(time_s, shots, config.window_seconds)
-    judge_windows(records, time_s, window, views, verdict, config, witness)
+    judge_windows(records, time_s, window, views, verdict, config, witness, over)
     witness.within(None)
     wider = widened(time_s, shots, verdict)
     for word in SPOILING:
@@ -151,7 +154,7 @@ def judge(
         gate(word, (wider == number) & (verdict == 0))
     refused, blurred = (np.isin(verdict, [ORDER.index(word) for word in words]) for words in (SOFT, DEFOCUSED))
     softer = much_softer(records, time_s, shots, refused, blurred, SPARED_SECONDS)
-    spare(time_s, shots, verdict, worse, softer)
+    spare(time_s, shots, verdict, worse, softer | over)
     return verdict
 
 
@@ -186,10 +189,16 @@ def judge_windows(
     verdict: NDArray[np.uint8],
     config: GatesConfig,
     witness: Witness = NOBODY,
+    over: Mask | None = None,
 ) -> None:
-    """Judge exposure, blocks and sharpness, window by window, each frame against those it can be compared with."""
+    """Judge exposure, blocks and sharpness, window by window, each frame against those it can be compared with.
+
+    Beside what is sharp by a subtitle ``over`` it, the same picture without would look soft.
+    """
     sharp, judged = sharpness(records), verdict == 0
     usable = judged | np.isin(verdict, [ORDER.index(word) for word in LETTERED])
+    if over is not None:
+        usable &= ~over
     order = np.argsort(window, kind="stable")
     starts = np.flatnonzero(np.append(True, np.diff(window[order]) > 0))
     for places in np.split(order, starts[1:]):
@@ -279,7 +288,8 @@ def spare(
     """Of a long stretch of a shot that is refused whole for its looks, all frames; of a film of junk alone, the junk.
 
     They come after the good ones, but a part of a film is not left out for a fault that it has throughout. Frames that
-    are ``worse`` than others beside them stay refused, while there are any else, and so do those that are ``softer``.
+    are ``worse`` than others beside them stay refused, while there are any else, and so do those that are ``softer``
+    or have a subtitle.
     What is written in a shot with title cards belongs to these.
     """
     soft = np.isin(verdict, [ORDER.index(word) for word in SOFT])

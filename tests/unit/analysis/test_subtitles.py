@@ -1,0 +1,112 @@
+"""Subtitles, by how they come and go."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from daemon.analysis.subtitles import Change, changes, subtitled
+from daemon.model import Shot, ShotKind
+from tests.unit.analysis.test_gates import judge, records
+
+SECOND = 25
+LINE = slice(3, 13)
+"""The columns of a centred line."""
+
+
+def film(*lines: tuple[int, int], count: int = 200, row: int = 8, columns: slice = LINE) -> np.ndarray:
+    """A still view that has a line of letters from one frame up to another."""
+    found = records((count, {}))
+    for first, end in lines:
+        found["edges"][first:end, row, columns] = 200
+    return found
+
+
+def whole(found: np.ndarray) -> list[Shot]:
+    return [Shot(ShotKind.SHOT, 0, len(found) - 1)]
+
+
+def frames(found: np.ndarray, shots: list[Shot] | None = None) -> list[int]:
+    return np.flatnonzero(subtitled(found, shots or whole(found))).tolist()
+
+
+def test_frames_between_coming_and_going_have_a_subtitle() -> None:
+    found = film((20, 50), (90, 130))
+    assert list(changes(found)) == [
+        Change(20, 8, True),
+        Change(50, 8, False),
+        Change(90, 8, True),
+        Change(130, 8, False),
+    ]
+    assert frames(found) == [*range(20, 50), *range(90, 130)]
+
+
+def test_one_that_is_there_when_a_shot_begins_or_ends_is_there_from_or_to_the_cut() -> None:
+    found = film((0, 30), (130, 200))
+    shots = [Shot(ShotKind.SHOT, 0, 99), Shot(ShotKind.SHOT, 100, 199)]
+    assert frames(found, shots) == [*range(30), *range(130, 200)]
+
+
+def test_frames_with_a_subtitle_are_titled_and_make_those_without_not_soft() -> None:
+    found = film((0, 30), (60, 90), (120, 150))
+    lettered = found["edges"][:, 8, 8, 0] == 200
+    found["sharp_x"][lettered] *= 6
+    verdicts = np.array(judge(found))
+    assert set(verdicts[lettered]) == {"titled"}
+    assert set(verdicts[~lettered]) == {"good"}
+
+
+def test_frames_without_are_taken_where_all_of_a_stretch_has_another_fault() -> None:
+    found = film((0, 60), (120, 180))
+    found["sharp_x"] = found["sharp_y"] = 0.0001
+    found["edges"] = np.where(found["edges"] == 200, 200, 5)
+    assert not {"titled"} & {
+        word for word, edge in zip(judge(found), found["edges"][:, 8, 8, 0], strict=True) if edge < 200
+    }
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        film((50, 200)),
+        film((20, 50), row=2),
+        film((20, 50), (90, 130), columns=slice(0, 6)),
+        film((20, 50), (90, 130), columns=slice(6, 9)),
+    ],
+    ids=["the next line of a page", "high up", "something at the side", "something small"],
+)
+def test_what_else_comes_or_goes_is_no_subtitle(found: np.ndarray) -> None:
+    assert frames(found) == []
+
+
+def test_where_the_picture_changes_with_it_something_else_happens() -> None:
+    found = film((20, 50), (90, 130))
+    for at in (20, 50, 90, 130):
+        found["luma"][at:] += 40
+    assert frames(found) == []
+
+
+def test_what_moves_through_is_no_subtitle() -> None:
+    """A railing that passes changes the same places again and again."""
+    found = film(*((at, at + 2) for at in range(40, 120, 4)))
+    assert frames(found) == []
+
+
+def test_a_shot_with_a_subtitle_nearly_throughout_keeps_its_frames() -> None:
+    assert frames(film((20, 195))) == []
+
+
+def test_of_a_drawn_film_lines_that_come_and_go_are_what_happens() -> None:
+    found = film((20, 50), (90, 130))
+    found["still"] = 0.95
+    assert "titled" not in judge(found)
+
+
+def test_a_change_is_found_wherever_it_lies_in_a_long_film(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames are looked at in pieces."""
+    found = film((20, 50), (63, 64 + SECOND), (127, 129 + SECOND))
+    expected = list(changes(found))
+    assert len(expected) == 6
+    for rows in (1, 7, 64):
+        monkeypatch.setattr("daemon.analysis.subtitles.ROWS", rows)
+        assert list(changes(found)) == expected
