@@ -7,9 +7,10 @@ import os
 import tempfile
 import zipfile
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
@@ -19,8 +20,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from daemon.config.load import changed
 from daemon.config.schema import Config
 from daemon.errors import ConfigError
-from daemon.export import file_names
-from daemon.export.manifest import NAME as MANIFEST
+from daemon.export import file_names, published
+from daemon.export.paths import MANIFEST, MANIFEST_BYTES
 from daemon.model import Status, VideoRecord
 from daemon.web import context
 from daemon.web.body import json_body
@@ -102,9 +103,8 @@ async def stills_zip(request: Request) -> Response:
     """The stills of the newest selection and their manifest in one file."""
     here, record = context.of(request), await film_of(request)
     stills, _ = await stills_of(here.store, record)
-    paths = [Path(one["path"]) for one in stills]
     try:
-        file = await asyncio.to_thread(_zipped, paths)
+        file = await asyncio.to_thread(_zipped, stills, here.config.output.path)
     except OSError as error:
         reason = f"the stills cannot be packed: {error.strerror or error}"
         raise HTTPException(HTTPStatus.INSUFFICIENT_STORAGE, reason) from error
@@ -116,20 +116,34 @@ async def stills_zip(request: Request) -> Response:
     return StreamingResponse(_chunks(file), media_type="application/zip", headers=headers)
 
 
-def _zipped(paths: list[Path]) -> IO[bytes]:
-    """The stills that are there, and their manifest; a list of those that are not, where some were moved or deleted."""
-    there = [path for path in paths if path.is_file()]
-    if not there:
-        told = "the stills are not there any more: export them again" if paths else "there are no stills"
-        raise HTTPException(HTTPStatus.NOT_FOUND, told)
-    missing = [path.name for path in paths if path not in there]
-    manifest = there[0].parent / MANIFEST
+def _zipped(stills: list[dict[str, Any]], output: Path) -> IO[bytes]:
+    """The stills that are there, and their manifest; a list of those that are not, where some were moved or deleted.
+
+    Each is read as the pages read it: whatever else is in its place is not taken along.
+    """
+    there, missing = 0, []
     file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by who sends it
     try:
         # Pictures do not get smaller. A zip has no times before 1980, which a file may well have.
         with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, strict_timestamps=False) as packed:
-            for path in [*there, *([manifest] if manifest.is_file() else [])]:
-                packed.write(path, path.name)
+            for still in stills:
+                path = Path(still["path"])
+                try:
+                    content = published.content(path, output, still["bytes"])
+                except OSError:
+                    missing.append(path.name)
+                    continue
+                packed.writestr(path.name, content)
+                there += 1
+            if not there:
+                told = "the stills are not there any more: export them again" if stills else "there are no stills"
+                raise HTTPException(HTTPStatus.NOT_FOUND, told)
+            # An older selection, or one that was taken out, has none beside it.
+            manifest = b""
+            with suppress(OSError):
+                manifest = published.content(Path(stills[0]["path"]).with_name(MANIFEST), output, MANIFEST_BYTES)
+            if manifest:
+                packed.writestr(MANIFEST, manifest)
             if missing:
                 packed.writestr(MISSING, "These stills are not there any more:\n" + "\n".join(missing) + "\n")
     except BaseException:

@@ -69,6 +69,22 @@ async def test_what_stands_in_a_stills_place_is_not_shown(
         assert (await client.get(f"/films/{film}/stills/2")).body == second.read_bytes()
     page = await client.get(f"/films/{film}/report.html")
     assert b"a private file" not in page.body
+    # None at all where all of them lie behind a link.
+    assert b"a private file" not in (await client.get(f"/films/{film}/stills.zip")).body
+
+
+async def test_a_link_in_place_of_the_manifest_is_not_taken_along(
+    client: Client, film: int, store: Store, tmp_path: Path
+) -> None:
+    stills = await store.queries.stills((await store.queries.selections(film))[-1]["id"])
+    private = tmp_path / "own"
+    private.write_bytes(SECRET)
+    manifest = Path(stills[0]["path"]).with_name("manifest.json")
+    manifest.unlink(missing_ok=True)
+    manifest.symlink_to(private)
+    answer = await client.get(f"/films/{film}/stills.zip")
+    assert answer.status == 200
+    assert b"a private file" not in answer.body
 
 
 def many_pixels(still: Path) -> None:

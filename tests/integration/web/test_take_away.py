@@ -71,7 +71,7 @@ async def test_a_zip_for_which_there_is_no_room_is_refused(
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(zipfile.ZipFile, "write", full)
+    monkeypatch.setattr(zipfile.ZipFile, "writestr", full)
     answer = await client.get(f"/films/{film}/stills.zip")
     assert (answer.status, answer.json["error"]) == (507, "the stills cannot be packed: No space left on device")
 
