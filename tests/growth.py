@@ -117,8 +117,10 @@ class Copies:
         self._insert(db, "videos", own, "id = 1")
         for table in PER_FILM:
             self._insert(db, table, {"video_id": str(number)}, "video_id = 1")
-        self._insert(db, "selections", {"id": str(number), "video_id": str(number)}, "id = 1")
-        self._insert(db, "stills", {"selection_id": str(number), "video_id": str(number)}, "selection_id = 1")
+        # Below those that choosing in between makes.
+        selection = str(-number)
+        self._insert(db, "selections", {"id": selection, "video_id": str(number)}, "id = 1")
+        self._insert(db, "stills", {"selection_id": selection, "video_id": str(number)}, "selection_id = 1")
 
     def _insert(self, db: sqlite3.Connection, table: str, own: dict[str, str], where: str) -> None:
         columns = self._columns[table]

@@ -143,7 +143,7 @@ def judge(
     gate(Verdict.BURNT, washed_out(records, witness))
     worse = judge_steps(records, shots, gate, witness)
     window = windows(time_s, shots, config.window_seconds)
-    judge_windows(records, time_s, window, views, verdict, config, witness, over)
+    judge_windows(records, time_s, window, views, verdict, over, config, witness)
     witness.within(None)
     wider = widened(time_s, shots, verdict)
     for word in SPOILING:
@@ -187,18 +187,16 @@ def judge_windows(
     window: NDArray[np.int64],
     views: NDArray[np.int64],
     verdict: NDArray[np.uint8],
+    over: Mask,
     config: GatesConfig,
     witness: Witness = NOBODY,
-    over: Mask | None = None,
 ) -> None:
     """Judge exposure, blocks and sharpness, window by window, each frame against those it can be compared with.
 
     Beside what is sharp by a subtitle ``over`` it, the same picture without would look soft.
     """
     sharp, judged = sharpness(records), verdict == 0
-    usable = judged | np.isin(verdict, [ORDER.index(word) for word in LETTERED])
-    if over is not None:
-        usable &= ~over
+    usable = (judged | np.isin(verdict, [ORDER.index(word) for word in LETTERED])) & ~over
     order = np.argsort(window, kind="stable")
     starts = np.flatnonzero(np.append(True, np.diff(window[order]) > 0))
     for places in np.split(order, starts[1:]):
@@ -289,8 +287,7 @@ def spare(
 
     They come after the good ones, but a part of a film is not left out for a fault that it has throughout. Frames that
     are ``worse`` than others beside them stay refused, while there are any else, and so do those that are ``softer``
-    or have a subtitle.
-    What is written in a shot with title cards belongs to these.
+    or have a subtitle. What is written in a shot with title cards belongs to these.
     """
     soft = np.isin(verdict, [ORDER.index(word) for word in SOFT])
     for shot in shots:

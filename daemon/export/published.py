@@ -29,7 +29,10 @@ def held(still: Path, output: Path) -> Iterator[Path]:
 
 
 def content(still: Path, output: Path, size_bytes: int) -> bytes:
-    """What is in a still that had so many bytes when it was published. Raises OSError as ``held`` does, and EFBIG."""
+    """What is in a still, or in the manifest beside it, that has so many bytes and hardly more.
+
+    Raises OSError as ``held`` does, and EFBIG.
+    """
     with _folder(still, output) as folder:
         return folder.read(still.name, size_bytes + ROOM_BYTES)
 
