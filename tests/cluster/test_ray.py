@@ -380,14 +380,17 @@ def test_the_head_may_be_gone_for_half_a_minute(long: list[Path], long_here: Her
 
 
 def test_what_status_and_metrics_show(cluster: RayCluster, folder: Path) -> None:
-    with on(cluster, folder) as daemon:
-        for _ in range(6):
-            daemon.event("video.progress")
+    def workers() -> list[dict[str, Any]]:
         progress = json.loads((folder / "stillwatch.db.progress").read_text())
+        return list((progress.get("cluster") or {}).get("workers", []))
+
+    with on(cluster, folder) as daemon:
+        # The file is written once a second at most, an event comes with each batch.
+        daemon.wait_for(
+            lambda event: event["event"] == "video.progress" and any(one["fps"] > 0 for one in workers()),
+        )
+        assert {one["worker"] for one in workers()} <= {"one", "two", "three"}
         daemon.stop()
-    workers = progress["cluster"]["workers"]
-    assert {one["worker"] for one in workers} <= {"one", "two", "three"}
-    assert any(one["fps"] > 0 for one in workers)
     with sqlite3.connect(folder / "stillwatch.db") as db:
         assert db.execute("SELECT COUNT(*) FROM videos WHERE status = 'scoring'").fetchone() == (0,), "all given back"
     db.close()
