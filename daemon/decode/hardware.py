@@ -178,10 +178,7 @@ def _planar(frame: VideoFrame) -> VideoFrame:
     planar = _PLANAR.get(frame.format.name)
     if planar is None:
         return frame
-    made = frame.reformat(format=planar)
-    # Which is forgotten then, and was not looked at.
-    made.color_range = frame.color_range
-    return made
+    return frame.reformat(format=planar)
 
 
 def _fact(frame: VideoFrame, name: str) -> Any:
