@@ -16,7 +16,7 @@ from daemon.config.score import DecodeConfig
 from daemon.decode import hardware
 from daemon.decode.damage import DamageError, DecodeReport
 from daemon.decode.frames import decode_frames
-from daemon.decode.hardware import CHECKED_FRAMES
+from daemon.decode.hardware import CHECKED_FRAMES, MOST_APART
 from daemon.decode.probe import probe
 from daemon.model import Frame
 from tests import corpus, films
@@ -144,6 +144,16 @@ def test_what_becomes_unequal_later_is_not_seen_while_decoding(film: Path, monke
     assert report.without_device is None
     assert found[:CHECKED_FRAMES] == wanted[:CHECKED_FRAMES]
     assert next(at for at in range(FRAMES) if found[at][3] != wanted[at][3]) >= CHECKED_FRAMES
+
+
+def test_one_that_gives_nothing_is_not_waited_for_with_all_frames_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = films.make(tmp_path / "long.mp4", frames=MOST_APART + 40)
+    use(monkeypatch, equal, late=1000)
+    found, report = decoded(film, "cuda")
+    assert found == decoded(film)[0]
+    assert f"{MOST_APART} frames away" in (report.without_device or "")
 
 
 def test_a_short_film_is_software_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
