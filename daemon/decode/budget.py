@@ -14,7 +14,9 @@ from daemon.model import VideoInfo
 FREE_FRAMES = 1000
 """Any file may have so many, however small it is."""
 KIB = 1024
-HELD_FRAMES = 4
+AHEAD_FRAMES = 3
+"""Decoded frames that wait for whoever takes them, so that the decoder's threads have work meanwhile."""
+HELD_FRAMES = 4 + AHEAD_FRAMES
 """Decoded frames that a decoder and who takes them hold at once, besides one for each thread."""
 HELD_PICTURES = 3
 """A picture in the filters, one on its way and one in the scorer."""

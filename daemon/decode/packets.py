@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from fractions import Fraction
 from typing import Any
@@ -50,7 +50,7 @@ def decoded_frames(
     threads: int = 0,
     largest: int = 0,
     begin: Iterator[Packet[Any]] | None = None,
-) -> Iterator[VideoFrame]:
+) -> Generator[VideoFrame, None, None]:
     """All frames of the stream, the flushed ones included; signs of damage go to ``report``.
 
     ``begin`` are its packets from a key packet on, else all are decoded.
