@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -16,6 +17,7 @@ from daemon.errors import Kind, StillwatchError
 if TYPE_CHECKING:
     from daemon.config.schema import Config
     from daemon.config.service import LogConfig
+    from daemon.events import Listener
     from daemon.store.connection import Connection
     from daemon.store.queries import Queries
     from daemon.store.store import Store
@@ -59,6 +61,20 @@ def _narrow(umask: str) -> None:
         os.umask(int(umask, 8))
     elif "NOTIFY_SOCKET" not in os.environ:
         os.umask(os.umask(NOTHING_TO_OTHERS) | NOTHING_TO_OTHERS)
+
+
+@contextmanager
+def bars() -> Iterator[Listener]:
+    """Draws progress for people who wait in a terminal; others hear nothing of it."""
+    from daemon.events import ignore
+
+    if not sys.stderr.isatty():
+        yield ignore
+        return
+    from daemon.cli.live import Bars
+
+    with Bars() as drawn:
+        yield drawn.update
 
 
 def log_beside_results(wanted: LogConfig) -> None:

@@ -18,7 +18,7 @@ from typing import IO
 import yaml
 from rich.console import Console
 
-from daemon.cli.live import Bars
+from daemon.cli.command import bars
 from daemon.cli.render import print_stills
 from daemon.config.load import load
 from daemon.config.schema import ENV_PREFIX, Config
@@ -171,11 +171,11 @@ async def _follow(
     store = await Store.open(config.database)
     deadline = time.monotonic() + DONE_SECONDS
     try:
-        with Bars(enabled=sys.stderr.isatty()) as bars:
+        with bars() as listener:
             while time.monotonic() < deadline and daemon.poll() is None:
                 rows = await store.queries.videos(100)
                 for row in await store.queries.working():
-                    bars.update(_progress(row))
+                    listener(_progress(row))
                 records = [await store.videos.get(row["id"]) for row in reversed(rows)]
                 if len(records) >= expected and all(record.status.final for record in records):
                     return records, await summary(store, records)

@@ -52,14 +52,13 @@ class Screen:
 class Bars:
     """A progress bar per video on standard error, for people who wait in a terminal."""
 
-    def __init__(self, *, enabled: bool) -> None:
+    def __init__(self) -> None:
         self._bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.completed:.0f}/{task.total:.0f} frames, {task.fields[fps]:.1f} fps"),
             TimeRemainingColumn(),
             console=Console(stderr=True),
-            disable=not enabled,
         )
         self._tasks: dict[int, TaskID] = {}
 

@@ -6,7 +6,6 @@ nothing never imports torch.
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -18,6 +17,7 @@ from daemon import __version__
 from daemon.cli.command import exit_code
 from daemon.cli.commands import choose, look, run, share, upkeep
 from daemon.errors import StillwatchError
+from daemon.runtime import garbage
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "init": run.init,
@@ -57,6 +57,10 @@ SHORT_COMMANDS = {"list", "show", "status", "--help"}
 """They end before there is garbage; looking for it, and taking the interpreter down, would be a third of their time."""
 
 
+LOADING_COMMANDS = {"run", "once", "select", "verify", "doctor"}
+"""They look for garbage once they have loaded what they need."""
+
+
 def typer_app(names: Iterable[str] = COMMANDS) -> typer.Typer:
     """The command line with the commands of these names; each one costs time to set up."""
     app = typer.Typer(
@@ -93,9 +97,8 @@ def main() -> None:
     # The matrices are small: threads of numpy's BLAS would mostly wait for them, and waiting takes processor time.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     short = sys.argv[1:] != [] and sys.argv[1] in SHORT_COMMANDS
-    if short or sys.argv[1:2] in (["run"], ["once"]):
-        # Looking through what imports make takes a quarter of their time; `run` and `once` enable it behind them.
-        gc.disable()
+    if short or (sys.argv[1:2] and sys.argv[1] in LOADING_COMMANDS):
+        garbage.loading()
     code = _exit_code()
     if short:
         sys.stdout.flush()

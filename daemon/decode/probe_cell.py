@@ -19,6 +19,7 @@ from daemon.config.score import DecodeConfig
 from daemon.decode.probe import probe
 from daemon.errors import Kind, VideoError
 from daemon.media.info_text import info_json
+from daemon.runtime import garbage
 from daemon.runtime.confine import Limits, allow_cpu, confine, taken_bytes
 
 WORN_BYTES = 64 * 1024 * 1024
@@ -51,6 +52,7 @@ def main(read: Callable[[], bytes], write: Callable[[bytes], object]) -> None:
     # FFmpeg's lines go nowhere: what it says of a film is said again when that is decoded.
     av.logging.set_level(av.logging.ERROR)
     limits = Limits(**json.loads(read()))
+    garbage.loaded()
     confine(limits)
     began = taken_bytes()
     write(b'{"ready": true}\n')

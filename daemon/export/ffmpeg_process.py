@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import resource
 import shutil
 import signal
@@ -23,6 +24,7 @@ MEMORY_BYTES = 16 * 1024**3
 REAP_SECONDS = 5.0
 """How long a killed run is waited for; a child of a wrapper may hold its pipes for longer."""
 _MEMORY_WORDS = ("Cannot allocate memory", "Out of memory")
+_BANNER = re.compile(r"^ffmpeg version (.*?)(?: Copyright|$)", re.MULTILINE)
 _KILLS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -82,18 +84,17 @@ async def probe_binary(binary: str) -> Capabilities:
 
     Raises ExportError(FFMPEG_MISSING) when it cannot be run.
     """
-    version = (await _ask(binary, "-version")).split("\n", 1)[0].split(" Copyright")[0]
-    decoder_options = await _ask(binary, "-hide_banner", "-h", "full")
-    script = "-filter_complex_script"
-    probe = await _run(
-        [binary, "-hide_banner", "-loglevel", "error", "-/filter_complex", os.devnull, "-h"], Path.cwd(), 20.0, None
-    )
-    if "nrecognized option" not in probe.message and "Option not found" not in probe.message:
-        script = "-/filter_complex"
+    # One run where the binary knows such an option; starting some of them takes longer than all they do then.
+    script = "-/filter_complex"
+    help_text, said = await _ask(binary, script, os.devnull, "-h", "full")
+    if "nrecognized option" in said or "Option not found" in said:
+        script = "-filter_complex_script"
+        help_text, said = await _ask(binary, "-h", "full")
+    version = next(iter(_BANNER.findall(f"{said}\n{help_text}")), "")
     return Capabilities(
         binary=binary,
-        version=version.removeprefix("ffmpeg version "),
-        apply_cropping=_has_codec_cropping(decoder_options),
+        version=version,
+        apply_cropping=_has_codec_cropping(help_text),
         script_option=script,
     )
 
@@ -103,25 +104,26 @@ def _has_codec_cropping(help_text: str) -> bool:
     return any(line.lstrip().startswith("-apply_cropping[") for line in help_text.splitlines())
 
 
-async def _ask(binary: str, *arguments: str) -> str:
+async def _ask(binary: str, *arguments: str) -> tuple[str, str]:
+    """What it prints, and what it says on its standard error."""
     try:
         process = await asyncio.create_subprocess_exec(
             binary,
             *arguments,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
         )
     except OSError as error:
         raise ExportError(Kind.FFMPEG_MISSING, f"{binary} cannot be run: {error}") from error
     try:
-        out, _ = await asyncio.wait_for(process.communicate(), 20.0)
+        out, err = await asyncio.wait_for(process.communicate(), 20.0)
     except TimeoutError as error:
         raise ExportError(Kind.FFMPEG_MISSING, f"{binary} cannot be run: it does not answer") from error
     finally:
         await _reap(process)
-    return out.decode("utf-8", "replace")
+    return out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
 
 
 async def run(

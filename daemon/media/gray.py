@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from daemon.model import Picture
@@ -29,7 +28,7 @@ def _fma_code(_context: Any, a: Any, b: Any, c: Any) -> Any:
     return a(a, b, c), generate
 
 
-_fma: Any = intrinsic(_fma_code)
+_fma: Any = jit.intrinsic(_fma_code)
 
 
 @jit.part()

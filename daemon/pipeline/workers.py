@@ -32,6 +32,8 @@ from daemon.pipeline import record_failure
 from daemon.pipeline.export_video import Exported, VideoExporter
 from daemon.pipeline.failures import Decision, Exit, Fail, Pause, Retry, as_failure, decide
 from daemon.pipeline.score_video import VideoScorer
+from daemon.runtime import garbage
+from daemon.runtime.compiling import watched
 from daemon.runtime.retry import StagePause
 from daemon.runtime.stall import while_loading
 from daemon.runtime.tasks import is_set_within
@@ -279,10 +281,10 @@ async def running_workers(
     With ``dispose`` sources are due for what ``watch.after`` says. Films are scored ``elsewhere`` if that is given.
     """
     capabilities = await ffmpeg_process.probe_binary(ffmpeg_process.find_binary(config.export.ffmpeg))
-    batcher = await Batcher.open(lambda: _open_scorer(config), "score")
+    batcher = await _loaded(config)
     exporter = VideoExporter(config, store, capabilities)
     try:
-        await warm(config.decode)
+        garbage.loaded()
         scorer = batcher.scorer
         log.info("scorer.ready", scorer=scorer.identity, device=scorer.device, ffmpeg=capabilities.version)
         local = LocalScanner(config.decode, config.watch, batcher, strip=True)
@@ -292,6 +294,27 @@ async def running_workers(
     finally:
         # At once: each may take its whole time, and a stop has not got it twice.
         await asyncio.gather(exporter.close(), batcher.close(), end_cells())
+
+
+async def _loaded(config: Config) -> Batcher:
+    """The scorer, beside which the processes that open and decode films load the same libraries."""
+    # Whoever waits in a terminal is told as well.
+    with watched(lambda: log.warning("code.compiling")) as compiling:
+        warming = asyncio.create_task(warm(config.decode), name="warm")
+        try:
+            batcher = await Batcher.open(lambda: _open_scorer(config), "score")
+        except BaseException:
+            await end_cells()
+            await asyncio.gather(warming, return_exceptions=True)
+            raise
+        try:
+            await warming
+        except BaseException:
+            await asyncio.gather(batcher.close(), end_cells())
+            raise
+    if compiling.since is not None:
+        log.info("code.compiled", seconds=round(compiling.seconds, 1))
+    return batcher
 
 
 def _open_scorer(config: Config) -> Scorer:

@@ -2,7 +2,7 @@
 
 ::
 
-    daemon                                       cell (python -m MODULE)
+    daemon                                       cell (runs MODULE)
     Cells.ask  ── one line of JSON ──▶ stdin  ── answer(request) under Limits
                ◀── one line of JSON ── stdout
     Cells.lent ── lines, one way and the other, as both have agreed; a ring of memory for what is large
@@ -29,6 +29,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from daemon.runtime import compiling
 from daemon.runtime.ring import Taker
 
 ANSWER_BYTES = 4 * 1024 * 1024
@@ -36,6 +37,8 @@ ANSWER_BYTES = 4 * 1024 * 1024
 READY_SECONDS = 900.0
 """For starting Python, importing FFmpeg's libraries and compiling code for the first time, on a busy machine."""
 REAP_SECONDS = 5.0
+_START = "import gc, runpy, sys; gc.disable(); runpy.run_module(sys.argv[1], run_name='__main__', alter_sys=True)"
+"""Nothing that a module loads is worth the time of looking for cycles in it: the module enables that itself."""
 _CHUNK_BYTES = 65_536
 _AHEAD_BYTES = 4096
 """A dozen frames."""
@@ -44,7 +47,7 @@ _KEPT = (
     *("XDG_CACHE_HOME", "NUMBA_CACHE_DIR"),
 )
 """What a cell is given of the environment: no addresses, no secrets."""
-_ALONE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+_ALONE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYDANTIC_DISABLE_PLUGINS": "__all__"}
 """Threads that a library starts by itself cost address space and are never used here."""
 
 
@@ -71,6 +74,7 @@ class Cells:
         self._ring = ring
         self._arenas = arenas
         self._idle: list[Cell] = []
+        self._starting: set[Cell] = set()
         self._lock = threading.Lock()
         atexit.register(self.close)
 
@@ -97,7 +101,15 @@ class Cells:
         cell = self.spare(greeting)
         if cell is not None:
             return cell
-        return Cell(self._module, greeting, Taker() if self._ring else None, self._arenas)
+        cell = Cell(self._module, greeting, Taker() if self._ring else None, self._arenas)
+        with self._lock:
+            self._starting.add(cell)
+        try:
+            cell.greet()
+        finally:
+            with self._lock:
+                self._starting.discard(cell)
+        return cell
 
     def spare(self, greeting: dict[str, Any]) -> Cell | None:
         """A cell that waits and was started with this greeting; those with another one are ended."""
@@ -131,15 +143,17 @@ class Cells:
             self.give(cell)
 
     def close(self) -> None:
-        """End those that wait; safe to call more than once."""
+        """End those that wait and those that start; safe to call more than once."""
         with self._lock:
             idle, self._idle = self._idle, []
+            for cell in self._starting:
+                cell.kill()
         for cell in idle:
             cell.end()
 
 
 class Cell:
-    """One process; it belongs to one thread, but for ``kill``. ``worn``: it is let go after this."""
+    """One process, to ``greet`` first. It belongs to one thread, but for ``kill``. ``worn``: let go after this."""
 
     def __init__(self, module: str, greeting: dict[str, Any], ring: Taker | None = None, arenas: int = 1) -> None:
         self.greeting = greeting
@@ -155,7 +169,7 @@ class Cell:
                 ending.callback(ring.close)
             self._process = subprocess.Popen(
                 # Not from the working folder: anything may lie there.
-                [sys.executable, "-P", "-m", module],
+                [sys.executable, "-P", "-c", _START, module],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -172,7 +186,17 @@ class Cell:
                 assert self._process.stdout is not None
                 # What waits in the ring is bounded by the lines that wait here.
                 fcntl.fcntl(self._process.stdout, fcntl.F_SETPIPE_SZ, _AHEAD_BYTES)
-            self.ask(greeting if ring is None else {**greeting, "ring": ring.handle}, READY_SECONDS)
+            ending.pop_all()
+
+    def greet(self) -> None:
+        """Wait until it is ready; it is ended where it does not get so far. Raises CellEnded."""
+        ring, greeting = self.ring, self.greeting
+        with ExitStack() as ending:
+            ending.callback(self.end)
+            said = self.ask(greeting if ring is None else {**greeting, "ring": ring.handle}, READY_SECONDS)
+            if "compiling" in said:
+                compiling.begins()
+                self.hear(READY_SECONDS)
             ending.pop_all()
 
     @property

@@ -6,15 +6,53 @@ Compiled code is kept in ``NUMBA_CACHE_DIR``, else in ``numba`` below ``$XDG_CAC
 
 from __future__ import annotations
 
+import importlib
 import os
-from collections.abc import Callable, Collection
+import sys
+import threading
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numba
+from daemon.runtime import compiling
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+
+class _NoScipy:
+    """Tells the import system that this thread finds no scipy."""
+
+    def __init__(self) -> None:
+        self._thread = threading.get_ident()
+
+    def find_spec(self, name: str, *_: object) -> None:
+        """Of ``sys.meta_path``. Raises ModuleNotFoundError for scipy; of everything else it knows nothing."""
+        if name.partition(".")[0] == "scipy" and threading.get_ident() == self._thread:
+            raise ModuleNotFoundError(f"{name} is not needed", name=name)
+
+
+@contextmanager
+def _without_scipy() -> Iterator[None]:
+    """numba looks for scipy's linear algebra, which our code has no need of; half of its loading would be that."""
+    finder: Any = _NoScipy()
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+
+
+with _without_scipy():
+    numba: Any = importlib.import_module("numba")
+    intrinsic: Any = importlib.import_module("numba.extending").intrinsic
+    _event: Any = importlib.import_module("numba.core.event")
+
+# https://numba.readthedocs.io/en/stable/developer/event_api.html
+_listener: Any = type(
+    "_Listener", (_event.Listener,), {"on_start": lambda *_: compiling.begins(), "on_end": lambda *_: None}
+)
+_event.register("numba:compile", _listener())
 _settings: Any = numba.config
 
 
@@ -36,6 +74,7 @@ class Compiled:
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
         self._cached = True
+        self._loaded = False
         before = _settings.CACHE_DIR
         _settings.CACHE_DIR = before or _cache_folder()
         try:
@@ -47,6 +86,9 @@ class Compiled:
 
     def __call__(self, *arguments: Any) -> Any:
         """What the function gives."""
+        if not self._loaded:
+            _load()
+            self._loaded = True
         try:
             return self._run(*arguments)
         except Exception:
@@ -59,6 +101,12 @@ class Compiled:
     def _uncache(self) -> None:
         self._cached = False
         self._run = numba.njit(nogil=True, error_model="numpy")(self._function)
+
+
+def _load() -> None:
+    """What numba loads when code is compiled, or read, for the first time."""
+    with _without_scipy():
+        importlib.import_module("numba.np.arraymath")
 
 
 def _cache_folder() -> str:

@@ -26,6 +26,8 @@ from daemon.decode.damage import DamageError, DecodeReport
 from daemon.decode.spans import WholeFilmError
 from daemon.errors import Kind, VideoError
 from daemon.model import Frame
+from daemon.runtime import garbage
+from daemon.runtime.compiling import watched
 from daemon.runtime.confine import Limits, allow_cpu, confine, taken_bytes
 from daemon.runtime.ring import LAID, Filler
 from daemon.runtime.ticking import ticking
@@ -170,14 +172,10 @@ def main(listener: Listener, write: Callable[[bytes], object]) -> None:
     """Answer for as long as there is something to read."""
     greeting = json.loads(listener.line())
     ring, compiled, limits = greeting.pop("ring"), greeting.pop("compiled"), Limits(**greeting)
-    # Loading makes no cycles that are worth the time of looking for them again and again.
-    gc.disable()
     if compiled:
-        _load_compiled()
-    # What is there by now stays: only what films leave behind is looked through for cycles.
-    gc.collect()
-    gc.freeze()
-    gc.enable()
+        with watched(lambda: write(b'{"compiling": true}\n')):
+            _load_compiled()
+    garbage.loaded()
     confine(limits)
     began = taken_bytes()
     one_at_a_time = threading.Lock()

@@ -11,11 +11,9 @@ from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
-from daemon.analysis.measure import rows_looked_at
 from daemon.decode.cutting import cut_film
 from daemon.decode.damage import DecodeReport
 from daemon.decode.frames import decode_frames
-from daemon.decode.gray import GrayWanted
 from daemon.decode.packet_index import PacketIndex
 from daemon.decode.planes import Empty
 from daemon.decode.seek import frames_again, index_of, sought_frames
@@ -82,6 +80,10 @@ def found_by(work: AnyWork, report: DecodeReport) -> tuple[dict[str, Any], bytes
 
 def scanned(request: Request, report: DecodeReport, empty: Empty | None = None) -> Generator[Frame, None, None]:
     """Every frame, measured."""
+    # By compiled code, which frames that are decoded a second time have no need of.
+    from daemon.analysis.measure import rows_looked_at
+    from daemon.decode.gray import GrayWanted
+
     small = in_strip if request.strip else _of_none
     frames = decode_frames(
         request.info,

@@ -13,11 +13,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from daemon.decode.spans import Joint
-from daemon.job import VideoJob
 from daemon.model import FileIdentity, Frame, Scored, Stretch, VideoInfo
+
+if TYPE_CHECKING:
+    from daemon.job import VideoJob
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ from collections.abc import Generator
 from contextlib import closing
 from dataclasses import replace
 
-from daemon.analysis.measure import measure, measure_rows
 from daemon.decode.damage import DecodeReport
 from daemon.media import alpha
 from daemon.model import Frame, Outcome, Scored
@@ -15,6 +14,9 @@ from daemon.scan.protocol import Findings
 
 def measured(frames: Generator[Frame, None, None]) -> Generator[Frame, None, None]:
     """The frames with their features; ends the decoding when it is closed."""
+    # It brings the compiler along, and where rows are written nothing is measured.
+    from daemon.analysis.measure import measure, measure_rows
+
     with closing(frames):
         for frame in frames:
             if frame.picture is not None:

@@ -13,11 +13,13 @@ from daemon.cli.command import (
     JsonOption,
     PresetOption,
     VideoArgument,
+    bars,
     load,
     log_beside_results,
     print_json,
     with_store,
 )
+from daemon.runtime import garbage
 
 if TYPE_CHECKING:
     from daemon.model import VideoRecord
@@ -56,6 +58,7 @@ def select(
     from daemon.observe.reports import summary
     from daemon.pipeline.reselect import reselect
 
+    garbage.loaded()
     loaded = load(config, preset)
     log_beside_results(loaded.log)
     changes = {"count": count, "min_gap_seconds": min_gap_seconds, "strategy": strategy, "start": start, "end": end}
@@ -84,14 +87,13 @@ def rescore(
 
     The film's stills stay as they are: `stillwatch select VIDEO --by METRIC` chooses by the new scores.
     """
-    from daemon.cli.live import Bars
     from daemon.logs import setup
     from daemon.pipeline.rescore import rescore as score_again
 
     loaded = load(config)
     log_beside_results(loaded.log)
-    with Bars(enabled=sys.stderr.isatty()) as bars, setup.captured_prints():
-        done = with_store(loaded, lambda store: score_again(loaded, store, video, metric, bars.update))
+    with bars() as listener, setup.captured_prints():
+        done = with_store(loaded, lambda store: score_again(loaded, store, video, metric, listener))
     if as_json:
         print_json(
             {

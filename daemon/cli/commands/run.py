@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import signal
 import sys
 from collections.abc import Awaitable
@@ -15,6 +14,7 @@ from daemon.cli.command import (
     ConfigOption,
     JsonOption,
     PresetOption,
+    bars,
     exit_code,
     load,
     log_beside_results,
@@ -44,7 +44,6 @@ def run(config: ConfigOption = None, preset: PresetOption = None) -> None:
     from daemon.logs import setup
     from daemon.service import daemon
 
-    _imported()
     loaded = load(config, preset)
     as_json = setup.configure(loaded.log.format, loaded.log.level)
     with setup.captured_prints(errors=as_json):
@@ -58,12 +57,6 @@ def run(config: ConfigOption = None, preset: PresetOption = None) -> None:
         except Exception as error:
             setup.get().exception("service.crashed", error=f"{type(error).__name__}: {error}")
             raise typer.Exit(1) from error
-
-
-def _imported() -> None:
-    """What is there by now stays: from here on, cycles are looked for among what is new."""
-    gc.freeze()
-    gc.enable()
 
 
 async def _to_the_end(work: Awaitable[None]) -> None:
@@ -92,7 +85,6 @@ def once(
     """Take files through the same pipeline now, then exit. 0: all done, 1: any failed."""
     import asyncio
 
-    from daemon.cli.live import Bars
     from daemon.cli.render import print_stills
     from daemon.config.load import changed
     from daemon.inbox.named import named
@@ -100,7 +92,6 @@ def once(
     from daemon.observe.reports import refused, summary
     from daemon.service import foreground
 
-    _imported()
     loaded = load(config, preset)
     if stream is not None:
         loaded = changed(loaded, "decode", {"stream": stream})
@@ -112,8 +103,8 @@ def once(
         print(printable(f"stillwatch: {one.path} is not taken: {one.reason} ({one.key})"), file=sys.stderr)
     shown, stopped = [refused(path, error) for path, error in meant.refused], False
     if meant.files:
-        with Bars(enabled=sys.stderr.isatty()) as bars, setup.captured_prints():
-            records, stopped = asyncio.run(foreground.once(loaded, meant.files, bars.update))
+        with bars() as listener, setup.captured_prints():
+            records, stopped = asyncio.run(foreground.once(loaded, meant.files, listener))
         shown = [*with_store(loaded, lambda store: summary(store, records)), *shown]
     if as_json:
         print_json(shown)

@@ -10,6 +10,7 @@ import typer
 
 from daemon.cli.command import ConfigOption, JsonOption, load, print_json, with_store
 from daemon.errors import printable
+from daemon.runtime import garbage
 
 
 def retry(
@@ -79,6 +80,7 @@ def verify(
     stills = verify.find_stills(paths)
     loaded = load(config)
     rows = with_store(loaded, lambda store: store.queries.done_sources()) if loaded.database.path.exists() else []
+    garbage.loaded()
     verdicts = list(verify.verify(stills, loaded.decode, verify.whereabouts(rows), films or []))
     told = [{**asdict(one), "still": str(one.still)} for one in verdicts]
     print_json(told) if as_json else print_verdicts(told)
