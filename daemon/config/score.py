@@ -17,6 +17,10 @@ class DecodeConfig(Section):
         256 * MIB, ge=MIB, description="bytes of decoded pictures that may wait for the scorer, of all videos together"
     )
     threads: int = Field(0, ge=0, le=64, description="decoder threads per video, 0: one per core")
+    hwaccel: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")] = Field(
+        "none",
+        description="none | auto | cuda | vaapi | ...: hardware decoding for scores, where it has software's bits",
+    )
     concurrency: int = Field(1, ge=1, le=64, description="videos that are decoded and scored side by side")
     stream: Annotated[
         str, Field(pattern=r"^(auto|\d{1,4}|[a-zA-Z]{2,3}(-[a-zA-Z0-9-]{1,20})?)$", coerce_numbers_to_str=True)

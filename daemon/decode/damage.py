@@ -42,11 +42,13 @@ class DecodeReport:
     stream, noted with several threads alone. ``combed_frames`` were made of one of their fields. ``clock_jumps`` is how
     often the file's clock started anew. ``index`` has where each packet lies. Of a span, ``begun`` is how it begins and
     ``meets`` the frame behind it; ``cut`` is where a film may be cut into such. ``rungs`` counts, where frames were
-    sought, how many each rung of ``daemon.decode.seek`` has given.
+    sought, how many each rung of ``daemon.decode.seek`` has given. ``without_device`` says why a device that
+    was asked for has not decoded the film to its end.
     """
 
     def __init__(self) -> None:
         self.rungs: Counter[str] = Counter()
+        self.without_device: str | None = None
         self.begin()
 
     def begin(self) -> None:

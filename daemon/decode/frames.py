@@ -7,10 +7,11 @@ planes, the form that the command line's ``framehash`` sees.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +24,7 @@ from daemon.decode.container import opened
 from daemon.decode.cutting import SpanFrames, from_key
 from daemon.decode.damage import GAPS_KEPT, DamageError, DecodeReport, PictureChangeError
 from daemon.decode.film_clock import BestEffort, FilmClock
+from daemon.decode.hardware import NO_DEVICE, HardwareError
 from daemon.decode.packets import decoded_frames, video_stream
 from daemon.decode.picture import FrameHasher, PictureMaker, refuse_large_pictures
 from daemon.decode.spans import Begun, Joint, Span, WholeFilmError
@@ -53,6 +55,7 @@ def decode_frames(
     compiled: bool = False,
     empty: Empty | None = None,
     span: Span | None = None,
+    device: str = NO_DEVICE,
 ) -> Generator[Frame, None, None]:
     """Decode the chosen stream from its beginning and yield its frames in order.
 
@@ -67,25 +70,39 @@ def decode_frames(
 
     With ``span`` only its frames are decoded, with several threads, and one more; ``known`` begins with its first.
     Raises WholeFilmError for all that would be otherwise in a pass over the whole film, damage included.
+
+    With ``device`` that decodes, as long as its frames are those of software; where it fails software goes on, and the
+    report says why.
     """
 
-    def one_pass(single_thread: bool, wanted: frozenset[int] | None, first: int = 0) -> Iterator[Frame]:
+    def one_pass(
+        single_thread: bool, wanted: frozenset[int] | None, first: int = 0, device: str = NO_DEVICE
+    ) -> Iterator[Frame]:
         pictures = PictureMaker(depth, keep_hdr, empty)
         maker = _maker(pictures, gray, report, empty, compiled=compiled)
         return _one_pass(
-            info, config, report, maker, single_thread=single_thread, known=known, wanted=wanted, first=first, span=span
+            info,
+            config,
+            report,
+            maker,
+            single_thread=single_thread,
+            known=known,
+            wanted=wanted,
+            first=first,
+            span=span,
+            device=device,
         )
 
-    def with_threads(wanted: frozenset[int] | None) -> Iterator[Frame]:
-        after = 0
+    def by_software(wanted: frozenset[int] | None, after: int) -> Iterator[Frame]:
         try:
-            for frame in one_pass(False, wanted):
+            for frame in one_pass(False, wanted, after):
                 after = frame.index + 1
                 yield frame
         except PictureChangeError:
             report.begin()
             yield from one_pass(True, wanted, after)
 
+    with_threads = partial(_by_device, device, partial(one_pass, False, device=device), by_software, report)
     if span is not None:
         try:
             yield from one_pass(False, None, span.first)
@@ -107,6 +124,28 @@ def decode_frames(
             yield from one_pass(True, frozenset(missing))
 
 
+def _by_device(
+    device: str,
+    by_device: Callable[[frozenset[int] | None], Iterator[Frame]],
+    by_software: Callable[[frozenset[int] | None, int], Iterator[Frame]],
+    report: DecodeReport,
+    wanted: frozenset[int] | None,
+) -> Iterator[Frame]:
+    """The frames of a pass by a device, if there is one, and where it fails those of software from there on."""
+    after = 0
+    if device != NO_DEVICE:
+        try:
+            for frame in by_device(wanted):
+                after = frame.index + 1
+                yield frame
+            return
+        except (HardwareError, DamageError, PictureChangeError) as error:
+            # What is damaged, and of which shape pictures are, software tells.
+            report.begin()
+            report.without_device = str(error) or "the shape of its pictures changes"
+    yield from by_software(wanted, after)
+
+
 def _one_pass(
     info: VideoInfo,
     config: DecodeConfig,
@@ -118,6 +157,7 @@ def _one_pass(
     wanted: frozenset[int] | None,
     first: int,
     span: Span | None,
+    device: str,
 ) -> Iterator[Frame]:
     hasher = FrameHasher()
     times = _Times(info, report)
@@ -139,6 +179,7 @@ def _one_pass(
                 threads=1 if single_thread else threads_for(info, config),
                 largest=most_pixels(info.width, info.height, config),
                 begin=from_key(container, stream, span) if span is not None and span.first else None,
+                device=device,
             ),
             report,
         )

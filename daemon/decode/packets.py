@@ -18,6 +18,7 @@ from daemon.config.score import DecodeConfig
 from daemon.decode.budget import refuse_many
 from daemon.decode.container import error_text
 from daemon.decode.damage import ERRORS, DamageError, DecodeReport, Lines, PictureChangeError
+from daemon.decode.hardware import NO_DEVICE, HardwareError, beside
 from daemon.decode.sequence_header import sequence_header
 from daemon.decode.silent_holes import SilentHoles
 from daemon.errors import Kind, VideoError
@@ -50,6 +51,7 @@ def decoded_frames(
     threads: int = 0,
     largest: int = 0,
     begin: Iterator[Packet[Any]] | None = None,
+    device: str = NO_DEVICE,
 ) -> Generator[VideoFrame, None, None]:
     """All frames of the stream, the flushed ones included; signs of damage go to ``report``.
 
@@ -57,7 +59,8 @@ def decoded_frames(
 
     ``decoder`` is the name of FFmpeg's decoder where it is not the codec's usual one; ``threads`` and ``largest``
     (pixels of a frame) 0: as configured.
-    Raises VideoError(TOO_LARGE) for more frames or packets than a file of this size may have.
+    ``device`` may decode in place of software, as ``daemon.decode.hardware`` has it. Raises VideoError(TOO_LARGE) for
+    more frames or packets than a file of this size may have, HardwareError.
 
     With ``single_thread`` False the first sign of damage raises DamageError, and a change of the sample aspect
     PictureChangeError.
@@ -68,6 +71,7 @@ def decoded_frames(
     context.thread_type = "NONE" if single_thread else "AUTO"
     context.thread_count = 1 if single_thread else (threads or config.threads)
     context.copy_opaque = single_thread
+    context = beside(context, device, stream)
     with ERRORS.watching(any_thread=not single_thread) as lines:
         signs = _DamageSigns(lines, report, stop_at_first=not single_thread)
         aspects = _CodedAspects(may_change=single_thread)
@@ -109,7 +113,7 @@ def decoded_frames(
             if not single_thread:
                 # Worker threads that log need the GIL; once drained, they log nothing
                 # while the context is freed with the GIL held.
-                with suppress(av.error.FFmpegError, EOFError):
+                with suppress(av.error.FFmpegError, EOFError, HardwareError):
                     context.decode(None)
 
 

@@ -49,6 +49,11 @@ def layout(raw: VideoFrame) -> filters.Layout:
     return filters.Layout(raw.width, raw.height, raw.format.name, bit_depth(raw))
 
 
+def has_plain_planes(frame: VideoFrame) -> bool:
+    """Whether its planes are hashed where they lie."""
+    return _PLAIN_PLANES.fullmatch(frame.format.name) is not None
+
+
 class FrameHasher:
     """Hashes frames in the form in which FFmpeg's rawvideo encoder lays out their planes.
 
@@ -63,7 +68,7 @@ class FrameHasher:
     def sha1(self, raw: VideoFrame) -> str:
         """Hex SHA-1 of the unpadded planes in the frame's own pixel format."""
         digest = hashlib.sha1(usedforsecurity=False)
-        if _PLAIN_PLANES.fullmatch(raw.format.name):
+        if has_plain_planes(raw):
             itemsize = 1 if bit_depth(raw) == 8 else 2
             for plane in raw.planes:
                 _add_plane(digest, plane, plane.width * itemsize)

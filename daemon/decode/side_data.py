@@ -19,3 +19,12 @@ def side_data(frame: VideoFrame, name: str) -> Any:
     """
     container: Any = SideDataContainer
     return container(frame).get(name)
+
+
+def kinds(frame: VideoFrame) -> tuple[str, ...]:
+    """Which kinds a frame has, by name."""
+    container: Any = SideDataContainer
+    try:
+        return tuple(sorted(one.type.name for one in container(frame)))
+    except ValueError as error:
+        return (str(error),)

@@ -168,6 +168,8 @@ class VideoScorer:
                     for layout in part.unlike_chain:
                         reason = f"{layout}: FFmpeg's filters convert it, which takes longer"
                         job.log.warning("video.conversion_differs", reason=reason)
+                    if part.without_device is not None:
+                        job.log.warning("decode.fallback", to="software", reason=part.without_device)
                     return part
                 await budget.require(part.end)
                 await self._keep(job, part)

@@ -45,6 +45,7 @@ _AHEAD_BYTES = 4096
 _KEPT = (
     *("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TMPDIR"),
     *("XDG_CACHE_HOME", "NUMBA_CACHE_DIR"),
+    *("CUDA_VISIBLE_DEVICES", "LIBVA_DRIVER_NAME"),
 )
 """What a cell is given of the environment: no addresses, no secrets."""
 _ALONE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYDANTIC_DISABLE_PLUGINS": "__all__"}

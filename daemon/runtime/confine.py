@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 OPEN_FILES = 64
+DEVICE_FILES = 512
+"""A driver opens its device many times."""
 _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _MODE_FILTER = 22, 38, 2
 _LOAD_WORD, _JUMP_EQUAL, _JUMP_AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
 _ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050001, 0x80000000
@@ -25,26 +27,31 @@ _REFUSED = {
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """``memory_bytes`` of address space beyond what is taken already, ``cpu_seconds`` for each piece of work."""
+    """``memory_bytes`` beyond what is taken already, ``cpu_seconds`` for each piece of work.
+
+    Of address space; with ``device``, whose driver takes far more of that than it ever uses, of memory of its own that
+    can be written to.
+    """
 
     memory_bytes: int
     cpu_seconds: float
+    device: bool = False
 
 
-def taken_bytes() -> int:
-    """The address space of this process (proc(5), statm)."""
-    return int(Path("/proc/self/statm").read_bytes().split()[0]) * resource.getpagesize()
+def taken_bytes(*, device: bool = False) -> int:
+    """The address space of this process, or what of it counts with a ``device`` (proc(5), statm: size, data)."""
+    return int(Path("/proc/self/statm").read_bytes().split()[5 if device else 0]) * resource.getpagesize()
 
 
 def confine(limits: Limits) -> None:
     """For good: no more memory than that, nothing written, no core, few files; no network and no program where the
     kernel allows to give them up. Raises OSError, ValueError."""
-    memory = taken_bytes() + limits.memory_bytes
+    memory = taken_bytes(device=limits.device) + limits.memory_bytes
     for kind, most in (
-        (resource.RLIMIT_AS, memory),
+        (resource.RLIMIT_DATA if limits.device else resource.RLIMIT_AS, memory),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NOFILE, OPEN_FILES),
+        (resource.RLIMIT_NOFILE, DEVICE_FILES if limits.device else OPEN_FILES),
     ):
         _, hard = resource.getrlimit(kind)
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)

@@ -22,6 +22,7 @@ from daemon.config.score import DecodeConfig
 from daemon.decode.apart import ended_in_words, none_starts
 from daemon.decode.budget import film_bytes
 from daemon.decode.damage import DamageError
+from daemon.decode.hardware import NO_DEVICE
 from daemon.decode.spans import Begun, WholeFilmError
 from daemon.errors import Kind, VideoError
 from daemon.model import Frame, GrayPicture
@@ -293,4 +294,6 @@ def _greeting(config: DecodeConfig, *, compiled: bool) -> dict[str, Any]:
         "memory_bytes": config.open_memory_bytes + film_bytes(config) + ring_bytes(config) + ARENAS * ARENA_BYTES,
         "cpu_seconds": config.work_seconds * (os.cpu_count() or 1),
         "compiled": compiled,
+        # Frames that are decoded a second time come from software, which proves those of the device.
+        "device": compiled and config.hwaccel != NO_DEVICE,
     }

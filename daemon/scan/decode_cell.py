@@ -177,7 +177,7 @@ def main(listener: Listener, write: Callable[[bytes], object]) -> None:
             _load_compiled()
     garbage.loaded()
     confine(limits)
-    began = taken_bytes()
+    began = taken_bytes(device=limits.device)
     one_at_a_time = threading.Lock()
 
     def say(message: dict[str, Any]) -> None:
@@ -195,7 +195,7 @@ def main(listener: Listener, write: Callable[[bytes], object]) -> None:
         work = decode_work.work_of(json.loads(line))
         last = work_off(work, Sender(ring, work.room_bytes, listener, say), limits)
         gc.collect()
-        say({**last, "worn": taken_bytes() > began + limits.memory_bytes * WORN_SHARE})
+        say({**last, "worn": taken_bytes(device=limits.device) > began + limits.memory_bytes * WORN_SHARE})
 
 
 def _load_compiled() -> None:

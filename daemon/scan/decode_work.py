@@ -95,6 +95,7 @@ def scanned(request: Request, report: DecodeReport, empty: Empty | None = None) 
         compiled=True,
         empty=empty,
         span=request.span,
+        device=request.config.hwaccel,
     )
     with closing(measured(frames)) as found:
         yield from found

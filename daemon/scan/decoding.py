@@ -176,7 +176,7 @@ def findings_from(values: dict[str, Any], index: bytes, info: VideoInfo, config:
     meets = found.pop("meets")
     if packets_in(index) != counts["packets"] or counts["packets"] > config.max_frames:
         raise ValueError("it is no index of these packets")
-    unread_s, damage = float(found.pop("unread_s")), found.pop("damage")
+    unread_s, damage, software = float(found.pop("unread_s")), found.pop("damage"), found.pop("without_device")
     if not math.isfinite(unread_s):
         raise ValueError(f"{unread_s} seconds")
     return Findings(
@@ -185,6 +185,7 @@ def findings_from(values: dict[str, Any], index: bytes, info: VideoInfo, config:
         damaged_spans=tuple((count_of(first), count_of(last)) for first, last in found.pop("damaged_spans")),
         unlike_chain=tuple(text_of(layout) for layout in found.pop("unlike_chain")),
         damage=None if damage is None else text_of(damage),
+        without_device=None if software is None else text_of(software),
         unread_s=unread_s,
         damaged=found.pop("damaged") is True,
         mixed=found.pop("mixed") is True,

@@ -70,6 +70,7 @@ class Findings:
     corrupt_frames: int = 0
     damaged_frames: int = 0
     unlike_chain: tuple[str, ...] = ()
+    without_device: str | None = None
     meets: Joint | None = None
 
 

@@ -57,4 +57,5 @@ def findings_of(report: DecodeReport) -> Findings:
         corrupt_frames=report.corrupt_frames,
         damaged_frames=report.damaged_frames,
         unlike_chain=tuple(report.unlike_chain),
+        without_device=report.without_device,
     )

@@ -177,3 +177,31 @@ for attempt in (socket.socket, lambda: os.execv("/bin/true", ["true"]), lambda: 
     assert said[4] == "MemoryError"
     if confine._REFUSED.get(os.uname().machine):
         assert said[:2] + said[3:4] == ["PermissionError"] * 3
+
+
+def test_a_driver_may_reserve_what_it_never_writes_to_and_the_limit_holds_for_the_rest() -> None:
+    """Drivers of devices take terabytes of addresses for themselves (mmap(2), PROT_NONE)."""
+    code = """
+import ctypes, mmap
+from daemon.runtime.confine import Limits, confine
+libc = ctypes.CDLL(None)
+libc.mmap.restype, libc.mmap.argtypes = ctypes.c_void_p, (ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long)
+def reserved():
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000  # MAP_NORESERVE
+    if libc.mmap(None, 1 << 40, 0, flags, -1, 0) == ctypes.c_void_p(-1).value:
+        raise OSError
+confine(Limits(64 * 1024**2, 1.0, device=DEVICE))
+for attempt in (reserved, lambda: bytearray(16 * 1024**2), lambda: bytearray(80 * 1024**2)):
+    try:
+        attempt()
+        print("done")
+    except (OSError, MemoryError) as error:
+        print(type(error).__name__)
+"""
+
+    def said(device: bool) -> list[str]:
+        command = [sys.executable, "-c", code.replace("DEVICE", str(device))]
+        return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True).stdout.split()
+
+    assert said(True) == ["done", "done", "MemoryError"]
+    assert said(False) == ["OSError", "done", "MemoryError"]

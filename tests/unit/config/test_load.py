@@ -70,6 +70,7 @@ def test_without_a_file_every_key_has_its_documented_default(here: Path) -> None
     assert (found.score.max_batch, found.score.weights) == (16, None)
     assert (found.select.count, found.select.min_gap_seconds) == (10, 1.0)
     assert (found.export.ffmpeg, found.export.select_batch, found.export.hwaccel) == ("", 50, "none")
+    assert found.decode.hwaccel == "none"
     assert found.export.disk_margin_bytes == 512 * 1024**2
     assert (found.log.format, found.log.level) == ("auto", "info")
 

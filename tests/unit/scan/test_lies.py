@@ -225,6 +225,7 @@ def test_findings_that_are_true() -> None:
         {"damaged_spans": [[0]]},
         {"damaged_spans": 4},
         {"unlike_chain": [1]},
+        {"without_device": 1},
         {"stretches": "{}"},
         {"stretches": "[1]"},
         {"nonsense": 1},
