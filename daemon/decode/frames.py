@@ -18,7 +18,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from daemon.config.score import DecodeConfig
-from daemon.decode.budget import AHEAD_FRAMES, most_pixels, threads_for
+from daemon.decode.budget import ahead_for, most_pixels, threads_for
 from daemon.decode.combing import is_combed
 from daemon.decode.container import opened
 from daemon.decode.cutting import SpanFrames, from_key
@@ -183,8 +183,8 @@ def _one_pass(
             ),
             report,
         )
-        if not single_thread:
-            raws = read_ahead(raws, AHEAD_FRAMES, "decoding")
+        if not single_thread and (ahead := ahead_for(info, config)):
+            raws = read_ahead(raws, ahead, "decoding")
         ending.enter_context(closing(raws))
         for ordinal, (raw, seen) in enumerate(raws, start):
             if last is not None and ordinal > last:
