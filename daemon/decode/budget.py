@@ -14,6 +14,8 @@ from daemon.model import VideoInfo
 FREE_FRAMES = 1000
 """Any file may have so many, however small it is."""
 KIB = 1024
+AHEAD_FRAMES = 3
+"""Decoded frames that wait for whoever takes them, so that the decoder's threads have work meanwhile."""
 HELD_FRAMES = 4
 """Decoded frames that a decoder and who takes them hold at once, besides one for each thread."""
 HELD_PICTURES = 3
@@ -58,20 +60,36 @@ def threads_for(info: VideoInfo, config: DecodeConfig) -> int:
 
     Raises VideoError(TOO_LARGE) where not even one may.
     """
-    width, height = filters.picture_size(info)
-    depth = filters.bits(info, filters.layout_of(info))
-    pictures = HELD_PICTURES * width * height * 3 * depth // 8
-    frame = info.width * info.height * VideoFormat(info.pix_fmt).padded_bits_per_pixel // 8
-    left = film_bytes(config) - pictures - HELD_FRAMES * frame
-    if left < frame:
-        needed = pictures + (HELD_FRAMES + 1) * frame
+    allowed = _frames_left(info, config)
+    if allowed < 1:
+        needed = _picture_bytes(info) + (HELD_FRAMES + 1) * _frame_bytes(info)
         raise VideoError(
             Kind.TOO_LARGE,
             f"frames of {info.width}x{info.height} {info.pix_fmt} take {needed // KIB**2} MiB to be decoded and scored:"
             f" decode.memory_bytes allows {film_bytes(config) // KIB**2} MiB for each film",
         )
-    allowed = left // max(frame, 1)
     return config.threads if allowed >= (config.threads or _automatic()) else allowed
+
+
+def ahead_for(info: VideoInfo, config: DecodeConfig) -> int:
+    """How many decoded frames may wait for whoever takes them, beside all threads that decode."""
+    return max(min(_frames_left(info, config) - (config.threads or _automatic()), AHEAD_FRAMES), 0)
+
+
+def _frames_left(info: VideoInfo, config: DecodeConfig) -> int:
+    """How many frames there is memory for beside what is always held."""
+    frame = _frame_bytes(info)
+    return (film_bytes(config) - _picture_bytes(info) - HELD_FRAMES * frame) // max(frame, 1)
+
+
+def _picture_bytes(info: VideoInfo) -> int:
+    """All pictures of a film that are held at once."""
+    width, height = filters.picture_size(info)
+    return HELD_PICTURES * width * height * 3 * filters.bits(info, filters.layout_of(info)) // 8
+
+
+def _frame_bytes(info: VideoInfo) -> int:
+    return info.width * info.height * VideoFormat(info.pix_fmt).padded_bits_per_pixel // 8
 
 
 def _automatic() -> int:
@@ -82,7 +100,7 @@ def _automatic() -> int:
 def most_pixels(width: int, height: int, config: DecodeConfig) -> int:
     """How large a frame may become in the middle of a film that begins with this size, whatever its format."""
     begun = _whole_blocks(width) * _whole_blocks(height)
-    bytes_a_pixel = (HELD_FRAMES + (config.threads or _automatic())) * WIDEST_BYTES + HELD_PICTURES * 6
+    bytes_a_pixel = (HELD_FRAMES + AHEAD_FRAMES + (config.threads or _automatic())) * WIDEST_BYTES + HELD_PICTURES * 6
     return min(config.max_pixels, max(begun, film_bytes(config) // bytes_a_pixel))
 
 

@@ -8,6 +8,8 @@ planes, the form that the command line's ``framehash`` sees.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,7 +18,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from daemon.config.score import DecodeConfig
-from daemon.decode.budget import most_pixels, threads_for
+from daemon.decode.budget import ahead_for, most_pixels, threads_for
 from daemon.decode.combing import is_combed
 from daemon.decode.container import opened
 from daemon.decode.cutting import SpanFrames, from_key
@@ -28,6 +30,7 @@ from daemon.decode.picture import FrameHasher, PictureMaker, refuse_large_pictur
 from daemon.decode.spans import Begun, Joint, Span, WholeFilmError
 from daemon.decode.stretches import Stretches
 from daemon.model import Frame, GrayPicture, Picture, VideoInfo
+from daemon.runtime.ahead import read_ahead
 
 if TYPE_CHECKING:
     from daemon.decode.gray import GrayMaker, GrayWanted
@@ -162,27 +165,34 @@ def _one_pass(
     last = max(wanted, default=-1) if wanted is not None else None
     start = 0 if span is None else span.first
     border = None if span is None else _Border(span, report, stretches)
-    with opened(info.path, config) as container:
+    with ExitStack() as ending:
+        container = ending.enter_context(opened(info.path, config))
         stream = video_stream(container, info.stream_index)
-        raws = decoded_frames(
-            container,
-            stream,
-            config,
+        raws = _looking_ahead(
+            decoded_frames(
+                container,
+                stream,
+                config,
+                report,
+                single_thread=single_thread,
+                decoder=info.decoder,
+                threads=1 if single_thread else threads_for(info, config),
+                largest=most_pixels(info.width, info.height, config),
+                begin=from_key(container, stream, span) if span is not None and span.first else None,
+                device=device,
+            ),
             report,
-            single_thread=single_thread,
-            decoder=info.decoder,
-            threads=1 if single_thread else threads_for(info, config),
-            largest=most_pixels(info.width, info.height, config),
-            begin=from_key(container, stream, span) if span is not None and span.first else None,
-            device=device,
         )
-        for ordinal, (raw, aspect, pts, next_pts) in enumerate(_looking_ahead(raws, report), start):
+        if not single_thread and (ahead := ahead_for(info, config)):
+            raws = read_ahead(raws, ahead, "decoding")
+        ending.enter_context(closing(raws))
+        for ordinal, (raw, seen) in enumerate(raws, start):
             if last is not None and ordinal > last:
                 return
             # Hashing gives the frame another time base.
             base, duration = raw.time_base or info.time_base, raw.duration
-            time_s = times.seconds(ordinal, raw, pts, next_pts)
-            as_here = stretches.info_of(ordinal, raw, aspect)
+            pts, time_s = seen.pts, times.seconds(ordinal, raw, seen)
+            as_here = stretches.info_of(ordinal, raw, seen.aspect)
             if border is not None:
                 border.require(ordinal, pts)
                 if ordinal == border.end:
@@ -274,19 +284,30 @@ def _maker(
     return _Maker(pictures, None, None)
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What was known when a frame and the one behind it had come: its coded aspect, both pts, how much was missing."""
+
+    aspect: Fraction | None
+    pts: int | None
+    next_pts: int | None
+    hole_s: float
+
+
 def _looking_ahead(
-    raws: Iterator[VideoFrame], report: DecodeReport
-) -> Iterator[tuple[VideoFrame, Fraction | None, int | None, int | None]]:
-    """Each frame with its coded aspect, its pts, and the pts of the next one."""
+    raws: Generator[VideoFrame, None, None], report: DecodeReport
+) -> Generator[tuple[VideoFrame, _Seen], None, None]:
+    """Each frame with what was seen of it and of the next one."""
     held: tuple[VideoFrame, Fraction | None, int | None] | None = None
     best = BestEffort()
-    for raw in raws:
-        pts = best.pts(raw.pts, raw.dts)
+    with closing(raws):
+        for raw in raws:
+            pts = best.pts(raw.pts, raw.dts)
+            if held is not None:
+                yield held[0], _Seen(held[1], held[2], pts, report.hole_s)
+            held = raw, report.coded_aspect, pts
         if held is not None:
-            yield *held, pts
-        held = raw, report.coded_aspect, pts
-    if held is not None:
-        yield *held, None
+            yield held[0], _Seen(held[1], held[2], None, report.hole_s)
 
 
 class _Times:
@@ -298,13 +319,15 @@ class _Times:
         self._hole_s = 0.0
         self._hole_at = -REORDERED_FRAMES
 
-    def seconds(self, ordinal: int, raw: VideoFrame, pts: int | None, next_pts: int | None) -> float:
+    def seconds(self, ordinal: int, raw: VideoFrame, seen: _Seen) -> float:
         """The film's time of a frame."""
         report = self._report
-        if report.hole_s != self._hole_s:
-            self._hole_s, self._hole_at = report.hole_s, ordinal
+        if seen.hole_s != self._hole_s:
+            self._hole_s, self._hole_at = seen.hole_s, ordinal
         after_hole = ordinal - self._hole_at < REORDERED_FRAMES
-        time_s = self._clock.seconds(pts, raw.time_base, raw.duration, after_hole=after_hole, next_pts=next_pts)
+        time_s = self._clock.seconds(
+            seen.pts, raw.time_base, raw.duration, after_hole=after_hole, next_pts=seen.next_pts
+        )
         missing = self._clock.missing_s
         if missing > self._clock.nominal_s / 2 and ordinal > 0:
             report.missing_s += missing

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from fractions import Fraction
 from typing import Any
@@ -52,7 +52,7 @@ def decoded_frames(
     largest: int = 0,
     begin: Iterator[Packet[Any]] | None = None,
     device: str = NO_DEVICE,
-) -> Iterator[VideoFrame]:
+) -> Generator[VideoFrame, None, None]:
     """All frames of the stream, the flushed ones included; signs of damage go to ``report``.
 
     ``begin`` are its packets from a key packet on, else all are decoded.

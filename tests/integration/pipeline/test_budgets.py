@@ -89,7 +89,12 @@ def test_large_frames_get_fewer_threads(tmp_path: Path) -> None:
         memory = picture * 3 + frame * (4 + threads) + 1000
         assert budget.threads_for(info, DecodeConfig(memory_bytes=memory, threads=8)) == threads
         assert budget.threads_for(info, DecodeConfig(memory_bytes=2 * memory, threads=8, concurrency=2)) == threads
+        assert budget.ahead_for(info, DecodeConfig(memory_bytes=memory, threads=8)) == 0, "threads come first"
+    for ahead in (1, 2, 3):
+        memory = picture * 3 + frame * (4 + 8 + ahead) + 1000
+        assert budget.ahead_for(info, DecodeConfig(memory_bytes=memory, threads=8)) == ahead
     assert budget.threads_for(info, DecodeConfig(memory_bytes=2**34)) == 0, "as many as FFmpeg takes"
+    assert budget.ahead_for(info, DecodeConfig(memory_bytes=2**34)) == budget.AHEAD_FRAMES
     with pytest.raises(VideoError, match=r"decode\.memory_bytes"):
         budget.threads_for(info, DecodeConfig(memory_bytes=picture * 3 + frame * 5 - 1000))
 
@@ -170,7 +175,7 @@ async def test_what_is_given_back_is_room_for_others(tmp_path: Path) -> None:
 
 
 DAMAGED = """
-import asyncio, gc, json, resource, sys, threading
+import asyncio, gc, json, sys, time
 from pathlib import Path
 from daemon.config.score import DecodeConfig
 from daemon.decode.damage import DamageError, DecodeReport
@@ -180,9 +185,15 @@ from daemon.runtime.stream import ThreadStream
 gc.disable()
 config = DecodeConfig(threads=4)
 
-def now():
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return int(status["VmRSS"].split()[0]) // 1024, int(status["Threads"])
+def now(most=0):
+    # Threads that have given their last are about to end.
+    until = time.monotonic() + 10
+    while True:
+        status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+        memory, threads = int(status["VmRSS"].split()[0]) // 1024, int(status["Threads"])
+        if threads <= most or time.monotonic() > until:
+            return memory, threads
+        time.sleep(0.01)
 
 async def read(film):
     frames = decode_frames(probe(film, config), config, DecodeReport(), single_thread=False)
@@ -200,9 +211,9 @@ def one(film):
         return error
 
 kept = [one(Path(sys.argv[1]))]
-first = now()
+first = now(1)
 kept += [one(Path(sys.argv[1])) for _ in range(11)]
-print(json.dumps([first, now()]))
+print(json.dumps([first, now(first[1])]))
 """
 
 
