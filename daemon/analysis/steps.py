@@ -12,6 +12,7 @@ What is wrong goes on from the step to the next one of its kind, as far as frame
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -34,6 +35,8 @@ OCTAVE = 16.0
 """A cell's edges are in so many parts of an octave."""
 SHARP_STEP, LEAST_EDGED, EDGED = 12.0, 8, 40
 """The least loss of the edges of cells, as the median of at least so many that have edges."""
+LITTLE_STEP, LIKE_STEP = 5.0, 0.5
+"""The same where a stretch both begins and ends by it; the smaller of the two is this share of the larger at least."""
 SAME_ORDER, SAME_ORDER_INSIDE, SAME_CURVE = 0.9, 0.8, 0.2
 """The rank correlation of the cells of two frames of which only the light differs, at a cut and where none was found;
 or what a rising curve leaves of the brighter one's contrast."""
@@ -107,6 +110,7 @@ def stepped(records: Records, shots: Sequence[Shot]) -> list[WorseFrames]:
         series = _Series(some)
         inside = range(shot.first + 1 - first, shot.last + 1 - first)
         found = [step for step in _steps(some, series, inside) if _belongs(step, first, place, shots)]
+        found += _softer_between(some, series, inside, found)
         for kinds in (("burnt", "dark"), ("blocks",), ("blur",)):
             own = [step for step in found if step.word in kinds]
             for step in own:
@@ -139,8 +143,9 @@ class _Series:
         )
         self.sharp = across + along
         self.lit, self.blocky = _standing_out(self.light, LIGHT_STEP), _standing_out(self.grid, GRID_STEP)
-        softer = SHARP_STEP / OCTAVE * float(np.log(2))
+        softer, little = (value / OCTAVE * float(np.log(2)) for value in (SHARP_STEP, LITTLE_STEP))
         self.places = sorted(self.lit | self.blocky | _standing_out(across, softer) | _standing_out(along, softer))
+        self.softened = _standing_out(across, little) | _standing_out(along, little)
 
     def of(self, word: Word) -> NDArray[np.float64]:
         """What tells how long it goes on."""
@@ -168,6 +173,27 @@ def _steps(records: Records, series: _Series, inside: range) -> Iterator[Step]:
             if abs(loss) >= SHARP_STEP:
                 times = [float(2.0 ** (-value / OCTAVE)) for value in (abs(loss), SHARP_STEP)]
                 yield Step(at, "blur", 1 if loss > 0 else -1, *times)
+
+
+def _softer_between(records: Records, series: _Series, inside: range, known: Sequence[Step]) -> Iterator[Step]:
+    """Where a stretch inside of a shot begins that is a little softer, and where it ends: both at once.
+
+    A coder's pictures grow sharper at once, too, every so many frames, but softer little by little.
+    """
+    places = sorted(place for place in series.softened if place in inside and place not in series.lit)
+    taken = {step.at for step in known}
+    edges = [
+        (at, _loss(records[at - 1], records[at]))
+        for at in places
+        if at not in taken and _same_seen(records[at - 1], records[at], SAME_SEEN)
+    ]
+    for (at, loss), (end, gain) in itertools.pairwise(edges):
+        if loss < LITTLE_STEP or -gain < LITTLE_STEP or any(at < other < end for other in taken):
+            continue
+        if min(loss, -gain) >= LIKE_STEP * max(loss, -gain):
+            limit = float(2.0 ** (-LITTLE_STEP / OCTAVE))
+            yield Step(at, "blur", 1, float(2.0 ** (-loss / OCTAVE)), limit)
+            yield Step(end, "blur", -1, float(2.0 ** (gain / OCTAVE)), limit)
 
 
 def _worse_frames(step: Step, own: Sequence[Step], values: NDArray[np.float64], base: int) -> WorseFrames:

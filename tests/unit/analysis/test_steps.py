@@ -174,3 +174,15 @@ def test_what_is_softer_than_frames_in_another_light_is_not_blurred_for_that() -
     film[GOOD:] = [spoil(picture, "underexposed", 0.0) for picture in film[GOOD:]]
     found = worse(film)
     assert set(found) == set(range(GOOD, 3 * GOOD))
+
+
+def slightly_soft(picture: Picture) -> Picture:
+    """A loss that is too little to be a step by itself."""
+    return (0.65 * picture + 0.35 * spoil(picture, "defocus", 0.0)).astype(np.uint8)
+
+
+def test_what_is_a_little_softer_is_blurred_where_it_both_begins_and_ends_at_once() -> None:
+    film = move(36)
+    film[12:24] = [slightly_soft(picture) for picture in film[12:24]]
+    assert worse(film) == dict.fromkeys(range(12, 24), "blur")
+    assert worse(film[:24]) == {}
