@@ -37,7 +37,7 @@ SHARP_STEP, LEAST_EDGED, EDGED = 12.0, 8, 40
 """The least loss of the edges of cells, as the median of at least so many that have edges."""
 LITTLE_STEP, LIKE_STEP = 5.0, 0.5
 """The same where a stretch both begins and ends by it; the smaller of the two is this share of the larger at least."""
-SAME_ORDER, SAME_ORDER_INSIDE, SAME_CURVE = 0.9, 0.8, 0.2
+SAME_ORDER, SAME_ORDER_INSIDE, SAME_CURVE = 0.9, 0.72, 0.2
 """The rank correlation of the cells of two frames of which only the light differs, at a cut and where none was found;
 or what a rising curve leaves of the brighter one's contrast."""
 SAME_SEEN, SAME_SEEN_GROSS, SAME_CODES, SAME_SHARE = 0.95, 0.8, 3.0, 0.1
@@ -49,8 +49,9 @@ WHITE = 247
 """A cell is clipped white from this code on."""
 FITTED_CODES, FITTED_SHARE, LEAST_FITTED = 200, 0.8, 12
 """The gain is found among cells that are no brighter, the darkest share of them, and not by fewer."""
-BEYOND_CODES, TOP = 15.0, 225
-"""How far the gain would drive highlights beyond what there is, in codes, and how bright these are."""
+BEYOND_CODES, GROSS_BEYOND, TOP = 15.0, 45.0, 225
+"""How far the gain would drive highlights beyond what there is, in codes, if something else is wrong and whatever else
+is, and how bright these are."""
 LIFTED_CODES, LIFTED_GAIN = 10.0, 4.0
 """What black is lifted by beyond the gain, in codes, and as a share of the gain: codes of dark frames are rounded."""
 CLIPPED, SHOWN, FLATTER = 0.08, 4.0, 0.8
@@ -265,7 +266,11 @@ def _burnt(before: Records, after: Records) -> bool:
         return clipped >= CLIPPED and of(bright, "high") / max(of(dark, "high"), 1.0) < FLATTER * steep
     gain, lift = (float(value) for value in np.polyfit(x[told], y[told], 1))
     top = of(bright, "high")
-    beyond = gain * of(dark, "high") + lift - top >= BEYOND_CODES and top >= TOP
+    over = gain * of(dark, "high") + lift - top
+    # Of one strong colour, luma is not white where the colour is clipped.
+    if over >= GROSS_BEYOND and top >= TOP:
+        return True
+    beyond = over >= BEYOND_CODES and top >= TOP
     lifted = min(lift, *(of(bright, name) - gain * of(dark, name) for name in ("low", "floor")))
     if beyond and (clipped >= CLIPPED / 4 or lifted >= LIFTED_CODES / 2):
         return True
