@@ -102,14 +102,19 @@ def _read_earlier(blobs: Sequence[bytes | None], records: Records, version: int,
         records["floor"][places], records["peak"][places] = old["low"], old["high"]
 
 
+TINT_GRID = (3, 4)
+"""Rows and columns of the cells by which colour is looked at: a coder keeps no more of it."""
+
 FIGURES = np.dtype(
     [
         *((name, RECORD[name]) for name in RECORD.names or () if name != "thumbnail"),
         ("luma", "u1", GRID),
+        ("tint", "<i2", (*TINT_GRID, 2)),
         ("bars", "u1"),
     ]
 )
-"""What ``gates`` look at of a record: its figures, and of its thumbnail the luma and whether it is a test card."""
+"""What ``gates`` look at of a record: its figures, and of its thumbnail the luma, of larger cells what red and blue
+have more than green, and whether it is a test card."""
 
 
 def figures(records: Records) -> NDArray[np.void]:
@@ -120,6 +125,9 @@ def figures(records: Records) -> NDArray[np.void]:
             found[name] = records[name]
     rgb = records["thumbnail"]
     found["luma"] = np.rint(rgb @ LUMA)
+    rows, columns = (size // part for size, part in zip(GRID, TINT_GRID, strict=True))
+    coarse = rgb.reshape(-1, TINT_GRID[0], rows, TINT_GRID[1], columns, 3).mean(axis=(2, 4), dtype=np.float32)
+    found["tint"] = np.rint(coarse[..., (0, 2)] - coarse[..., (1, 1)])
     found["bars"] = _bars(rgb)
     return found
 

@@ -23,11 +23,13 @@ REACHES = (4, 8, 16, 32, 64)
 JUMP_CODES, JUMP_TIMES, JUMP_REACH = 6.0, 2.5, 2
 """What changes from one frame to the next by so many codes, and so many times as much as in the frames around, is no
 part of a mix: windows end there."""
+DETAIL_STEP = 0.75
+"""So does what changes the detail of the median cell by so many octaves at once."""
 MOVING = 0.5
 """What may be left of a mix of pictures that move, where its detail is as weak as a mix's."""
 LEAST_DETAIL, LEAST_DETAILED = 8.0, 24
 """Cells tell of detail from this energy on, and so many are needed."""
-DIP, DIPPED, DIP_MOST = 0.6, 0.8, 0.2
+DIP, DIPPED, DIP_MOST = 0.6, 0.8, 0.1
 """How much of the dip of a mix there is at least, in the median cell; and in which share of the cells how much."""
 FIRST_MIX = 0.08
 """Weights nearer to 0 or 1 are the pictures themselves."""
@@ -35,7 +37,7 @@ STEADY, STEADY_FRAMES, LEAST_STEADY_REACH = 0.15, 6, 8
 """A frame is half of its ends but for this share of their difference, so many are, by windows of this reach."""
 STRAIGHT = 0.8
 """How well the weights lie on a line (correlation with time), at least."""
-LEAST_RISE = 0.35
+LEAST_RISE = 0.3
 """What the weight gains between the first and the last frame that was found, at least."""
 MIDDLE = slice(2, 7)
 """Rows of a thumbnail between which bars above and below a wide picture cannot reach."""
@@ -105,9 +107,10 @@ class MixFinder:
         jumps = _jumps(self._sketches)
         self._jumps += [int(at) + self._base for at in jumps if frames[0] <= at <= frames[-1]]
         # A window ends where something changes at once, as it does where the film ends.
-        edges = np.concatenate([[0], jumps, [last + 1]])
-        place = np.searchsorted(edges, frames, side="right")
-        earliest, latest = edges[place - 1], edges[place] - 1
+        earliest, latest = _window(frames, jumps, last)
+        # And where detail does, as far as a mix is told by detail.
+        steps = np.union1d(jumps, _steps_of_detail(self._energy))
+        inner_earliest, inner_latest = _window(frames, steps, last)
         weights = np.full((len(frames), len(REACHES)), np.nan)
         empty = np.zeros(len(frames), np.bool_)
         steady = np.zeros((len(frames), len(REACHES)), np.bool_)
@@ -116,15 +119,14 @@ class MixFinder:
             weight, residual, mixed, fade, length = _mix(
                 self._sketches[before], self._sketches[frames], self._sketches[after], self._config
             )
-            inside = (weight > FIRST_MIX) & (weight < 1 - FIRST_MIX) & (length >= self._config.mix_codes)
-            likely = np.flatnonzero(inside & (residual <= MOVING) & ~fade)
-            dips = _dips(
-                self._energy[before[likely]], self._energy[frames[likely]], self._energy[after[likely]], weight[likely]
-            )
-            sure = likely[dips]
+            inner_before = np.maximum(frames - reach, inner_earliest)
+            inner_after = np.minimum(frames + reach, inner_latest)
+            other = np.flatnonzero((inner_before > before) | (inner_after < after))
+            sure, inner_weight = self._dipping(frames, inner_before, inner_after, other, weight, residual, fade, length)
             doubtful = np.setdiff1d(np.flatnonzero(mixed & ~fade), sure)
-            mixed[sure] = True
             mixed[doubtful] = ~same_view(self._thumbnails[before[doubtful]], self._thumbnails[after[doubtful]])
+            mixed[sure] = True
+            weight = np.where(np.isin(np.arange(len(frames)), sure), inner_weight, weight)
             weights[mixed, column] = weight[mixed]
             if reach >= LEAST_STEADY_REACH:
                 # Half of an empty picture is one that is darker throughout.
@@ -133,6 +135,42 @@ class MixFinder:
         for at in np.flatnonzero(~np.isnan(weights).all(axis=1)):
             self._mixed.append(_Mixed(int(frames[at]) + self._base, weights[at], steady[at], bool(empty[at])))
         self._next = until
+
+    def _dipping(
+        self,
+        frames: NDArray[np.int64],
+        before: NDArray[np.int64],
+        after: NDArray[np.int64],
+        other: NDArray[np.int64],
+        weight: NDArray[np.float64],
+        residual: NDArray[np.float64],
+        fade: NDArray[np.bool_],
+        length: NDArray[np.float32],
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Which frames are mixes by their detail, held against that of ``before`` and ``after``; and their weights.
+
+        What ``_mix`` says is given, but for the rows ``other``, whose windows are not those that it was asked of.
+        """
+        weight, residual, fade, length = weight.copy(), residual.copy(), fade.copy(), length.copy()
+        if len(other):
+            weight[other], residual[other], _, fade[other], length[other] = _mix(
+                self._sketches[before[other]], self._sketches[frames[other]], self._sketches[after[other]], self._config
+            )
+        inside = (weight > FIRST_MIX) & (weight < 1 - FIRST_MIX) & (length >= self._config.mix_codes)
+        likely = np.flatnonzero(inside & (residual <= MOVING) & ~fade)
+        dips = _dips(
+            self._energy[before[likely]], self._energy[frames[likely]], self._energy[after[likely]], weight[likely]
+        )
+        return likely[dips], weight
+
+
+def _window(
+    frames: NDArray[np.int64], jumps: NDArray[np.int64], last: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The first and last frame of the stretch without a jump that each frame is in."""
+    edges = np.concatenate([[0], jumps, [last + 1]])
+    place = np.searchsorted(edges, frames, side="right")
+    return edges[place - 1], edges[place] - 1
 
 
 def _mix(
@@ -195,10 +233,26 @@ def _jumps(sketches: NDArray[np.float32]) -> NDArray[np.int64]:
     """Places where a sketch differs from the one before by far more than its neighbours do: cuts, steps in exposure."""
     change = np.zeros(len(sketches))
     change[1:] = np.sqrt(((sketches[1:] - sketches[:-1]) ** 2).mean(axis=1))
+    return _standing_out(change, JUMP_CODES)
+
+
+def _steps_of_detail(fine: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Places where detail gains or loses at once all over the picture, far more than around: blur that is cut
+    in, which no mix has."""
+    octaves = np.log2(np.maximum(fine, LEAST_DETAIL / 8))
+    change = np.zeros(len(fine))
+    told = np.maximum(fine[1:], fine[:-1]) >= LEAST_DETAIL
+    enough = np.flatnonzero(told.sum(axis=1) >= LEAST_DETAILED)
+    steps = np.where(told[enough], octaves[enough + 1] - octaves[enough], np.nan)
+    change[enough + 1] = np.abs(np.nanmedian(steps, axis=1)) if len(enough) else 0.0
+    return _standing_out(change, DETAIL_STEP)
+
+
+def _standing_out(change: NDArray[np.float64], least: float) -> NDArray[np.int64]:
     padded = np.pad(change, JUMP_REACH)
     ways = [way for way in range(-JUMP_REACH, JUMP_REACH + 1) if way]
     around = np.max([padded[JUMP_REACH + way : len(padded) - JUMP_REACH + way] for way in ways], axis=0)
-    found: NDArray[np.int64] = np.flatnonzero((change >= JUMP_CODES) & (change >= JUMP_TIMES * around))
+    found: NDArray[np.int64] = np.flatnonzero((change >= least) & (change >= JUMP_TIMES * around))
     return found
 
 

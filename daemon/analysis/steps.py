@@ -12,6 +12,7 @@ What is wrong goes on from the step to the next one of its kind, as far as frame
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -34,19 +35,23 @@ OCTAVE = 16.0
 """A cell's edges are in so many parts of an octave."""
 SHARP_STEP, LEAST_EDGED, EDGED = 12.0, 8, 40
 """The least loss of the edges of cells, as the median of at least so many that have edges."""
-SAME_ORDER, SAME_CURVE = 0.9, 0.2
-"""The rank correlation of the cells of two frames of which only the light differs; or what a rising curve leaves of the
-brighter one's contrast."""
-SAME_SEEN, SAME_CODES = 0.95, 3.0
-"""The correlation, or the difference in codes, of two frames in the same light."""
+LITTLE_STEP, LIKE_STEP = 5.0, 0.5
+"""The same where a stretch both begins and ends by it; the smaller of the two is this share of the larger at least."""
+SAME_ORDER, SAME_ORDER_INSIDE, SAME_CURVE = 0.9, 0.72, 0.2
+"""The rank correlation of the cells of two frames of which only the light differs, at a cut and where none was found;
+or what a rising curve leaves of the brighter one's contrast."""
+SAME_SEEN, SAME_SEEN_GROSS, SAME_CODES, SAME_SHARE = 0.95, 0.8, 3.0, 0.1
+"""The correlation, less where the grid changes grossly, or the difference in codes, and as a share of the contrast if
+that is more than a code, of two frames in the same light."""
 ASIDE = 3
 """Frames on either side of a step by which the light is judged."""
 WHITE = 247
 """A cell is clipped white from this code on."""
 FITTED_CODES, FITTED_SHARE, LEAST_FITTED = 200, 0.8, 12
 """The gain is found among cells that are no brighter, the darkest share of them, and not by fewer."""
-BEYOND_CODES, TOP = 15.0, 225
-"""How far the gain would drive highlights beyond what there is, in codes, and how bright these are."""
+BEYOND_CODES, GROSS_BEYOND, TOP = 15.0, 45.0, 225
+"""How far the gain would drive highlights beyond what there is, in codes, if something else is wrong and whatever else
+is, and how bright these are."""
 LIFTED_CODES, LIFTED_GAIN = 10.0, 4.0
 """What black is lifted by beyond the gain, in codes, and as a share of the gain: codes of dark frames are rounded."""
 CLIPPED, SHOWN, FLATTER = 0.08, 4.0, 0.8
@@ -55,6 +60,11 @@ highlights gain than shadows."""
 GROSS_GRID, GROSS_STILL, GROSS_SHARP, GROSS_EDGES, STRONGEST = 2.6, 0.1, 2.2, 14.0, 0.25
 """A side with a stronger grid has it from a coder if the grid is so many times stronger or so many more pixels are like
 their neighbours; else not if it is so many times as sharp, nor if the strongest share of cells gains so much."""
+
+RECOLOURED, TINTED, GRID_SHARP = 0.9, 12, 1.4
+"""By how many codes a coder changes red and blue beside green, in the mean of large cells, and how much more of them
+there is in a picture whose colours tell; a coder's grid makes a picture sharper by no more than so many times what it
+grows by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +109,17 @@ def stepped(records: Records, shots: Sequence[Shot]) -> list[WorseFrames]:
         first, last = max(shot.first - ASIDE, 0), min(shot.last + ASIDE, len(records) - 1)
         some = records[first : last + 1]
         series = _Series(some)
-        found = [step for step in _steps(some, series) if _belongs(step, first, place, shots)]
+        inside = range(shot.first + 1 - first, shot.last + 1 - first)
+        found = [step for step in _steps(some, series, inside) if _belongs(step, first, place, shots)]
+        found += _softer_between(some, series, inside, found)
         for kinds in (("burnt", "dark"), ("blocks",), ("blur",)):
             own = [step for step in found if step.word in kinds]
             for step in own:
-                one = _worse_frames(step, own, series.of(step.word), first)
-                inside = WorseFrames(max(one.first, shot.first), min(one.last, shot.last), one.step)
-                worse += [inside] if inside.first <= inside.last else []
+                # What is sharp in another light, or under another grid, is no measure.
+                ends = found if step.word == "blur" else own
+                one = _worse_frames(step, ends, series.of(step.word), first)
+                clipped = WorseFrames(max(one.first, shot.first), min(one.last, shot.last), one.step)
+                worse += [clipped] if clipped.first <= clipped.last else []
     return worse
 
 
@@ -130,30 +144,57 @@ class _Series:
         )
         self.sharp = across + along
         self.lit, self.blocky = _standing_out(self.light, LIGHT_STEP), _standing_out(self.grid, GRID_STEP)
-        softer = SHARP_STEP / OCTAVE * float(np.log(2))
+        softer, little = (value / OCTAVE * float(np.log(2)) for value in (SHARP_STEP, LITTLE_STEP))
         self.places = sorted(self.lit | self.blocky | _standing_out(across, softer) | _standing_out(along, softer))
+        self.softened = _standing_out(across, little) | _standing_out(along, little)
 
     def of(self, word: Word) -> NDArray[np.float64]:
         """What tells how long it goes on."""
         return {"burnt": self.light, "dark": self.light, "blocks": self.grid, "blur": self.sharp}[word]
 
 
-def _steps(records: Records, series: _Series) -> Iterator[Step]:
-    """The steps of a shot, by their places in it; of the light and of what else is wrong at one place, the light."""
+def _steps(records: Records, series: _Series, inside: range) -> Iterator[Step]:
+    """The steps of a shot, by their places in it; of the light and of what else is wrong at one place, the light.
+
+    At places ``inside`` of the shot no cut was found: that the same is seen needs less proof where it moves.
+    """
     for at in series.places:
         before, after = records[at - 1], records[at]
         if at in series.lit:
-            if _same_order(before, after):
+            if _same_order(before, after, SAME_ORDER_INSIDE if at in inside else SAME_ORDER):
                 yield _lit(records, at, float(series.light[at] - series.light[at - 1]))
-        elif _same_seen(before, after):
-            rise = float(series.grid[at] - series.grid[at - 1])
-            if at in series.blocky and _from_coder(before, after):
+            continue
+        rise = float(series.grid[at] - series.grid[at - 1])
+        gross = at in series.blocky and at in inside and abs(rise) >= np.log(GROSS_GRID)
+        if _same_seen(before, after, SAME_SEEN_GROSS if gross else SAME_SEEN):
+            if at in series.blocky and _from_coder(records, at):
                 yield Step(at, "blocks", 1 if rise > 0 else -1, float(np.exp(abs(rise))), float(np.exp(GRID_STEP)))
                 continue
             loss = _loss(before, after)
             if abs(loss) >= SHARP_STEP:
                 times = [float(2.0 ** (-value / OCTAVE)) for value in (abs(loss), SHARP_STEP)]
                 yield Step(at, "blur", 1 if loss > 0 else -1, *times)
+
+
+def _softer_between(records: Records, series: _Series, inside: range, known: Sequence[Step]) -> Iterator[Step]:
+    """Where a stretch inside of a shot begins that is a little softer, and where it ends: both at once.
+
+    A coder's pictures grow sharper at once, too, every so many frames, but softer little by little.
+    """
+    places = sorted(place for place in series.softened if place in inside and place not in series.lit)
+    taken = {step.at for step in known}
+    edges = [
+        (at, _loss(records[at - 1], records[at]))
+        for at in places
+        if at not in taken and _same_seen(records[at - 1], records[at], SAME_SEEN)
+    ]
+    for (at, loss), (end, gain) in itertools.pairwise(edges):
+        if loss < LITTLE_STEP or -gain < LITTLE_STEP or any(at < other < end for other in taken):
+            continue
+        if min(loss, -gain) >= LIKE_STEP * max(loss, -gain):
+            limit = float(2.0 ** (-LITTLE_STEP / OCTAVE))
+            yield Step(at, "blur", 1, float(2.0 ** (-loss / OCTAVE)), limit)
+            yield Step(end, "blur", -1, float(2.0 ** (gain / OCTAVE)), limit)
 
 
 def _worse_frames(step: Step, own: Sequence[Step], values: NDArray[np.float64], base: int) -> WorseFrames:
@@ -181,22 +222,22 @@ def _standing_out(values: NDArray[np.float64], least: float) -> set[int]:
     return set(np.flatnonzero((change >= least) & (around <= STANDS_OUT * change)).tolist())
 
 
-def _same_order(before: np.void, after: np.void) -> bool:
+def _same_order(before: np.void, after: np.void, least: float) -> bool:
     """Whether two frames show the same, in whatever light: the order of their cells is the same, or a rising curve
     leads from the darker one's to the brighter one's, many of which may be clipped and so in any order."""
-    if rank_correlation(before["luma"].ravel(), after["luma"].ravel()) >= SAME_ORDER:
+    if rank_correlation(before["luma"].ravel(), after["luma"].ravel()) >= least:
         return True
     dark, bright = sorted((before, after), key=lambda one: float(one["mean"]))
     x, y = (one["luma"].astype(np.float32).ravel() for one in (dark, bright))
     return float(y.std()) >= EMPTY_CODES and unexplained(x, y) <= SAME_CURVE * float(y.std())
 
 
-def _same_seen(before: np.void, after: np.void) -> bool:
+def _same_seen(before: np.void, after: np.void, least: float) -> bool:
     """Whether two frames show the same, in the same light."""
     one, other = (side["luma"].astype(np.float64).ravel() for side in (before, after))
-    if np.abs(one - other).mean() <= SAME_CODES:
+    if np.abs(one - other).mean() <= min(SAME_CODES, max(SAME_SHARE * max(one.std(), other.std()), 1.0)):
         return True
-    return bool(one.std() > 0 and other.std() > 0 and np.corrcoef(one, other)[0, 1] >= SAME_SEEN)
+    return bool(one.std() > 0 and other.std() > 0 and np.corrcoef(one, other)[0, 1] >= least)
 
 
 def _lit(records: Records, at: int, change: float) -> Step:
@@ -225,24 +266,38 @@ def _burnt(before: Records, after: Records) -> bool:
         return clipped >= CLIPPED and of(bright, "high") / max(of(dark, "high"), 1.0) < FLATTER * steep
     gain, lift = (float(value) for value in np.polyfit(x[told], y[told], 1))
     top = of(bright, "high")
-    beyond = gain * of(dark, "high") + lift - top >= BEYOND_CODES and top >= TOP
+    over = gain * of(dark, "high") + lift - top
+    # Of one strong colour, luma is not white where the colour is clipped.
+    if over >= GROSS_BEYOND and top >= TOP:
+        return True
+    beyond = over >= BEYOND_CODES and top >= TOP
     lifted = min(lift, *(of(bright, name) - gain * of(dark, name) for name in ("low", "floor")))
     if beyond and (clipped >= CLIPPED / 4 or lifted >= LIFTED_CODES / 2):
         return True
     return lifted >= max(LIFTED_CODES, LIFTED_GAIN * gain) and (beyond or top < TOP)
 
 
-def _from_coder(before: np.void, after: np.void) -> bool:
-    """Whether of two frames the one with the stronger grid has it from a coder: what is sharp has more of a grid, too,
-    that was in the picture before."""
-    less, more = sorted((before, after), key=lambda one: float(one["blocks"]))
+def _from_coder(records: Records, at: int) -> bool:
+    """Whether of the frames before ``at`` and at it the one with the stronger grid has it from a coder: what is sharp
+    has more of a grid, too, that was in the picture before.
+
+    A coder that leaves a grid rounds colours as well, which blur leaves as they are.
+    """
+    less, more = sorted((records[at - 1], records[at]), key=lambda one: float(one["blocks"]))
+    stronger = float(more["blocks"]) / max(float(less["blocks"]), 1e-6)
+    sharper = max(float(more[name]) / max(float(less[name]), 1e-6) for name in ("sharp_x", "sharp_y"))
+    if _recoloured(records, at) and (stronger >= GROSS_GRID or sharper <= GRID_SHARP * stronger):
+        return True
     smoother = float(more["still"]) - float(less["still"])
     if smoother <= 0:
         return False
-    if float(more["blocks"]) >= GROSS_GRID * float(less["blocks"]) or smoother >= GROSS_STILL:
+    if stronger >= GROSS_GRID:
         return True
-    sharper = max(float(more[name]) / max(float(less[name]), 1e-6) for name in ("sharp_x", "sharp_y"))
-    if sharper >= GROSS_SHARP or not _by_cell(before, after):
+    if sharper >= GROSS_SHARP and np.abs(less["tint"]).max() >= TINTED:
+        return False
+    if smoother >= GROSS_STILL:
+        return True
+    if sharper >= GROSS_SHARP or not _by_cell(less, more):
         return False
     gains = []
     for way in range(2):
@@ -250,6 +305,15 @@ def _from_coder(before: np.void, after: np.void) -> bool:
         strongest = np.argsort(one, kind="stable")[-int(STRONGEST * len(one)) :]
         gains.append(float(np.median(other[strongest] - one[strongest])))
     return max(gains) <= GROSS_EDGES
+
+
+def _recoloured(records: Records, at: int) -> bool:
+    """Whether colours change from the frame before ``at`` to that one more than they do around it."""
+    tint = records["tint"][max(at - 2, 0) : at + 2].astype(np.float64)
+    change = np.abs(np.diff(tint, axis=0)).mean(axis=(1, 2, 3))
+    own = at - 1 - max(at - 2, 0)
+    around = np.delete(change, own)
+    return bool(change[own] >= RECOLOURED + (around.mean() if len(around) else 0.0))
 
 
 def _by_cell(before: np.void, after: np.void) -> bool:

@@ -15,7 +15,7 @@ from daemon.job import VideoJob
 from daemon.media import alpha
 from daemon.store.store import Store
 
-VERSION = 32
+VERSION = 33
 """Raised whenever shots or verdicts come out differently for the same settings."""
 
 

@@ -33,7 +33,7 @@ FULL_MOVE = 24.0
 """So many codes more from frame to frame than in the calmest one around say all that can be said."""
 CALM_MOVE = 12.0
 """Up to so many codes from frame to frame, a frame is not in a move that could smear it."""
-NO_LOSS, FULL_LOSS = 4.0, 36.0
+NO_LOSS, FULL_LOSS = 4.0, 18.0
 """Sharpness, in sixteenths of an octave of energy: so much less says nothing, and so much more all that can be said."""
 MOVE, LOSS = 0.35, 0.85
 """What a frame loses at most of its worth by either: of movement less, as the first frames of a dissolve are calm."""

@@ -151,6 +151,15 @@ def test_a_camera_that_moves_over_detail_makes_no_dissolve(speed: int) -> None:
     assert transitions(film, fine) == []
 
 
+@pytest.mark.parametrize("reach", [1, 4])
+@pytest.mark.parametrize("length", [20, 30])
+def test_blur_that_is_cut_in_while_the_camera_moves_makes_no_dissolve(reach: int, length: int) -> None:
+    film, fine = detailed(3, 60, 4)
+    soft = sum(np.roll(film[20 : 20 + length], shift, axis=2) for shift in range(-reach, reach + 1)) / (2 * reach + 1)
+    film[20 : 20 + length] = soft
+    assert transitions(film, fine) == []
+
+
 @pytest.mark.parametrize("ground", [0, 255])
 def test_fades_belong_to_no_shot(ground: int) -> None:
     one, other, empty = footage(1, 80), footage(2, 80), np.full((20, *GRID, 3), float(ground))

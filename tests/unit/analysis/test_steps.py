@@ -7,9 +7,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
+from daemon.analysis import gates
 from daemon.analysis.features import EARLIER, figures, unpack
+from daemon.analysis.lettering import drawing
 from daemon.analysis.measure import measure
 from daemon.analysis.steps import stepped
+from daemon.config.selection import GatesConfig
 from daemon.model import Shot, ShotKind
 from tests.edited import spoil
 from tests.unit.analysis.test_features import scene
@@ -118,3 +121,68 @@ def test_a_sharp_picture_with_a_grid_of_its_own_is_not_blocked_beside_a_blurred_
     film = [tiled(picture) for picture in [move(1)[0]] * (GOOD + SPOILT)]
     film[GOOD:] = [spoil(picture, "defocus", 0.5) for picture in film[GOOD:]]
     assert worse(film) == dict.fromkeys(range(GOOD, GOOD + SPOILT), "blur")
+
+
+def plain(picture: Picture) -> Picture:
+    """Large plain shapes of several shades: nothing in it but their edges."""
+    rows, columns = np.mgrid[: picture.shape[0], : picture.shape[1]]
+    found = np.full(picture.shape, 150, np.uint8)
+    for at, (shade, tint) in enumerate([(40, 30), (90, -20), (200, 25), (220, -30), (70, 20)]):
+        inside = (rows - 40 - 28 * at) ** 2 + (columns - 40 - 75 * at) ** 2 < 34**2
+        found[inside] = (shade + tint, shade, max(shade - tint, 0))
+    return np.clip(found + picture.astype(float) * 0.12, 0, 255).astype(np.uint8)
+
+
+def test_what_is_as_smooth_as_a_drawing_for_being_dark_is_refused_all_the_same() -> None:
+    film = move(GOOD + SPOILT, plain)
+    film[GOOD:] = [spoil(picture, "underexposed", 0.8) for picture in film[GOOD:]]
+    found, count = figures(unpack([measure(picture) for picture in film])), len(film)
+    assert drawing(found).tolist() == [False] * GOOD + [True] * SPOILT
+    shots = [Shot(ShotKind.SHOT, 0, count - 1)]
+    times, scored, views = np.arange(count) / 25, np.ones(count, bool), np.zeros(count, np.int64)
+    words = [gates.ORDER[one].value for one in gates.judge(found, times, scored, shots, views, GatesConfig())]
+    # What lies right beside a stretch of spoilt frames goes with them.
+    assert words[:4] == ["good"] * 4
+    assert set(words[GOOD:]) == {"dark"}
+
+
+def test_a_grid_that_comes_with_other_colours_is_a_coders_though_it_sharpens() -> None:
+    film = move(GOOD + SPOILT)
+    for colour, word in ((0, "blur"), (3, "blocks")):
+        coded = [picture.astype(int) for picture in film[GOOD:]]
+        for picture in coded:
+            picture[:, ::8] += 12
+            picture += (colour, 0, -colour)
+        found = worse([*film[:GOOD], *(np.clip(one, 0, 255).astype(np.uint8) for one in coded)])
+        assert set(found.values()) == {word}
+
+
+@pytest.mark.parametrize("defect", ["overexposed", "underexposed"])
+def test_a_step_of_the_light_is_seen_where_much_moves(defect: str) -> None:
+    film = move(GOOD + SPOILT)
+    other = scene(320, 180, seed=9)
+    for row in range(GOOD, GOOD + SPOILT):
+        film[row] = film[row].copy()
+        film[row][:, 200:215] = other[:, 200:215]
+        film[row] = spoil(film[row], defect, 0.5)
+    assert worse(film) == dict.fromkeys(range(GOOD, GOOD + SPOILT), WORDS[defect])
+
+
+def test_what_is_softer_than_frames_in_another_light_is_not_blurred_for_that() -> None:
+    film = move(3 * GOOD)
+    film[: 2 * GOOD] = [spoil(picture, "defocus", 0.5) for picture in film[: 2 * GOOD]]
+    film[GOOD:] = [spoil(picture, "underexposed", 0.0) for picture in film[GOOD:]]
+    found = worse(film)
+    assert set(found) == set(range(GOOD, 3 * GOOD))
+
+
+def slightly_soft(picture: Picture) -> Picture:
+    """A loss that is too little to be a step by itself."""
+    return (0.65 * picture + 0.35 * spoil(picture, "defocus", 0.0)).astype(np.uint8)
+
+
+def test_what_is_a_little_softer_is_blurred_where_it_both_begins_and_ends_at_once() -> None:
+    film = move(36)
+    film[12:24] = [slightly_soft(picture) for picture in film[12:24]]
+    assert worse(film) == dict.fromkeys(range(12, 24), "blur")
+    assert worse(film[:24]) == {}
