@@ -42,7 +42,7 @@ LONG_SHARE = 0.2
 """Titles over pictures are a smaller share of a film."""
 CARD_SHARE, CARDS_SEEN, ROWS = 0.2, 16, 4096
 """The share of a shot that is refused for its writing where the like of it is, too; how many of these are looked at,
-and how many other pictures at once."""
+and how many pictures are looked at at once."""
 MOST_LEFT = 0.1
 """Of such a shot, plain pictures that look otherwise are no more than it beginning or ending, up to this share."""
 SAME_CODES, SAME_DETAIL = 6.0, 24.0
@@ -109,12 +109,15 @@ def written(records: Records, shots: Sequence[Shot]) -> Mask:
 
 def centred(records: Records) -> Mask:
     """What there is stands in rows with equal margins on both sides, as on a card, and leaves much of it empty."""
-    filled = records["edges"].max(axis=-1) >= EDGED
-    rows = filled.any(axis=2)
-    left, right = filled.argmax(axis=2), filled[:, :, ::-1].argmax(axis=2)
-    even = ((np.abs(left - right) <= CENTRED_CELLS) | ~rows).all(axis=1)
-    share = filled.mean(axis=(1, 2))
-    mask: Mask = even & (share > 0) & (share <= CENTRED_MOST)
+    mask = np.zeros(len(records), np.bool_)
+    # Some at a time: of all frames of a long film at once they would take more memory than all else.
+    for start in range(0, len(records), ROWS):
+        filled = records["edges"][start : start + ROWS].max(axis=-1) >= EDGED
+        rows = filled.any(axis=2)
+        left, right = filled.argmax(axis=2), filled[:, :, ::-1].argmax(axis=2)
+        even = ((np.abs(left - right) <= CENTRED_CELLS) | ~rows).all(axis=1)
+        share = filled.mean(axis=(1, 2))
+        mask[start : start + ROWS] = even & (share > 0) & (share <= CENTRED_MOST)
     return mask
 
 
