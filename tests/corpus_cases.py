@@ -368,7 +368,7 @@ DAMAGE = [
         damaged=True,
     ),
     Case("cut-raw-h264", cut(made("film.h264", *BFRAMES), 0.6), frames=None, loses=LOST, damaged=True),
-    Case("cut-y4m", cut(made("film.y4m", "-pix_fmt", "yuv420p"), 0.55), frames=None, loses=LOST),
+    Case("cut-y4m", cut(made("film.y4m", "-pix_fmt", "yuv420p"), 0.55), frames=None, loses=LOST, damaged=True),
     Case("flipped-ts", flipped(made("film.ts", *BFRAMES), 40, 3), frames=None, loses=LOST, damaged=True),
     Case("flipped-mkv", flipped(made("film.mkv", *BFRAMES), 20, 4), frames=None, loses=LOST, damaged=True),
     Case(
