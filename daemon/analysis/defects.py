@@ -31,6 +31,8 @@ TITLED_TEXT = 6
 """Cells with lettering of what lies over a picture, beside twice the picture's own."""
 BRIGHT_MEAN = 175.0
 """Brighter frames are no measure of what is dark."""
+TOGETHER = 4096
+"""Frames whose cells are looked at together: those of a long film at once would take more memory than all else."""
 DARK_WORDS = {"mean": "mean of luma", "contrast": "contrast", "high": "highlights"}
 """What a dark frame has less of, and what it is called."""
 GROSS_BLOCKS = 2.0
@@ -105,9 +107,14 @@ def sharpness(records: Records) -> NDArray[np.float64]:
     """
     if (records["version"] < 2).any():
         return np.stack([records["sharp_x"], records["sharp_y"]], axis=1).astype(np.float64)
-    cells = records["edges"].reshape(len(records), -1, 2)
-    place = cells.shape[1] * 3 // 4
-    sharpest = np.stack([np.partition(cells[..., way], place, axis=1)[:, place] for way in range(2)], axis=1)
+    sharpest = np.empty((len(records), 2), np.uint8)
+    for start in range(0, len(records), TOGETHER):
+        part = slice(start, start + TOGETHER)
+        edges = records["edges"][part]
+        cells = edges.reshape(len(edges), -1, 2)
+        place = cells.shape[1] * 3 // 4
+        for way in range(2):
+            sharpest[part, way] = np.partition(cells[..., way], place, axis=1)[:, place]
     variance = np.maximum(records["contrast"].astype(np.float64) ** 2, 1.0)
     found: NDArray[np.float64] = (2.0 ** (sharpest / 16.0) - 1) / variance[:, None]
     return found
