@@ -170,7 +170,7 @@ MEANINGS: dict[str, str] = {
     "service.crashed": "an error that was not foreseen; please report it",
     "database.upgrading": "the database is brought to a new version in pieces; a kill loses nothing",
     "database.upgraded": "the database is of the version that this program writes",
-    "code.compiling": "the first start of a version compiles its code, which takes some seconds",
+    "code.compiling": "the first start of a version compiles its code, which takes half a minute of computing",
     "code.compiled": "it is ready to score; so many seconds have passed since",
     "log.dropped": "the log was not read for so long that its queue was full; these lines are missing here",
     "thread.crashed": "the same, in a thread",

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.analysis.lettering import DRAWN_CODES, drawing
+from daemon.analysis.lettering import DRAWN_CODES, ROWS, drawing
 from daemon.analysis.witness import NOBODY, Witness
 from daemon.config.selection import GatesConfig
 from daemon.model import Shot
@@ -31,8 +31,6 @@ TITLED_TEXT = 6
 """Cells with lettering of what lies over a picture, beside twice the picture's own."""
 BRIGHT_MEAN = 175.0
 """Brighter frames are no measure of what is dark."""
-TOGETHER = 4096
-"""Frames whose cells are looked at together: those of a long film at once would take more memory than all else."""
 DARK_WORDS = {"mean": "mean of luma", "contrast": "contrast", "high": "highlights"}
 """What a dark frame has less of, and what it is called."""
 GROSS_BLOCKS = 2.0
@@ -108,8 +106,8 @@ def sharpness(records: Records) -> NDArray[np.float64]:
     if (records["version"] < 2).any():
         return np.stack([records["sharp_x"], records["sharp_y"]], axis=1).astype(np.float64)
     sharpest = np.empty((len(records), 2), np.uint8)
-    for start in range(0, len(records), TOGETHER):
-        part = slice(start, start + TOGETHER)
+    for start in range(0, len(records), ROWS):
+        part = slice(start, start + ROWS)
         edges = records["edges"][part]
         cells = edges.reshape(len(edges), -1, 2)
         place = cells.shape[1] * 3 // 4

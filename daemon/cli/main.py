@@ -58,7 +58,7 @@ SHORT_COMMANDS = {"list", "show", "status", "--help"}
 
 
 LOADING_COMMANDS = {"run", "once", "select", "verify", "doctor"}
-"""They look for garbage once they have loaded what they need."""
+"""They look for garbage once they have loaded what they need; `doctor` ends before there is any."""
 
 
 def typer_app(names: Iterable[str] = COMMANDS) -> typer.Typer:

@@ -49,7 +49,7 @@ _KEPT = (
 )
 """What a cell is given of the environment: no addresses, no secrets."""
 _ALONE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYDANTIC_DISABLE_PLUGINS": "__all__"}
-"""Threads that a library starts by itself cost address space and are never used here."""
+"""Threads that a library starts by itself cost address space and are never used here; nor are plugins of pydantic."""
 
 
 class CellEnded(Exception):  # noqa: N818 - what happened, for the one who asked to put into words
