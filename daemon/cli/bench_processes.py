@@ -7,6 +7,7 @@ import subprocess
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
+from daemon.runtime.memory import peak_bytes
 from daemon.runtime.ticking import ticking
 
 LOOK_SECONDS = 0.1
@@ -22,10 +23,12 @@ class Usage:
 
     def __init__(self) -> None:
         self._seconds: dict[tuple[int, int], tuple[str, float]] = {}
+        self.most_bytes = 0
+        """The most memory that the process itself held, up to the last look at it."""
 
     def watching(self, process: subprocess.Popen[bytes]) -> AbstractContextManager[None]:
         """Look at the process again and again, in a thread, as long as the block runs."""
-        return ticking(LOOK_SECONDS, lambda: self._look(process.pid, SCORING), "looking")
+        return ticking(LOOK_SECONDS, lambda: self._look_at(process.pid), "looking")
 
     @property
     def by_work(self) -> dict[str, float]:
@@ -34,6 +37,10 @@ class Usage:
         for work, seconds in self._seconds.values():
             found[work] += seconds
         return found
+
+    def _look_at(self, pid: int) -> None:
+        self._look(pid, SCORING)
+        self.most_bytes = max(self.most_bytes, peak_bytes(pid))
 
     def _look(self, pid: int, work: str) -> None:
         # Threads and processes end while they are looked at.

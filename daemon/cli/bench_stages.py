@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -269,7 +269,8 @@ def _batched(frames: Sequence[Frame], size: int) -> Iterator[list[Frame]]:
 def child(
     command: Sequence[str], environment: dict[str, str] | None, usage: Usage | None = None
 ) -> tuple[Cost, int, int]:
-    """Cost of a process and of those it waited for, its most bytes of memory, and its exit code."""
+    """Cost of a process and of those it waited for, its own most bytes of memory, and its exit code."""
+    usage = Usage() if usage is None else usage
     started = time.perf_counter()
     process = subprocess.Popen(
         command,
@@ -278,8 +279,8 @@ def child(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    with nullcontext() if usage is None else usage.watching(process):
+    with usage.watching(process):
         _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     wall = time.perf_counter() - started
-    return Cost(used.ru_utime + used.ru_stime, wall), used.ru_maxrss * 1024, process.returncode
+    return Cost(used.ru_utime + used.ru_stime, wall), usage.most_bytes, process.returncode

@@ -16,11 +16,14 @@ def most_bytes() -> int:
 
     What two of them see counts for both, and each may have held its most at another time: it was no more than this.
     """
-    return sum(map(_most_bytes_of, [os.getpid(), *(child.pid for child in psutil.Process().children())]))
+    return sum(map(peak_bytes, [os.getpid(), *(child.pid for child in psutil.Process().children())]))
 
 
-def _most_bytes_of(pid: int) -> int:
-    """The peak of its resident set (proc(5)); 0 for one that has ended."""
+def peak_bytes(pid: int) -> int:
+    """The peak of a process's resident set (proc(5)), since its program began; 0 for one that has ended.
+
+    Not `getrusage` nor `wait4`: their figure begins with that of the process it was started from (exec(2) keeps it).
+    """
     try:
         found = _PEAK.search(Path(f"/proc/{pid}/status").read_bytes())
     except OSError:

@@ -120,5 +120,6 @@ def test_what_cannot_be_done_is_said(running: tuple[Daemon, str, str], tmp_path:
             driver.execute_script("document.querySelector('meta[name=csrf]').content = 'old'")
             page.button("Retry").click()
             page.until(lambda place=place: "load it again" in page.text(place))  # type: ignore[misc]
-            assert page.button("Retry").get_attribute("aria-disabled") == "false"
+            # A list that was refreshed meanwhile has a new button.
+            assert page.button("Retry").get_attribute("aria-disabled") != "true"
         (tmp_path / "inbox" / "broken.mp4").unlink()

@@ -19,14 +19,14 @@ from daemon.decode.seek import index_of, sought_frames
 from daemon.errors import StillwatchError
 from daemon.model import WantedFrame
 from daemon.runtime.confine import Limits, allow_cpu, confine
+from daemon.runtime.memory import peak_bytes
 
 SOUGHT_EACH, MOST_SOUGHT = 3, 8
 
 
 def peak_mib() -> int:
     """The most memory since it was last forgotten (proc(5), clear_refs)."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) // 1024
+    return peak_bytes(os.getpid()) // 1024**2
 
 
 def outcome(path: Path) -> str:

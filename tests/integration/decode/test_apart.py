@@ -26,12 +26,13 @@ from tests import corpus, films, hostile
 DECODE = DecodeConfig()
 ROOT = Path(__file__).parents[3]
 MEASURED = """
-import json, resource, sys
+import json, os, resource, sys
 from pathlib import Path
 from daemon.config.score import DecodeConfig
 from daemon.decode.apart import CELLS, probe_apart
 from daemon.errors import VideoError
-own = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+from daemon.runtime.memory import peak_bytes
+own = lambda: peak_bytes(os.getpid()) // 1024
 config = DecodeConfig(**json.loads(sys.argv[2]))
 before = own()
 try:

@@ -283,13 +283,14 @@ def wide_bomb(folder: Path) -> Path:
 def test_a_frame_that_is_too_large_costs_no_memory(bomb: corpus.Build, limit: int | None, tmp_path: Path) -> None:
     film = bomb(tmp_path)
     code = (
-        "import resource, sys\nfrom pathlib import Path\nfrom daemon.decode.probe import probe\n"
+        "import os, sys\nfrom pathlib import Path\nfrom daemon.decode.probe import probe\n"
         "from daemon.config.score import DecodeConfig\nfrom daemon.errors import VideoError\n"
+        "from daemon.runtime.memory import peak_bytes\n"
         "config = DecodeConfig(**({'max_pixels': int(sys.argv[2])} if sys.argv[2] else {}))\n"
-        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "before = peak_bytes(os.getpid())\n"
         "try:\n    probe(Path(sys.argv[1]), config)\n    print('taken')\n"
         "except VideoError as error:\n    print(error.kind.value)\n"
-        "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)\n"
+        "print((peak_bytes(os.getpid()) - before) // 1024**2)\n"
     )
     run = [sys.executable, "-c", code, str(film), str(limit or "")]
     printed = subprocess.run(run, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3])
