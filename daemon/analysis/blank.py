@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.analysis.film_figures import Records
 from daemon.analysis.lettering import LINE, drawing, drawn
 from daemon.analysis.witness import NOBODY, Witness
 from daemon.config.selection import GatesConfig
 
-Records = NDArray[np.void]
-"""``features.FIGURES``."""
 Mask = NDArray[np.bool_]
 
 WASHED_LIGHT, WASHED_MEAN, WASHED_MOST = 0.6, 230.0, 0.2

@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.analysis.film_figures import Records
 from daemon.analysis.lettering import DRAWN_CODES, ROWS, drawing
 from daemon.analysis.witness import NOBODY, Witness
 from daemon.config.selection import GatesConfig
 from daemon.model import Shot
 
-Records = NDArray[np.void]
-"""``features.FIGURES``."""
 Mask = NDArray[np.bool_]
 
 LINE_SHARP = 0.2
@@ -108,7 +107,7 @@ def sharpness(records: Records) -> NDArray[np.float64]:
     sharpest = np.empty((len(records), 2), np.uint8)
     for start in range(0, len(records), ROWS):
         part = slice(start, start + ROWS)
-        edges = records["edges"][part]
+        edges = records[part]["edges"]
         cells = edges.reshape(len(edges), -1, 2)
         place = cells.shape[1] * 3 // 4
         for way in range(2):

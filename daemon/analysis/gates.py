@@ -28,6 +28,7 @@ from daemon.analysis.defects import (
     sharpness,
     titled,
 )
+from daemon.analysis.film_figures import Records
 from daemon.analysis.lettering import CARD_SHARE, captioned, drawing, drawn, rest_of_cards, titles, written
 from daemon.analysis.steps import stepped
 from daemon.analysis.subtitles import subtitled
@@ -35,8 +36,6 @@ from daemon.analysis.witness import NOBODY, Witness, away
 from daemon.config.selection import GatesConfig
 from daemon.model import Shot, ShotKind
 
-Records = NDArray[np.void]
-"""``features.FIGURES``."""
 Mask = NDArray[np.bool_]
 
 

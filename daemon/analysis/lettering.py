@@ -10,12 +10,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.analysis.film_figures import Records
 from daemon.analysis.witness import NOBODY, Witness
 from daemon.config.selection import GatesConfig
 from daemon.model import Shot
 
-Records = NDArray[np.void]
-"""``features.FIGURES``."""
 Mask = NDArray[np.bool_]
 
 CARD_TEXT = 8
@@ -112,7 +111,7 @@ def centred(records: Records) -> Mask:
     mask = np.zeros(len(records), np.bool_)
     # Some at a time: of all frames of a long film at once they would take more memory than all else.
     for start in range(0, len(records), ROWS):
-        filled = records["edges"][start : start + ROWS].max(axis=-1) >= EDGED
+        filled = records[start : start + ROWS]["edges"].max(axis=-1) >= EDGED
         rows = filled.any(axis=2)
         left, right = filled.argmax(axis=2), filled[:, :, ::-1].argmax(axis=2)
         even = ((np.abs(left - right) <= CENTRED_CELLS) | ~rows).all(axis=1)

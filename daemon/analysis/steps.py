@@ -20,11 +20,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.analysis.film_figures import Records
 from daemon.analysis.light import EMPTY_CODES, rank_correlation, unexplained
 from daemon.model import Shot, ShotKind
 
-Records = NDArray[np.void]
-"""``features.FIGURES``."""
 Word = Literal["burnt", "dark", "blocks", "blur"]
 
 STANDS_OUT, REACH = 0.4, 2
@@ -309,7 +308,7 @@ def _from_coder(records: Records, at: int) -> bool:
 
 def _recoloured(records: Records, at: int) -> bool:
     """Whether colours change from the frame before ``at`` to that one more than they do around it."""
-    tint = records["tint"][max(at - 2, 0) : at + 2].astype(np.float64)
+    tint = records[max(at - 2, 0) : at + 2]["tint"].astype(np.float64)
     change = np.abs(np.diff(tint, axis=0)).mean(axis=(1, 2, 3))
     own = at - 1 - max(at - 2, 0)
     around = np.delete(change, own)

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.analysis.film_figures import Records
 from daemon.model import Shot
 
-Records = NDArray[np.void]
-"""``features.FIGURES``."""
 Mask = NDArray[np.bool_]
 
 LOWER = 6
@@ -79,7 +78,7 @@ def changes(records: Records) -> Iterator[Change]:
 def _change(records: Records, step: int) -> tuple[int, bool] | None:
     """The row of a line that comes or goes between a frame and the next, and whether it comes."""
     first, last = max(step - AROUND, 0), min(step + AROUND + 2, len(records))
-    steps = np.diff(records["edges"][first:last].max(axis=-1).astype(np.int16), axis=0)
+    steps = np.diff(records[first:last]["edges"].max(axis=-1).astype(np.int16), axis=0)
     here = steps[step - first]
     for comes in (True, False):
         gain = here if comes else -here
@@ -89,7 +88,7 @@ def _change(records: Records, step: int) -> tuple[int, bool] | None:
             continue
         rest = ~line
         rest[row - 1 : row + 2] = False
-        light = records["luma"][step : step + 2].astype(np.int16)
+        light = records[step : step + 2]["luma"].astype(np.int16)
         others = np.abs(here[rest])
         if np.median(others) > ELSEWHERE or (others >= CHANGE).mean() > ELSEWHERE_SHARE:
             continue

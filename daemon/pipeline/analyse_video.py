@@ -6,13 +6,15 @@ import asyncio
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from daemon.analysis import features, gates
+from daemon.analysis.film_figures import FilmFigures
 from daemon.analysis.shots import ShotFinder
 from daemon.config.schema import Config
 from daemon.job import VideoJob
 from daemon.media import alpha
+from daemon.pipeline.spool import spool
+from daemon.runtime.memory import release_freed
 from daemon.store.store import Store
 
 VERSION = 33
@@ -41,29 +43,27 @@ async def judge(store: Store, job: VideoJob, config: Config) -> int:
         return 0
     finder = ShotFinder(config.shots)
     table = await store.frames.table(record.id)
-    # In one piece from the start: of a film of ten hours it is half a gigabyte, and putting parts together takes two.
-    figures: NDArray[np.void] = np.zeros(len(table.frame), features.FIGURES)
-    missing = at = 0
-    async for blobs in store.frames.feature_records(record.id):
-        job.on_progress()
-        records = features.unpack(blobs)
-        missing += int((records["version"] == 0).sum())
-        figures[at : at + len(records)] = features.figures(records)
-        at += len(records)
-        if not missing:
-            await asyncio.to_thread(finder.feed, records["thumbnail"], records["edges"])
-    if missing:
-        return missing
-    assert at == len(figures)
-    shots = await asyncio.to_thread(finder.found)
-    if len(figures):
+    missing = 0
+    with spool(config.database.path.parent) as file:
+        figures = FilmFigures(len(table.frame), file)
+        async for blobs in store.frames.feature_records(record.id):
+            job.on_progress()
+            records = features.unpack(blobs)
+            missing += int((records["version"] == 0).sum())
+            if not missing:
+                figures.add(features.figures(records))
+                await asyncio.to_thread(finder.feed, records["thumbnail"], records["edges"])
+        if missing:
+            return missing
+        shots = await asyncio.to_thread(finder.found)
         usable = ~table.noted & np.isfinite(table.score)
         transparent = np.isin(table.frame, await store.frames.with_note(record.id, alpha.NOTE))
         verdicts = await asyncio.to_thread(
             gates.judge, figures, table.time_s, usable, shots, finder.views(), config.gates, transparent
         )
-    else:
-        verdicts = np.zeros(0, np.uint8)
+    # Choosing begins with as much again.
+    del figures
+    await asyncio.to_thread(release_freed)
     words = [verdict.value for verdict in gates.ORDER]
     # Spans count rows; frames are numbered by the decoder, without gaps once a film is scored.
     await store.analysis.replace(record.id, shots, table.frame, verdicts, words, wanted)

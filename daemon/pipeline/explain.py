@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.analysis import features, gates
+from daemon.analysis.film_figures import FilmFigures
 from daemon.analysis.witness import Figure, Heard, Witness
 from daemon.config.schema import Config
 from daemon.errors import Kind, StoreError
@@ -28,6 +29,7 @@ from daemon.pipeline.analyse_video import settings
 from daemon.pipeline.calm_sharp_frames import with_calm_and_sharp
 from daemon.pipeline.film import film_of, percentile
 from daemon.pipeline.looks import FilmLooks
+from daemon.pipeline.spool import spool
 from daemon.selection.moments import MOMENT_SECONDS, moment_of
 from daemon.selection.quality import Film
 from daemon.store.frames import ScoreTable
@@ -87,21 +89,22 @@ async def _heard(
     store: Store, record: VideoRecord, config: Config, table: ScoreTable, shots: list[Shot], at: int
 ) -> list[Heard]:
     """What each gate says of a frame; nothing where the film has frames without features."""
-    figures: list[NDArray[np.void]] = []
     views = features.ViewFinder()
-    async for blobs in store.frames.feature_records(record.id):
-        records = features.unpack(blobs)
-        if (records["version"] == 0).any():
-            return []
-        figures.append(features.figures(records))
-        await asyncio.to_thread(views.feed, features.sketch(records["thumbnail"]))
-    transparent = np.isin(table.frame, await store.frames.with_note(record.id, alpha.NOTE))
-    scored = ~table.noted & np.isfinite(table.score)
     witness = Witness(at)
-    whole = np.concatenate(figures)
-    await asyncio.to_thread(
-        gates.judge, whole, table.time_s, scored, shots, views.found(), config.gates, transparent, witness
-    )
+    # Who asks may not be allowed to write beside the database.
+    with spool() as file:
+        figures = FilmFigures(len(table.frame), file)
+        async for blobs in store.frames.feature_records(record.id):
+            records = features.unpack(blobs)
+            if (records["version"] == 0).any():
+                return []
+            figures.add(features.figures(records))
+            await asyncio.to_thread(views.feed, features.sketch(records["thumbnail"]))
+        transparent = np.isin(table.frame, await store.frames.with_note(record.id, alpha.NOTE))
+        scored = ~table.noted & np.isfinite(table.score)
+        await asyncio.to_thread(
+            gates.judge, figures, table.time_s, scored, shots, views.found(), config.gates, transparent, witness
+        )
     return witness.heard
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Collection
 from copy import copy
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,7 @@ from daemon.pipeline.given_pictures import GivenPictures, Repeats
 from daemon.pipeline.looks import TOGETHER, FilmLooks
 from daemon.pipeline.refine import Refiner, lower_better
 from daemon.pipeline.wishes import Wishes, holds
+from daemon.runtime.memory import release_freed
 from daemon.scoring.faces import weights
 from daemon.scoring.second_opinion import second_metric
 from daemon.selection.across import least_detail_difference, nearest
@@ -226,6 +228,7 @@ class FrameSelector:
             }
         film = film_of(table, shots if self._judged else None, lower_better=bool(self._record.lower_better))
         self._film = await with_calm_and_sharp(self._looks, film) if self._judged else film
+        await asyncio.to_thread(release_freed)
 
     def _best(self, film: Film, config: SelectConfig) -> Choice:
         return choose(
@@ -328,13 +331,14 @@ class FrameSelector:
     async def _seen(self, film: Film, config: SelectConfig) -> _Seen:
         """What is seen in the film; kept, as who asks again mostly asks of the same frames."""
         asked = (config.limit, config.min_gap_seconds if config.limit else 0.0)
-        key = (film.frame.tobytes(), film.score.tobytes(), config.scene_alike, config.scene_share, asked)
+        key = (_digest(film), config.scene_alike, config.scene_share, asked)
         if self._kept is not None and self._kept[0] == key:
             return self._kept[1]
         found, moment_seconds = await asyncio.to_thread(with_room, film, *asked)
         if self._kept is not None and self._kept[0][:-1] == key[:-1] and self._kept[1].moments.same(found):
             self._kept = (key, replace(self._kept[1], moment_seconds=moment_seconds))
             return self._kept[1]
+        await asyncio.to_thread(release_freed)
         best, details, lettering = await self._looks.of(film.frame[found.position])
         seen = _Seen(found, best, details, lettering, await self._scenes(config), await self._noise(), moment_seconds)
         self._kept = (key, seen)
@@ -379,6 +383,13 @@ class FrameSelector:
         verdicts = {word: count for word, count in self._facts["verdicts"].items() if word != "good"}
         told = ", ".join(f"{count} {word}" for word, count in sorted(verdicts.items(), key=lambda one: -one[1]))
         return f"none of the {frames} frames is worth keeping: {told or 'none is good'}"
+
+
+def _digest(film: Film) -> bytes:
+    """By which frames and scores are known again: of a long film they are many bytes to keep."""
+    found = hashlib.blake2b(film.frame.data)
+    found.update(film.score.data)
+    return found.digest()
 
 
 def _less(config: SelectConfig, pinned: int, *, only: bool) -> SelectConfig | None:

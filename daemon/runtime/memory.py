@@ -1,7 +1,8 @@
-"""How much memory processes have held."""
+"""How much memory processes have held, and memory that is not needed any more."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 from pathlib import Path
@@ -17,6 +18,16 @@ def most_bytes() -> int:
     What two of them see counts for both, and each may have held its most at another time: it was no more than this.
     """
     return sum(map(peak_bytes, [os.getpid(), *(child.pid for child in psutil.Process().children())]))
+
+
+def release_freed() -> None:
+    """Give the system what was freed but is kept for later, where the C library can (malloc_trim(3): glibc).
+
+    After what takes much for a short time: else a daemon that waits would hold the most that any film ever took.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def peak_bytes(pid: int) -> int:

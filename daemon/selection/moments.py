@@ -61,10 +61,13 @@ def moments(film: Film, moment_seconds: float = MOMENT_SECONDS) -> Moments:
     chosen = tops[np.searchsorted(tops, starts)]
     held = parts[starts]
     # Parts without a usable frame belong to the nearest part of their shot that has one.
-    left, right = _nearest(part, film.shot[inside], held, film.shot[usable[chosen]])
+    shot = np.zeros(int(part.max(initial=-1)) + 1, np.int64)
+    shot[part] = film.shot[inside]
+    left, right = _nearest(np.arange(len(shot)), shot, held, film.shot[usable[chosen]])
     known = left >= 0
-    frames = np.bincount(left[known], minlength=len(held))
-    lasting = film.seconds[inside][known] / 2
+    holding = np.bincount(part, minlength=len(shot))[known]
+    lasting = np.bincount(part, weights=film.seconds[inside], minlength=len(shot))[known] / 2
+    frames = np.bincount(left[known], weights=holding, minlength=len(held)).astype(np.int64)
     seconds = np.bincount(left[known], weights=lasting, minlength=len(held)).astype(np.float64)
     seconds += np.bincount(right[known], weights=lasting, minlength=len(held))
     kept = _longest(seconds, good[chosen])
@@ -178,7 +181,7 @@ def _parts(film: Film, inside: NDArray[np.int64], seconds: float) -> NDArray[np.
 def _nearest(
     part: NDArray[np.int64], shot: NDArray[np.int64], held: NDArray[np.int64], held_shot: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Per frame, the place in ``held`` of the nearest part of the same shot; -1 where its shot has none.
+    """Per part, the place in ``held`` of the nearest part of the same shot; -1 where its shot has none.
 
     Twice, for the two that may be equally near: each then has its half.
     """

@@ -38,6 +38,8 @@ class Film:
 
     def where(self, mask: NDArray[np.bool_]) -> Film:
         """Some of the frames."""
+        if mask.all():
+            return self
         return Film(
             frame=self.frame[mask],
             time_s=self.time_s[mask],

@@ -42,7 +42,7 @@ class Producer:
         assert not self._thread.is_alive()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(sizes=sizes, capacity=capacities, pace=paces)
 def test_everything_arrives_once_in_order_and_the_bound_holds(sizes: list[int], capacity: int, pace: list[int]) -> None:
     async def run() -> tuple[list[int], Producer]:
@@ -66,7 +66,7 @@ def test_everything_arrives_once_in_order_and_the_bound_holds(sizes: list[int], 
     assert all(held <= capacity or held in oversized for held in producer.held)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(sizes=sizes, capacity=capacities, pace=paces)
 def test_an_error_comes_after_everything_before_it(sizes: list[int], capacity: int, pace: list[int]) -> None:
     async def run() -> tuple[list[int], bool]:
@@ -89,7 +89,7 @@ def test_an_error_comes_after_everything_before_it(sizes: list[int], capacity: i
     assert received == list(range(len(sizes)))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(sizes=sizes, capacity=capacities, batches=st.integers(0, 5))
 def test_stop_ends_the_producer_wherever_it_is(sizes: list[int], capacity: int, batches: int) -> None:
     async def run() -> tuple[list[int], Producer]:

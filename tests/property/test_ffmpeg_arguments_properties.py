@@ -6,7 +6,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.export.ffmpeg_arguments import select_expression
@@ -57,7 +57,6 @@ class Evaluator:
         return int(left < right if token == "lt" else left == right)
 
 
-@settings(deadline=None)
 @given(ordinals=ordinal_sets | dense_sets, others=st.lists(st.integers(0, 10**9), max_size=20))
 def test_it_is_true_exactly_on_the_set(ordinals: list[int], others: list[int]) -> None:
     expression = select_expression(ordinals)
@@ -67,7 +66,6 @@ def test_it_is_true_exactly_on_the_set(ordinals: list[int], others: list[int]) -
         assert Evaluator(expression, n).run() == (n in wanted), n
 
 
-@settings(deadline=None)
 @given(ordinals=ordinal_sets)
 def test_its_depth_grows_with_the_logarithm_of_the_count(ordinals: list[int]) -> None:
     evaluator = Evaluator(select_expression(ordinals), 0)

@@ -110,7 +110,7 @@ async def merged(path: Path, *databases: Path) -> list[MergedDatabase]:
     return await merge(config, databases, {})
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(libraries, libraries)
 def test_merged_again_nothing_changes_and_everything_is_known(here: list[Film], there: list[Film]) -> None:
     async def run(folder: Path) -> None:
@@ -126,7 +126,7 @@ def test_merged_again_nothing_changes_and_everything_is_known(here: list[Film], 
         asyncio.run(run(Path(folder)))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(libraries, libraries, libraries)
 def test_the_order_makes_no_difference_to_what_is_known(one: list[Film], two: list[Film], three: list[Film]) -> None:
     async def run(folder: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from unittest.mock import patch
 
 import numpy as np
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -67,7 +67,6 @@ def cases(draw: st.DrawFn) -> Case:
     return Case(film, LOOKS[looks][shot] + drift, scene, terms)
 
 
-@settings(deadline=None)
 @given(cases())
 def test_count_gap_difference_and_verdicts_hold(case: Case) -> None:
     choice = case.choose()
@@ -83,7 +82,6 @@ def test_count_gap_difference_and_verdicts_hold(case: Case) -> None:
         assert len(set(shown)) == len(shown)
 
 
-@settings(deadline=None)
 @given(cases(), st.integers(1, 12), st.sampled_from([0.3, 0.5, 1.0]))
 def test_a_count_that_good_frames_have_room_for_is_given_where_all_look_different(
     case: Case, count: int, gap_s: float
@@ -100,7 +98,6 @@ def test_a_count_that_good_frames_have_room_for_is_given_where_all_look_differen
         assert moment_seconds < MOMENT_SECONDS
 
 
-@settings(deadline=None)
 @given(cases())
 def test_with_one_per_scene_a_scene_is_shown_from_one_of_its_shots_only(case: Case) -> None:
     choice = replace(case, terms=replace(case.terms, one_per_scene=True)).choose()
@@ -116,7 +113,6 @@ def _has_room_whatever_is_chosen(case: Case) -> bool:
     return gap_s == 0.0 or most_apart(times_s, (), gap_s, 2 * count) == 2 * count
 
 
-@settings(deadline=None)
 @given(cases())
 def test_difference_gives_way_only_where_fewer_were_found(case: Case) -> None:
     strict = replace(case, terms=replace(case.terms, noise=None)).choose()
@@ -132,7 +128,6 @@ def test_difference_gives_way_only_where_fewer_were_found(case: Case) -> None:
         assert lenient.frames == strict.frames
 
 
-@settings(deadline=None)
 @given(cases())
 def test_every_scene_is_shown_before_any_is_shown_again(case: Case) -> None:
     case = replace(case, terms=Terms(12, 0.0, 0.0))
@@ -142,21 +137,18 @@ def test_every_scene_is_shown_before_any_is_shown_again(case: Case) -> None:
     assert set(shown[: len(there)]) == there or min(np.bincount(case.film.shot)) < RATE
 
 
-@settings(deadline=None)
 @given(cases(), st.sampled_from([0.25, 3.0, 1024.0]), st.integers(-100, 100))
 def test_scaling_the_metric_changes_nothing(case: Case, factor: float, offset: int) -> None:
     scaled = replace(case, film=replace(case.film, score=case.film.score * factor + offset))
     assert scaled.choose() == case.choose()
 
 
-@settings(deadline=None)
 @given(cases())
 def test_flipping_the_metrics_direction_changes_nothing(case: Case) -> None:
     film = replace(case.film, score=-case.film.score, lower_better=not case.film.lower_better)
     assert replace(case, film=film).choose() == case.choose()
 
 
-@settings(deadline=None)
 @given(cases())
 def test_reversing_a_film_reverses_the_scenes(case: Case) -> None:
     film = case.film
@@ -174,7 +166,6 @@ def test_reversing_a_film_reverses_the_scenes(case: Case) -> None:
     assert sorted(turned.scenes_of(turned.choose())) == sorted(case.scenes_of(case.choose()))
 
 
-@settings(deadline=None)
 @given(cases(), st.data())
 def test_a_bad_frame_is_never_added_by_being_there(case: Case, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(case.film.frame) - 1))
@@ -186,7 +177,6 @@ def test_a_bad_frame_is_never_added_by_being_there(case: Case, data: st.DataObje
     assert at not in choice.frames
 
 
-@settings(deadline=None)
 @given(cases())
 def test_the_same_film_gives_the_same_choice_and_more_begins_with_less(case: Case) -> None:
     assert case.choose() == case.choose()
@@ -198,7 +188,6 @@ def test_the_same_film_gives_the_same_choice_and_more_begins_with_less(case: Cas
     assert more.frames[: len(fewer.frames)] == fewer.frames
 
 
-@settings(deadline=None)
 @given(cases())
 def test_what_the_picks_stand_for_is_no_more_than_the_film(case: Case) -> None:
     reasons = case.choose().reasons
@@ -207,7 +196,6 @@ def test_what_the_picks_stand_for_is_no_more_than_the_film(case: Case) -> None:
     assert all(0 < (reason.percentile or 0) <= 100 for reason in reasons)
 
 
-@settings(deadline=None)
 @given(cases(), st.sampled_from([0.05, 0.3, 1.0]))
 def test_a_shortlist_has_the_best_of_every_moment(case: Case, share: float) -> None:
     places = shortlist(case.film, share)
@@ -217,7 +205,6 @@ def test_a_shortlist_has_the_best_of_every_moment(case: Case, share: float) -> N
         assert len(places) == case.film.usable.sum()
 
 
-@settings(deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from([1.0, 4.0, 16.0]), st.sampled_from([0.5, 2.0, 9.0, 36.0]), st.booleans())
 def test_what_is_told_by_likenesses_to_be_unlike_is_unlike(seed: int, gain: float, codes: float, light: bool) -> None:
     """Pictures that differ by about what is asked for, in a dark film whose sketches are amplified; some are light."""
@@ -237,7 +224,6 @@ def test_what_is_told_by_likenesses_to_be_unlike_is_unlike(seed: int, gain: floa
         assert unlike[far].all(), "of most films it is told without looking"
 
 
-@settings(deadline=None)
 @given(cases(), st.booleans(), st.sampled_from([1, 2, 7]), st.integers(0, 10**6))
 def test_auto_takes_the_same_whether_what_is_left_is_seen_at_once_or_one_by_one(
     case: Case, pages: bool, patience: int, seed: int

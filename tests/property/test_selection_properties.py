@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -63,7 +63,6 @@ def places(case: Case, choice: Choice) -> list[int]:
     return [int(np.flatnonzero(case.frame == frame)[0]) for frame in choice.frames]
 
 
-@settings(deadline=None)
 @given(cases())
 def test_the_count_the_gap_and_the_ranks_hold(case: Case) -> None:
     choice = case.choose()
@@ -76,7 +75,6 @@ def test_the_count_the_gap_and_the_ranks_hold(case: Case) -> None:
     assert list(ordered) == sorted(ordered, reverse=not case.lower_better)
 
 
-@settings(deadline=None)
 @given(cases())
 def test_a_frame_is_left_out_only_for_a_better_one_nearby_or_because_there_are_enough(case: Case) -> None:
     choice = case.choose()
@@ -89,39 +87,33 @@ def test_a_frame_is_left_out_only_for_a_better_one_nearby_or_because_there_are_e
         assert blocked or enough
 
 
-@settings(deadline=None)
 @given(cases())
 def test_there_is_a_shortfall_exactly_when_there_are_fewer_than_asked_for(case: Case) -> None:
     choice = case.choose()
     assert (choice.shortfall is None) == (len(choice.frames) == case.count)
 
 
-@settings(deadline=None)
 @given(cases())
 def test_turning_the_scores_and_the_direction_changes_nothing(case: Case) -> None:
     turned = replace(case, score=-case.score, lower_better=not case.lower_better)
     assert turned.choose() == case.choose()
 
 
-@settings(deadline=None)
 @given(cases(), st.sampled_from([0.25, 2.0, 1024.0]), st.integers(-100, 100))
 def test_scaling_the_scores_changes_nothing(case: Case, factor: float, offset: int) -> None:
     assert replace(case, score=case.score * factor + offset).choose() == case.choose()
 
 
-@settings(deadline=None)
 @given(cases())
 def test_any_rising_function_of_the_scores_changes_nothing(case: Case) -> None:
     assert replace(case, score=case.score**3 + case.score).choose() == case.choose()
 
 
-@settings(deadline=None)
 @given(cases(), st.integers(-1000, 1000))
 def test_moving_the_whole_video_in_time_changes_nothing(case: Case, seconds: int) -> None:
     assert replace(case, time_s=case.time_s + seconds).choose() == case.choose()
 
 
-@settings(deadline=None)
 @given(cases())
 def test_the_same_input_gives_the_same_choice_and_is_left_as_it_was(case: Case) -> None:
     before = case.score.copy()
@@ -129,7 +121,6 @@ def test_the_same_input_gives_the_same_choice_and_is_left_as_it_was(case: Case) 
     assert np.array_equal(before, case.score, equal_nan=True)
 
 
-@settings(deadline=None)
 @given(cases())
 def test_asking_for_more_keeps_the_first_ones(case: Case) -> None:
     more = replace(case, count=case.count + 3).choose()

@@ -109,7 +109,7 @@ async def gathered(split: Split, found: list[Any]) -> None:
             found += [item]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     starts=st.sets(st.integers(1, FRAMES - 1), max_size=12),
     sizes=st.lists(st.integers(1, 20), min_size=1, max_size=5),

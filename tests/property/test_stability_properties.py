@@ -118,4 +118,4 @@ class Settling(RuleBasedStateMachine):
 
 
 TestSettling = Settling.TestCase
-TestSettling.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestSettling.settings = settings(max_examples=150, stateful_step_count=40)

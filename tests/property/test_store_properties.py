@@ -82,7 +82,7 @@ def with_store(work: Callable[[Store], Awaitable[None]]) -> None:
         asyncio.run(run(folder))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(batches=st.lists(rows, max_size=4))
 def test_the_last_row_written_for_each_frame_is_the_one_that_is_there(batches: list[list[Scored]]) -> None:
     expected = {row.frame: row for batch in batches for row in batch}
@@ -104,7 +104,7 @@ def test_the_last_row_written_for_each_frame_is_the_one_that_is_there(batches: l
     with_store(work)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(path=paths, fingerprint=hashes, size=st.integers(0, 2**60), mtime=INT64)
 def test_a_file_is_known_by_what_it_was_to_the_byte_and_nanosecond(
     path: Path, fingerprint: str, size: int, mtime: int

@@ -59,7 +59,7 @@ def film_of(seed: int, frames: int, looks: int, noise: float, shortest: int) -> 
     return np.clip(film + rng.normal(0, noise, film.shape), 0, 255).astype(np.uint8)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 10**6),
     frames=st.integers(0, 120),

@@ -93,7 +93,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[VideoInfo, tuple[Sp
     return info, found.spans, one_pass(info, DecodeReport())
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_wherever_it_is_cut_the_frames_are_the_same(
     data: st.DataObject, whole: tuple[VideoInfo, tuple[Span, ...], list[tuple[Any, ...]]]

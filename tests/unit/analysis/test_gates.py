@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from daemon.analysis import gates
 from daemon.analysis.features import FIGURES
+from daemon.analysis.film_figures import FilmFigures
 from daemon.config.selection import GatesConfig
 from daemon.model import Shot, ShotKind
 
@@ -31,16 +33,29 @@ def records(*parts: tuple[int, dict[str, float]]) -> np.ndarray:
     return whole
 
 
+def in_file(found: np.ndarray) -> FilmFigures:
+    """The same figures as of a film that is too long for memory."""
+    filed = FilmFigures(len(found), io.BytesIO())
+    filed.add(found)
+    return filed
+
+
 def judge(found: np.ndarray, shots: list[Shot] | None = None, **options: Any) -> list[str]:
+    """Each frame's verdict, the same whether the figures are an array or lie in a file."""
     count = len(found)
-    verdicts = gates.judge(
-        found,
-        options.get("time_s", np.arange(count) / 25),
-        options.get("scored", np.ones(count, bool)),
-        shots or [Shot(ShotKind.SHOT, 0, count - 1)],
-        options.get("views", np.arange(count)),
-        GatesConfig(**options.get("config", {})),
+    filed = in_file(found)
+    verdicts, of_filed = (
+        gates.judge(
+            some,
+            options.get("time_s", np.arange(count) / 25),
+            options.get("scored", np.ones(count, bool)),
+            shots or [Shot(ShotKind.SHOT, 0, count - 1)],
+            options.get("views", np.arange(count)),
+            GatesConfig(**options.get("config", {})),
+        )
+        for some in (found, filed)
     )
+    assert verdicts.tolist() == of_filed.tolist()
     return [gates.ORDER[verdict].value for verdict in verdicts]
 
 

@@ -16,6 +16,7 @@ from daemon.config.selection import GatesConfig
 from daemon.model import Shot, ShotKind
 from tests.edited import spoil
 from tests.unit.analysis.test_features import scene
+from tests.unit.analysis.test_gates import in_file
 
 Picture = np.ndarray
 WORDS = {"defocus": "blur", "motion": "blur", "overexposed": "burnt", "underexposed": "dark", "blocking": "blocks"}
@@ -33,7 +34,9 @@ def worse(film: Sequence[Picture], version: int = 3) -> dict[int, str]:
     blobs = [measure(picture) for picture in film]
     if version == 1:
         blobs = [_first_version(blob) for blob in blobs]
-    found = stepped(figures(unpack(blobs)), [Shot(ShotKind.SHOT, 0, len(film) - 1)])
+    whole, shots = figures(unpack(blobs)), [Shot(ShotKind.SHOT, 0, len(film) - 1)]
+    found = stepped(whole, shots)
+    assert found == stepped(in_file(whole), shots)
     return {row: one.step.word for one in found for row in range(one.first, one.last + 1)}
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from daemon.analysis.subtitles import Change, changes, subtitled
 from daemon.model import Shot, ShotKind
-from tests.unit.analysis.test_gates import judge, records
+from tests.unit.analysis.test_gates import in_file, judge, records
 
 SECOND = 25
 LINE = slice(3, 13)
@@ -27,7 +27,9 @@ def whole(found: np.ndarray) -> list[Shot]:
 
 
 def frames(found: np.ndarray, shots: list[Shot] | None = None) -> list[int]:
-    return np.flatnonzero(subtitled(found, shots or whole(found))).tolist()
+    mask = subtitled(found, shots or whole(found))
+    assert np.array_equal(mask, subtitled(in_file(found), shots or whole(found)))
+    return np.flatnonzero(mask).tolist()
 
 
 def test_frames_between_coming_and_going_have_a_subtitle() -> None:

@@ -88,7 +88,7 @@ def test_a_small_loss_in_the_same_view_is_told_with_the_frames_of_that_view() ->
     assert found.figures[0].limit == pytest.approx(CONFIG.blur_same_view * 0.02)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.sampled_from(sorted(DEFECTS)), st.integers(3, 20)), min_size=1, max_size=8), st.data())
 def test_listening_changes_no_verdict_and_hears_the_one_that_holds(
     parts: list[tuple[str, int]], data: st.DataObject

@@ -422,7 +422,7 @@ names = (
 lines = st.dictionaries(st.sampled_from(names), anything | st.just(GOOD) | st.integers(1, 9000), max_size=4)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.lists(lines, max_size=4), st.sampled_from([SCAN, SPAN, TWO, Packets(INFO, CONFIG), CUTTING]))
 def test_whatever_it_says_is_a_frame_or_an_error_of_its_film(said: list[dict[str, Any]], work: Work[Any]) -> None:
     with suppress(VideoError, DamageError, WholeFilmError, UnexpectedError):

@@ -26,7 +26,7 @@ def by_torch(picture: Picture, rows: int, columns: int) -> np.ndarray:
 @pytest.mark.skipif(
     "AVX" not in torch.backends.cpu.get_cpu_capability(), reason="torch fuses multiply and add only where the CPU does"
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     height=st.integers(1, 191),
     width=st.integers(1, 260),

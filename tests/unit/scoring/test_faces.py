@@ -119,7 +119,7 @@ class TestSampling:
         assert set(np.unique(square)) == {0.0, 90.0}
         assert (square[21:75] == 90).all()
 
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=25)
     @given(st.floats(-3.1, 3.1), st.floats(30, 90))
     def test_a_turned_square_is_seen_from_its_own_side(self, angle: float, size: float) -> None:
         rows, columns = np.mgrid[0:200, 0:200]

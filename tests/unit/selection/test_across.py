@@ -50,7 +50,7 @@ def test_slides_that_look_alike_from_afar_differ_by_their_lettering() -> None:
     assert nearest(sketches, None, given(sketches, details), 24.0)[0][0] < 0.1
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given_by(st.integers(1, 40), st.integers(1, 90), st.integers(0, 10**6))
 def test_it_is_the_nearest_of_all_however_many_are_compared_at_once(some: int, others: int, seed: int) -> None:
     sketches, _ = pictures(some, seed)

@@ -33,7 +33,7 @@ def said_plainly(shot: NDArray[np.int64], views: NDArray[np.float32], share: flo
     return scene
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**32 - 1),
     sizes=st.lists(st.integers(1, 12), min_size=1, max_size=12),
