@@ -20,6 +20,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.analysis.features import GRID, LUMA, TINT_GRID
 from daemon.analysis.film_figures import Records
 from daemon.analysis.light import EMPTY_CODES, rank_correlation, unexplained
 from daemon.model import Shot, ShotKind
@@ -48,9 +49,8 @@ WHITE = 247
 """A cell is clipped white from this code on."""
 FITTED_CODES, FITTED_SHARE, LEAST_FITTED = 200, 0.8, 12
 """The gain is found among cells that are no brighter, the darkest share of them, and not by fewer."""
-BEYOND_CODES, GROSS_BEYOND, TOP = 15.0, 45.0, 225
-"""How far the gain would drive highlights beyond what there is, in codes, if something else is wrong and whatever else
-is, and how bright these are."""
+BEYOND_CODES, TOP = 15.0, 225
+"""How far the gain would drive highlights beyond what there is, in codes, and how bright these are."""
 LIFTED_CODES, LIFTED_GAIN = 10.0, 4.0
 """What black is lifted by beyond the gain, in codes, and as a share of the gain: codes of dark frames are rounded."""
 CLIPPED, SHOWN, FLATTER = 0.08, 4.0, 0.8
@@ -256,6 +256,11 @@ def _burnt(before: Records, after: Records) -> bool:
     white = (bright["luma"] >= WHITE).all(axis=0)
     if white.mean() >= CLIPPED and dark["luma"][:, white].mean(axis=0).std() >= SHOWN:
         return True
+    # Of one strong colour, luma is not white where the colour is clipped.
+    shown: NDArray[np.float64] = _channels(dark).mean(axis=0)
+    full: NDArray[np.bool_] = np.min(_channels(bright), axis=0) >= WHITE
+    if any(shown[full[:, way], way].std() >= SHOWN for way in np.flatnonzero(full.sum(axis=0) > 1)):
+        return True
     clipped = of(bright, "light") - of(dark, "light")
     # Cells in their order: what moves has no say.
     x, y = (np.sort(one["luma"].reshape(len(one), -1).astype(np.float64)).mean(axis=0) for one in (dark, bright))
@@ -265,15 +270,20 @@ def _burnt(before: Records, after: Records) -> bool:
         return clipped >= CLIPPED and of(bright, "high") / max(of(dark, "high"), 1.0) < FLATTER * steep
     gain, lift = (float(value) for value in np.polyfit(x[told], y[told], 1))
     top = of(bright, "high")
-    over = gain * of(dark, "high") + lift - top
-    # Of one strong colour, luma is not white where the colour is clipped.
-    if over >= GROSS_BEYOND and top >= TOP:
-        return True
-    beyond = over >= BEYOND_CODES and top >= TOP
+    beyond = gain * of(dark, "high") + lift - top >= BEYOND_CODES and top >= TOP
     lifted = min(lift, *(of(bright, name) - gain * of(dark, name) for name in ("low", "floor")))
     if beyond and (clipped >= CLIPPED / 4 or lifted >= LIFTED_CODES / 2):
         return True
     return lifted >= max(LIFTED_CODES, LIFTED_GAIN * gain) and (beyond or top < TOP)
+
+
+def _channels(some: Records) -> NDArray[np.float64]:
+    """Red, green and blue of large cells in codes ``(n, 12, 3)``, as ``features.figures`` has them by luma and tint."""
+    rows, columns = (size // part for size, part in zip(GRID, TINT_GRID, strict=True))
+    parts = some["luma"].reshape(len(some), TINT_GRID[0], rows, TINT_GRID[1], columns)
+    red, blue = (some["tint"][..., way].astype(np.float64) for way in range(2))
+    green = parts.mean(axis=(2, 4)) - LUMA[0] * red - LUMA[2] * blue
+    return np.stack([green + red, green, green + blue], axis=-1).reshape(len(some), -1, 3)
 
 
 def _from_coder(records: Records, at: int) -> bool:

@@ -20,15 +20,19 @@ USUAL: dict[str, float] = {
     "still": 0.4, "sharp_x": 0.02, "sharp_y": 0.02, "blocks": 1.05,
     "version": 2, "floor": 5, "peak": 240, "edges": 85,
 }  # fmt: skip
+WRITTEN = 150
+"""The edges of cells with writing that is laid over a usual picture."""
 
 
 def records(*parts: tuple[int, dict[str, float]]) -> np.ndarray:
-    """So many frames each, as usual but for some figures."""
+    """So many frames each, as usual but for some figures. Where there is writing, it stands out from the picture."""
     whole = np.zeros(sum(count for count, _ in parts), FIGURES)
     at = 0
     for count, changes in parts:
         for name, value in {**USUAL, **changes}.items():
             whole[name][at : at + count] = value
+        cells = int(max(changes.get("text", 0), changes.get("caption", 0)))
+        whole["edges"][at : at + count].reshape(count, -1, 2)[:, :cells] = WRITTEN
         at += count
     return whole
 

@@ -88,6 +88,34 @@ def test_a_sky_that_is_white_anyway_is_no_fault_beside_frames_that_are_darkened(
     assert worse(film) == dict.fromkeys(range(GOOD, GOOD + SPOILT), "dark")
 
 
+def coloured(weights: tuple[float, float, float], most: int) -> Callable[[Picture], Picture]:
+    """Somebody dark before a wall of one strong colour that grows lighter to one side."""
+
+    def look(picture: Picture) -> Picture:
+        shade = np.linspace(0.5, 1.0, picture.shape[1])[None, :, None] * np.array(weights)
+        found = np.clip(most * shade + (picture.astype(float) - 128) * 0.1, 0, 255)
+        found[120:, 150:230] = picture[120:, 150:230] * 0.2
+        return found.astype(np.uint8)
+
+    return look
+
+
+@pytest.mark.parametrize("weights", [(1.0, 1.0, 0.2), (0.2, 1.0, 0.9), (1.0, 0.25, 0.2)])
+def test_a_strong_colour_that_is_clipped_is_burnt_though_its_luma_is_not_white(
+    weights: tuple[float, float, float],
+) -> None:
+    film = move(GOOD + SPOILT, coloured(weights, 190))
+    film[:SPOILT] = [spoil(picture, "overexposed", 0.5) for picture in film[:SPOILT]]
+    assert worse(film) == dict.fromkeys(range(SPOILT), "burnt")
+
+
+@pytest.mark.parametrize("gain", [0.25, 0.4])
+def test_a_colour_that_is_clipped_as_it_was_filmed_is_no_fault_beside_frames_that_are_darkened(gain: float) -> None:
+    film = move(GOOD + SPOILT, coloured((1.0, 1.0, 0.2), 400))
+    film[GOOD:] = [(picture * gain).astype(np.uint8) for picture in film[GOOD:]]
+    assert worse(film) == dict.fromkeys(range(GOOD, GOOD + SPOILT), "dark")
+
+
 @pytest.mark.parametrize(("gain", "lift"), [(1.9, 20), (2.5, 20)])
 def test_a_night_that_is_brightened_is_burnt_where_its_black_is_grey(gain: float, lift: int) -> None:
     film = move(GOOD + SPOILT, lambda picture: np.clip((picture.astype(float) - 60) * 0.4, 0, 255).astype(np.uint8))
