@@ -160,11 +160,13 @@ def judge(
 def judge_steps(records: Records, shots: Sequence[Shot], gate: Callable[..., None], witness: Witness = NOBODY) -> Mask:
     """Refuse by ``gate`` what a step says is worse than what lies beyond it, and say which frames these are.
 
-    Of what is drawn with lines, a step is a line more or less.
+    Of what is drawn with lines, a step is a line more or less; what is only smooth is drawn or filmed, and may get
+    darker or brighter.
     """
-    worse, filmed = stepped(records, shots), ~(drawing(records) | line_art(records))
-    whole = np.zeros(len(records), np.bool_)
+    worse, lines = stepped(records, shots), line_art(records)
+    smooth, whole = drawing(records), np.zeros(len(records), np.bool_)
     for word, told in STEPPED.items():
+        filmed = ~lines if told == "light" else ~(lines | smooth)
         own = [some for some in worse if some.step.word == word]
         mask = np.zeros(len(records), np.bool_)
         for some in own:

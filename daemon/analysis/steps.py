@@ -35,14 +35,16 @@ OCTAVE = 16.0
 """A cell's edges are in so many parts of an octave."""
 SHARP_STEP, LEAST_EDGED, EDGED = 12.0, 8, 40
 """The least loss of the edges of cells, as the median of at least so many that have edges."""
+MOST_SOFTER = 36.0
+"""Where much moves, a larger loss is another picture."""
 LITTLE_STEP, LIKE_STEP = 5.0, 0.5
 """The same where a stretch both begins and ends by it; the smaller of the two is this share of the larger at least."""
 SAME_ORDER, SAME_ORDER_INSIDE, SAME_CURVE = 0.9, 0.72, 0.2
 """The rank correlation of the cells of two frames of which only the light differs, at a cut and where none was found;
 or what a rising curve leaves of the brighter one's contrast."""
-SAME_SEEN, SAME_SEEN_GROSS, SAME_CODES, SAME_SHARE = 0.95, 0.8, 3.0, 0.1
-"""The correlation, less where the grid changes grossly, or the difference in codes, and as a share of the contrast if
-that is more than a code, of two frames in the same light."""
+SAME_SEEN, SAME_SEEN_MOVING, SAME_CODES, SAME_SHARE = 0.95, 0.8, 3.0, 0.1
+"""The correlation, less where much may move, or the difference in codes, and as a share of the contrast if that is more
+than a code, of two frames in the same light."""
 ASIDE = 3
 """Frames on either side of a step by which the light is judged."""
 WHITE = 247
@@ -165,14 +167,16 @@ def _steps(records: Records, series: _Series, inside: range) -> Iterator[Step]:
             continue
         rise = float(series.grid[at] - series.grid[at - 1])
         gross = at in series.blocky and at in inside and abs(rise) >= np.log(GROSS_GRID)
-        if _same_seen(before, after, SAME_SEEN_GROSS if gross else SAME_SEEN):
-            if at in series.blocky and _from_coder(records, at):
-                yield Step(at, "blocks", 1 if rise > 0 else -1, float(np.exp(abs(rise))), float(np.exp(GRID_STEP)))
-                continue
-            loss = _loss(before, after)
-            if abs(loss) >= SHARP_STEP:
-                times = [float(2.0 ** (-value / OCTAVE)) for value in (abs(loss), SHARP_STEP)]
-                yield Step(at, "blur", 1 if loss > 0 else -1, *times)
+        alike = SAME_SEEN_MOVING if gross else SAME_SEEN
+        if at in series.blocky and _same_seen(before, after, alike) and _from_coder(records, at):
+            yield Step(at, "blocks", 1 if rise > 0 else -1, float(np.exp(abs(rise))), float(np.exp(GRID_STEP)))
+            continue
+        loss = _loss(before, after)
+        if at in inside and abs(loss) <= MOST_SOFTER:
+            alike = SAME_SEEN_MOVING
+        if abs(loss) >= SHARP_STEP and _same_seen(before, after, alike):
+            times = [float(2.0 ** (-value / OCTAVE)) for value in (abs(loss), SHARP_STEP)]
+            yield Step(at, "blur", 1 if loss > 0 else -1, *times)
 
 
 def _softer_between(records: Records, series: _Series, inside: range, known: Sequence[Step]) -> Iterator[Step]:
@@ -197,15 +201,20 @@ def _softer_between(records: Records, series: _Series, inside: range, known: Seq
 
 
 def _worse_frames(step: Step, own: Sequence[Step], values: NDArray[np.float64], base: int) -> WorseFrames:
-    """From a step to the next one, of ``own``, or to where two frames are nearer to its better side by ``values``."""
+    """From a step to the next one, of ``own``, or to where two frames are nearer to its better side by ``values``.
+
+    Where both steps say that what lies between them is worse, all of it is.
+    """
     edges = [0, *sorted({one.at for one in own}), len(values)]
     place = edges.index(step.at, 1)
+    other = edges[place + step.worse]
+    closed = any(one.at == other and one.word == step.word and one.worse == -step.worse for one in own)
     part = values[step.at : edges[place + 1]] if step.worse > 0 else values[edges[place - 1] : step.at][::-1]
     middle = (values[step.at - 1] + values[step.at]) / 2
     sign = float(values[step.at] - values[step.at - 1]) * step.worse
     better = (part - middle) * sign <= 0
     out = np.flatnonzero(better[:-1] & better[1:])
-    length = max(int(out[0]) if len(out) else len(part), 1)
+    length = max(int(out[0]) if len(out) and not closed else len(part), 1)
     first = step.at if step.worse > 0 else step.at - length
     return WorseFrames(
         base + first, base + first + length - 1, Step(base + step.at, step.word, step.worse, step.value, step.limit)

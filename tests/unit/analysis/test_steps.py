@@ -199,6 +199,56 @@ def test_a_step_of_the_light_is_seen_where_much_moves(defect: str) -> None:
     assert worse(film) == dict.fromkeys(range(GOOD, GOOD + SPOILT), WORDS[defect])
 
 
+def test_a_step_of_the_focus_is_seen_where_much_moves() -> None:
+    """Somebody walks by while the camera turns at half of a blink, and from then on all is a little out of focus."""
+    film, other = move(GOOD + SPOILT), scene(320, 180, seed=9)
+    for row in range(GOOD + SPOILT):
+        film[row] = film[row].copy()
+        left = 60 if row < GOOD else 130
+        film[row][:, left : left + 30] = other[:, left : left + 30]
+        if row >= GOOD:
+            film[row] = spoil(film[row], "defocus", 0.0)
+    seen = figures(unpack([measure(film[row]) for row in (GOOD - 1, GOOD)]))["luma"].reshape(2, -1)
+    assert 0.8 < np.corrcoef(seen)[0, 1] < 0.95
+    assert worse(film) == dict.fromkeys(range(GOOD, GOOD + SPOILT), "blur")
+
+
+def test_between_two_steps_that_both_call_it_worse_all_is() -> None:
+    """A coder's grid may be weak for a while where there is little to code."""
+    film = move(60)
+    film[10:50] = [spoil(picture, "blocking", 0.2) for picture in film[10:50]]
+    found = figures(unpack([measure(picture) for picture in film]))
+    good, blocked = (float(np.median(found["blocks"][part])) for part in (slice(0, 10), slice(10, 50)))
+    weak = np.interp(np.arange(40), (0, 4, 16, 24, 36, 39), (1.0, 1.0, 0.0, 0.0, 1.0, 1.0))
+    found["blocks"][10:50] = good * (blocked / good) ** weak
+
+    def refused(last: int) -> set[int]:
+        told = stepped(found[: last + 1], [Shot(ShotKind.SHOT, 0, last)])
+        return {row for one in told if one.step.word == "blocks" for row in range(one.first, one.last + 1)}
+
+    assert refused(59) == set(range(10, 50))
+    assert refused(45) < set(range(10, 25))
+
+
+def empty(picture: Picture) -> Picture:
+    """A road or a wall: almost nothing in it, a bright line at its edge."""
+    found = 110 + (picture.astype(float) - picture.mean()) * 0.3
+    found[20:24, :60] = 220
+    return found.astype(np.uint8)
+
+
+@pytest.mark.parametrize(("defect", "word"), [("underexposed", "dark"), ("overexposed", "burnt")])
+def test_what_is_smooth_and_filmed_is_refused_for_its_light(defect: str, word: str) -> None:
+    film = move(GOOD + SPOILT, empty)
+    film[GOOD:] = [spoil(picture, defect, 0.5) for picture in film[GOOD:]]
+    found, count = figures(unpack([measure(picture) for picture in film])), len(film)
+    found["still"] = 0.95
+    assert drawing(found)[:GOOD].all()
+    asked = {}
+    gates.judge_steps(found, [Shot(ShotKind.SHOT, 0, count - 1)], lambda name, mask, _: asked.update({name: mask}))
+    assert np.flatnonzero(asked[gates.Verdict(word)]).tolist() == list(range(GOOD, count))
+
+
 def test_what_is_softer_than_frames_in_another_light_is_not_blurred_for_that() -> None:
     film = move(3 * GOOD)
     film[: 2 * GOOD] = [spoil(picture, "defocus", 0.5) for picture in film[: 2 * GOOD]]
