@@ -39,9 +39,9 @@ MOST_SOFTER = 36.0
 """Where much moves, a larger loss is another picture."""
 LITTLE_STEP, LIKE_STEP = 5.0, 0.5
 """The same where a stretch both begins and ends by it; the smaller of the two is this share of the larger at least."""
-SAME_ORDER, SAME_ORDER_INSIDE, SAME_CURVE = 0.9, 0.72, 0.2
+SAME_ORDER, SAME_ORDER_INSIDE, SAME_CURVE, SAME_COLOURS = 0.9, 0.72, 0.2, 0.95
 """The rank correlation of the cells of two frames of which only the light differs, at a cut and where none was found;
-or what a rising curve leaves of the brighter one's contrast."""
+or what a rising curve leaves of the brighter one's contrast; or the rank correlation of their colours."""
 SAME_SEEN, SAME_SEEN_MOVING, SAME_CODES, SAME_SHARE = 0.95, 0.8, 3.0, 0.1
 """The correlation, less where much may move, or the difference in codes, and as a share of the contrast if that is more
 than a code, of two frames in the same light."""
@@ -231,9 +231,15 @@ def _standing_out(values: NDArray[np.float64], least: float) -> set[int]:
 
 
 def _same_order(before: np.void, after: np.void, least: float) -> bool:
-    """Whether two frames show the same, in whatever light: the order of their cells is the same, or a rising curve
-    leads from the darker one's to the brighter one's, many of which may be clipped and so in any order."""
+    """Whether two frames show the same, in whatever light: the order of their cells is the same, or that of red, green
+    and blue in large ones, since luma is in any order where colours are clipped; or a rising curve leads from the
+    darker one's cells to the brighter one's, many of which may be clipped."""
     if rank_correlation(before["luma"].ravel(), after["luma"].ravel()) >= least:
+        return True
+    first, second = (
+        np.rint(_channels(np.array([one], one.dtype))).clip(0, 255).astype(np.uint8) for one in (before, after)
+    )
+    if rank_correlation(first.ravel(), second.ravel()) >= SAME_COLOURS:
         return True
     dark, bright = sorted((before, after), key=lambda one: float(one["mean"]))
     x, y = (one["luma"].astype(np.float32).ravel() for one in (dark, bright))

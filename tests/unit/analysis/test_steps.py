@@ -88,11 +88,11 @@ def test_a_sky_that_is_white_anyway_is_no_fault_beside_frames_that_are_darkened(
     assert worse(film) == dict.fromkeys(range(GOOD, GOOD + SPOILT), "dark")
 
 
-def coloured(weights: tuple[float, float, float], most: int) -> Callable[[Picture], Picture]:
+def coloured(weights: tuple[float, float, float], most: int, darkest: float = 0.5) -> Callable[[Picture], Picture]:
     """Somebody dark before a wall of one strong colour that grows lighter to one side."""
 
     def look(picture: Picture) -> Picture:
-        shade = np.linspace(0.5, 1.0, picture.shape[1])[None, :, None] * np.array(weights)
+        shade = np.linspace(darkest, 1.0, picture.shape[1])[None, :, None] * np.array(weights)
         found = np.clip(most * shade + (picture.astype(float) - 128) * 0.1, 0, 255)
         found[120:, 150:230] = picture[120:, 150:230] * 0.2
         return found.astype(np.uint8)
@@ -105,6 +105,15 @@ def test_a_strong_colour_that_is_clipped_is_burnt_though_its_luma_is_not_white(
     weights: tuple[float, float, float],
 ) -> None:
     film = move(GOOD + SPOILT, coloured(weights, 190))
+    film[:SPOILT] = [spoil(picture, "overexposed", 0.5) for picture in film[:SPOILT]]
+    assert worse(film) == dict.fromkeys(range(SPOILT), "burnt")
+
+
+@pytest.mark.parametrize("weights", [(0.9, 1.0, 0.1), (0.2, 0.9, 1.0)])
+def test_a_step_of_the_light_is_seen_by_the_colours_where_clipping_leaves_luma_flat(
+    weights: tuple[float, float, float],
+) -> None:
+    film = move(GOOD + SPOILT, coloured(weights, 190, 0.75))
     film[:SPOILT] = [spoil(picture, "overexposed", 0.5) for picture in film[:SPOILT]]
     assert worse(film) == dict.fromkeys(range(SPOILT), "burnt")
 
