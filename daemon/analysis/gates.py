@@ -87,6 +87,8 @@ BESIDE_FRAMES, MOST_BESIDE = 500, 40
 """Among how many frames on either side of a window others are taken, and how many."""
 SPARED_SECONDS = 3.0
 """A stretch that is refused whole is spared from this length on."""
+DIMMED = 0.75
+"""The share of its brightest shade below which a drawing is dark as a whole: fewer lines are as bright."""
 LEAST_FRAMES = 5
 """No shot beside a fade or dissolve is shorter."""
 EDGE_SECONDS = 0.2
@@ -171,7 +173,10 @@ def judge_steps(records: Records, shots: Sequence[Shot], gate: Callable[..., Non
         mask = np.zeros(len(records), np.bool_)
         for some in own:
             # What is dark, clipped or made of blocks is as smooth as a drawing: its better side tells.
-            mask[some.first : some.last + 1] |= filmed[some.first : some.last + 1] | filmed[some.across]
+            part = slice(some.first, some.last + 1)
+            mask[part] |= filmed[part] | filmed[some.across]
+            if word is Verdict.DARK:
+                mask[part] |= records["peak"][part] <= DIMMED * records["peak"][some.across]
         at = witness.at if witness.at is not None and mask[witness.at] else None
         here = next((one for one in own if at is not None and one.first <= at <= one.last), None)
         if here is not None:

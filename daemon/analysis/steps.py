@@ -35,8 +35,9 @@ OCTAVE = 16.0
 """A cell's edges are in so many parts of an octave."""
 SHARP_STEP, LEAST_EDGED, EDGED = 12.0, 8, 40
 """The least loss of the edges of cells, as the median of at least so many that have edges."""
-MOST_SOFTER = 36.0
-"""Where much moves, a larger loss is another picture."""
+MOST_SOFTER, SAME_LIGHT = 36.0, float(np.log(1.1))
+"""Where much moves, a larger loss is another picture, and so is one in which the mean of luma changes by more: what is
+clipped has hard edges."""
 LITTLE_STEP, LIKE_STEP = 5.0, 0.5
 """The same where a stretch both begins and ends by it; the smaller of the two is this share of the larger at least."""
 SAME_ORDER, SAME_ORDER_INSIDE, SAME_CURVE, SAME_COLOURS = 0.9, 0.72, 0.2, 0.95
@@ -149,6 +150,10 @@ class _Series:
         self.places = sorted(self.lit | self.blocky | _standing_out(across, softer) | _standing_out(along, softer))
         self.softened = _standing_out(across, little) | _standing_out(along, little)
 
+    def alike(self, at: int) -> float:
+        """How much a frame inside of a shot and the one before correlate where only sharpness changes."""
+        return SAME_SEEN_MOVING if abs(float(self.light[at] - self.light[at - 1])) <= SAME_LIGHT else SAME_SEEN
+
     def of(self, word: Word) -> NDArray[np.float64]:
         """What tells how long it goes on."""
         return {"burnt": self.light, "dark": self.light, "blocks": self.grid, "blur": self.sharp}[word]
@@ -173,7 +178,7 @@ def _steps(records: Records, series: _Series, inside: range) -> Iterator[Step]:
             continue
         loss = _loss(before, after)
         if at in inside and abs(loss) <= MOST_SOFTER:
-            alike = SAME_SEEN_MOVING
+            alike = min(alike, series.alike(at))
         if abs(loss) >= SHARP_STEP and _same_seen(before, after, alike):
             times = [float(2.0 ** (-value / OCTAVE)) for value in (abs(loss), SHARP_STEP)]
             yield Step(at, "blur", 1 if loss > 0 else -1, *times)
@@ -189,7 +194,7 @@ def _softer_between(records: Records, series: _Series, inside: range, known: Seq
     edges = [
         (at, _loss(records[at - 1], records[at]))
         for at in places
-        if at not in taken and _same_seen(records[at - 1], records[at], SAME_SEEN)
+        if at not in taken and _same_seen(records[at - 1], records[at], series.alike(at))
     ]
     for (at, loss), (end, gain) in itertools.pairwise(edges):
         if loss < LITTLE_STEP or -gain < LITTLE_STEP or any(at < other < end for other in taken):

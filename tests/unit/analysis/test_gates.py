@@ -279,6 +279,16 @@ def test_of_a_stretch_out_of_focus_the_softest_is_not_spared() -> None:
     assert set(found[60:100]) == set(found[130:170]) == {"spared"}
 
 
+def test_a_drawing_that_is_dark_as_a_whole_is_dark() -> None:
+    drawn = {"still": 0.95, "plain": 0.85, "sharp_x": 0.3, "floor": 0}
+    film = records((30, {**drawn, "mean": 45, "peak": 70, "high": 65}), (30, {**drawn, "mean": 180, "peak": 255}))
+    film["luma"][:30] = np.linspace(0, 60, 144).reshape(9, 16)
+    film["luma"][30:] = np.linspace(0, 240, 144).reshape(9, 16)
+    asked: dict[str, np.ndarray] = {}
+    gates.judge_steps(film, [Shot(ShotKind.SHOT, 0, 59)], lambda word, mask, _: asked.update({word: mask}))
+    assert np.flatnonzero(asked[gates.Verdict.DARK]).tolist() == list(range(30))
+
+
 def test_lines_that_come_and_go_in_a_drawing_are_no_step() -> None:
     """A dozen lines on black are brighter than six, and these are not too dark; the same of something filmed is a step."""
     lines = {"still": 0.97, "plain": 0.9, "sharp_x": 0.5, "floor": 0, "peak": 255}

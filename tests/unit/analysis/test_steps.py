@@ -16,7 +16,7 @@ from daemon.config.selection import GatesConfig
 from daemon.model import Shot, ShotKind
 from tests.edited import spoil
 from tests.unit.analysis.test_features import scene
-from tests.unit.analysis.test_gates import in_file
+from tests.unit.analysis.test_gates import in_file, records
 
 Picture = np.ndarray
 WORDS = {"defocus": "blur", "motion": "blur", "overexposed": "burnt", "underexposed": "dark", "blocking": "blocks"}
@@ -220,6 +220,34 @@ def test_a_step_of_the_focus_is_seen_where_much_moves() -> None:
     seen = figures(unpack([measure(film[row]) for row in (GOOD - 1, GOOD)]))["luma"].reshape(2, -1)
     assert 0.8 < np.corrcoef(seen)[0, 1] < 0.95
     assert worse(film) == dict.fromkeys(range(GOOD, GOOD + SPOILT), "blur")
+
+
+def test_what_is_clipped_is_no_sharper_for_its_hard_edges() -> None:
+    """A light wall that is overexposed: too bright before to become much brighter, and the joints in it are harder."""
+    found = records(
+        (GOOD, {"mean": 207, "edges": 60, "sharp_x": 0.006, "sharp_y": 0.012}),
+        (SPOILT, {"mean": 243, "edges": 76, "sharp_x": 0.014, "sharp_y": 0.05}),
+    )
+    shades = np.linspace(120, 240, 144).reshape(9, 16)
+    moved = shades - 30 * (np.arange(16) % 2)
+    found["luma"][:GOOD], found["luma"][GOOD:] = shades, moved
+    shots = [Shot(ShotKind.SHOT, 0, len(found) - 1)]
+    assert stepped(found, shots) == []
+    found["mean"][GOOD:] = 207
+    assert {one.step.word for one in stepped(found, shots)} == {"blur"}
+
+
+def test_what_is_a_little_softer_between_two_steps_is_seen_where_much_moves() -> None:
+    film, other = move(36), scene(320, 180, seed=9)
+    for row in range(36):
+        film[row] = film[row].copy()
+        left = 130 if 12 <= row < 24 else 60
+        film[row][:, left : left + 30] = other[:, left : left + 30]
+        if 12 <= row < 24:
+            film[row] = slightly_soft(film[row])
+    seen = figures(unpack([measure(film[row]) for row in (11, 12)]))["luma"].reshape(2, -1)
+    assert 0.8 < np.corrcoef(seen)[0, 1] < 0.95
+    assert worse(film) == dict.fromkeys(range(12, 24), "blur")
 
 
 def test_between_two_steps_that_both_call_it_worse_all_is() -> None:
