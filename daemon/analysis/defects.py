@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.analysis.film_figures import Records
-from daemon.analysis.lettering import DRAWN_CODES, ROWS, drawing
+from daemon.analysis.lettering import DRAWN_CODES, ROWS, drawing, standing_out
 from daemon.analysis.witness import NOBODY, Witness
 from daemon.config.selection import GatesConfig
 from daemon.model import Shot
@@ -157,7 +157,8 @@ def titled(records: Records, like: Peers, among: Mask, witness: Witness = NOBODY
     text = records["text"].astype(np.float64)
     least = like.typical(text, among, 0.2, focus(records))
     witness.figure("cells with lettering", text, 2 * least + TITLED_TEXT, reference=least)
-    return ~line_art(records) & (text >= 2 * least + TITLED_TEXT)
+    found = ~line_art(records) & (text >= 2 * least + TITLED_TEXT)
+    return found & standing_out(records, records["text"], found, witness)
 
 
 def combed(records: Records, like: Peers, among: Mask, config: GatesConfig, witness: Witness = NOBODY) -> Mask:

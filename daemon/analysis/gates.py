@@ -87,6 +87,8 @@ BESIDE_FRAMES, MOST_BESIDE = 500, 40
 """Among how many frames on either side of a window others are taken, and how many."""
 SPARED_SECONDS = 3.0
 """A stretch that is refused whole is spared from this length on."""
+DIMMED = 0.75
+"""The share of its brightest shade below which a drawing is dark as a whole: fewer lines are as bright."""
 LEAST_FRAMES = 5
 """No shot beside a fade or dissolve is shorter."""
 EDGE_SECONDS = 0.2
@@ -160,16 +162,21 @@ def judge(
 def judge_steps(records: Records, shots: Sequence[Shot], gate: Callable[..., None], witness: Witness = NOBODY) -> Mask:
     """Refuse by ``gate`` what a step says is worse than what lies beyond it, and say which frames these are.
 
-    Of what is drawn with lines, a step is a line more or less.
+    Of what is drawn with lines, a step is a line more or less; what is only smooth is drawn or filmed, and may get
+    darker or brighter.
     """
-    worse, filmed = stepped(records, shots), ~(drawing(records) | line_art(records))
-    whole = np.zeros(len(records), np.bool_)
+    worse, lines = stepped(records, shots), line_art(records)
+    smooth, whole = drawing(records), np.zeros(len(records), np.bool_)
     for word, told in STEPPED.items():
+        filmed = ~lines if told == "light" else ~(lines | smooth)
         own = [some for some in worse if some.step.word == word]
         mask = np.zeros(len(records), np.bool_)
         for some in own:
             # What is dark, clipped or made of blocks is as smooth as a drawing: its better side tells.
-            mask[some.first : some.last + 1] |= filmed[some.first : some.last + 1] | filmed[some.across]
+            part = slice(some.first, some.last + 1)
+            mask[part] |= filmed[part] | filmed[some.across]
+            if word is Verdict.DARK:
+                mask[part] |= records["peak"][part] <= DIMMED * records["peak"][some.across]
         at = witness.at if witness.at is not None and mask[witness.at] else None
         here = next((one for one in own if at is not None and one.first <= at <= one.last), None)
         if here is not None:

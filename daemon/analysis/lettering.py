@@ -47,6 +47,8 @@ MOST_LEFT = 0.1
 SAME_CODES, SAME_DETAIL = 6.0, 24.0
 """What two pictures of one card differ by at most, root mean square over the cells: in luma, and in detail as
 ``features.detail`` has it."""
+STANDS_OUT = 32.0
+"""By how much, two octaves, the edges of what is laid over a picture are stronger than those of the picture."""
 COME_AND_GO = 0.75
 """Where more of a shot has lines of writing, they are there throughout."""
 
@@ -99,11 +101,42 @@ def written(records: Records, shots: Sequence[Shot]) -> Mask:
     line = records["caption"] >= LINE
     mask: Mask = records["caption"] >= LONG_LINE
     for shot in shots:
-        part = line[shot.first : shot.last + 1].astype(np.float64)
-        window = np.ones(min(2 * AROUND + 1, len(part)))
-        share = np.convolve(part, window, "same") / np.convolve(np.ones(len(part)), window, "same")
-        mask[shot.first : shot.last + 1] |= share >= OFTEN
+        part = slice(shot.first, shot.last + 1)
+        mask[part] |= _around(line[part]) >= OFTEN * _around(np.ones_like(line[part]))
     return mask
+
+
+def _around(part: Mask) -> NDArray[np.float64]:
+    """How many of the frames around each one of a shot are in a mask."""
+    found: NDArray[np.float64] = np.convolve(part.astype(np.float64), np.ones(min(2 * AROUND + 1, len(part))), "same")
+    return found
+
+
+def standing_out(records: Records, cells: NDArray[np.integer], among: Mask, witness: Witness = NOBODY) -> Mask:
+    """Of ``among``, where the edges of so many ``cells`` with writing are plainly stronger than those around.
+
+    Writing that is laid over a picture is there to be read. Blocks with letters on a mat with lines, a wall of bricks
+    or a fence are as sharp in the rest of the picture, and their strokes are part of it.
+    """
+    mask = np.array(among, np.bool_)
+    told = np.flatnonzero(among & (records["version"] >= 2) & (cells > 0))
+    for start in range(0, len(told), ROWS):
+        rows = told[start : start + ROWS]
+        mask[rows] = _stronger_by(records[rows], cells[rows]) >= STANDS_OUT
+    if witness.at is not None and among[witness.at]:
+        at = slice(witness.at, witness.at + 1)
+        by = float(_stronger_by(records[at], cells[at])[0])
+        witness.figure("edges of the writing above those around, sixteenths of an octave", by, STANDS_OUT)
+    return mask
+
+
+def _stronger_by(records: Records, cells: NDArray[np.integer]) -> NDArray[np.int64]:
+    """By how much the weakest edges of the so many strongest ``cells`` are above the median of the others."""
+    edges = np.sort(records["edges"].max(axis=-1).reshape(len(records), -1), axis=1)[:, ::-1].astype(np.int64)
+    last, own = edges.shape[1] - 1, np.arange(len(records))
+    written = np.clip(cells.astype(np.int64), 1, last)
+    found: NDArray[np.int64] = edges[own, written - 1] - edges[own, (written + last) // 2]
+    return found
 
 
 def centred(records: Records) -> Mask:
@@ -117,6 +150,16 @@ def centred(records: Records) -> Mask:
         even = ((np.abs(left - right) <= CENTRED_CELLS) | ~rows).all(axis=1)
         share = filled.mean(axis=(1, 2))
         mask[start : start + ROWS] = even & (share > 0) & (share <= CENTRED_MOST)
+    return mask
+
+
+def laid_over(records: Records, lines: Mask, shots: Sequence[Shot], witness: Witness = NOBODY) -> Mask:
+    """Whether the writing stands out in most of those frames around in a shot that have lines of it."""
+    out = standing_out(records, records["caption"], lines, witness)
+    mask = np.zeros(len(records), np.bool_)
+    for shot in shots if lines.any() else ():
+        part = slice(shot.first, shot.last + 1)
+        mask[part] = 2 * _around(out[part]) > _around(lines[part])
     return mask
 
 
@@ -138,7 +181,7 @@ def captioned(records: Records, lines: Mask, shots: Sequence[Shot], among: Mask,
     witness.figure("cells in a line of writing", records["caption"], LINE)
     most = DRAWN_MOST if drawn(records) else CAPTIONED_MOST
     if (lines & among).sum() <= most * among.sum():
-        return lines if drawn(records) else lines & ~lasting(lines, shots)
+        return lines if drawn(records) else lines & ~lasting(lines, shots) & laid_over(records, lines, shots, witness)
     mask = np.zeros(len(records), np.bool_)
     for shot in shots if not drawn(records) else ():
         part = lines[shot.first : shot.last + 1]

@@ -20,6 +20,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.analysis.features import GRID, LUMA, TINT_GRID
 from daemon.analysis.film_figures import Records
 from daemon.analysis.light import EMPTY_CODES, rank_correlation, unexplained
 from daemon.model import Shot, ShotKind
@@ -34,23 +35,25 @@ OCTAVE = 16.0
 """A cell's edges are in so many parts of an octave."""
 SHARP_STEP, LEAST_EDGED, EDGED = 12.0, 8, 40
 """The least loss of the edges of cells, as the median of at least so many that have edges."""
+MOST_SOFTER, SAME_LIGHT = 36.0, float(np.log(1.1))
+"""Where much moves, a larger loss is another picture, and so is one in which the mean of luma changes by more: what is
+clipped has hard edges."""
 LITTLE_STEP, LIKE_STEP = 5.0, 0.5
 """The same where a stretch both begins and ends by it; the smaller of the two is this share of the larger at least."""
-SAME_ORDER, SAME_ORDER_INSIDE, SAME_CURVE = 0.9, 0.72, 0.2
+SAME_ORDER, SAME_ORDER_INSIDE, SAME_CURVE, SAME_COLOURS = 0.9, 0.72, 0.2, 0.95
 """The rank correlation of the cells of two frames of which only the light differs, at a cut and where none was found;
-or what a rising curve leaves of the brighter one's contrast."""
-SAME_SEEN, SAME_SEEN_GROSS, SAME_CODES, SAME_SHARE = 0.95, 0.8, 3.0, 0.1
-"""The correlation, less where the grid changes grossly, or the difference in codes, and as a share of the contrast if
-that is more than a code, of two frames in the same light."""
+or what a rising curve leaves of the brighter one's contrast; or the rank correlation of their colours."""
+SAME_SEEN, SAME_SEEN_MOVING, SAME_CODES, SAME_SHARE = 0.95, 0.8, 3.0, 0.1
+"""The correlation, less where much may move, or the difference in codes, and as a share of the contrast if that is more
+than a code, of two frames in the same light."""
 ASIDE = 3
 """Frames on either side of a step by which the light is judged."""
 WHITE = 247
 """A cell is clipped white from this code on."""
 FITTED_CODES, FITTED_SHARE, LEAST_FITTED = 200, 0.8, 12
 """The gain is found among cells that are no brighter, the darkest share of them, and not by fewer."""
-BEYOND_CODES, GROSS_BEYOND, TOP = 15.0, 45.0, 225
-"""How far the gain would drive highlights beyond what there is, in codes, if something else is wrong and whatever else
-is, and how bright these are."""
+BEYOND_CODES, TOP = 15.0, 225
+"""How far the gain would drive highlights beyond what there is, in codes, and how bright these are."""
 LIFTED_CODES, LIFTED_GAIN = 10.0, 4.0
 """What black is lifted by beyond the gain, in codes, and as a share of the gain: codes of dark frames are rounded."""
 CLIPPED, SHOWN, FLATTER = 0.08, 4.0, 0.8
@@ -147,6 +150,10 @@ class _Series:
         self.places = sorted(self.lit | self.blocky | _standing_out(across, softer) | _standing_out(along, softer))
         self.softened = _standing_out(across, little) | _standing_out(along, little)
 
+    def alike(self, at: int) -> float:
+        """How much a frame inside of a shot and the one before correlate where only sharpness changes."""
+        return SAME_SEEN_MOVING if abs(float(self.light[at] - self.light[at - 1])) <= SAME_LIGHT else SAME_SEEN
+
     def of(self, word: Word) -> NDArray[np.float64]:
         """What tells how long it goes on."""
         return {"burnt": self.light, "dark": self.light, "blocks": self.grid, "blur": self.sharp}[word]
@@ -165,14 +172,16 @@ def _steps(records: Records, series: _Series, inside: range) -> Iterator[Step]:
             continue
         rise = float(series.grid[at] - series.grid[at - 1])
         gross = at in series.blocky and at in inside and abs(rise) >= np.log(GROSS_GRID)
-        if _same_seen(before, after, SAME_SEEN_GROSS if gross else SAME_SEEN):
-            if at in series.blocky and _from_coder(records, at):
-                yield Step(at, "blocks", 1 if rise > 0 else -1, float(np.exp(abs(rise))), float(np.exp(GRID_STEP)))
-                continue
-            loss = _loss(before, after)
-            if abs(loss) >= SHARP_STEP:
-                times = [float(2.0 ** (-value / OCTAVE)) for value in (abs(loss), SHARP_STEP)]
-                yield Step(at, "blur", 1 if loss > 0 else -1, *times)
+        alike = SAME_SEEN_MOVING if gross else SAME_SEEN
+        if at in series.blocky and _same_seen(before, after, alike) and _from_coder(records, at):
+            yield Step(at, "blocks", 1 if rise > 0 else -1, float(np.exp(abs(rise))), float(np.exp(GRID_STEP)))
+            continue
+        loss = _loss(before, after)
+        if at in inside and abs(loss) <= MOST_SOFTER:
+            alike = min(alike, series.alike(at))
+        if abs(loss) >= SHARP_STEP and _same_seen(before, after, alike):
+            times = [float(2.0 ** (-value / OCTAVE)) for value in (abs(loss), SHARP_STEP)]
+            yield Step(at, "blur", 1 if loss > 0 else -1, *times)
 
 
 def _softer_between(records: Records, series: _Series, inside: range, known: Sequence[Step]) -> Iterator[Step]:
@@ -185,7 +194,7 @@ def _softer_between(records: Records, series: _Series, inside: range, known: Seq
     edges = [
         (at, _loss(records[at - 1], records[at]))
         for at in places
-        if at not in taken and _same_seen(records[at - 1], records[at], SAME_SEEN)
+        if at not in taken and _same_seen(records[at - 1], records[at], series.alike(at))
     ]
     for (at, loss), (end, gain) in itertools.pairwise(edges):
         if loss < LITTLE_STEP or -gain < LITTLE_STEP or any(at < other < end for other in taken):
@@ -197,15 +206,20 @@ def _softer_between(records: Records, series: _Series, inside: range, known: Seq
 
 
 def _worse_frames(step: Step, own: Sequence[Step], values: NDArray[np.float64], base: int) -> WorseFrames:
-    """From a step to the next one, of ``own``, or to where two frames are nearer to its better side by ``values``."""
+    """From a step to the next one, of ``own``, or to where two frames are nearer to its better side by ``values``.
+
+    Where both steps say that what lies between them is worse, all of it is.
+    """
     edges = [0, *sorted({one.at for one in own}), len(values)]
     place = edges.index(step.at, 1)
+    other = edges[place + step.worse]
+    closed = any(one.at == other and one.word == step.word and one.worse == -step.worse for one in own)
     part = values[step.at : edges[place + 1]] if step.worse > 0 else values[edges[place - 1] : step.at][::-1]
     middle = (values[step.at - 1] + values[step.at]) / 2
     sign = float(values[step.at] - values[step.at - 1]) * step.worse
     better = (part - middle) * sign <= 0
     out = np.flatnonzero(better[:-1] & better[1:])
-    length = max(int(out[0]) if len(out) else len(part), 1)
+    length = max(int(out[0]) if len(out) and not closed else len(part), 1)
     first = step.at if step.worse > 0 else step.at - length
     return WorseFrames(
         base + first, base + first + length - 1, Step(base + step.at, step.word, step.worse, step.value, step.limit)
@@ -222,9 +236,15 @@ def _standing_out(values: NDArray[np.float64], least: float) -> set[int]:
 
 
 def _same_order(before: np.void, after: np.void, least: float) -> bool:
-    """Whether two frames show the same, in whatever light: the order of their cells is the same, or a rising curve
-    leads from the darker one's to the brighter one's, many of which may be clipped and so in any order."""
+    """Whether two frames show the same, in whatever light: the order of their cells is the same, or that of red, green
+    and blue in large ones, since luma is in any order where colours are clipped; or a rising curve leads from the
+    darker one's cells to the brighter one's, many of which may be clipped."""
     if rank_correlation(before["luma"].ravel(), after["luma"].ravel()) >= least:
+        return True
+    first, second = (
+        np.rint(_channels(np.array([one], one.dtype))).clip(0, 255).astype(np.uint8) for one in (before, after)
+    )
+    if rank_correlation(first.ravel(), second.ravel()) >= SAME_COLOURS:
         return True
     dark, bright = sorted((before, after), key=lambda one: float(one["mean"]))
     x, y = (one["luma"].astype(np.float32).ravel() for one in (dark, bright))
@@ -256,6 +276,11 @@ def _burnt(before: Records, after: Records) -> bool:
     white = (bright["luma"] >= WHITE).all(axis=0)
     if white.mean() >= CLIPPED and dark["luma"][:, white].mean(axis=0).std() >= SHOWN:
         return True
+    # Of one strong colour, luma is not white where the colour is clipped.
+    shown: NDArray[np.float64] = _channels(dark).mean(axis=0)
+    full: NDArray[np.bool_] = np.min(_channels(bright), axis=0) >= WHITE
+    if any(shown[full[:, way], way].std() >= SHOWN for way in np.flatnonzero(full.sum(axis=0) > 1)):
+        return True
     clipped = of(bright, "light") - of(dark, "light")
     # Cells in their order: what moves has no say.
     x, y = (np.sort(one["luma"].reshape(len(one), -1).astype(np.float64)).mean(axis=0) for one in (dark, bright))
@@ -265,15 +290,20 @@ def _burnt(before: Records, after: Records) -> bool:
         return clipped >= CLIPPED and of(bright, "high") / max(of(dark, "high"), 1.0) < FLATTER * steep
     gain, lift = (float(value) for value in np.polyfit(x[told], y[told], 1))
     top = of(bright, "high")
-    over = gain * of(dark, "high") + lift - top
-    # Of one strong colour, luma is not white where the colour is clipped.
-    if over >= GROSS_BEYOND and top >= TOP:
-        return True
-    beyond = over >= BEYOND_CODES and top >= TOP
+    beyond = gain * of(dark, "high") + lift - top >= BEYOND_CODES and top >= TOP
     lifted = min(lift, *(of(bright, name) - gain * of(dark, name) for name in ("low", "floor")))
     if beyond and (clipped >= CLIPPED / 4 or lifted >= LIFTED_CODES / 2):
         return True
     return lifted >= max(LIFTED_CODES, LIFTED_GAIN * gain) and (beyond or top < TOP)
+
+
+def _channels(some: Records) -> NDArray[np.float64]:
+    """Red, green and blue of large cells in codes ``(n, 12, 3)``, as ``features.figures`` has them by luma and tint."""
+    rows, columns = (size // part for size, part in zip(GRID, TINT_GRID, strict=True))
+    parts = some["luma"].reshape(len(some), TINT_GRID[0], rows, TINT_GRID[1], columns)
+    red, blue = (some["tint"][..., way].astype(np.float64) for way in range(2))
+    green = parts.mean(axis=(2, 4)) - LUMA[0] * red - LUMA[2] * blue
+    return np.stack([green + red, green, green + blue], axis=-1).reshape(len(some), -1, 3)
 
 
 def _from_coder(records: Records, at: int) -> bool:

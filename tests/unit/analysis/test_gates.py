@@ -20,15 +20,19 @@ USUAL: dict[str, float] = {
     "still": 0.4, "sharp_x": 0.02, "sharp_y": 0.02, "blocks": 1.05,
     "version": 2, "floor": 5, "peak": 240, "edges": 85,
 }  # fmt: skip
+WRITTEN = 150
+"""The edges of cells with writing that is laid over a usual picture."""
 
 
 def records(*parts: tuple[int, dict[str, float]]) -> np.ndarray:
-    """So many frames each, as usual but for some figures."""
+    """So many frames each, as usual but for some figures. Where there is writing, it stands out from the picture."""
     whole = np.zeros(sum(count for count, _ in parts), FIGURES)
     at = 0
     for count, changes in parts:
         for name, value in {**USUAL, **changes}.items():
             whole[name][at : at + count] = value
+        cells = int(max(changes.get("text", 0), changes.get("caption", 0)))
+        whole["edges"][at : at + count].reshape(count, -1, 2)[:, :cells] = WRITTEN
         at += count
     return whole
 
@@ -273,6 +277,16 @@ def test_of_a_stretch_out_of_focus_the_softest_is_not_spared() -> None:
     found = judge(film, config={"window_seconds": 20.0})
     assert set(found[100:130]) == {"blur"}
     assert set(found[60:100]) == set(found[130:170]) == {"spared"}
+
+
+def test_a_drawing_that_is_dark_as_a_whole_is_dark() -> None:
+    drawn = {"still": 0.95, "plain": 0.85, "sharp_x": 0.3, "floor": 0}
+    film = records((30, {**drawn, "mean": 45, "peak": 70, "high": 65}), (30, {**drawn, "mean": 180, "peak": 255}))
+    film["luma"][:30] = np.linspace(0, 60, 144).reshape(9, 16)
+    film["luma"][30:] = np.linspace(0, 240, 144).reshape(9, 16)
+    asked: dict[str, np.ndarray] = {}
+    gates.judge_steps(film, [Shot(ShotKind.SHOT, 0, 59)], lambda word, mask, _: asked.update({word: mask}))
+    assert np.flatnonzero(asked[gates.Verdict.DARK]).tolist() == list(range(30))
 
 
 def test_lines_that_come_and_go_in_a_drawing_are_no_step() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from daemon.analysis import lettering
 from daemon.config.selection import GatesConfig
 from daemon.model import Shot, ShotKind
+from tests.unit.analysis.test_gates import WRITTEN, records
 from tests.unit.analysis.test_gates import judge as judged
-from tests.unit.analysis.test_gates import records
 
 CARD = {"plain": 0.95, "still": 0.95, "sharp_x": 0.3, "sharp_y": 0.2}
 
@@ -43,9 +44,32 @@ def test_a_long_shot_under_a_title_comes_last_instead_of_never() -> None:
     assert set(judge(found, shots(300, 100, 300))[300:400]) == {"spared"}
 
 
+@pytest.mark.parametrize("cells", [4, 20, 60])
+def test_writing_that_stands_out_no_more_than_the_picture_is_part_of_it(cells: int) -> None:
+    """Blocks with letters on a mat with lines: all of it has edges like those of writing."""
+    found = records((200, {}), (40, {"caption": cells, "text": cells}))
+    found["edges"][200:] = 135
+    found["edges"][200:].reshape(40, -1, 2)[:, :cells] = 160
+    assert set(judge(found, shots(200, 40))) == {"good"}
+    found["edges"][200:].reshape(40, -1, 2)[:, :cells] = 190
+    assert judge(found, shots(200, 40)) == ["good"] * 200 + ["titled"] * 40
+
+
+def test_whether_writing_stands_out_is_told_by_most_of_the_frames_around() -> None:
+    """A hand that passes by takes the lines of the mat away for a moment."""
+    found = records((200, {}), (40, {"caption": 20, "edges": 135}))
+    found["edges"][200:].reshape(40, -1, 2)[:, :20] = 150
+    found["edges"][215:220].reshape(5, -1, 2)[:, 20:] = 40
+    assert set(judge(found, shots(200, 40))) == {"good"}
+    found["edges"][200:215].reshape(15, -1, 2)[:, 20:] = 40
+    found["edges"][220:236].reshape(16, -1, 2)[:, 20:] = 40
+    assert set(judge(found, shots(200, 40))[200:]) == {"titled"}
+
+
 def test_a_line_of_writing_that_is_seen_in_some_frames_lies_over_those_between_too() -> None:
     found = records((200, {}), (40, {}))
     found["caption"][200::2] = 3
+    found["edges"][200:].reshape(40, -1, 2)[:, :3] = WRITTEN
     assert set(judge(found, shots(200, 40))[200:]) == {"titled"}
 
 

@@ -16,7 +16,7 @@ from daemon.config.selection import GatesConfig
 from daemon.model import Shot, ShotKind
 from tests.edited import spoil
 from tests.unit.analysis.test_features import scene
-from tests.unit.analysis.test_gates import in_file
+from tests.unit.analysis.test_gates import in_file, records
 
 Picture = np.ndarray
 WORDS = {"defocus": "blur", "motion": "blur", "overexposed": "burnt", "underexposed": "dark", "blocking": "blocks"}
@@ -84,6 +84,43 @@ def bright(picture: Picture) -> Picture:
 @pytest.mark.parametrize("gain", [0.25, 0.4])
 def test_a_sky_that_is_white_anyway_is_no_fault_beside_frames_that_are_darkened(gain: float) -> None:
     film = move(GOOD + SPOILT, bright)
+    film[GOOD:] = [(picture * gain).astype(np.uint8) for picture in film[GOOD:]]
+    assert worse(film) == dict.fromkeys(range(GOOD, GOOD + SPOILT), "dark")
+
+
+def coloured(weights: tuple[float, float, float], most: int, darkest: float = 0.5) -> Callable[[Picture], Picture]:
+    """Somebody dark before a wall of one strong colour that grows lighter to one side."""
+
+    def look(picture: Picture) -> Picture:
+        shade = np.linspace(darkest, 1.0, picture.shape[1])[None, :, None] * np.array(weights)
+        found = np.clip(most * shade + (picture.astype(float) - 128) * 0.1, 0, 255)
+        found[120:, 150:230] = picture[120:, 150:230] * 0.2
+        return found.astype(np.uint8)
+
+    return look
+
+
+@pytest.mark.parametrize("weights", [(1.0, 1.0, 0.2), (0.2, 1.0, 0.9), (1.0, 0.25, 0.2)])
+def test_a_strong_colour_that_is_clipped_is_burnt_though_its_luma_is_not_white(
+    weights: tuple[float, float, float],
+) -> None:
+    film = move(GOOD + SPOILT, coloured(weights, 190))
+    film[:SPOILT] = [spoil(picture, "overexposed", 0.5) for picture in film[:SPOILT]]
+    assert worse(film) == dict.fromkeys(range(SPOILT), "burnt")
+
+
+@pytest.mark.parametrize("weights", [(0.9, 1.0, 0.1), (0.2, 0.9, 1.0)])
+def test_a_step_of_the_light_is_seen_by_the_colours_where_clipping_leaves_luma_flat(
+    weights: tuple[float, float, float],
+) -> None:
+    film = move(GOOD + SPOILT, coloured(weights, 190, 0.75))
+    film[:SPOILT] = [spoil(picture, "overexposed", 0.5) for picture in film[:SPOILT]]
+    assert worse(film) == dict.fromkeys(range(SPOILT), "burnt")
+
+
+@pytest.mark.parametrize("gain", [0.25, 0.4])
+def test_a_colour_that_is_clipped_as_it_was_filmed_is_no_fault_beside_frames_that_are_darkened(gain: float) -> None:
+    film = move(GOOD + SPOILT, coloured((1.0, 1.0, 0.2), 400))
     film[GOOD:] = [(picture * gain).astype(np.uint8) for picture in film[GOOD:]]
     assert worse(film) == dict.fromkeys(range(GOOD, GOOD + SPOILT), "dark")
 
@@ -169,6 +206,84 @@ def test_a_step_of_the_light_is_seen_where_much_moves(defect: str) -> None:
         film[row][:, 200:215] = other[:, 200:215]
         film[row] = spoil(film[row], defect, 0.5)
     assert worse(film) == dict.fromkeys(range(GOOD, GOOD + SPOILT), WORDS[defect])
+
+
+def test_a_step_of_the_focus_is_seen_where_much_moves() -> None:
+    """Somebody walks by while the camera turns at half of a blink, and from then on all is a little out of focus."""
+    film, other = move(GOOD + SPOILT), scene(320, 180, seed=9)
+    for row in range(GOOD + SPOILT):
+        film[row] = film[row].copy()
+        left = 60 if row < GOOD else 130
+        film[row][:, left : left + 30] = other[:, left : left + 30]
+        if row >= GOOD:
+            film[row] = spoil(film[row], "defocus", 0.0)
+    seen = figures(unpack([measure(film[row]) for row in (GOOD - 1, GOOD)]))["luma"].reshape(2, -1)
+    assert 0.8 < np.corrcoef(seen)[0, 1] < 0.95
+    assert worse(film) == dict.fromkeys(range(GOOD, GOOD + SPOILT), "blur")
+
+
+def test_what_is_clipped_is_no_sharper_for_its_hard_edges() -> None:
+    """A light wall that is overexposed: too bright before to become much brighter, and the joints in it are harder."""
+    found = records(
+        (GOOD, {"mean": 207, "edges": 60, "sharp_x": 0.006, "sharp_y": 0.012}),
+        (SPOILT, {"mean": 243, "edges": 76, "sharp_x": 0.014, "sharp_y": 0.05}),
+    )
+    shades = np.linspace(120, 240, 144).reshape(9, 16)
+    moved = shades - 30 * (np.arange(16) % 2)
+    found["luma"][:GOOD], found["luma"][GOOD:] = shades, moved
+    shots = [Shot(ShotKind.SHOT, 0, len(found) - 1)]
+    assert stepped(found, shots) == []
+    found["mean"][GOOD:] = 207
+    assert {one.step.word for one in stepped(found, shots)} == {"blur"}
+
+
+def test_what_is_a_little_softer_between_two_steps_is_seen_where_much_moves() -> None:
+    film, other = move(36), scene(320, 180, seed=9)
+    for row in range(36):
+        film[row] = film[row].copy()
+        left = 130 if 12 <= row < 24 else 60
+        film[row][:, left : left + 30] = other[:, left : left + 30]
+        if 12 <= row < 24:
+            film[row] = slightly_soft(film[row])
+    seen = figures(unpack([measure(film[row]) for row in (11, 12)]))["luma"].reshape(2, -1)
+    assert 0.8 < np.corrcoef(seen)[0, 1] < 0.95
+    assert worse(film) == dict.fromkeys(range(12, 24), "blur")
+
+
+def test_between_two_steps_that_both_call_it_worse_all_is() -> None:
+    """A coder's grid may be weak for a while where there is little to code."""
+    film = move(60)
+    film[10:50] = [spoil(picture, "blocking", 0.2) for picture in film[10:50]]
+    found = figures(unpack([measure(picture) for picture in film]))
+    good, blocked = (float(np.median(found["blocks"][part])) for part in (slice(0, 10), slice(10, 50)))
+    weak = np.interp(np.arange(40), (0, 4, 16, 24, 36, 39), (1.0, 1.0, 0.0, 0.0, 1.0, 1.0))
+    found["blocks"][10:50] = good * (blocked / good) ** weak
+
+    def refused(last: int) -> set[int]:
+        told = stepped(found[: last + 1], [Shot(ShotKind.SHOT, 0, last)])
+        return {row for one in told if one.step.word == "blocks" for row in range(one.first, one.last + 1)}
+
+    assert refused(59) == set(range(10, 50))
+    assert refused(45) < set(range(10, 25))
+
+
+def empty(picture: Picture) -> Picture:
+    """A road or a wall: almost nothing in it, a bright line at its edge."""
+    found = 110 + (picture.astype(float) - picture.mean()) * 0.3
+    found[20:24, :60] = 220
+    return found.astype(np.uint8)
+
+
+@pytest.mark.parametrize(("defect", "word"), [("underexposed", "dark"), ("overexposed", "burnt")])
+def test_what_is_smooth_and_filmed_is_refused_for_its_light(defect: str, word: str) -> None:
+    film = move(GOOD + SPOILT, empty)
+    film[GOOD:] = [spoil(picture, defect, 0.5) for picture in film[GOOD:]]
+    found, count = figures(unpack([measure(picture) for picture in film])), len(film)
+    found["still"] = 0.95
+    assert drawing(found)[:GOOD].all()
+    asked = {}
+    gates.judge_steps(found, [Shot(ShotKind.SHOT, 0, count - 1)], lambda name, mask, _: asked.update({name: mask}))
+    assert np.flatnonzero(asked[gates.Verdict(word)]).tolist() == list(range(GOOD, count))
 
 
 def test_what_is_softer_than_frames_in_another_light_is_not_blurred_for_that() -> None:
