@@ -227,6 +227,7 @@ class FrameSelector:
                 "verdicts": await self._store.analysis.verdicts(self._record.id),
             }
         film = film_of(table, shots if self._judged else None, lower_better=bool(self._record.lower_better))
+        del table
         self._film = await with_calm_and_sharp(self._looks, film) if self._judged else film
         await asyncio.to_thread(release_freed)
 
@@ -342,6 +343,7 @@ class FrameSelector:
         best, details, lettering = await self._looks.of(film.frame[found.position])
         seen = _Seen(found, best, details, lettering, await self._scenes(config), await self._noise(), moment_seconds)
         self._kept = (key, seen)
+        await asyncio.to_thread(release_freed)
         return seen
 
     async def _scenes(self, config: SelectConfig) -> dict[int, int]:

@@ -45,14 +45,15 @@ class Moments:
 
 def moments(film: Film, moment_seconds: float = MOMENT_SECONDS) -> Moments:
     """Cut every shot into equal parts of some ``moment_seconds`` and find the best frame of each."""
-    inside = np.flatnonzero(film.shot >= 0)
     usable = np.flatnonzero(film.usable)
-    part = _parts(film, inside, max(moment_seconds, float(film.seconds[inside].sum()) / MOST_MOMENTS))
     good, own = quality(film, usable)
+    inside = np.flatnonzero(film.shot >= 0)
+    part = _parts(film, inside, max(moment_seconds, float(film.seconds[inside].sum()) / MOST_MOMENTS))
     number = np.full(len(film.frame), -1, np.int64)
     number[inside] = part
     # Parts rise with time, so a part's frames are neighbours; of equally good ones the first is taken.
     parts = number[usable]
+    del number
     starts = np.flatnonzero(np.append(True, parts[1:] != parts[:-1])) if len(parts) else np.zeros(0, np.int64)
     sizes = np.diff(np.append(starts, len(parts)))
     worth = _in_moment(film, usable, good)

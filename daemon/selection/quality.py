@@ -84,19 +84,24 @@ def percentiles(
     if len(score) == 0:
         return np.zeros(0)
     order = _worst_first(score, lower_better=lower_better) if worst_first is None else worst_first
-    of = group[order]
     # Numbers of 16 bits are sorted many times as fast.
     small = int(group.min()) >= 0 and int(group.max()) <= np.iinfo(np.uint16).max
-    order = order[np.argsort(of.astype(np.uint16) if small else of, kind="stable")]
+    order = order[np.argsort((group.astype(np.uint16) if small else group)[order], kind="stable")]
     sorted_group, sorted_score = group[order], score[order]
     new_group = sorted_group[1:] != sorted_group[:-1]
+    new_score = new_group | (sorted_score[1:] != sorted_score[:-1])
+    # A film of ten hours has a million rows: what is not needed any more makes room.
+    del sorted_group, sorted_score
     starts = np.flatnonzero(np.append(True, new_group))
     sizes = np.diff(np.append(starts, len(order)))
     # Equal scores share the place of the last of them.
-    ends = np.flatnonzero(np.append(new_group | (sorted_score[1:] != sorted_score[:-1]), True))
-    last = np.repeat(ends, np.diff(np.append(-1, ends)))
+    ends = np.flatnonzero(np.append(new_score, True))
+    place = np.repeat(ends, np.diff(ends, prepend=-1)) + 1.0
+    del ends
+    place -= np.repeat(starts, sizes)
+    place /= np.repeat(sizes, sizes)
     share = np.empty(len(score))
-    share[order] = (last - np.repeat(starts, sizes) + 1) / np.repeat(sizes, sizes)
+    share[order] = place
     return share
 
 
