@@ -256,6 +256,12 @@ FILES: dict[str, Callable[[Path], object]] = {
     "a pipe": os.mkfifo,
     "nothing": lambda path: path.touch(),
 }
+REFUSED_FOR = {
+    **dict.fromkeys(["a program for Ghostscript", "an EPS that Pillow made"], "neither a PNG nor a JPEG"),
+    **dict.fromkeys(["a GIF", "a TIFF", "a WebP"], "neither a PNG nor a JPEG"),
+    **dict.fromkeys(["60000 x 60000", "most that a PNG can say"], "pixels, more than"),
+    **dict.fromkeys(["a link to zeros without end", "a pipe"], "is not a regular file"),
+}
 MANIFESTS: dict[str, Callable[[Path], object]] = {
     "no digest": lambda path: path.write_text(json.dumps({"stills": [{"file": "a.png"}]})),
     "deep": lambda path: path.write_text("[" * 200_000),
@@ -264,7 +270,8 @@ MANIFESTS: dict[str, Callable[[Path], object]] = {
     "stills that are none": lambda path: path.write_text(json.dumps({"stills": {"file": "a.png"}})),
     "a pipe": os.mkfifo,
     "a link to zeros without end": lambda path: path.symlink_to("/dev/zero"),
-    "too large": lambda path: path.write_bytes(b" " * (verify.MANIFEST_BYTES + 1)),
+    # Sound but for its size.
+    "too large": lambda path: path.write_text(json.dumps({"stills": []}).ljust(verify.MANIFEST_BYTES + 1)),
     "no text": lambda path: path.write_bytes(b"\xff\xfe\x00\x80"),
 }
 
@@ -286,6 +293,8 @@ def test_no_bad_file_ends_or_hangs_a_run(tmp_path: Path, monkeypatch: pytest.Mon
     said = dict(zip(FILES, json.loads(ended.stdout), strict=True))
     assert all(said.values()), said
     assert {name for name, reason in said.items() if "cannot be read" not in reason} <= {"a JPEG with deep JSON"}
+    # By what no decoder was asked for.
+    assert {name: said[name] for name, why in REFUSED_FOR.items() if why not in said[name]} == {}
 
 
 @pytest.mark.parametrize("name", MANIFESTS)

@@ -153,6 +153,19 @@ async def test_the_film_whose_rows_fill_the_disk_goes_and_any_other_waits() -> N
     assert Kind.NO_ROOM.retryable
 
 
+async def test_a_film_whose_scoring_takes_too_long_by_the_clock_goes() -> None:
+    """However little its decoder computes, which has a limit of its own."""
+    disk, now = Disk(), [0.0]
+    disk.free = 10**15
+    film = FilmBudget(Config.model_validate({"decode": {"work_seconds": 60.0}}), disk, lambda: now[0])
+    now[0] = 60.0
+    await film.require(1)
+    now[0] = 60.1
+    with pytest.raises(VideoError, match=r"decode\.work_seconds = 60 to be scored") as caught:
+        await film.require(1)
+    assert caught.value.kind is Kind.TOO_LARGE
+
+
 async def test_what_is_given_back_is_room_for_others(tmp_path: Path) -> None:
     store = await Store.open(DatabaseConfig(path=tmp_path / "db.sqlite"))
     try:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from daemon.cli import render
 from daemon.cli.commands import share
 from daemon.cli.gather import Gathered
 from daemon.config.schema import Config
@@ -38,3 +39,14 @@ def test_pictures_that_were_left_out(without_files: dict[str, Any], capsys: pyte
     first, last = capsys.readouterr().out.splitlines()
     assert first == ("/s/caf\\udce9 \\x1b[31m\\x202e.png is left out: caf\\udce9 \\x1b[31m\\x202e shows the same")
     assert last == "set: 0 added, 0 were there, 1 left out"
+
+
+def test_stills_that_are_not_proven(capsys: pytest.CaptureFixture[str]) -> None:
+    still = {"still": f"/s/{NASTY}.png", "proven": False, "source_replaced": False, "reason": f"{NASTY} is not there"}
+    render.print_verdicts([still, {**still, "source_replaced": True}])
+    shown = "caf\\udce9 \\x1b[31m\\x202e"
+    assert capsys.readouterr().out.splitlines() == [
+        f"not proven /s/{shown}.png: {shown} is not there",
+        f"source replaced /s/{shown}.png: {shown} is not there",
+        "0 of 2 stills proven, the source of 1 was replaced",
+    ]

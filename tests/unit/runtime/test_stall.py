@@ -104,7 +104,8 @@ async def test_loading_is_no_hang_within_its_own_bound_and_is_one_beyond(monkeyp
         if len(told) == 3:
             loaded.set()
 
-    assert await stall.while_loading(loaded.wait(), tell, 60.0)
+    async with asyncio.timeout(10):
+        assert await stall.while_loading(loaded.wait(), tell, 60.0)
     assert len(told) == 3
     told.clear()
     late = asyncio.create_task(stall.while_loading(asyncio.sleep(0.3, "late"), lambda: told.append(1), 0.05))
