@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-ROWS, PAIRS = 128, 65_536
+ROWS, PAIRS = 128, 8192
 """Moments whose likenesses to all others are held at once, and pairs that are looked at cell by cell."""
 LARGEST, MOST_APART = 6, 1.0
 """The cells that differ most, and what they may differ by in the mean, in standard deviations of the picture."""
