@@ -64,7 +64,11 @@ class FilmFigures:
             at = range(len(self))[int(key)]
             return self[np.array([at])][0]
         rows = np.asarray(key)
-        return self._rows(self._first + (np.flatnonzero(rows) if rows.dtype == np.bool_ else rows % len(self)))
+        if rows.dtype == np.bool_:
+            return self._rows(self._first + np.flatnonzero(rows))
+        if len(rows) and not (-len(self) <= int(rows.min()) and int(rows.max()) < len(self)):
+            raise IndexError(f"there are {len(self)} frames, and one of those asked for is not among them")
+        return self._rows(self._first + np.where(rows < 0, rows + len(self), rows))
 
     def _part(self, first: int, end: int) -> FilmFigures:
         part = object.__new__(FilmFigures)

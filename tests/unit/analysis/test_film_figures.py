@@ -71,8 +71,11 @@ def test_a_frame(at: int) -> None:
 
 
 def test_there_is_no_frame_beyond_the_last() -> None:
-    with pytest.raises(IndexError):
-        KEPT[FRAMES]
+    for beyond in (FRAMES, -FRAMES - 1):
+        with pytest.raises(IndexError):
+            KEPT[beyond]
+        with pytest.raises(IndexError):
+            KEPT[np.array([0, beyond])]
 
 
 def test_frames_are_all_there_is_when_there_are_none() -> None:
