@@ -5,7 +5,7 @@ they lie in a file, so that a film of ten hours takes little more memory than on
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from copy import copy
 from typing import IO, Any
 
 import numpy as np
@@ -71,9 +71,8 @@ class FilmFigures:
         return self._rows(self._first + np.where(rows < 0, rows + len(self), rows))
 
     def _part(self, first: int, end: int) -> FilmFigures:
-        part = object.__new__(FilmFigures)
-        part._frames, part._file = self._frames, self._file
-        part._first, part._end, part._known = first, end, self._known
+        part = copy(self)
+        part._first, part._end = first, end
         return part
 
     def _rows(self, rows: NDArray[np.int64]) -> NDArray[np.void]:
@@ -94,7 +93,7 @@ class FilmFigures:
         return np.frombuffer(self._file.read((end - first) * _OF_CELLS.itemsize), _OF_CELLS)
 
 
-def _pieces(rows: NDArray[np.int64]) -> Iterable[slice]:
+def _pieces(rows: NDArray[np.int64]) -> list[slice]:
     """Rows as few pieces, each of which lies near together."""
     if len(rows) == 0:
         return []

@@ -339,6 +339,7 @@ class FrameSelector:
         if self._kept is not None and self._kept[0][:-1] == key[:-1] and self._kept[1].moments.same(found):
             self._kept = (key, replace(self._kept[1], moment_seconds=moment_seconds))
             return self._kept[1]
+        # Moments are found, and then scenes, with many arrays as long as the film that are free again.
         await asyncio.to_thread(release_freed)
         best, details, lettering = await self._looks.of(film.frame[found.position])
         seen = _Seen(found, best, details, lettering, await self._scenes(config), await self._noise(), moment_seconds)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from daemon.runtime.ticking import ticking
 from tests import films
 from tests.acceptance.harness import Daemon, query, write_config
 
@@ -18,28 +18,21 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 MIB = 1024 * 1024
 QUEUE_BYTES = 8 * MIB
 """Which a film of a minute fills, too."""
-LOOKED_BYTES = 96 * MIB
+LOOKED_BYTES = 64 * MIB
 """What a choice keeps of frames grows up to some ten thousand of them, and how alike moments are up to 4,096 of these."""
 
 
 @contextmanager
 def highest(daemon: Daemon) -> Iterator[list[int]]:
-    """The largest resident size of the daemon and its children while the block runs, sampled."""
+    """The largest resident size of the daemon while the block runs, sampled."""
     process = psutil.Process(daemon.process.pid)
     peak = [process.memory_info().rss]
-    done = threading.Event()
 
     def sample() -> None:
-        while not done.wait(0.02):
-            peak[0] = max(peak[0], process.memory_info().rss)
+        peak[0] = max(peak[0], process.memory_info().rss)
 
-    sampler = threading.Thread(target=sample)
-    sampler.start()
-    try:
+    with ticking(0.02, sample, "looking"):
         yield peak
-    finally:
-        done.set()
-        sampler.join()
 
 
 def peak_bytes(folder: Path, source: Path) -> tuple[int, int, int]:

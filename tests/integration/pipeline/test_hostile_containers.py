@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ from daemon.config.schema import Config
 from daemon.decode import apart as opening
 from daemon.model import Status
 from daemon.runtime.memory import peak_bytes
+from daemon.runtime.ticking import ticking
 from daemon.scan import apart
 from daemon.service.foreground import once
 from tests import corpus, films, hostile_containers
@@ -59,22 +59,16 @@ def largest_child() -> Iterator[list[int]]:
 
     Until it has begun its own program a process shows its parent's memory, and its parent's command.
     """
-    peak, done, own = [0], threading.Event(), psutil.Process().cmdline()
+    peak, own = [0], psutil.Process().cmdline()
 
-    def watch() -> None:
-        while not done.wait(0.01):
-            for child in psutil.Process().children(recursive=True):
-                with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-                    if child.cmdline() != own:
-                        peak[0] = max(peak[0], peak_bytes(child.pid) // 1024**2)
+    def look() -> None:
+        for child in psutil.Process().children(recursive=True):
+            with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                if child.cmdline() != own:
+                    peak[0] = max(peak[0], peak_bytes(child.pid) // 1024**2)
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
+    with ticking(0.01, look, "looking"):
         yield peak
-    finally:
-        done.set()
-        watcher.join()
 
 
 BUILDS = (*hostile_containers.LYING, *hostile_containers.UNPACKING, *hostile_containers.CROWDED)

@@ -38,6 +38,7 @@ from daemon.pipeline.score_video import VideoScorer
 from daemon.pipeline.select_frames import FrameSelector
 from daemon.pipeline.wishes import Wishes
 from daemon.runtime import stall
+from daemon.runtime.ticking import ticking
 from daemon.scan.local import LocalScanner
 from daemon.scoring import second_opinion
 from daemon.scoring.batcher import Batcher
@@ -550,24 +551,18 @@ async def test_selecting_is_quick_and_small(tmp_path: Path, store: Store, count:
     await store.queue.enqueue(FileIdentity(Path("/film.mp4"), "f", 1, 1))
     _million(config.database.path, count)
     record = await store.videos.get(1)
-    process, done, peak = psutil.Process(), threading.Event(), [0]
+    process, peak = psutil.Process(), [0]
     start = process.memory_info().rss
 
-    def watch() -> None:
-        while not done.wait(0.02):
-            peak[0] = max(peak[0], process.memory_info().rss - start)
+    def look() -> None:
+        peak[0] = max(peak[0], process.memory_info().rss - start)
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        taken: list[float] = []
+    taken: list[float] = []
+    with ticking(0.02, look, "looking"):
         for _ in range(3):
             started = time.process_time()
             chosen = await selector(store, config, record).select()
             taken.append(time.process_time() - started)
-    finally:
-        done.set()
-        watcher.join()
     assert len(chosen.picks) == 10
     print(f"{count} frames: {min(taken):.3f} CPU s, {peak[0] / 2**20:.0f} MiB")
     assert min(taken) < seconds
