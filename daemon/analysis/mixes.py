@@ -37,8 +37,14 @@ STEADY, STEADY_FRAMES, LEAST_STEADY_REACH = 0.15, 6, 8
 """A frame is half of its ends but for this share of their difference, so many are, by windows of this reach."""
 STRAIGHT = 0.8
 """How well the weights lie on a line (correlation with time), at least."""
-LEAST_RISE = 0.3
-"""What the weight gains between the first and the last frame that was found, at least."""
+LEAST_RISE, LITTLE_RISE = 0.3, 0.15
+"""What the weight gains between the first and the last frame that was found, at least; and where detail and a straight
+line leave no doubt."""
+FEW_DIPS, MANY_DIPS, VERY_STRAIGHT = 4, 8, 0.95
+"""So many frames with the weak detail of a mix leave none, the more of them the less straight the line needs to be: of
+many it has this correlation with time."""
+FALL = 0.08
+"""A weight that falls by so much from one frame to the next is that of another mix."""
 MIDDLE = slice(2, 7)
 """Rows of a thumbnail between which bars above and below a wide picture cannot reach."""
 BAR_CODES = 12
@@ -59,11 +65,12 @@ def _piece(edges: NDArray[np.int64], frame: int) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class _Mixed:
-    """A frame that is a mix: by each of ``REACHES`` its weight, NaN where it is none, and whether it lies exactly
-    between two frames of the same mix; whether one end is empty."""
+    """A frame that is a mix: by each of ``REACHES`` its weight, NaN where it is none, whether its detail says so, and
+    whether it lies exactly between two frames of the same mix; whether one end is empty."""
 
     frame: int
     weights: NDArray[np.float64]
+    dipping: NDArray[np.bool_]
     steady: NDArray[np.bool_]
     empty: bool
 
@@ -113,7 +120,7 @@ class MixFinder:
         inner_earliest, inner_latest = _window(frames, steps, last)
         weights = np.full((len(frames), len(REACHES)), np.nan)
         empty = np.zeros(len(frames), np.bool_)
-        steady = np.zeros((len(frames), len(REACHES)), np.bool_)
+        dipping, steady = (np.zeros((len(frames), len(REACHES)), np.bool_) for _ in range(2))
         for column, reach in enumerate(REACHES):
             before, after = np.maximum(frames - reach, earliest), np.minimum(frames + reach, latest)
             weight, residual, mixed, fade, length = _mix(
@@ -125,7 +132,7 @@ class MixFinder:
             sure, inner_weight = self._dipping(frames, inner_before, inner_after, other, weight, residual, fade, length)
             doubtful = np.setdiff1d(np.flatnonzero(mixed & ~fade), sure)
             mixed[doubtful] = ~same_view(self._thumbnails[before[doubtful]], self._thumbnails[after[doubtful]])
-            mixed[sure] = True
+            mixed[sure] = dipping[sure, column] = True
             weight = np.where(np.isin(np.arange(len(frames)), sure), inner_weight, weight)
             weights[mixed, column] = weight[mixed]
             if reach >= LEAST_STEADY_REACH:
@@ -133,7 +140,8 @@ class MixFinder:
                 steady[:, column] = mixed & ~fade & (np.abs(weight - 0.5) < 0.2) & (residual <= STEADY)
             empty |= mixed & fade
         for at in np.flatnonzero(~np.isnan(weights).all(axis=1)):
-            self._mixed.append(_Mixed(int(frames[at]) + self._base, weights[at], steady[at], bool(empty[at])))
+            frame = int(frames[at]) + self._base
+            self._mixed.append(_Mixed(frame, weights[at], dipping[at], steady[at], bool(empty[at])))
         self._next = until
 
     def _dipping(
@@ -290,20 +298,30 @@ def _span(run: list[_Mixed], count: int, config: ShotsConfig) -> Shot | None:
     kind = ShotKind.FADE if fade else ShotKind.DISSOLVE
     found = _steady_span(run, kind, count)
     best = 0
-    for weights in table.T if len(run) else ():
-        seen = ~np.isnan(weights)
-        if seen.sum() < config.mix_frames:
-            continue
-        times, values = frames[seen], weights[seen]
-        slope, _ = np.polyfit(times - times[0], values, 1)
-        straight = np.corrcoef(times, values)[0, 1] if values.std() > 0 else 0.0
-        if slope * (times[-1] - times[0]) < LEAST_RISE or straight < STRAIGHT or seen.sum() <= best:
-            continue
-        best = int(seen.sum())
-        # What is left of the way at both ends hardly shows.
-        more = int(np.ceil(2 * FIRST_MIX * (times[-1] - times[0]))) + 2
-        found = Shot(kind, max(int(times[0]) - more, 0), min(int(times[-1]) + more, count - 1))
+    for column, weights in enumerate(table.T if len(run) else ()):
+        seen = np.flatnonzero(~np.isnan(weights))
+        for piece in np.split(seen, np.flatnonzero(np.diff(weights[seen]) < -FALL) + 1):
+            if len(piece) < config.mix_frames or len(piece) <= best:
+                continue
+            dips = sum(bool(run[at].dipping[column]) for at in piece)
+            if not _rises(frames[piece], weights[piece], dips):
+                continue
+            best = len(piece)
+            first, last = int(frames[piece[0]]), int(frames[piece[-1]])
+            # What is left of the way at both ends hardly shows.
+            more = int(np.ceil(2 * FIRST_MIX * (last - first))) + 2
+            found = Shot(kind, max(first - more, 0), min(last + more, count - 1))
     return found
+
+
+def _rises(frames: NDArray[np.int64], weights: NDArray[np.float64], dips: int) -> bool:
+    """Whether the weights of frames rise along a line; ``dips`` of these have the weak detail of a mix."""
+    slope, _ = np.polyfit(frames - frames[0], weights, 1)
+    rise = float(slope) * int(frames[-1] - frames[0])
+    straight = float(np.corrcoef(frames, weights)[0, 1]) if weights.std() > 0 else 0.0
+    very = max(1 - (1 - VERY_STRAIGHT) * dips / MANY_DIPS, VERY_STRAIGHT)
+    sure = dips >= FEW_DIPS and straight >= very
+    return straight >= STRAIGHT and rise >= (LITTLE_RISE if sure else LEAST_RISE)
 
 
 def _steady_span(run: list[_Mixed], kind: ShotKind, count: int) -> Shot | None:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from daemon.analysis.features import GRID, LUMA, TINT_GRID
 from daemon.analysis.film_figures import Records
+from daemon.analysis.grid_step import GROSS_GRID, by_cell, from_coder
 from daemon.analysis.light import EMPTY_CODES, rank_correlation, unexplained
 from daemon.model import Shot, ShotKind
 
@@ -38,8 +39,13 @@ SHARP_STEP, LEAST_EDGED, EDGED = 12.0, 8, 40
 MOST_SOFTER, SAME_LIGHT = 36.0, float(np.log(1.1))
 """Where much moves, a larger loss is another picture, and so is one in which the mean of luma changes by more: what is
 clipped has hard edges."""
-LITTLE_STEP, LIKE_STEP = 5.0, 0.5
-"""The same where a stretch both begins and ends by it; the smaller of the two is this share of the larger at least."""
+LITTLE_STEP, LIKE_STEP, LONE_STEP = 5.0, 0.5, 7.0
+"""The same where a stretch both begins and ends by it; the smaller of the two is this share of the larger at least; and
+where it begins by it alone."""
+RECOVERED = 0.65
+"""What was blurred by a step is sharp again once so much of the loss is made up for."""
+GRID_OR_BLUR = float(np.log(1.8))
+"""What gains so much of a grid, and less sharpness than that, is either blocky or has been blurred before."""
 SAME_ORDER, SAME_ORDER_INSIDE, SAME_CURVE, SAME_COLOURS = 0.9, 0.72, 0.2, 0.95
 """The rank correlation of the cells of two frames of which only the light differs, at a cut and where none was found;
 or what a rising curve leaves of the brighter one's contrast; or the rank correlation of their colours."""
@@ -54,19 +60,12 @@ FITTED_CODES, FITTED_SHARE, LEAST_FITTED = 200, 0.8, 12
 """The gain is found among cells that are no brighter, the darkest share of them, and not by fewer."""
 BEYOND_CODES, TOP = 15.0, 225
 """How far the gain would drive highlights beyond what there is, in codes, and how bright these are."""
-LIFTED_CODES, LIFTED_GAIN = 10.0, 4.0
-"""What black is lifted by beyond the gain, in codes, and as a share of the gain: codes of dark frames are rounded."""
+LIFTED_CODES, LIFTED_GAIN, LIFTED_PLAINLY = 10.0, 4.0, 1.5
+"""What black is lifted by beyond the gain, in codes, and as a share of the gain: codes of dark frames are rounded; and
+how many times that says all by itself."""
 CLIPPED, SHOWN, FLATTER = 0.08, 4.0, 0.8
 """How much of the brighter frames is clipped, by how many codes the darker ones differ there, and how much less
 highlights gain than shadows."""
-GROSS_GRID, GROSS_STILL, GROSS_SHARP, GROSS_EDGES, STRONGEST = 2.6, 0.1, 2.2, 14.0, 0.25
-"""A side with a stronger grid has it from a coder if the grid is so many times stronger or so many more pixels are like
-their neighbours; else not if it is so many times as sharp, nor if the strongest share of cells gains so much."""
-
-RECOLOURED, TINTED, GRID_SHARP = 0.9, 12, 1.4
-"""By how many codes a coder changes red and blue beside green, in the mean of large cells, and how much more of them
-there is in a picture whose colours tell; a coder's grid makes a picture sharper by no more than so many times what it
-grows by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +112,7 @@ def stepped(records: Records, shots: Sequence[Shot]) -> list[WorseFrames]:
         series = _Series(some)
         inside = range(shot.first + 1 - first, shot.last + 1 - first)
         found = [step for step in _steps(some, series, inside) if _belongs(step, first, place, shots)]
-        found += _softer_between(some, series, inside, found)
+        found += _softened(some, series, inside, found)
         for kinds in (("burnt", "dark"), ("blocks",), ("blur",)):
             own = [step for step in found if step.word in kinds]
             for step in own:
@@ -150,6 +149,10 @@ class _Series:
         self.places = sorted(self.lit | self.blocky | _standing_out(across, softer) | _standing_out(along, softer))
         self.softened = _standing_out(across, little) | _standing_out(along, little)
 
+    def sharper(self, at: int) -> float:
+        """How much sharper a frame is than the one before, as a logarithm: the mean of both ways."""
+        return float(self.sharp[at] - self.sharp[at - 1]) / 2
+
     def alike(self, at: int) -> float:
         """How much a frame inside of a shot and the one before correlate where only sharpness changes."""
         return SAME_SEEN_MOVING if abs(float(self.light[at] - self.light[at - 1])) <= SAME_LIGHT else SAME_SEEN
@@ -173,10 +176,12 @@ def _steps(records: Records, series: _Series, inside: range) -> Iterator[Step]:
         rise = float(series.grid[at] - series.grid[at - 1])
         gross = at in series.blocky and at in inside and abs(rise) >= np.log(GROSS_GRID)
         alike = SAME_SEEN_MOVING if gross else SAME_SEEN
-        if at in series.blocky and _same_seen(before, after, alike) and _from_coder(records, at):
+        if at in series.blocky and _same_seen(before, after, alike) and from_coder(records, at):
             yield Step(at, "blocks", 1 if rise > 0 else -1, float(np.exp(abs(rise))), float(np.exp(GRID_STEP)))
             continue
         loss = _loss(before, after)
+        if abs(rise) >= GRID_OR_BLUR and loss * rise < 0 and abs(series.sharper(at)) < abs(rise):
+            continue
         if at in inside and abs(loss) <= MOST_SOFTER:
             alike = min(alike, series.alike(at))
         if abs(loss) >= SHARP_STEP and _same_seen(before, after, alike):
@@ -184,8 +189,9 @@ def _steps(records: Records, series: _Series, inside: range) -> Iterator[Step]:
             yield Step(at, "blur", 1 if loss > 0 else -1, *times)
 
 
-def _softer_between(records: Records, series: _Series, inside: range, known: Sequence[Step]) -> Iterator[Step]:
-    """Where a stretch inside of a shot begins that is a little softer, and where it ends: both at once.
+def _softened(records: Records, series: _Series, inside: range, known: Sequence[Step]) -> Iterator[Step]:
+    """Where a stretch inside of a shot begins that is a little softer, and where it ends, both at once; and where what
+    is plainly softer begins without such an end.
 
     A coder's pictures grow sharper at once, too, every so many frames, but softer little by little.
     """
@@ -196,17 +202,24 @@ def _softer_between(records: Records, series: _Series, inside: range, known: Seq
         for at in places
         if at not in taken and _same_seen(records[at - 1], records[at], series.alike(at))
     ]
+
+    def softer(at: int, worse: int, loss: float, least: float) -> Step:
+        return Step(at, "blur", worse, *(float(2.0 ** (-value / OCTAVE)) for value in (loss, least)))
+
+    paired = set()
     for (at, loss), (end, gain) in itertools.pairwise(edges):
         if loss < LITTLE_STEP or -gain < LITTLE_STEP or any(at < other < end for other in taken):
             continue
         if min(loss, -gain) >= LIKE_STEP * max(loss, -gain):
-            limit = float(2.0 ** (-LITTLE_STEP / OCTAVE))
-            yield Step(at, "blur", 1, float(2.0 ** (-loss / OCTAVE)), limit)
-            yield Step(end, "blur", -1, float(2.0 ** (gain / OCTAVE)), limit)
+            yield softer(at, 1, loss, LITTLE_STEP)
+            yield softer(end, -1, -gain, LITTLE_STEP)
+            paired |= {at, end}
+    yield from (softer(at, 1, loss, LONE_STEP) for at, loss in edges if loss >= LONE_STEP and at not in paired)
 
 
 def _worse_frames(step: Step, own: Sequence[Step], values: NDArray[np.float64], base: int) -> WorseFrames:
-    """From a step to the next one, of ``own``, or to where two frames are nearer to its better side by ``values``.
+    """From a step to the next one, of ``own``, or to where two frames are nearer to its better side by ``values``; of
+    what is blurred, to where these are ``RECOVERED``.
 
     Where both steps say that what lies between them is worse, all of it is.
     """
@@ -215,8 +228,9 @@ def _worse_frames(step: Step, own: Sequence[Step], values: NDArray[np.float64], 
     other = edges[place + step.worse]
     closed = any(one.at == other and one.word == step.word and one.worse == -step.worse for one in own)
     part = values[step.at : edges[place + 1]] if step.worse > 0 else values[edges[place - 1] : step.at][::-1]
-    middle = (values[step.at - 1] + values[step.at]) / 2
-    sign = float(values[step.at] - values[step.at - 1]) * step.worse
+    worse, better_side = (values[step.at + way] for way in ((0, -1) if step.worse > 0 else (-1, 0)))
+    middle = worse + (RECOVERED if step.word == "blur" else 0.5) * (better_side - worse)
+    sign = float(worse - better_side)
     better = (part - middle) * sign <= 0
     out = np.flatnonzero(better[:-1] & better[1:])
     length = max(int(out[0]) if len(out) and not closed else len(part), 1)
@@ -294,7 +308,8 @@ def _burnt(before: Records, after: Records) -> bool:
     lifted = min(lift, *(of(bright, name) - gain * of(dark, name) for name in ("low", "floor")))
     if beyond and (clipped >= CLIPPED / 4 or lifted >= LIFTED_CODES / 2):
         return True
-    return lifted >= max(LIFTED_CODES, LIFTED_GAIN * gain) and (beyond or top < TOP)
+    lifted /= max(LIFTED_CODES, LIFTED_GAIN * gain)
+    return lifted >= LIFTED_PLAINLY or (lifted >= 1 and (beyond or top < TOP))
 
 
 def _channels(some: Records) -> NDArray[np.float64]:
@@ -306,54 +321,10 @@ def _channels(some: Records) -> NDArray[np.float64]:
     return np.stack([green + red, green, green + blue], axis=-1).reshape(len(some), -1, 3)
 
 
-def _from_coder(records: Records, at: int) -> bool:
-    """Whether of the frames before ``at`` and at it the one with the stronger grid has it from a coder: what is sharp
-    has more of a grid, too, that was in the picture before.
-
-    A coder that leaves a grid rounds colours as well, which blur leaves as they are.
-    """
-    less, more = sorted((records[at - 1], records[at]), key=lambda one: float(one["blocks"]))
-    stronger = float(more["blocks"]) / max(float(less["blocks"]), 1e-6)
-    sharper = max(float(more[name]) / max(float(less[name]), 1e-6) for name in ("sharp_x", "sharp_y"))
-    if _recoloured(records, at) and (stronger >= GROSS_GRID or sharper <= GRID_SHARP * stronger):
-        return True
-    smoother = float(more["still"]) - float(less["still"])
-    if smoother <= 0:
-        return False
-    if stronger >= GROSS_GRID:
-        return True
-    if sharper >= GROSS_SHARP and np.abs(less["tint"]).max() >= TINTED:
-        return False
-    if smoother >= GROSS_STILL:
-        return True
-    if sharper >= GROSS_SHARP or not _by_cell(less, more):
-        return False
-    gains = []
-    for way in range(2):
-        one, other = (side["edges"][..., way].ravel().astype(np.float64) for side in (less, more))
-        strongest = np.argsort(one, kind="stable")[-int(STRONGEST * len(one)) :]
-        gains.append(float(np.median(other[strongest] - one[strongest])))
-    return max(gains) <= GROSS_EDGES
-
-
-def _recoloured(records: Records, at: int) -> bool:
-    """Whether colours change from the frame before ``at`` to that one more than they do around it."""
-    tint = records[max(at - 2, 0) : at + 2]["tint"].astype(np.float64)
-    change = np.abs(np.diff(tint, axis=0)).mean(axis=(1, 2, 3))
-    own = at - 1 - max(at - 2, 0)
-    around = np.delete(change, own)
-    return bool(change[own] >= RECOLOURED + (around.mean() if len(around) else 0.0))
-
-
-def _by_cell(before: np.void, after: np.void) -> bool:
-    """Whether the edges of cells are known, as they are from the second version of records on."""
-    return min(int(before["version"]), int(after["version"])) >= 2
-
-
 def _loss(before: np.void, after: np.void) -> float:
     """How much weaker edges are after than before, across or along, whichever is more; below 0 if they are stronger."""
     losses = [0.0]
-    if not _by_cell(before, after):
+    if not by_cell(before, after):
         for name in ("sharp_x", "sharp_y"):
             ratio = max(float(before[name]), 1e-6) / max(float(after[name]), 1e-6)
             losses.append(OCTAVE * float(np.log2(ratio)))
