@@ -32,13 +32,11 @@ def from_coder(records: Records, at: int) -> bool:
     less, more = sorted((records[at - 1], records[at]), key=lambda one: float(one["blocks"]))
     stronger = float(more["blocks"]) / max(float(less["blocks"]), 1e-6)
     across, along = (float(more[name]) / max(float(less[name]), 1e-6) for name in ("sharp_x", "sharp_y"))
-    if across >= ONE_WAY and along <= OTHER_WAY:
-        return False
     sharper = max(across, along)
     if _recoloured(records, at) and (stronger >= GROSS_GRID or sharper <= GRID_SHARP * stronger):
         return True
     smoother = float(more["still"]) - float(less["still"])
-    if smoother <= 0:
+    if smoother <= 0 or (across >= ONE_WAY and along <= OTHER_WAY):
         return False
     if stronger >= GROSS_GRID:
         return True

@@ -39,7 +39,7 @@ SHARP_STEP, LEAST_EDGED, EDGED = 12.0, 8, 40
 MOST_SOFTER, SAME_LIGHT = 36.0, float(np.log(1.1))
 """Where much moves, a larger loss is another picture, and so is one in which the mean of luma changes by more: what is
 clipped has hard edges."""
-LITTLE_STEP, LIKE_STEP, LONE_STEP = 5.0, 0.5, 7.0
+LITTLE_STEP, LIKE_STEP, LONE_STEP = 5.0, 0.5, 8.0
 """The same where a stretch both begins and ends by it; the smaller of the two is this share of the larger at least; and
 where it begins by it alone."""
 RECOVERED = 0.65

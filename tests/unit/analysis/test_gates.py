@@ -138,7 +138,7 @@ def test_proper_highlights_are_not_burnt_beside_dark_frames() -> None:
 
 
 def test_a_small_loss_of_sharpness_tells_where_the_same_is_seen() -> None:
-    film = records((20, {}), (20, {"sharp_x": 0.0144, "sharp_y": 0.0144, "edges": 77}))
+    film = records((20, {}), (20, {"sharp_x": 0.0144, "sharp_y": 0.0144, "edges": 78}))
     assert set(judge(film)) == {"good"}
     assert judge(film, views=np.zeros(40, np.int64)) == ["good"] * 20 + ["blur"] * 20
 

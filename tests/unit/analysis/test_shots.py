@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from daemon.analysis import mixes
 from daemon.analysis.features import GRID
 from daemon.analysis.light import light_alone, same_view
 from daemon.analysis.shots import ShotFinder, assemble, fades, united
@@ -143,6 +144,35 @@ def test_a_dissolve_between_pictures_of_like_light_is_told_by_its_weak_detail() 
     (found,) = transitions(film, fine)
     assert abs(found.first - 60) <= 6
     assert abs(found.last - 79) <= 6
+
+
+def mixes_found(weights: list[float], dips: int = 0, off_line: float = 0.0) -> list[Shot]:
+    """What is found of neighbouring mixes with these weights, the first of which have the weak detail of a mix."""
+    no = np.zeros(len(mixes.REACHES), np.bool_)
+    seen = [
+        mixes._Mixed(60 + at, no + weight + off_line * (at % 2), no if at >= dips else ~no, no, empty=False)
+        for at, weight in enumerate(weights)
+    ]
+    return mixes._spans(seen, [], 200, ShotsConfig())
+
+
+def test_a_mix_that_is_seen_in_part_is_known_by_its_weak_detail_and_its_straight_line() -> None:
+    """A step of detail may end all windows, so that its weight rises but little."""
+    part = np.linspace(0.5, 0.7, 8).tolist()
+    assert mixes_found(part) == []
+    assert mixes_found(part, dips=3) == []
+    (found,) = mixes_found(part, dips=4)
+    assert found.first <= 60
+    assert found.last >= 67
+    assert mixes_found(part, dips=4, off_line=0.04) == []
+    assert mixes_found(part, dips=8, off_line=0.04) != []
+
+
+def test_a_mix_ends_where_its_weight_falls() -> None:
+    """After a dissolve, windows see another one, which goes back to what was there before."""
+    (found,) = mixes_found([*np.linspace(0.3, 0.8, 16), *np.linspace(0.7, 0.1, 8)])
+    assert abs(found.first - 60) <= 6
+    assert abs(found.last - 75) <= 6
 
 
 @pytest.mark.parametrize("speed", [1, 3, 6])

@@ -81,7 +81,7 @@ def test_what_changes_at_once_is_held_against_the_frame_across_the_step() -> Non
 
 
 def test_a_small_loss_in_the_same_view_is_told_with_the_frames_of_that_view() -> None:
-    film = records((20, {}), (20, {"sharp_x": 0.0144, "sharp_y": 0.0144, "edges": 77}))
+    film = records((20, {}), (20, {"sharp_x": 0.0144, "sharp_y": 0.0144, "edges": 78}))
     found = refused(heard(film, 30, [Shot(ShotKind.SHOT, 0, 39)], np.zeros(40, np.int64)))
     assert found is not None
     assert [figure.name for figure in found.figures] == ["sharpness across, same view", "sharpness down, same view"]
