@@ -154,8 +154,10 @@ def judge(
             witness.figure("seconds from spoilt frames", away_seconds, BESIDE_SPOILT_SECONDS, below=True)
         gate(word, (wider == number) & (verdict == 0))
     refused, blurred = (np.isin(verdict, [ORDER.index(word) for word in words]) for words in (SOFT, DEFOCUSED))
-    softer = much_softer(records, time_s, shots, refused, blurred, SPARED_SECONDS)
-    spare(time_s, shots, verdict, worse, softer | over)
+    # The edges of blocks make a frame look sharper than all others.
+    blocky = verdict == ORDER.index(Verdict.BLOCKS)
+    softer = much_softer(records, time_s, shots, refused & ~blocky, blurred, SPARED_SECONDS)
+    spare(time_s, shots, verdict, worse | blocky, softer | over)
     return verdict
 
 

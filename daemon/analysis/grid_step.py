@@ -18,9 +18,9 @@ RECOLOURED, TINTED, GRID_SHARP = 0.9, 12, 1.4
 """By how many codes a coder changes red and blue beside green, in the mean of large cells, and how much more of them
 there is in a picture whose colours tell; a coder's grid makes a picture sharper by no more than so many times what it
 grows by."""
-ONE_WAY, OTHER_WAY = 1.27, 1.07
-"""How many times as sharp across one is, while along it is no sharper than so many times: movement takes the one alone,
-and the columns of a grid with it; a coder adds both."""
+ONE_WAY, OTHER_WAY = 1.27, (0.85, 1.07)
+"""How many times as sharp across one is at least, while along it is as sharp but for so much: movement takes the one
+alone, and the columns of a grid with it; a coder changes both."""
 
 
 def from_coder(records: Records, at: int) -> bool:
@@ -36,10 +36,12 @@ def from_coder(records: Records, at: int) -> bool:
     if _recoloured(records, at) and (stronger >= GROSS_GRID or sharper <= GRID_SHARP * stronger):
         return True
     smoother = float(more["still"]) - float(less["still"])
-    if smoother <= 0 or (across >= ONE_WAY and along <= OTHER_WAY):
+    if smoother <= 0:
         return False
     if stronger >= GROSS_GRID:
         return True
+    if across >= ONE_WAY and OTHER_WAY[0] <= along <= OTHER_WAY[1]:
+        return False
     if sharper >= GROSS_SHARP and np.abs(less["tint"]).max() >= TINTED:
         return False
     if smoother >= GROSS_STILL:
