@@ -21,6 +21,8 @@ grows by."""
 ONE_WAY, OTHER_WAY = 1.27, (0.85, 1.07)
 """How many times as sharp across one is at least, while along it is as sharp but for so much: movement takes the one
 alone, and the columns of a grid with it; a coder changes both."""
+DOUBLED = 1.8
+"""A grid that grows so much, and by more than the square of what the picture gets sharper by, is no matter of blur."""
 
 
 def from_coder(records: Records, at: int) -> bool:
@@ -34,6 +36,8 @@ def from_coder(records: Records, at: int) -> bool:
     across, along = (float(more[name]) / max(float(less[name]), 1e-6) for name in ("sharp_x", "sharp_y"))
     sharper = max(across, along)
     if _recoloured(records, at) and (stronger >= GROSS_GRID or sharper <= GRID_SHARP * stronger):
+        return True
+    if stronger >= max(DOUBLED, sharper**2):
         return True
     smoother = float(more["still"]) - float(less["still"])
     if smoother <= 0:

@@ -58,11 +58,12 @@ WHITE = 247
 """A cell is clipped white from this code on."""
 FITTED_CODES, FITTED_SHARE, LEAST_FITTED = 200, 0.8, 12
 """The gain is found among cells that are no brighter, the darkest share of them, and not by fewer."""
-BEYOND_CODES, TOP = 15.0, 225
-"""How far the gain would drive highlights beyond what there is, in codes, and how bright these are."""
-LIFTED_CODES, LIFTED_GAIN, LIFTED_PLAINLY = 10.0, 4.0, 1.5
-"""What black is lifted by beyond the gain, in codes, and as a share of the gain: codes of dark frames are rounded; and
-how many times that says all by itself."""
+BEYOND_CODES, FAR_BEYOND, TOP = 15.0, 50.0, 225
+"""How far the gain would drive highlights beyond what there is, in codes; how far by itself says all where these are
+white; and how bright they are at least."""
+LIFTED_CODES, LIFTED_GAIN, LIFTED_PLAINLY, BLACK = 10.0, 4.0, 1.5, 16
+"""What black is lifted by beyond the gain, in codes, and as a share of the gain: codes of dark frames are rounded; how
+many times that by itself says all, where what is lifted was black and the gain holds for highlights, too."""
 CLIPPED, SHOWN, FLATTER = 0.08, 4.0, 0.8
 """How much of the brighter frames is clipped, by how many codes the darker ones differ there, and how much less
 highlights gain than shadows."""
@@ -304,12 +305,17 @@ def _burnt(before: Records, after: Records) -> bool:
         return clipped >= CLIPPED and of(bright, "high") / max(of(dark, "high"), 1.0) < FLATTER * steep
     gain, lift = (float(value) for value in np.polyfit(x[told], y[told], 1))
     top = of(bright, "high")
-    beyond = gain * of(dark, "high") + lift - top >= BEYOND_CODES and top >= TOP
+    over = gain * of(dark, "high") + lift - top
+    beyond = over >= BEYOND_CODES and top >= TOP
     lifted = min(lift, *(of(bright, name) - gain * of(dark, name) for name in ("low", "floor")))
     if beyond and (clipped >= CLIPPED / 4 or lifted >= LIFTED_CODES / 2):
         return True
+    if over >= FAR_BEYOND and top >= WHITE:
+        return True
     lifted /= max(LIFTED_CODES, LIFTED_GAIN * gain)
-    return lifted >= LIFTED_PLAINLY or (lifted >= 1 and (beyond or top < TOP))
+    if lifted >= LIFTED_PLAINLY and of(dark, "low") <= BLACK and over >= -BEYOND_CODES:
+        return True
+    return lifted >= 1 and (beyond or top < TOP)
 
 
 def _channels(some: Records) -> NDArray[np.float64]:

@@ -54,10 +54,12 @@ def test_the_gate_that_refuses_has_a_figure_that_speaks_against_the_frame(word: 
 @pytest.mark.parametrize("word", ["dark", "burnt", "titled", "combed", "blocks", "blur"])
 def test_what_is_judged_beside_others_names_these_and_what_they_have(word: str) -> None:
     film = records((40, {}), (10, DEFECTS[word]))
-    if word == "blur":
-        # Little by little: what changes at once is held against the frame before.
-        for row, part in zip(range(40, 44), (0.8, 0.65, 0.5, 0.4), strict=True):
+    # Little by little: what changes at once is held against the frame before.
+    for row, part in zip(range(40, 44), (0.8, 0.65, 0.5, 0.4), strict=True):
+        if word == "blur":
             film["sharp_x"][row], film["edges"][row] = 0.02 * part, 85 + 16 * np.log2(part)
+        if word == "blocks":
+            film["blocks"][row] = film["blocks"][45] ** (1 - part)
     found = refused(heard(film, 45, [Shot(ShotKind.SHOT, 0, 49)], np.arange(50)))
     assert found is not None
     assert set(range(40)) <= set(found.comparable.tolist())
