@@ -270,6 +270,17 @@ def test_of_a_stretch_that_is_refused_whole_the_worse_side_of_a_step_stays_refus
     assert "spared" not in found[100:130]
 
 
+def test_what_is_soft_is_spared_before_what_is_made_of_blocks() -> None:
+    """Whose edges make it look sharper than anything."""
+    smooth = {"still": 0.95}
+    blocky = {**smooth, "blocks": 3.0, "sharp_x": 0.06, "sharp_y": 0.06, "edges": 110}
+    soft = {**smooth, "sharp_x": 0.009, "sharp_y": 0.009, "edges": 66}
+    found = judge(records((60, smooth), (50, blocky), (50, soft), (60, smooth)), config={"window_seconds": 20.0})
+    assert found == ["good"] * 60 + ["blocks"] * 50 + ["spared"] * 50 + ["good"] * 60
+    found = judge(records((60, smooth), (100, blocky), (60, smooth)), config={"window_seconds": 20.0})
+    assert found[60:160] == ["spared"] * 100
+
+
 def test_of_a_stretch_out_of_focus_the_softest_is_not_spared() -> None:
     """It comes into focus a little: what is seen then is less bad, and shows the same."""
     soft, softer = {"sharp_x": 0.006, "sharp_y": 0.006, "edges": 60}, {"sharp_x": 0.001, "sharp_y": 0.001, "edges": 25}

@@ -354,3 +354,38 @@ def test_a_dark_stage_that_is_brightened_is_burnt_by_its_grey_black_alone() -> N
     for picture in lit:
         picture[:10, :100] = 248
     assert worse([*film[:GOOD], *lit]) == dict.fromkeys(range(GOOD, GOOD + SPOILT), "burnt")
+
+
+def lit(dark: dict[str, float], bright: dict[str, float], gain: float, lift: float = 0.0) -> set[str]:
+    """What a step of the light from dark to bright frames is called; the cells are brighter by ``gain`` and ``lift``."""
+    found = records((GOOD, dark), (SPOILT, bright))
+    shades = np.linspace(dark["low"], dark["high"], 144).reshape(9, 16)
+    found["luma"][:GOOD], found["luma"][GOOD:] = shades, np.minimum(gain * shades + lift, 246)
+    return {one.step.word for one in stepped(found, [Shot(ShotKind.SHOT, 0, len(found) - 1)])}
+
+
+def test_what_the_gain_would_drive_far_beyond_white_is_burnt_though_little_of_it_is_clipped() -> None:
+    """Grass and a runner: the little that is white was as bright as all else."""
+    runner = {"mean": 84, "low": 22, "high": 157}
+    assert lit(runner, {"mean": 173, "low": 33, "high": 252, "light": 0.015}, 2.3, -16) == {"burnt"}
+    # Of dark frames, codes are rounded: without anything white, the gain of some is no proof.
+    night = {"mean": 11, "low": 4, "high": 82}
+    assert lit(night, {"mean": 33, "low": 16, "high": 229}, 3.7) == {"dark"}
+
+
+def test_grey_black_is_a_fault_only_where_it_was_black() -> None:
+    stage = {"mean": 45, "low": 1, "floor": 0, "high": 96}
+    assert lit(stage, {"mean": 119, "low": 23, "floor": 21, "high": 230}, 2.2, 20) == {"burnt"}
+    fog = {"mean": 64, "low": 35, "floor": 33, "high": 94}
+    assert lit(fog, {"mean": 163, "low": 100, "floor": 96, "high": 232}, 2.2, 22) == {"dark"}
+    # Highlights that gain much more say that something moves.
+    assert lit(stage, {"mean": 119, "low": 23, "floor": 21, "high": 252}, 2.2, 20) == {"dark"}
+
+
+@pytest.mark.parametrize(("sharper", "words"), [(1.3, {"blocks"}), (1.5, set())])
+def test_a_grid_that_doubles_is_a_coders_where_little_gets_sharper(sharper: float, words: set[str]) -> None:
+    """Lines on a mat: their coding makes the ground between them less smooth."""
+    coded = {"blocks": 2.1, "sharp_x": 0.077, "sharp_y": 0.077 * sharper, "still": 0.21, "edges": 91}
+    found = records((GOOD, {"sharp_x": 0.077, "sharp_y": 0.077, "still": 0.27}), (SPOILT, coded))
+    found["luma"] = np.linspace(40, 200, 144).reshape(9, 16)
+    assert {one.step.word for one in stepped(found, [Shot(ShotKind.SHOT, 0, len(found) - 1)])} == words
