@@ -165,10 +165,10 @@ def judge_steps(records: Records, shots: Sequence[Shot], gate: Callable[..., Non
     """Refuse by ``gate`` what a step says is worse than what lies beyond it, and say which frames these are.
 
     Of what is drawn with lines, a step is a line more or less; what is only smooth is drawn or filmed, and may get
-    darker or brighter.
+    darker or brighter; in a film that is not drawn, it is a wall or a sky.
     """
     worse, lines = stepped(records, shots), line_art(records)
-    smooth, whole = drawing(records), np.zeros(len(records), np.bool_)
+    smooth, whole = drawing(records) & drawn(records), np.zeros(len(records), np.bool_)
     for word, told in STEPPED.items():
         filmed = ~lines if told == "light" else ~(lines | smooth)
         own = [some for some in worse if some.step.word == word]

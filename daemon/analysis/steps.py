@@ -207,8 +207,12 @@ def _softened(records: Records, series: _Series, inside: range, known: Sequence[
     def softer(at: int, worse: int, loss: float, least: float) -> Step:
         return Step(at, "blur", worse, *(float(2.0 ** (-value / OCTAVE)) for value in (loss, least)))
 
+    pairs = set(itertools.pairwise(edges))
+    # A little less or more between two that are plain matters to neither.
+    plain = itertools.pairwise([one for one in edges if abs(one[1]) >= LITTLE_STEP])
+    pairs |= {pair for pair in plain if min(abs(loss) for _, loss in pair) >= LONE_STEP}
     paired = set()
-    for (at, loss), (end, gain) in itertools.pairwise(edges):
+    for (at, loss), (end, gain) in sorted(pairs):
         if loss < LITTLE_STEP or -gain < LITTLE_STEP or any(at < other < end for other in taken):
             continue
         if min(loss, -gain) >= LIKE_STEP * max(loss, -gain):

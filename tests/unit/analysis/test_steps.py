@@ -287,6 +287,20 @@ def test_what_is_smooth_and_filmed_is_refused_for_its_light(defect: str, word: s
     assert np.flatnonzero(asked[gates.Verdict(word)]).tolist() == list(range(GOOD, count))
 
 
+@pytest.mark.parametrize(("usual", "refused"), [(0.4, True), (0.95, False)])
+def test_a_step_of_the_focus_before_a_plain_wall_tells_in_a_film_that_is_not_drawn(usual: float, refused: bool) -> None:
+    film = move(GOOD + SPOILT)
+    film[GOOD:] = [spoil(picture, "defocus", 0.5) for picture in film[GOOD:]]
+    wall = figures(unpack([measure(picture) for picture in film]))
+    wall["still"] = 0.95
+    found = np.concatenate([wall, records((3 * len(wall), {"still": usual}))])
+    shots = [Shot(ShotKind.SHOT, 0, len(wall) - 1), Shot(ShotKind.SHOT, len(wall), len(found) - 1)]
+    asked = {}
+    gates.judge_steps(found, shots, lambda name, mask, _: asked.update({name: mask}))
+    spoilt = list(range(GOOD, len(wall))) if refused else []
+    assert np.flatnonzero(asked[gates.Verdict.BLUR]).tolist() == spoilt
+
+
 def test_what_is_softer_than_frames_in_another_light_is_not_blurred_for_that() -> None:
     film = move(3 * GOOD)
     film[: 2 * GOOD] = [spoil(picture, "defocus", 0.5) for picture in film[: 2 * GOOD]]
@@ -311,13 +325,14 @@ def test_movement_that_takes_the_columns_of_a_grid_with_it_leaves_no_better_pict
     assert [(one.step.word, one.first, one.last) for one in told] == [("blur", GOOD, GOOD + SPOILT - 1)]
 
 
-def softened(film: Sequence[Picture], losses: Sequence[float]) -> dict[int, str]:
-    """What steps say of a film whose frames have lost so much of their sharpness, in sixteenths of an octave."""
+def softened(film: Sequence[Picture], losses: Sequence[float], whole: Sequence[float] | None = None) -> dict[int, str]:
+    """What steps say of a film whose frames have lost so much of their sharpness, in sixteenths of an octave: in each
+    cell, and, if that is not the same, in the ``whole`` of the picture."""
     found = figures(unpack([measure(picture) for picture in film]))
     loss = np.asarray(losses)
     found["edges"] = np.maximum(found["edges"] - loss[:, None, None, None], 0).astype(np.uint8)
     for name in ("sharp_x", "sharp_y"):
-        found[name] *= 2.0 ** (-loss / 16)
+        found[name] *= 2.0 ** (-np.asarray(losses if whole is None else whole) / 16)
     told = stepped(found, [Shot(ShotKind.SHOT, 0, len(film) - 1)])
     return {row: one.step.word for one in told for row in range(one.first, one.last + 1)}
 
@@ -326,6 +341,13 @@ def test_what_is_a_little_softer_is_blurred_where_it_both_begins_and_ends_at_onc
     film = move(36)
     assert softened(film, [0] * 12 + [6] * 12 + [0] * 12) == dict.fromkeys(range(12, 24), "blur")
     assert softened(film[:24], [0] * 12 + [6] * 12) == {}
+
+
+def test_a_little_more_or_less_between_two_plain_steps_matters_to_neither() -> None:
+    """What is blurred may come near to what it was, where somebody comes into the picture: it is not sharp for that."""
+    film = move(48)
+    lost, whole = ([0] * 12 + [9] * 6 + [between] * 12 + [9] * 6 + [0] * 12 for between in (6, 1))
+    assert set(softened(film, lost, whole)) == set(range(12, 36))
 
 
 def test_what_is_plainly_softer_at_once_is_blurred_whatever_comes_after() -> None:
