@@ -176,6 +176,11 @@ def detail(edges: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.maximum(both[..., 0], both[..., 1]).astype(np.float32)
 
 
+def by_cell(before: np.void, after: np.void) -> bool:
+    """Whether the edges of cells are known, as they are from the second version of records on."""
+    return min(int(before["version"]), int(after["version"])) >= 2
+
+
 def lettering(records: Records) -> NDArray[np.float64]:
     """How much lettering each picture has, in cells; one in a line of writing counts twice."""
     found: NDArray[np.float64] = np.where(records["version"] >= 3, 2.0 * records["caption"], records["text"])

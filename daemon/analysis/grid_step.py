@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from daemon.analysis.features import by_cell
 from daemon.analysis.film_figures import Records
 
 GROSS_GRID, GROSS_STILL, GROSS_SHARP, GROSS_EDGES, STRONGEST = 2.6, 0.1, 2.2, 14.0, 0.25
 """A side with a stronger grid has it from a coder if the grid is so many times stronger or so many more pixels are like
 their neighbours; else not if it is so many times as sharp, nor if the strongest share of cells gains so much."""
-
 RECOLOURED, TINTED, GRID_SHARP = 0.9, 12, 1.4
 """By how many codes a coder changes red and blue beside green, in the mean of large cells, and how much more of them
 there is in a picture whose colours tell; a coder's grid makes a picture sharper by no more than so many times what it
@@ -67,8 +67,3 @@ def _recoloured(records: Records, at: int) -> bool:
     own = at - 1 - max(at - 2, 0)
     around = np.delete(change, own)
     return bool(change[own] >= RECOLOURED + (around.mean() if len(around) else 0.0))
-
-
-def by_cell(before: np.void, after: np.void) -> bool:
-    """Whether the edges of cells are known, as they are from the second version of records on."""
-    return min(int(before["version"]), int(after["version"])) >= 2

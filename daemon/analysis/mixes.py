@@ -41,8 +41,8 @@ LEAST_RISE, LITTLE_RISE = 0.3, 0.15
 """What the weight gains between the first and the last frame that was found, at least; and where detail and a straight
 line leave no doubt."""
 FEW_DIPS, MANY_DIPS, VERY_STRAIGHT = 4, 8, 0.95
-"""So many frames with the weak detail of a mix leave none, the more of them the less straight the line needs to be: of
-many it has this correlation with time."""
+"""So many frames with the weak detail of a mix are needed for that; with so many, the weights have at least this
+correlation with time, and nearer to 1 the fewer there are."""
 FALL = 0.08
 """A weight that falls by so much from one frame to the next is that of another mix."""
 MIDDLE = slice(2, 7)

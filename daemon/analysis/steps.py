@@ -7,7 +7,8 @@ light       frames that are brighter by one gain are burnt where that gain would
 grid        the side with the stronger grid is the worse one
 sharpness   the side with the weaker edges, cell by cell
 
-What is wrong goes on from the step to the next one of its kind, as far as frames are nearer to the worse side of it.
+What is wrong goes on from the step to the next one of its kind, as far as frames are nearer to the worse side of it; of
+what is blurred, until most of the loss is made up for.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.analysis.features import GRID, LUMA, TINT_GRID
+from daemon.analysis.features import GRID, LUMA, TINT_GRID, by_cell
 from daemon.analysis.film_figures import Records
-from daemon.analysis.grid_step import GROSS_GRID, by_cell, from_coder
+from daemon.analysis.grid_step import DOUBLED, GROSS_GRID, from_coder
 from daemon.analysis.light import EMPTY_CODES, rank_correlation, unexplained
 from daemon.model import Shot, ShotKind
 
@@ -44,7 +45,7 @@ LITTLE_STEP, LIKE_STEP, LONE_STEP = 5.0, 0.5, 8.0
 where it begins by it alone."""
 RECOVERED = 0.65
 """What was blurred by a step is sharp again once so much of the loss is made up for."""
-GRID_OR_BLUR = float(np.log(1.8))
+GRID_OR_BLUR = float(np.log(DOUBLED))
 """What gains so much of a grid, and less sharpness than that, is either blocky or has been blurred before."""
 SAME_ORDER, SAME_ORDER_INSIDE, SAME_CURVE, SAME_COLOURS = 0.9, 0.72, 0.2, 0.95
 """The rank correlation of the cells of two frames of which only the light differs, at a cut and where none was found;
@@ -233,10 +234,9 @@ def _worse_frames(step: Step, own: Sequence[Step], values: NDArray[np.float64], 
     other = edges[place + step.worse]
     closed = any(one.at == other and one.word == step.word and one.worse == -step.worse for one in own)
     part = values[step.at : edges[place + 1]] if step.worse > 0 else values[edges[place - 1] : step.at][::-1]
-    worse, better_side = (values[step.at + way] for way in ((0, -1) if step.worse > 0 else (-1, 0)))
-    middle = worse + (RECOVERED if step.word == "blur" else 0.5) * (better_side - worse)
-    sign = float(worse - better_side)
-    better = (part - middle) * sign <= 0
+    bad, good = (float(values[step.at + way]) for way in ((0, -1) if step.worse > 0 else (-1, 0)))
+    least = bad + (RECOVERED if step.word == "blur" else 0.5) * (good - bad)
+    better = (part - least) * (bad - good) <= 0
     out = np.flatnonzero(better[:-1] & better[1:])
     length = max(int(out[0]) if len(out) and not closed else len(part), 1)
     first = step.at if step.worse > 0 else step.at - length

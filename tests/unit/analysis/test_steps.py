@@ -360,7 +360,7 @@ def test_what_is_plainly_softer_at_once_is_blurred_whatever_comes_after() -> Non
 
 def test_what_was_blurred_is_sharp_again_once_most_of_the_loss_is_made_up_for() -> None:
     film = move(40)
-    back = np.concatenate([[0] * 10, np.linspace(20, 20, 8), np.linspace(20, 8.5, 10), [8.5] * 12])
+    back = np.concatenate([[0] * 10, [20] * 8, np.linspace(20, 8.5, 10), [8.5] * 12])
     assert set(softened(film, back)) == set(range(10, 40))
     back[28:] = 4
     assert set(softened(film, back)) == set(range(10, 28))
@@ -369,13 +369,13 @@ def test_what_was_blurred_is_sharp_again_once_most_of_the_loss_is_made_up_for() 
 def test_a_dark_stage_that_is_brightened_is_burnt_by_its_grey_black_alone() -> None:
     """Its lamps have room above them, so that nothing is driven beyond white."""
     film = move(GOOD + SPOILT, lambda picture: np.clip(picture * 0.28 - 12, 0, 95).astype(np.uint8))
-    lit = [np.clip(picture.astype(float) * 2.2 + 20, 0, 255).astype(np.uint8) for picture in film[GOOD:]]
-    assert max(int(picture.max()) for picture in lit) < 235
+    brightened = [np.clip(picture.astype(float) * 2.2 + 20, 0, 255).astype(np.uint8) for picture in film[GOOD:]]
+    assert max(int(picture.max()) for picture in brightened) < 235
     for picture in film:
         picture[:10, :100] = 104
-    for picture in lit:
+    for picture in brightened:
         picture[:10, :100] = 248
-    assert worse([*film[:GOOD], *lit]) == dict.fromkeys(range(GOOD, GOOD + SPOILT), "burnt")
+    assert worse([*film[:GOOD], *brightened]) == dict.fromkeys(range(GOOD, GOOD + SPOILT), "burnt")
 
 
 def lit(dark: dict[str, float], bright: dict[str, float], gain: float, lift: float = 0.0) -> set[str]:
