@@ -60,7 +60,7 @@ def encode(
     """Encode painted frames with the bundled FFmpeg."""
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-loglevel", "error", "-y"]
     command += ["-f", "rawvideo", "-pix_fmt", "rgb24", "-video_size", f"{width}x{height}", "-framerate", "25"]
-    command += [*before, "-i", "pipe:0", *arguments, str(path)]
+    command += [*before, "-i", "pipe:0", "-sws_flags", "+bitexact+accurate_rnd", *arguments, str(path)]
     data = b"".join(painter(number, width, height).tobytes() for number in numbers)
     ended = subprocess.run(command, input=data, capture_output=True, check=False)
     if ended.returncode != 0:
@@ -85,7 +85,11 @@ def intra(pix_fmt: str, name: str = "film.mkv", codec: str = "ffv1", *more: str)
     return made(name, "-c:v", codec, "-pix_fmt", pix_fmt, *more)
 
 
-X264 = ("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-threads", "1")
+# The same bytes on every processor: where damage falls decides what a test sees.
+X264 = (
+    *("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-threads", "1"),
+    *("-x264opts", "cpu-independent=1"),
+)
 X265 = ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:pools=1:frame-threads=1")
 
 

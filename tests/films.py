@@ -86,9 +86,13 @@ def make(
     numbers: Iterable[int] | None = None,
     tags: dict[str, int] | None = None,
 ) -> Path:
-    """Encode a film with PyAV. ``pts`` are presentation times in ``time_base`` (1/rate unless given)."""
+    """Encode a film with PyAV. ``pts`` are presentation times in ``time_base`` (1/rate unless given).
+
+    The bytes do not depend on the processor and its cores: where damage falls decides what a test sees.
+    """
+    exact = {"threads": "1"} | ({"x264opts": "cpu-independent=1"} if codec == "libx264" else {})
     with av.open(str(path), "w", format=container, options=container_options or {}) as output:
-        stream = output.add_stream(codec, rate=rate, options=options or {})
+        stream = output.add_stream(codec, rate=rate, options=exact | (options or {}))
         stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
         base = time_base or Fraction(1, 1) / Fraction(rate)
         stream.codec_context.time_base = base
