@@ -13,6 +13,7 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from daemon.decode.container import packets_of
 from daemon.decode.damage import ERRORS
 from daemon.media.alpha import GROUNDS
 
@@ -58,7 +59,7 @@ def later_frames(container: InputContainer, stream: VideoStream, context: Any) -
 
 def _decoded(container: InputContainer, stream: VideoStream, context: Any) -> Iterator[VideoFrame]:
     silent = 0
-    for packet in container.demux(stream):
+    for packet in packets_of(container, stream):
         frames: list[VideoFrame] = []
         with suppress(av.error.FFmpegError, EOFError):
             frames = context.decode(packet)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import av
 from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
 
 from daemon.config.score import DecodeConfig
 from daemon.errors import Kind, VideoError
@@ -64,6 +67,16 @@ def opened(path: Path, config: DecodeConfig) -> Iterator[InputContainer]:
         ) from error
     with container:
         yield container
+
+
+def packets_of(container: InputContainer, *streams: Stream) -> Iterator[Packet[Any]]:
+    """The packets of these streams, or of all, and then an empty one for each, which flushes its decoder.
+
+    Where streams have appeared on the way, as in a recording whose programme has changed, PyAV ends with an IndexError
+    or does not, by what lies in memory: the packets of the streams that it knows have all come by then.
+    """
+    with suppress(IndexError):
+        yield from container.demux(*streams)
 
 
 def error_text(error: BaseException) -> str:

@@ -21,7 +21,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from daemon.config.score import DecodeConfig
-from daemon.decode.container import opened
+from daemon.decode.container import opened, packets_of
 from daemon.decode.damage import DecodeReport
 from daemon.decode.film_clock import JOINED_CONTAINERS, JUMP_SECONDS
 from daemon.decode.key_unit import RESETTING, resets
@@ -136,7 +136,7 @@ def from_key(container: InputContainer, stream: VideoStream, span: Span) -> Iter
             continue
         try:
             container.seek(offset, stream=stream, unsupported_byte_offset=by_byte)
-            packets = container.demux(stream)
+            packets = packets_of(container, stream)
             if (first := _landed(packets, span)) is not None:
                 return chain([first], packets)
         except (av.error.FFmpegError, OSError):

@@ -15,7 +15,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from daemon.config.score import DecodeConfig
-from daemon.decode.container import opened
+from daemon.decode.container import opened, packets_of
 from daemon.decode.info_lines import info_lines
 from daemon.model import StreamInfo
 
@@ -141,7 +141,7 @@ def _packets(path: Path, config: DecodeConfig) -> Mapping[int, _Counted]:
     read_bytes = 0
     with opened(path, config) as container:
         try:
-            for packet in container.demux():
+            for packet in packets_of(container):
                 read_bytes += packet.size
                 if read_bytes > SCAN_BYTES:
                     break

@@ -15,8 +15,9 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
 from daemon.config.score import DecodeConfig
+from daemon.decode.blank import BlankBytes
 from daemon.decode.budget import refuse_many
-from daemon.decode.container import error_text
+from daemon.decode.container import error_text, packets_of
 from daemon.decode.damage import ERRORS, DamageError, DecodeReport, Lines, PictureChangeError
 from daemon.decode.hardware import NO_DEVICE, HardwareError, beside
 from daemon.decode.sequence_header import sequence_header
@@ -75,7 +76,7 @@ def decoded_frames(
     with ERRORS.watching(any_thread=not single_thread) as lines:
         signs = _DamageSigns(lines, report, stop_at_first=not single_thread)
         aspects = _CodedAspects(may_change=single_thread)
-        marks = _CorruptMarks()
+        marks, blank = _CorruptMarks(), BlankBytes(stream)
         first_header: bytes | None = None
         frames_given = 0
         try:
@@ -93,6 +94,7 @@ def decoded_frames(
                         report.header = first_header = header
                     if single_thread:
                         packet.opaque = PacketNumber(report.references.packet(packet.pts, key=packet.is_keyframe))
+                    signs.note_blank(blank.of(packet))
                 frames = _decode(context, packet, signs)
                 if frames or single_thread:
                     aspects.look(context, report.references.packets)
@@ -202,7 +204,7 @@ def index_packets(
 
     ``look`` is given each. Signs of damage that packets show go to ``report``.
     """
-    marks = _CorruptMarks()
+    marks, blank = _CorruptMarks(), BlankBytes(stream)
     with ERRORS.watching(any_thread=False) as lines:
         signs = _DamageSigns(lines, report, stop_at_first=False)
         for packet in PacketReader(container, stream, signs, config):
@@ -211,6 +213,7 @@ def index_packets(
             if packet is not None and packet.size:
                 report.packets += not packet.is_discard
                 report.index.add(packet)
+                signs.note_blank(blank.of(packet))
                 look(packet)
 
 
@@ -237,6 +240,12 @@ class _DamageSigns:
         """Count a sign that belongs to so many of the packets that were given last."""
         self.report.references.damage(last)
         self.note(reason, of_packet=False)
+
+    def note_blank(self, blank_bytes: int) -> None:
+        """Count what is blank in the packet given last, if anything, as a sign."""
+        if blank_bytes:
+            self.report.unread_bytes += blank_bytes
+            self.note_packets(f"a packet holds {blank_bytes} bytes that no picture has", 1)
 
     def note_new_lines(self) -> None:
         """Lines of FFmpeg that came with no other sign are one themselves."""
@@ -266,7 +275,7 @@ class PacketReader:
         self._stream = stream
         self._signs = signs
         self._size = max(int(container.size), 0)
-        self._silent = SilentHoles(container, stream)
+        self._silent = SilentHoles(container)
         self._end: int | None = None
         self._last_dts: int | None = None
         self._step = 0
@@ -276,7 +285,7 @@ class PacketReader:
 
     def __iter__(self) -> Iterator[Packet[Any] | None]:
         allowed = ASKED_AGAIN + self._size // BYTES_PER_ANSWER
-        packets = self._begin or self._container.demux(self._stream)
+        packets = self._begin or packets_of(self._container, self._stream)
         errors = given = 0
         while True:
             try:
@@ -297,7 +306,7 @@ class PacketReader:
                     self._count_end()
                     yield None
                     return
-                packets = self._container.demux(self._stream)
+                packets = packets_of(self._container, self._stream)
                 continue
             if errors and packet.size:
                 self._behind_hole, self._hole_bytes, self._hole_s, errors = HELD_PACKETS, 0, 0.0, 0
@@ -337,9 +346,6 @@ class PacketReader:
         if hole := self._silent.bytes_before(packet):
             self._signs.report.unread_bytes += hole
             self._signs.note(f"{hole} bytes before a packet are not what the format has there", of_packet=False)
-        if blank := self._silent.blank_bytes(packet):
-            self._signs.report.unread_bytes += blank
-            self._signs.note(f"a packet holds {blank} bytes that no picture has")
 
     def _look_behind(self) -> None:
         """Files that were joined or cut may go on where their demuxer sees an end."""

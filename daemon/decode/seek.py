@@ -31,7 +31,7 @@ from av.video.frame import VideoFrame
 from daemon.config.score import DecodeConfig
 from daemon.decode.budget import most_pixels
 from daemon.decode.combing import has_combed_blocks, is_combed
-from daemon.decode.container import opened
+from daemon.decode.container import opened, packets_of
 from daemon.decode.damage import ERRORS, DecodeReport
 from daemon.decode.frames import decode_frames
 from daemon.decode.packet_index import NO_TIME, PacketIndex
@@ -271,7 +271,7 @@ class _Seeker:
     def _demuxed(self, container: InputContainer) -> Iterator[Packet[Any]]:
         """The packets that hold something, up to the first error of reading."""
         try:
-            for packet in container.demux(video_stream(container, self._info.stream_index)):
+            for packet in packets_of(container, video_stream(container, self._info.stream_index)):
                 self._report.packets += 1
                 if packet.size:
                     yield packet

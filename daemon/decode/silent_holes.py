@@ -1,8 +1,8 @@
 """Parts of a file that its demuxer passes over without a word: seen by what the format says must lie there.
 
-A block that was never written, or was overwritten, leaves no packet behind in AVI and ASF, and is swallowed by the
-packet before it where pictures are found by how they begin (GIF, raw JPEG and DV). Of files that were put together, or
-are cut short, FFmpeg may read the first part and see an end.
+A block that was never written, or was overwritten, leaves no packet behind in AVI and ASF; for what packets themselves
+hold of such, see ``daemon.decode.blank``. Of files that were put together, or are cut short, FFmpeg may read the first
+part and see an end.
 """
 
 from __future__ import annotations
@@ -16,12 +16,9 @@ from typing import Any
 
 from av.container import InputContainer
 from av.packet import Packet
-from av.video.stream import VideoStream
 
 from daemon.runtime.reading import opened
 
-BLANK_BYTES = 4096
-"""No picture of the codecs below holds so many equal bytes, zeros or 0xFF."""
 GAP_BYTES = 16 * 1024
 """A shorter gap between two packets of an AVI file is not looked into."""
 MOST_CHUNKS = 4096
@@ -32,7 +29,6 @@ SILENT_SHARE = 0.25
 SILENT_BYTES = 16 * 1024
 """A longer end of a file that holds nothing but packets, of which no packet of the stream comes, is unread."""
 
-_BLANK = (b"\0" * BLANK_BYTES, b"\xff" * BLANK_BYTES)
 _STREAMED = ("flv", "live_flv", "asf", "mpegts", "mpegtsraw", "mpeg")
 """Demuxers of files that hold nothing but packets from beginning to end."""
 _SEALED = ("yuv4mpegpipe",)
@@ -52,26 +48,13 @@ _OGG_PAGE_BYTES = 27 + 255 + 255 * 255
 class SilentHoles:
     """Follows the packets of one stream in the order of the file."""
 
-    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
+    def __init__(self, container: InputContainer) -> None:
         self._format = container.format.name
         self._size = max(int(container.size), 0)
         self._path = Path(container.name[5:]) if container.name.startswith("file:") else None
-        codec = stream.codec_context.name
-        self._may_be_blank = codec in ("gif", "dvvideo") or (codec == "mjpeg" and self._format == "mjpeg")
         self._end = 0
         self._last_pos: int | None = None
         self._packet_size: int | None = None
-
-    def blank_bytes(self, packet: Packet[Any]) -> int:
-        """How many bytes in the packet nobody can have written as part of a picture."""
-        if not self._may_be_blank or packet.size < BLANK_BYTES:
-            return 0
-        data = bytes(packet)
-        for blank in _BLANK:
-            at = data.find(blank)
-            if at >= 0:
-                return len(data) - at - len(data[at:].lstrip(blank[:1]))
-        return 0
 
     def bytes_before(self, packet: Packet[Any]) -> int:
         """How many bytes between the packet given last and this one are not what the format has there."""

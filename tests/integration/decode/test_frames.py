@@ -168,6 +168,21 @@ def test_damage_stops_the_threads_and_the_single_thread_keeps_what_decodes(tmp_p
     assert first == [f.hash for f in decode_frames(info, CONFIG, DecodeReport(), single_thread=True)]
 
 
+def test_streams_that_appear_on_the_way_do_not_end_the_reading(tmp_path: Path) -> None:
+    """As in a recording whose programme changes for a while: neither its beginning nor its end shows them."""
+    film = films.make(tmp_path / "a.ts", frames=70, width=960, height=540, container="mpegts", options={"qp": "1"})
+    sounds = [word for _ in range(6) for word in ("-f", "lavfi", "-i", "sine=duration=1")]
+    maps = [word for number in range(7) for word in ("-map", str(number))]
+    other = films.remux(film, tmp_path / "b.ts", *sounds, *maps, "-c:v", "copy", "-c:a", "mp2", "-shortest")
+    path = tmp_path / "film.ts"
+    path.write_bytes(film.read_bytes() + other.read_bytes() + film.read_bytes())
+    with av.open(str(path)) as container:
+        assert len(container.streams) == 1
+    with av.open(str(other)) as container:
+        alone = sum(packet.size > 0 for packet in container.demux(video=0))
+    assert len(all_frames(path)) == 70 + alone + 70
+
+
 @pytest.mark.parametrize(
     ("content", "kind"),
     [
