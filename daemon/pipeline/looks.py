@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,7 +14,7 @@ MOST_BYTES = 160 * 1024 * 1024
 """What the records of a film may take that is kept whole: a bit more than two hours."""
 
 Looks = tuple[NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.float64] | None]
-"""Sketches of frames, or what was seen of them, their details and lettering; None where that is not known."""
+"""Sketches of frames, their details and lettering; None where that is not known."""
 
 
 class FilmLooks:
@@ -39,11 +37,7 @@ class FilmLooks:
             if len(whole) == len(frames):
                 self._frames, self._records = frames, whole
 
-    async def of(
-        self,
-        frames: NDArray[np.int64],
-        seen: Callable[[NDArray[np.float32]], NDArray[np.float32]] = lambda sketches: sketches,
-    ) -> Looks:
+    async def of(self, frames: NDArray[np.int64]) -> Looks:
         """The looks of some frames, some hundred at a time, as a long film has thousands."""
         found = np.empty((len(frames), features.SKETCH), np.float32)
         details, lettering = np.empty((len(frames), features.CELLS), np.float32), np.empty(len(frames))
@@ -51,11 +45,19 @@ class FilmLooks:
         for start in range(0, len(frames), TOGETHER):
             part = slice(start, start + TOGETHER)
             records = await self.records(frames[part])
-            found[part] = seen(features.sketch(records["thumbnail"]))
+            found[part] = features.sketch(records["thumbnail"])
             details[part] = features.detail(records["edges"])
             lettering[part] = features.lettering(records)
             known &= bool((records["version"] >= 2).all())
         return (found, details, lettering) if known else (found, None, None)
+
+    async def views(self, frames: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The ``features.view`` of some frames."""
+        found = np.empty((len(frames), features.SKETCH), np.float32)
+        for start in range(0, len(frames), TOGETHER):
+            part = slice(start, start + TOGETHER)
+            found[part] = features.view(features.sketch((await self.records(frames[part]))["thumbnail"]))
+        return found
 
     async def records(self, frames: NDArray[np.int64]) -> features.Records:
         """The features of some frames as they are stored."""

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.analysis import features
 from daemon.config.schema import Config
 from daemon.config.selection import SelectConfig
 from daemon.job import VideoJob
@@ -354,7 +353,7 @@ class FrameSelector:
         key = (config.scene_alike, config.scene_share)
         if key not in self._scene:
             places = await asyncio.to_thread(samples, film, np.unique(film.shot[film.usable]))
-            views, _, _ = await self._looks.of(film.frame[places], features.view)
+            views = await self._looks.views(film.frame[places])
             self._scene[key] = await asyncio.to_thread(
                 scenes, film.shot[places], views, alike=config.scene_alike, share=config.scene_share
             )

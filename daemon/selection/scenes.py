@@ -31,6 +31,8 @@ def scenes(shot: NDArray[np.int64], views: NDArray[np.float32], *, alike: float,
     names, starts = np.unique(shot, return_index=True)
     sizes = np.diff(np.append(starts, len(shot)))
     owner = np.repeat(np.arange(len(names)), sizes)
+    # Whole numbers: the table of many shots is compared several times as fast.
+    enough = np.ceil(share * sizes).astype(np.int32)
     parent = list(range(len(names)))
 
     def root(one: int) -> int:
@@ -58,7 +60,7 @@ def scenes(shot: NDArray[np.int64], views: NDArray[np.float32], *, alike: float,
             ones, shots = ones[same], owner[others[same]]
             new = np.append(True, (ones[1:] != ones[:-1]) | (shots[1:] != shots[:-1]))[: len(ones)]
             np.add.at(seen.reshape(-1), (own[ones[new]] - first) * len(names) + shots[new], 1)
-        for one, other in zip(*np.nonzero(seen >= share * sizes[first:after, None]), strict=True):
+        for one, other in zip(*np.nonzero(seen >= enough[first:after, None]), strict=True):
             first_root, second_root = sorted((root(first + int(one)), root(int(other))))
             parent[second_root] = first_root
         first = after

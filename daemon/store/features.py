@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 import aiosqlite
@@ -15,12 +15,12 @@ BLOCKS_READ = 400
 """Blocks that are read together."""
 
 
-def unpacked(rows: Iterable[tuple[int, bytes]]) -> dict[int, bytes]:
-    """Records by frame; those of a form that is not known are left out."""
+def unpacked(rows: Iterable[tuple[int, bytes]], wanted: Mapping[int, Collection[int]]) -> dict[int, bytes]:
+    """Records by frame, of the ``wanted`` places of each block; those of a form that is not known are left out."""
     records: dict[int, bytes] = {}
     for block, packed in rows:
         with suppress(ValueError):
-            found = feature_blocks.unpack(packed)
+            found = feature_blocks.unpack(packed, wanted[block])
             records |= {block * feature_blocks.FRAMES + place: record for place, record in found.items()}
     return records
 

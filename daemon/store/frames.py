@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import aiosqlite
@@ -48,7 +49,11 @@ class ScoreTable:
 
 
 TABLE_ROWS = 1_000
-_TABLE_TYPES = ("int64", "float64", "float64", "bool", "bool", "bool", "bool")
+_FLAGS = (
+    "(s.note IS NOT NULL) + (f.verdict IS 'good') * 2 + (f.verdict IS 'spared') * 4"
+    " + (f.reserve IS NOT NULL) * 8 + (s.score IS NULL) * 16"
+)
+"""What is said of a frame, a bit each: four numbers a row are read in half the time of seven columns."""
 
 
 class Frames:
@@ -275,24 +280,23 @@ class Frames:
 
         await self._write_pending(video_id)
         async with self._connection.db.execute(
-            "SELECT s.frame, f.time_s, s.score, s.note IS NOT NULL, f.verdict IS 'good', f.verdict IS 'spared',"
-            f" f.reserve IS NOT NULL {_FRAMES} ORDER BY s.frame",
-            (video_id, scorer),
+            f"SELECT s.frame, f.time_s, ifnull(s.score, 0.0), {_FLAGS} {_FRAMES} ORDER BY s.frame", (video_id, scorer)
         ) as cursor:
             # Plain tuples, some at a time: a million rows at once would keep the garbage collector busy.
             cursor.row_factory = None
-            parts: list[list[NDArray[Any]]] = [[np.zeros(0, kind) for kind in _TABLE_TYPES]]
+            parts = [np.zeros((0, 4))]
             while rows := await cursor.fetchmany(TABLE_ROWS):
-                columns = zip(*rows, strict=True)
-                # NULL becomes NaN.
-                parts.append([np.array(c, kind) for c, kind in zip(columns, _TABLE_TYPES, strict=True)])
+                parts.append(np.fromiter(chain.from_iterable(rows), np.float64).reshape(-1, 4))
         async with self._connection.db.execute(
             "SELECT duration_s FROM decoded_frames WHERE video_id = ? ORDER BY frame DESC LIMIT 1", (video_id,)
         ) as cursor:
             last = await cursor.fetchone()
-        whole = (np.concatenate(column) for column in zip(*parts, strict=True))
-        frame, time_s, score, noted, good, spared, reserve = whole
-        return ScoreTable(frame, time_s, score, noted, good, spared, reserve, None if last is None else last[0])
+        frame, time_s, score, flags = (np.concatenate([part[:, column] for part in parts]) for column in range(4))
+        del parts
+        noted, good, spared, reserve, no_score = (flags.astype(np.uint8) >> bit & 1 == 1 for bit in range(5))
+        score[no_score] = np.nan
+        last_s = None if last is None else last[0]
+        return ScoreTable(frame.astype(np.int64), time_s, score, noted, good, spared, reserve, last_s)
 
     async def with_note(self, video_id: int, note: str) -> list[int]:
         """The frames that carry this note of the current scorer."""
@@ -334,15 +338,18 @@ class Frames:
 
     async def features_of(self, video_id: int, frames: Sequence[int]) -> list[bytes | None]:
         """The features of some frames, in the order given."""
-        wanted = sorted({frame // feature_blocks.FRAMES for frame in frames})
-        records: dict[int, bytes] = {}
-        for start in range(0, len(wanted), 500):
-            part = ",".join(str(int(block)) for block in wanted[start : start + 500])
+        wanted: dict[int, set[int]] = {}
+        for frame in frames:
+            block, place = divmod(frame, feature_blocks.FRAMES)
+            wanted.setdefault(block, set()).add(place)
+        blocks, records = sorted(wanted), dict[int, bytes]()
+        for start in range(0, len(blocks), 500):
+            part = ",".join(str(int(block)) for block in blocks[start : start + 500])
             async with self._connection.db.execute(
                 f"SELECT block, packed FROM feature_blocks WHERE video_id = ? AND block IN ({part})", (video_id,)
             ) as cursor:
                 packed = [(row[0], row[1]) for row in await cursor.fetchall()]
-            records |= await asyncio.to_thread(features.unpacked, packed)
+            records |= await asyncio.to_thread(features.unpacked, packed, wanted)
         records |= self._features.of(video_id)
         return [records.get(frame) for frame in frames]
 
