@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -126,11 +127,12 @@ def damaged(folder: Path) -> Path:
 
 
 def spoilt(folder: Path) -> Path:
-    """A key frame in the middle is spoilt; the container is sound."""
+    """A key frame in the middle is noise; the container is sound."""
     path = films.make(folder / "a.mkv", frames=FRAMES, options=KEYS)
     span = cut(path)[1].spans[1]
     content, quarter = bytearray(path.read_bytes()), span.size_bytes // 4
-    content[span.position + quarter : span.position + 3 * quarter] = bytes(2 * quarter)
+    noise = np.random.default_rng(2).integers(1, 256, 2 * quarter, np.uint8)
+    content[span.position + quarter : span.position + 3 * quarter] = noise.tobytes()
     path.write_bytes(content)
     return path
 
