@@ -24,6 +24,8 @@ AT_EDGE = np.pad(np.zeros((GRID[0] - 1, GRID[1] - 2), np.bool_), ((1, 0), (1, 1)
 """The cells at the upper, left and right edge."""
 MUCH_LETTERING = 8.0
 """Cells of lettering more than usual that take all worth from a picture."""
+BARE_SHARE = 0.2
+"""What of a film must be without lettering for a picture with it to be the lesser one to stand for all."""
 LONG_SHARE = 0.2
 """Titles and credits are a smaller share of a film."""
 LEVELS, LEVEL_CODES = 24, 16.0
@@ -111,6 +113,23 @@ def uncovered(
         if seconds[own].sum() >= LONG_SHARE * seconds.sum():
             usual[own] = np.maximum(usual[own], np.median(lettering[own]))
     return 1.0 - np.clip((lettering - usual) / MUCH_LETTERING, 0.0, 1.0)
+
+
+def written_over(lettering: NDArray[np.float64], seconds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Per moment, from 0 to 1, how much more lettering it has than the barest ``BARE_SHARE`` of the film.
+
+    Up to twice ``MUCH_LETTERING`` is nothing, as the small things of a game; twice that is a caption. In a film without
+    bare pictures it is 0.
+    """
+    if len(lettering) == 0:
+        return lettering
+    order = np.argsort(lettering, kind="stable")
+    shown = np.cumsum(seconds[order])
+    bare = lettering[order[np.searchsorted(shown, BARE_SHARE * shown[-1])]]
+    if bare >= MUCH_LETTERING:
+        return np.zeros(len(lettering))
+    found: NDArray[np.float64] = np.clip((lettering - bare) / (2 * MUCH_LETTERING) - 1.0, 0.0, 1.0)
+    return found
 
 
 def _places(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.selection.activity import activity, appeal, typicality, uncovered
+from daemon.selection.activity import activity, appeal, typicality, uncovered, written_over
 from daemon.selection.completeness import unfinished
 from daemon.selection.invitation import invitation
 from daemon.selection.likeness import LUMA_CELLS, LUMA_WEIGHT, gain
@@ -24,6 +24,8 @@ FIRST_QUALITY, FIRST_EVENT, INVITING, WHATEVER = 1.0, 2.0, 3.0, 0.6
 if all of that is cut off by the edges), and if it is inviting by itself: that share of it whatever its quality is."""
 TYPICAL = 0.8
 """What the first still is worth more if its light and colours are those of the film."""
+WRITTEN = 0.6
+"""What the first still loses of its worth by writing over it, where the film has pictures without."""
 UNFINISHED = 0.4
 """What is left of the worth of a picture that is a part of another one."""
 
@@ -38,7 +40,8 @@ def worth(
 ) -> tuple[float, NDArray[np.float32], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """What holds for all terms: the sketches' gain, they with it, and what each moment is worth whatever else is shown.
 
-    Of the worth: what writing leaves of a new scene's, what the moment adds to a choice, and what it is worth alone.
+    Of the worth: what writing leaves of a new scene's, what the moment adds to a choice, and what it is worth alone,
+    where a caption over it costs ``WRITTEN``.
     ``difference`` and ``least_detail`` are those from which pictures are not alike.
     """
     amplified = gain(sketches)
@@ -51,6 +54,8 @@ def worth(
     inviting = INVITING * (WHATEVER + (1 - WHATEVER) * moments.quality) * invitation(sketches, details)
     alone = FIRST_QUALITY * moments.quality + clear * (FIRST_EVENT * event * (1 - 2 * cut) + inviting)
     alone = np.maximum(alone, 0.0) + TYPICAL * typicality(sketches, moments.seconds)
+    if lettering is not None:
+        alone *= 1.0 - WRITTEN * written_over(lettering, moments.seconds)
     if details is not None:
         part = unfinished(louder, details, difference, least_detail)
         value[part] *= UNFINISHED

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from daemon.analysis.features import SKETCH
-from daemon.selection.activity import activity, appeal, typicality, uncovered
+from daemon.selection.activity import activity, appeal, typicality, uncovered, written_over
 
 VIEW = np.random.default_rng(2).normal(110, 40, 144).astype(np.float32)
 
@@ -68,6 +68,15 @@ def test_writing_covers_a_picture_unless_it_is_part_of_a_long_shot() -> None:
     clear = uncovered(lettering, shot, seconds)
     assert clear[:18].tolist() == [1] * 18, "toy blocks with letters, for a third of the film"
     assert clear[18:].tolist() == [0, 0], "a title"
+
+
+def test_a_caption_lies_over_a_picture_where_the_film_has_bare_ones() -> None:
+    lettering = np.repeat([0.0, 50.0], [5, 15])
+    assert written_over(lettering, np.ones(20)).tolist() == [0] * 5 + [1] * 15
+    assert not written_over(lettering, np.repeat([1.0, 9.0], [5, 15])).any(), "too little of it is bare"
+    assert not written_over(lettering + 8, np.ones(20)).any(), "of a screen"
+    assert not written_over(np.repeat([6.0, 13.0], [5, 15]), np.ones(20)).any(), "figures at the edge of a game"
+    assert written_over(np.zeros(0), np.zeros(0)).tolist() == []
 
 
 def test_what_the_edges_cut_off_is_told_from_what_is_seen_whole() -> None:

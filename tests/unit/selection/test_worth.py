@@ -24,3 +24,16 @@ def test_a_thing_that_the_edge_cuts_off_is_no_first_still() -> None:
     assert alone[12] > alone[0]
     assert alone[12] - alone[5] > 1
     assert value[12] > value[5]
+
+
+def test_a_picture_with_a_caption_is_no_first_still_and_worth_as_much_beside_others() -> None:
+    """A demonstration: most of the film has a line of writing under it, and it is one of its shots that has none."""
+    count = 20
+    sketches = np.random.default_rng(3).normal(110, 40, (count, 168)).astype(np.float32)
+    ones, shot = np.ones(count), np.repeat([0, 1], [5, 15])
+    film = Moments(np.arange(count), ones, ones, shot, ones, np.zeros(count, int), np.zeros(count, bool))
+    *_, value, alone = worth(film, sketches, None, np.repeat([0.0, 50.0], [5, 15]), 9.0, 24.0)
+    *_, value_bare, alone_bare = worth(film, sketches, None, np.zeros(count), 9.0, 24.0)
+    assert alone[:5].tolist() == alone_bare[:5].tolist()
+    assert (alone[5:] < 0.5 * alone_bare[5:]).all()
+    assert value.tolist() == value_bare.tolist()
