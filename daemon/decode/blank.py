@@ -17,7 +17,7 @@ SECTOR_BYTES, BLANK_BYTES = 512, 4096
 """So many equal bytes are no part of a picture: in NAL units, and of the other codecs below."""
 
 _NAL_UNITS = ("h264", "hevc", "vvc")
-"""No three zeros follow each other inside of their units (H.264, 7.4.1.1), but behind one, up to the next."""
+"""No three zeros follow each other inside of their units (H.264, 7.4.1), but behind one, up to the next."""
 _CODED_BITS = ("vp8", "vp9")
 """Zeros alone are zeros to their arithmetic decoders: no picture is so many without a single one."""
 _EITHER = ("gif", "dvvideo", "mjpeg")
@@ -54,7 +54,7 @@ class BlankBytes:
             return 0
         data = bytes(packet)
         # To look for a plain string is many times as quick as the pattern.
-        if all(data.find(plain) < 0 for plain in self._plain):
+        if all(plain not in data for plain in self._plain):
             return 0
         found = self._pattern.search(data)
         if found is None or (self._of_jpeg and found[0][0] == 0 and _flat_is_zeros(data)):

@@ -245,7 +245,7 @@ class _DamageSigns:
         """Count what is blank in the packet given last, if anything, as a sign."""
         if blank_bytes:
             self.report.unread_bytes += blank_bytes
-            self.note_packets(f"a packet holds {blank_bytes} bytes that no picture has", 1)
+            self.note(f"a packet holds {blank_bytes} bytes that no picture has")
 
     def note_new_lines(self) -> None:
         """Lines of FFmpeg that came with no other sign are one themselves."""
@@ -342,7 +342,7 @@ class PacketReader:
             self._hole_s = seconds
 
     def _look_before(self, packet: Packet[Any]) -> None:
-        """What no packet was made of and no error told of: between this packet and the last, or swallowed by it."""
+        """What no packet was made of and no error told of, between this packet and the last."""
         if hole := self._silent.bytes_before(packet):
             self._signs.report.unread_bytes += hole
             self._signs.note(f"{hole} bytes before a packet are not what the format has there", of_packet=False)

@@ -31,7 +31,7 @@ def scenes(shot: NDArray[np.int64], views: NDArray[np.float32], *, alike: float,
     names, starts = np.unique(shot, return_index=True)
     sizes = np.diff(np.append(starts, len(shot)))
     owner = np.repeat(np.arange(len(names)), sizes)
-    # Whole numbers: the table of many shots is compared several times as fast.
+    # Whole numbers, as the table has: it is compared without being made one of fractions.
     enough = np.ceil(share * sizes).astype(np.int32)
     parent = list(range(len(names)))
 

@@ -89,14 +89,17 @@ def test_a_blank_block_in_a_picture_is_damage(name: str, tmp_path: Path) -> None
     assert report.unread_bytes == size
 
 
+@pytest.mark.parametrize("fill", [b"\0", b"\xff"], ids=["zeros", "ones"])
 @pytest.mark.parametrize("kind", [GIF, JPEG, DV], ids=["gif", "jpeg", "dv"])
-def test_so_is_one_of_ones(tmp_path: Path, kind: Made) -> None:
+def test_so_is_a_hole_that_a_packet_has_swallowed(tmp_path: Path, kind: Made, fill: bytes) -> None:
     path = made(tmp_path, kind)
-    size = path.stat().st_size // 8
-    blank(path, path.stat().st_size // 2, size, b"\xff")
+    whole = path.stat().st_size
+    size = int(whole * 0.12)
+    blank(path, int(whole * 0.45), size, fill)
     report = read(path)
     assert "bytes that no picture has" in (report.summary() or "")
-    assert report.unread_bytes <= size + 2 * BLOCK
+    assert size / 2 <= report.unread_bytes <= size + 2 * BLOCK
+    assert report.damaged_frames
 
 
 @pytest.mark.parametrize("kind", [H264, HEVC, VP8], ids=["h264", "hevc", "vp8"])

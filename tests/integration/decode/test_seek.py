@@ -116,7 +116,7 @@ KINDS = {
     ),
     "no-pts": Case(film("film.h264", *B_FRAMES), 0),
     "no-pts-avi": Case(remuxed(film("a.h264", *B_FRAMES), "film.avi", "-c", "copy")),
-    "damaged-ts": Case(flipped(film("film.ts", *B_FRAMES), 40, 3), 4),
+    "damaged-ts": Case(flipped(film("film.ts", *B_FRAMES), 40, 4), 6),
     "damaged-mkv": Case(flipped(film("film.mkv", *B_FRAMES), 20, 3), 4),
     "damaged-mpg": Case(flipped(film("film.mpg", *MPEG2, "-threads", "1"), 60, 5), 5),
     "damaged-avi": Case(flipped(film("film.avi", *XVID, "-threads", "1"), 20, 5), 3),
@@ -125,7 +125,7 @@ KINDS = {
     "hidden-frames-webm": Case(film("film.webm", *VP9, "-auto-alt-ref", "1", "-lag-in-frames", "16", "-g", "30")),
     "ts-that-begins-in-an-open-group": Case(without_its_beginning(film("film.ts", *OPEN_GOP), 0.13)),
     "mpg-that-begins-in-a-group": Case(without_its_beginning(film("film.mpg", *MPEG2), 0.2)),
-    "ts-with-a-hole": Case(hole(film("film.ts", *B_FRAMES), 0.4, 0.47), 9),
+    "ts-with-a-hole": Case(hole(film("film.ts", *B_FRAMES), 0.42, 0.49)),
     "ts-whose-clock-overflows": Case(
         remuxed(film("a.mp4", *B_FRAMES), "film.ts", "-c", "copy", "-output_ts_offset", "95440.5")
     ),
