@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.analysis import features
+from daemon.selection.calm_sharp import NEIGHBOURS_SECONDS
+from daemon.selection.quality import Film, median_difference
 from daemon.store.store import Store
 
 TOGETHER = 500
@@ -23,7 +25,7 @@ class FilmLooks:
     def __init__(self, store: Store, video_id: int) -> None:
         self._store = store
         self._video_id = video_id
-        self._frames: NDArray[np.int64] | None = None
+        self._frames = np.zeros(0, np.int64)
         self._records = np.zeros(0, features.RECORD)
 
     async def keep_all(self, frames: NDArray[np.int64]) -> None:
@@ -33,9 +35,13 @@ class FilmLooks:
         """
         if len(frames) * features.RECORD.itemsize <= MOST_BYTES:
             records = [features.unpack(blobs) async for blobs in self._store.frames.feature_records(self._video_id)]
-            whole = np.concatenate(records) if records else self._records
+            whole = np.concatenate(records) if records else np.zeros(0, features.RECORD)
             if len(whole) == len(frames):
-                self._frames, self._records = frames, whole
+                self.keep(frames, whole)
+
+    def keep(self, frames: NDArray[np.int64], records: features.Records) -> None:
+        """Keep the features of some frames, rising, that were read, in place of what was kept before."""
+        self._frames, self._records = frames, records
 
     async def of(self, frames: NDArray[np.int64]) -> Looks:
         """The looks of some frames, some hundred at a time, as a long film has thousands."""
@@ -59,9 +65,27 @@ class FilmLooks:
             found[part] = features.view(features.sketch((await self.records(frames[part]))["thumbnail"]))
         return found
 
+    async def noise(self, film: Film) -> tuple[float, float]:
+        """How much the sketches and the details of a shot's neighbouring frames differ: the medians of some hundred."""
+        near = (film.shot[1:] == film.shot[:-1]) & (film.shot[1:] >= 0) & (film.seconds[:-1] <= NEIGHBOURS_SECONDS)
+        pairs = np.flatnonzero(near)
+        if len(pairs) == 0:
+            return 0.0, 0.0
+        pairs = pairs[np.linspace(0, len(pairs) - 1, min(len(pairs), TOGETHER)).round().astype(np.int64)]
+        # Side by side, as they lie in the same blocks.
+        sketches, details, _ = await self.of(film.frame[np.stack([pairs, pairs + 1], axis=1).ravel()])
+        return median_difference(sketches), median_difference(details)
+
     async def records(self, frames: NDArray[np.int64]) -> features.Records:
         """The features of some frames as they are stored."""
-        if self._frames is None:
-            return features.unpack(await self._store.frames.features_of(self._video_id, frames.tolist()))
-        kept: features.Records = self._records[np.searchsorted(self._frames, frames)]
-        return kept
+        if len(self._frames) == 0:
+            return await self._read(frames)
+        place = np.minimum(np.searchsorted(self._frames, frames), len(self._frames) - 1)
+        found: features.Records = self._records[place]
+        missing = np.flatnonzero(self._frames[place] != frames)
+        if len(missing):
+            found[missing] = await self._read(frames[missing])
+        return found
+
+    async def _read(self, frames: NDArray[np.int64]) -> features.Records:
+        return features.unpack(await self._store.frames.features_of(self._video_id, frames.tolist()))

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.analysis.features import view
 from daemon.config.schema import Config
 from daemon.config.selection import SelectConfig
 from daemon.job import VideoJob
@@ -21,7 +22,7 @@ from daemon.pipeline.analyse_video import judge, settings
 from daemon.pipeline.calm_sharp_frames import with_calm_and_sharp
 from daemon.pipeline.film import film_of, percentile
 from daemon.pipeline.given_pictures import GivenPictures, Repeats
-from daemon.pipeline.looks import TOGETHER, FilmLooks
+from daemon.pipeline.looks import FilmLooks
 from daemon.pipeline.refine import Refiner, lower_better
 from daemon.pipeline.wishes import Wishes, holds
 from daemon.runtime.memory import release_freed
@@ -29,11 +30,10 @@ from daemon.scoring.faces import weights
 from daemon.scoring.second_opinion import second_metric
 from daemon.selection.across import least_detail_difference, nearest
 from daemon.selection.best import Choice, choose
-from daemon.selection.calm_sharp import NEIGHBOURS_SECONDS
 from daemon.selection.even import choose_evenly
 from daemon.selection.likeness import gain
-from daemon.selection.moments import MOMENT_SECONDS, Moments, samples, shortlist, with_room
-from daemon.selection.quality import Film, median_difference
+from daemon.selection.moments import MOMENT_SECONDS, MOST_MOMENTS, Moments, samples, shortlist, with_room
+from daemon.selection.quality import Film
 from daemon.selection.representative import AUTO_MOST, Terms, represent
 from daemon.selection.scenes import scenes
 from daemon.store.store import Store
@@ -105,7 +105,7 @@ class FrameSelector:
         self._film: Film | None = None
         self._kept: tuple[Any, _Seen] | None = None
         self._scene: dict[tuple[float, float], dict[int, int]] = {}
-        self._noises: tuple[float, float] | None = None
+        self._noise: tuple[float, float] | None = None
         self._judged = False
         self._in_span = 0
         self._about_film: dict[str, Any] = {}
@@ -341,38 +341,31 @@ class FrameSelector:
         # Moments are found, and then scenes, with many arrays as long as the film that are free again.
         await asyncio.to_thread(release_freed)
         best, details, lettering = await self._looks.of(film.frame[found.position])
-        seen = _Seen(found, best, details, lettering, await self._scenes(config), await self._noise(), moment_seconds)
+        scene = await self._scenes(config, found, best)
+        if self._noise is None:
+            assert self._film is not None
+            self._noise = await self._looks.noise(self._film)
+        seen = _Seen(found, best, details, lettering, scene, self._noise, moment_seconds)
         self._kept = (key, seen)
         await asyncio.to_thread(release_freed)
         return seen
 
-    async def _scenes(self, config: SelectConfig) -> dict[int, int]:
-        """The scene of each shot: whichever part of the film is chosen from, it is the same."""
-        film = self._film
-        assert film is not None
-        key = (config.scene_alike, config.scene_share)
-        if key not in self._scene:
-            places = await asyncio.to_thread(samples, film, np.unique(film.shot[film.usable]))
-            views = await self._looks.views(film.frame[places])
-            self._scene[key] = await asyncio.to_thread(
-                scenes, film.shot[places], views, alike=config.scene_alike, share=config.scene_share
-            )
-        return self._scene[key]
+    async def _scenes(self, config: SelectConfig, found: Moments, sketches: NDArray[np.float32]) -> dict[int, int]:
+        """The scene of each shot: whichever part of the film is chosen from, it is the same.
 
-    async def _noise(self) -> tuple[float, float]:
-        """How much the sketches and the details of a shot's neighbouring frames differ: the medians of some hundred."""
-        if self._noises is not None:
-            return self._noises
+        Of a film with more shots than moments are kept, it is that of the shots that have one, by their moments.
+        """
         film = self._film
         assert film is not None
-        near = (film.shot[1:] == film.shot[:-1]) & (film.shot[1:] >= 0) & (film.seconds[:-1] <= NEIGHBOURS_SECONDS)
-        pairs = np.flatnonzero(near)
-        if len(pairs) == 0:
-            return 0.0, 0.0
-        pairs = pairs[np.linspace(0, len(pairs) - 1, min(len(pairs), TOGETHER)).round().astype(np.int64)]
-        ones, others = await self._looks.of(film.frame[pairs]), await self._looks.of(film.frame[pairs + 1])
-        self._noises = median_difference(ones[0], others[0]), median_difference(ones[1], others[1])
-        return self._noises
+        alike, share = key = (config.scene_alike, config.scene_share)
+        shots = np.flatnonzero(np.bincount(film.shot[film.usable]))
+        if len(shots) > MOST_MOMENTS:
+            return await asyncio.to_thread(scenes, found.shot, view(sketches), alike=alike, share=share)
+        if key not in self._scene:
+            places = await asyncio.to_thread(samples, film, shots)
+            views = await self._looks.views(film.frame[places])
+            self._scene[key] = await asyncio.to_thread(scenes, film.shot[places], views, alike=alike, share=share)
+        return self._scene[key]
 
     def _nothing(self, frames: int) -> str:
         """Why there is no pick at all."""

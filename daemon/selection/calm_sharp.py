@@ -8,8 +8,6 @@ empty road, a hand on its way up is less so than the hand that is up.
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -59,10 +57,17 @@ def movement(luma: NDArray[np.float32], time_s: NDArray[np.float64], run: NDArra
 def standing_out(luma: NDArray[np.float32], stretch: NDArray[np.int64]) -> NDArray[np.float32]:
     """Per frame, how much stands out from the background of its ``stretch``: the mean over all cells, in codes."""
     found = np.zeros(len(luma), np.float32)
-    edges = np.flatnonzero(np.append(True, stretch[1:] != stretch[:-1])) if len(stretch) else stretch
-    for first, after in itertools.pairwise([*edges.tolist(), len(stretch)]):
-        part = luma[first:after]
-        found[first:after] = np.maximum(np.abs(part - np.median(part, axis=0)) - NOISE_CODES, 0).mean(axis=1)
+    starts = np.flatnonzero(np.append(True, stretch[1:] != stretch[:-1]))[: len(stretch)]
+    sizes = np.diff(np.append(starts, len(stretch)))
+    # Stretches of as many frames are looked at together: a long film has thousands.
+    for size in np.unique(sizes).tolist():
+        own = starts[sizes == size]
+        together = max(ROWS // size, 1)
+        for at in range(0, len(own), together):
+            places = own[at : at + together, None] + np.arange(size)
+            part = luma[places]
+            change = np.abs(part - np.median(part, axis=1, keepdims=True))
+            found[places] = np.maximum(change - NOISE_CODES, 0).mean(axis=2)
     return found
 
 

@@ -106,8 +106,8 @@ def percentiles(
 
 
 def _worst_first(score: NDArray[np.float64], *, lower_better: bool) -> NDArray[np.int64]:
-    """The rows in order, of equals the earlier one first."""
-    return np.argsort(-score if lower_better else score, kind="stable")
+    """The rows in order, equals in any: they have one percentile, and a sort that may mix them takes a third."""
+    return np.argsort(-score if lower_better else score)
 
 
 def quality(film: Film, positions: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -127,8 +127,9 @@ def quality(film: Film, positions: NDArray[np.int64]) -> tuple[NDArray[np.float6
     return good, own
 
 
-def median_difference(ones: NDArray[np.float32] | None, others: NDArray[np.float32] | None) -> float:
-    """Of the pairs of rows, the median of their root mean square differences; 0 where they are not known."""
-    if ones is None or others is None:
+def median_difference(pairs: NDArray[np.float32] | None) -> float:
+    """Of rows, each second one beside the one before, the median of their root mean square differences; 0 where they
+    are not known."""
+    if pairs is None:
         return 0.0
-    return float(np.median(np.sqrt(((ones - others) ** 2).mean(axis=1))))
+    return float(np.median(np.sqrt(((pairs[::2] - pairs[1::2]) ** 2).mean(axis=1))))

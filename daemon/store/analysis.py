@@ -60,11 +60,13 @@ class Analysis:
 
     async def verdicts(self, video_id: int) -> dict[str, int]:
         """How many frames got which verdict."""
+        # Groups are sorted, and most frames are good ones: these are counted apart.
         async with self._connection.db.execute(
-            "SELECT verdict, COUNT(*) FROM decoded_frames WHERE video_id = ? AND verdict IS NOT NULL GROUP BY verdict",
+            "SELECT verdict, COUNT(*) FROM decoded_frames WHERE video_id = ?1 AND verdict <> 'good' GROUP BY verdict"
+            " UNION ALL SELECT 'good', COUNT(*) FROM decoded_frames WHERE video_id = ?1 AND verdict = 'good'",
             (video_id,),
         ) as cursor:
-            return {row[0]: row[1] for row in await cursor.fetchall()}
+            return {row[0]: row[1] for row in await cursor.fetchall() if row[1]}
 
     async def verdict_of(self, video_id: int, frame: int) -> tuple[str | None, str | None]:
         """A frame's verdict, and why it is held in reserve; None where it was not judged, and where it is not."""

@@ -48,12 +48,12 @@ class ScoreTable:
     last_s: float | None = None
 
 
-TABLE_ROWS = 1_000
+TABLE_ROWS = 4_000
 _FLAGS = (
     "(s.note IS NOT NULL) + (f.verdict IS 'good') * 2 + (f.verdict IS 'spared') * 4"
     " + (f.reserve IS NOT NULL) * 8 + (s.score IS NULL) * 16"
 )
-"""What is said of a frame, a bit each: four numbers a row are read in less time than seven columns."""
+"""What is said of a frame, a bit each, beside its number: three columns are read in less time than seven."""
 
 
 class Frames:
@@ -280,23 +280,25 @@ class Frames:
 
         await self._write_pending(video_id)
         async with self._connection.db.execute(
-            f"SELECT s.frame, f.time_s, ifnull(s.score, 0.0), {_FLAGS} {_FRAMES} ORDER BY s.frame", (video_id, scorer)
+            f"SELECT s.frame * 32 + {_FLAGS}, f.time_s, ifnull(s.score, 0.0) {_FRAMES} ORDER BY s.frame",
+            (video_id, scorer),
         ) as cursor:
             # Plain tuples, some at a time: a million rows at once would keep the garbage collector busy.
             cursor.row_factory = None
-            parts = [np.zeros((0, 4))]
+            parts = [np.zeros((0, 3))]
             while rows := await cursor.fetchmany(TABLE_ROWS):
-                parts.append(np.fromiter(chain.from_iterable(rows), np.float64).reshape(-1, 4))
+                parts.append(np.fromiter(chain.from_iterable(rows), np.float64).reshape(-1, 3))
         async with self._connection.db.execute(
             "SELECT duration_s FROM decoded_frames WHERE video_id = ? ORDER BY frame DESC LIMIT 1", (video_id,)
         ) as cursor:
             last = await cursor.fetchone()
-        frame, time_s, score, flags = (np.concatenate([part[:, column] for part in parts]) for column in range(4))
+        flagged, time_s, score = (np.concatenate([part[:, column] for part in parts]) for column in range(3))
         del parts
-        noted, good, spared, reserve, no_score = (flags.astype(np.uint8) >> bit & 1 == 1 for bit in range(5))
+        frame, flags = np.divmod(flagged.astype(np.int64), 32)
+        noted, good, spared, reserve, no_score = (flags >> bit & 1 == 1 for bit in range(5))
         score[no_score] = np.nan
         last_s = None if last is None else last[0]
-        return ScoreTable(frame.astype(np.int64), time_s, score, noted, good, spared, reserve, last_s)
+        return ScoreTable(frame, time_s, score, noted, good, spared, reserve, last_s)
 
     async def with_note(self, video_id: int, note: str) -> list[int]:
         """The frames that carry this note of the current scorer."""

@@ -196,6 +196,18 @@ async def test_with_all_looks_kept_the_same_is_chosen(tmp_path: Path, store: Sto
         assert ones.picks
 
 
+async def test_in_a_film_of_more_shots_than_moments_one_that_comes_back_is_known_by_its_moments(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_in(tmp_path, min_gap_seconds=0.5, strategy="per-shot")
+    record = await scored(store, config, edited_film(tmp_path / "film.mp4"))
+    usual = await selector(store, config, record).select()
+    monkeypatch.setattr(select_frames, "MOST_MOMENTS", 3)
+    monkeypatch.setattr(select_frames, "samples", lambda *_: pytest.fail("each shot was looked at"))
+    assert await selector(store, config, record).select() == usual
+    assert len(usual.picks) == 3
+
+
 async def test_what_was_said_of_a_choice_is_not_said_of_the_next_one(tmp_path: Path, store: Store) -> None:
     config = config_in(tmp_path, count=40, min_gap_seconds=0.1)
     record = await scored(store, config, edited_film(tmp_path / "film.mp4"))
