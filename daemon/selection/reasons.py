@@ -40,8 +40,10 @@ def shortfall(chosen: int, refused: Mapping[str, int], gap_s: float) -> str:
     """Why there are only so many; ``refused`` is how many frames had something against them, by what it was."""
     one = "the chosen one" if chosen == 1 else f"one of the {chosen} chosen ones"
     parts = []
-    if refused["alike"] or refused["scene"]:
-        parts.append(f"looks like {one} (select.min_difference)")
+    if refused["alike"]:
+        parts.append(f"looks like {one} (select.min_difference: 0 gives such ones, too)")
+    if refused["scene"]:
+        parts.append("shows a scene that has its still (select.strategy)")
     if refused["gap"]:
         parts.append(f"is less than {gap_s:g} s away from {one} (select.min_gap_seconds)")
     if refused["given"]:

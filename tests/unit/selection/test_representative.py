@@ -57,6 +57,15 @@ def test_the_wish_for_difference_gives_way_while_fewer_are_found() -> None:
     assert lenient.difference == 4.5
 
 
+def test_who_asks_for_no_difference_gets_what_looks_alike_as_the_shortfall_says() -> None:
+    one = np.zeros(8, np.int64)
+    alike = chosen(pages(8, 0.5), one, Terms(8, 0.5, 9.0, noise=0.01))
+    assert len(alike.frames) == 1
+    assert "(select.min_difference: 0 gives such ones, too)" in (alike.shortfall or "")
+    whatever = chosen(pages(8, 0.5), one, Terms(8, 0.5, 0.0))
+    assert (len(whatever.frames), whatever.shortfall) == (8, None)
+
+
 def test_noise_is_no_difference() -> None:
     choice = chosen(pages(8, 5.0), np.zeros(8, np.int64), Terms(8, 0.5, 9.0, noise=5.0))
     assert len(choice.frames) == 1
