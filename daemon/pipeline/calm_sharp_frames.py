@@ -25,21 +25,24 @@ async def with_calm_and_sharp(looks: FilmLooks, film: Film) -> Film:
 
     ``looks`` keeps the features of those that were: most that are chosen are among them.
     """
-    if len(film.frame) <= MOST_LOOKED:
+    whole = len(film.frame) <= MOST_LOOKED
+    if whole:
         await looks.keep_all(film.frame)
     looked = await asyncio.to_thread(_looked, film)
     if len(looked) == 0:
         return film
-    whole = np.empty(len(looked), features.RECORD)
+    kept = np.empty(0 if whole else len(looked), features.RECORD)
     luma = np.empty((len(looked), features.CELLS), np.float32)
     sharp = np.empty((len(looked), 2), np.float32)
     for start in range(0, len(looked), TOGETHER):
         part = slice(start, start + TOGETHER)
-        whole[part] = records = await looks.records(film.frame[looked[part]])
+        records = await looks.records(film.frame[looked[part]])
         luma[part] = (records["thumbnail"] @ features.LUMA).reshape(len(records), -1)
         sharp[part] = sharpness(features.detail(records["edges"]))
-    if len(film.frame) > MOST_LOOKED:
-        looks.keep(film.frame[looked], whole)
+        if not whole:
+            kept[part] = records
+    if not whole:
+        looks.keep(film.frame[looked], kept)
     calm, focus = np.ones(len(film.frame)), np.ones(len(film.frame))
     calm[looked], focus[looked] = await asyncio.to_thread(_compared, film, looked, luma, sharp)
     return replace(film, calm=calm, sharp=focus)
