@@ -32,6 +32,8 @@ BRIGHT_MEAN = 175.0
 """Brighter frames are no measure of what is dark."""
 DARK_WORDS = {"mean": "mean of luma", "contrast": "contrast", "high": "highlights"}
 """What a dark frame has less of, and what it is called."""
+FIELDS_DOWN = 1.07
+"""Lines of two fields make a picture so many times sharper downwards, beside across."""
 GROSS_BLOCKS = 2.0
 """A grid so many times stronger than in frames that are not quite out of focus is no matter of focus."""
 LIKE_FOCUS, GROSS_FOCUS = 0.4, 0.2
@@ -162,12 +164,21 @@ def titled(records: Records, like: Peers, among: Mask, witness: Witness = NOBODY
 
 
 def combed(records: Records, like: Peers, among: Mask, config: GatesConfig, witness: Witness = NOBODY) -> Mask:
-    """The two fields of a frame show different moments, plainly more than in the frames where they do least."""
-    comb = records["comb"].astype(np.float64)
-    least = like.typical(comb, among, 0.1, focus(records))
+    """The two fields of a frame show different moments, plainly more than in the frames where they do least.
+
+    Lines that come of it are sharp downwards alone; a wire grid or a far town, of which blur left little in other
+    frames, is so across, too.
+    """
+    comb, sharp = records["comb"].astype(np.float64), focus(records)
+    least = like.typical(comb, among, 0.1, sharp)
     witness.figure("share of pixels of two moments", comb, np.fmax(2 * least, config.comb), reference=least)
     # Level lines of one pixel are combed, too.
-    return ~line_art(records) & (comb > config.comb) & (comb > 2 * least)
+    found = ~line_art(records) & (comb > config.comb) & (comb > 2 * least)
+    down = records["sharp_y"].astype(np.float64) / np.maximum(records["sharp_x"], 1e-9)
+    usual = like.typical(down, among & ~found, 0.5, sharp)
+    witness.figure("sharpness down over across", down, FIELDS_DOWN * usual, reference=usual)
+    mask: Mask = found & ~(down < FIELDS_DOWN * usual)
+    return mask
 
 
 def blocks(records: Records, like: Peers, among: Mask, config: GatesConfig, witness: Witness = NOBODY) -> Mask:

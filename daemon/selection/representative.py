@@ -52,6 +52,8 @@ of the film; or it is the first of a scene of so many seconds."""
 AUTO_MOST = 100
 LEAST_DIFFERENCE = 2.0
 """How far ``min_difference`` gives way: to so many codes, or so many times what neighbouring frames differ."""
+PLAIN_DIFFERENCE = 6.0
+"""What differs by so many codes is not taken for the same, however much neighbouring frames do: a hand shakes."""
 SHARE, LEAST_LASTING = 0.2, 0.25
 """What every still that a shot has already takes from the worth of its next one, over the average scenes that the shot
 lasts, or so many: together they cost least where each shot has stills by how long it lasts."""
@@ -159,7 +161,7 @@ class _Greedy:
         span = float(np.ptp(self._time_s)) if len(self._time_s) else 0.0
         self._place = (self._time_s / max(span, 1e-9)).astype(np.float32)
         self._details = details
-        noise = np.inf if terms.noise is None else ABOVE_NOISE * amplified * terms.noise
+        noise = np.inf if terms.noise is None else amplified * min(ABOVE_NOISE * terms.noise, PLAIN_DIFFERENCE)
         self._least_difference = max(LEAST_DIFFERENCE, noise)
         names = np.array([scene.get(int(shot), int(shot)) for shot in moments.shot], np.int64)
         self._scenes, self._scene = np.unique(names, return_inverse=True)

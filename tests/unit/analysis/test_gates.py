@@ -166,6 +166,14 @@ def test_what_only_sharp_frames_show_is_no_fault_beside_blurred_ones(sharp: dict
     assert judge(records((40, sharp), (40, blurred))) == ["good"] * 40 + ["blur"] * 40
 
 
+def test_a_fine_grid_is_as_sharp_across_as_down_and_no_two_fields() -> None:
+    """Of a wire grid, or a far town, a little blur leaves few of the lines of one pixel."""
+    soft = {"comb": 0.01, "sharp_x": 0.036, "sharp_y": 0.036}
+    assert set(judge(records((60, soft), (20, {"comb": 0.03, "sharp_x": 0.05, "sharp_y": 0.052})))) == {"good"}
+    fields = {"comb": 0.03, "sharp_x": 0.036, "sharp_y": 0.05}
+    assert judge(records((60, soft), (20, fields))) == ["good"] * 60 + ["combed"] * 20
+
+
 def test_beside_a_coarse_coder_lettering_of_the_scene_does_not_lie_over_it() -> None:
     assert judge(records((30, {"text": 8}), (30, {"blocks": 4.0}))) == ["good"] * 30 + ["blocks"] * 30
 

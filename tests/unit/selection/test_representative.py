@@ -72,6 +72,12 @@ def test_noise_is_no_difference() -> None:
     assert choice.shortfall is not None
 
 
+def test_what_differs_plainly_is_given_however_much_the_camera_shakes() -> None:
+    choice = chosen(pages(8, 7.5), np.zeros(8, np.int64), Terms(8, 0.5, 9.0, noise=3.0))
+    assert shown(choice) == list(range(8))
+    assert choice.difference == 6.0
+
+
 def test_lettering_tells_pages_apart() -> None:
     details = np.random.default_rng(4).choice([0, 90], (8, 144)).astype(np.float32)
     choice = chosen(pages(8, 0.5), np.zeros(8, np.int64), Terms(8, 0.5, 9.0), details=details)
