@@ -11,6 +11,8 @@ from daemon.model import Shot, ShotKind
 from daemon.selection.quality import Film
 from daemon.store.frames import ScoreTable
 
+MIX_SECONDS, MIX_LEFT = 0.5, 0.6
+"""So near to a fade or dissolve a frame may have some of it left, and is worth less: beside it, so much is left."""
 MOSTLY = 0.8
 """Frames that are spared in so large a share of what can be chosen of a shot are no worse than its others."""
 
@@ -29,6 +31,7 @@ def film_of(table: ScoreTable, shots: Sequence[Shot] | None, *, lower_better: bo
         lower_better=lower_better,
         spared=last if shots is not None and last.any() else None,
         last_s=table.last_s,
+        away=None if shots is None else _away(table.time_s, shots),
     )
 
 
@@ -49,6 +52,21 @@ def _mostly(some: NDArray[np.bool_], of: NDArray[np.bool_], shot: NDArray[np.int
         shot + 1, weights=of, minlength=count
     )
     found: NDArray[np.bool_] = share[shot + 1] & (shot >= 0)
+    return found
+
+
+def _away(time_s: NDArray[np.float64], shots: Sequence[Shot]) -> NDArray[np.float64] | None:
+    """Per frame, what it is worth by how far it is from the next fade or dissolve; None without any."""
+    mixes = [one for one in shots if one.kind in (ShotKind.FADE, ShotKind.DISSOLVE) and one.last < len(time_s)]
+    if not mixes:
+        return None
+    apart_s = np.full(len(time_s), MIX_SECONDS)
+    for mix in mixes:
+        start_s, end_s = time_s[mix.first], time_s[mix.last]
+        near = slice(*np.searchsorted(time_s, (start_s - MIX_SECONDS, end_s + MIX_SECONDS)))
+        beside = np.maximum(start_s - time_s[near], time_s[near] - end_s)
+        apart_s[near] = np.minimum(apart_s[near], np.maximum(beside, 0.0))
+    found: NDArray[np.float64] = MIX_LEFT + (1 - MIX_LEFT) * apart_s / MIX_SECONDS
     return found
 
 

@@ -25,8 +25,8 @@ class Moments:
 
     ``position`` is the best usable frame's place in the film, ``quality`` and ``percentile`` are that frame's
     (0 to 1), ``frames`` and ``seconds`` are what the stretch holds, spoilt frames included, ``shot`` its shot,
-    ``spared`` that it has no better frame than one that comes after all good ones; ``sharp`` is the best frame's
-    ``Film.sharp`` (None: not known).
+    ``spared`` that it has no better frame than one that comes after all good ones; ``sharp`` and ``away`` are the best
+    frame's, as ``Film`` has them (None: not known).
     """
 
     position: NDArray[np.int64]
@@ -37,6 +37,7 @@ class Moments:
     shot: NDArray[np.int64]
     spared: NDArray[np.bool_]
     sharp: NDArray[np.float64] | None = None
+    away: NDArray[np.float64] | None = None
 
     def same(self, other: Moments) -> bool:
         """Whether these are the same stretches, for two of one film."""
@@ -74,10 +75,9 @@ def moments(film: Film, moment_seconds: float = MOMENT_SECONDS) -> Moments:
     kept = _longest(seconds, good[chosen])
     position = usable[chosen][kept]
     spared = np.zeros(len(position), np.bool_) if film.spared is None else film.spared[position]
-    sharp = None if film.sharp is None else film.sharp[position]
-    return Moments(
-        position, good[chosen][kept], own[chosen][kept], frames[kept], seconds[kept], film.shot[position], spared, sharp
-    )
+    sharp, away = (None if column is None else column[position] for column in (film.sharp, film.away))
+    held_s, of_shot = seconds[kept], film.shot[position]
+    return Moments(position, good[chosen][kept], own[chosen][kept], frames[kept], held_s, of_shot, spared, sharp, away)
 
 
 def with_room(film: Film, count: int | None, gap_s: float) -> tuple[Moments, float]:

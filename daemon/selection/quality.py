@@ -22,7 +22,8 @@ class Film:
     gate refuses the frame; ``shot`` int64: its number, -1 in a transition; ``lower_better``: the metric's
     direction; ``spared`` bool: frames that are good, but come after all others (None: there are none); ``last_s`` how
     long the last frame is shown (None: not known); ``calm`` and ``sharp`` float64: what a frame's worth in its moment,
-    and in the film, is multiplied with, as ``calm_and_sharp`` has it (None: not known).
+    and in the film, is multiplied with, as ``calm_and_sharp`` has it (None: not known); ``away`` float64: the same of
+    how far it is from a fade or dissolve, of which it may have some left (None: there is none).
     """
 
     frame: NDArray[np.int64]
@@ -35,6 +36,7 @@ class Film:
     last_s: float | None = None
     calm: NDArray[np.float64] | None = None
     sharp: NDArray[np.float64] | None = None
+    away: NDArray[np.float64] | None = None
 
     def where(self, mask: NDArray[np.bool_]) -> Film:
         """Some of the frames."""
@@ -51,6 +53,7 @@ class Film:
             last_s=self.last_s if len(mask) and mask[-1] else None,
             calm=None if self.calm is None else self.calm[mask],
             sharp=None if self.sharp is None else self.sharp[mask],
+            away=None if self.away is None else self.away[mask],
         )
 
     @property
@@ -122,6 +125,8 @@ def quality(film: Film, positions: NDArray[np.int64]) -> tuple[NDArray[np.float6
     good = OWN_SHOT * own + (1 - OWN_SHOT) * whole
     if film.sharp is not None:
         good *= film.sharp[positions]
+    if film.away is not None:
+        good *= film.away[positions]
     if film.spared is not None:
         good = np.where(film.spared[positions], good * min(float(good.min(initial=1.0)), SPARED), good)
     return good, own

@@ -147,8 +147,8 @@ class _Greedy:
     ) -> None:
         self._kept: dict[str, Any] = {} if kept is None else kept
         self._moments = moments
-        sharp = np.ones(len(moments.position)) if moments.sharp is None else moments.sharp
-        self._sharp = sharp.astype(np.float32)
+        self._away = np.ones(len(moments.position)) if moments.away is None else moments.away
+        self._sharp = (self._away if moments.sharp is None else self._away * moments.sharp).astype(np.float32)
         self._terms = terms
         self._time_s = film.time_s[moments.position]
         self._least_detail = least_detail_difference(terms.detail_noise)
@@ -218,9 +218,13 @@ class _Greedy:
         return [at]
 
     def _posters(self) -> NDArray[np.float64]:
-        """What each is worth by itself: the share of the film that looks like it, quality, and what is seen in it."""
+        """What each is worth by itself: the share of the film that looks like it, quality, and what is seen in it.
+
+        Whatever is beside it: the one to stand for a film may be that of a shot between two dissolves.
+        """
         shown = self._standing / max(self._whole, 1e-9)
-        found: NDArray[np.float64] = (shown + self._alone * self._sharp) * detailed(self._details, len(shown))
+        worth = (shown + self._alone * self._sharp) / self._away
+        found: NDArray[np.float64] = worth * detailed(self._details, len(shown))
         return found
 
     def _take(self, at: int) -> None:

@@ -51,8 +51,9 @@ def worth(
     rich = APPEAL * appeal(sketches)
     clear = np.ones(len(sketches)) if lettering is None else uncovered(lettering, moments.shot, moments.seconds)
     value = clear * moments.quality * (QUALITY + EVENT * event * (1 - cut) + rich)
-    inviting = INVITING * (WHATEVER + (1 - WHATEVER) * moments.quality) * invitation(sketches, details)
-    alone = FIRST_QUALITY * moments.quality + clear * (FIRST_EVENT * event * (1 - 2 * cut) + inviting)
+    by_itself = moments.quality if moments.away is None else moments.quality / moments.away
+    inviting = INVITING * (WHATEVER + (1 - WHATEVER) * by_itself) * invitation(sketches, details)
+    alone = FIRST_QUALITY * by_itself + clear * (FIRST_EVENT * event * (1 - 2 * cut) + inviting)
     alone = np.maximum(alone, 0.0) + TYPICAL * typicality(sketches, moments.seconds)
     if lettering is not None:
         alone *= 1.0 - WRITTEN * written_over(lettering, moments.seconds)

@@ -5,17 +5,24 @@ from __future__ import annotations
 import numpy as np
 
 from daemon.model import Shot, ShotKind
-from daemon.pipeline.film import film_of
+from daemon.pipeline.film import MIX_LEFT, film_of
+from daemon.selection.moments import moments
+from daemon.selection.quality import Film
 from daemon.store.frames import ScoreTable
+
+
+def film(shots: list[Shot], **columns: np.ndarray) -> Film:
+    """25 frames a second, all as good, but for some columns."""
+    count = shots[-1].last + 1
+    none = np.zeros(count, bool)
+    usual = {"score": np.ones(count), "noted": none, "good": ~none, "spared": none, "reserve": none, **columns}
+    return film_of(ScoreTable(np.arange(count), np.arange(count) / 25, last_s=None, **usual), shots, lower_better=True)
 
 
 def spared_of(spared: np.ndarray, good: np.ndarray, shots: list[Shot]) -> np.ndarray:
     """Which frames are chosen after all others."""
-    count = len(spared)
-    none = np.zeros(count, bool)
-    table = ScoreTable(np.arange(count), np.arange(count) / 25, np.ones(count), none, good, spared, none, None)
-    found = film_of(table, shots, lower_better=True).spared
-    return none if found is None else found
+    found = film(shots, good=good, spared=spared).spared
+    return np.zeros(len(spared), bool) if found is None else found
 
 
 def test_what_a_gate_says_of_nearly_all_of_a_shot_is_how_the_shot_looks() -> None:
@@ -26,3 +33,29 @@ def test_what_a_gate_says_of_nearly_all_of_a_shot_is_how_the_shot_looks() -> Non
     last = spared_of(spared, ~spared, shots)
     assert not last[:100].any(), "a table of toys, all of which looks like blocks of the coder"
     assert last[150:].all(), "half of the other shot is out of focus"
+
+
+def test_what_lies_near_a_fade_or_dissolve_is_worth_less_whose_end_may_be_in_it() -> None:
+    shots = [Shot(ShotKind.SHOT, 0, 49), Shot(ShotKind.DISSOLVE, 50, 69), Shot(ShotKind.SHOT, 70, 149)]
+    away = film(shots).away
+    assert away is not None
+    assert (away[50:70] == MIX_LEFT).all()
+    assert (away[:37] == 1).all()
+    assert (away[83:] == 1).all()
+    assert (np.diff(away[37:51]) < 0).all()
+    assert (np.diff(away[69:83]) > 0).all()
+
+
+def test_beside_cuts_nothing_is_worth_less() -> None:
+    assert film([Shot(ShotKind.SHOT, 0, 49), Shot(ShotKind.CUT, 50, 50), Shot(ShotKind.SHOT, 51, 99)]).away is None
+
+
+def test_of_a_moment_beside_a_dissolve_the_best_frame_is_one_farther_away() -> None:
+    score = np.ones(90)
+    score[70:73] = 0.9
+    best = [
+        moments(film([Shot(kind, 0, 69), Shot(ShotKind.SHOT, 70, 89)], score=score)).position[0]
+        for kind in (ShotKind.CUT, ShotKind.DISSOLVE)
+    ]
+    assert best[0] == 70
+    assert best[1] > 80
