@@ -223,8 +223,8 @@ class _Greedy:
         Whatever is beside it: the one to stand for a film may be that of a shot between two dissolves.
         """
         shown = self._standing / max(self._whole, 1e-9)
-        worth = (shown + self._alone * self._sharp) / self._away
-        found: NDArray[np.float64] = worth * detailed(self._details, len(shown))
+        by_itself = (shown + self._alone * self._sharp) / self._away
+        found: NDArray[np.float64] = by_itself * detailed(self._details, len(shown))
         return found
 
     def _take(self, at: int) -> None:
