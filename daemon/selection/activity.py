@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.selection.likeness import GRID, LUMA_CELLS
+from daemon.selection.runs import runs_of_one_length
 
 LEAST_MOMENTS = 4
 """Shots of fewer moments have no background."""
@@ -41,13 +42,7 @@ def activity(luma: NDArray[np.float32], shot: NDArray[np.int64]) -> tuple[NDArra
     shot is the median of every cell over its moments, so that noise and somebody who passes leave it as it is.
     """
     found, cut = np.zeros(len(luma)), np.zeros(len(luma))
-    if len(luma) == 0:
-        return found, cut
-    starts = np.flatnonzero(np.append(True, shot[1:] != shot[:-1]))
-    sizes = np.diff(np.append(starts, len(shot)))
-    # Shots of as many moments are looked at together: a long film has hundreds of shots.
-    for size in np.unique(sizes[sizes >= LEAST_MOMENTS]).tolist():
-        places = starts[sizes == size][:, None] + np.arange(size)
+    for places in runs_of_one_length(shot, LEAST_MOMENTS):
         part = luma[places]
         change = np.abs(part - np.median(part, axis=1, keepdims=True))
         largest = np.partition(change, -LARGEST, axis=2)[..., -LARGEST:].mean(axis=2)

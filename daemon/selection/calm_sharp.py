@@ -11,6 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.selection.runs import ROWS, runs_of_one_length
+
 AROUND_SECONDS = 1.0
 """A frame is compared with the usable ones of its shot that are no farther away."""
 MOST_AROUND = 64
@@ -35,8 +37,6 @@ NO_LOSS, FULL_LOSS = 4.0, 18.0
 """Sharpness, in sixteenths of an octave of energy: so much less says nothing, and so much more all that can be said."""
 MOVE, LOSS = 0.35, 0.85
 """What a frame loses at most of its worth by either: of movement less, as the first frames of a dissolve are calm."""
-ROWS = 4096
-"""Frames that are looked at at once."""
 
 
 def movement(luma: NDArray[np.float32], time_s: NDArray[np.float64], run: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -57,17 +57,10 @@ def movement(luma: NDArray[np.float32], time_s: NDArray[np.float64], run: NDArra
 def standing_out(luma: NDArray[np.float32], stretch: NDArray[np.int64]) -> NDArray[np.float32]:
     """Per frame, how much stands out from the background of its ``stretch``: the mean over all cells, in codes."""
     found = np.zeros(len(luma), np.float32)
-    starts = np.flatnonzero(np.append(True, stretch[1:] != stretch[:-1]))[: len(stretch)]
-    sizes = np.diff(np.append(starts, len(stretch)))
-    # Stretches of as many frames are looked at together: a long film has thousands.
-    for size in np.unique(sizes).tolist():
-        own = starts[sizes == size]
-        together = max(ROWS // size, 1)
-        for at in range(0, len(own), together):
-            places = own[at : at + together, None] + np.arange(size)
-            part = luma[places]
-            change = np.abs(part - np.median(part, axis=1, keepdims=True))
-            found[places] = np.maximum(change - NOISE_CODES, 0).mean(axis=2)
+    for places in runs_of_one_length(stretch):
+        part = luma[places]
+        change = np.abs(part - np.median(part, axis=1, keepdims=True))
+        found[places] = np.maximum(change - NOISE_CODES, 0).mean(axis=2)
     return found
 
 

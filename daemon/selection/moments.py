@@ -76,8 +76,17 @@ def moments(film: Film, moment_seconds: float = MOMENT_SECONDS) -> Moments:
     position = usable[chosen][kept]
     spared = np.zeros(len(position), np.bool_) if film.spared is None else film.spared[position]
     sharp, away = (None if column is None else column[position] for column in (film.sharp, film.away))
-    held_s, of_shot = seconds[kept], film.shot[position]
-    return Moments(position, good[chosen][kept], own[chosen][kept], frames[kept], held_s, of_shot, spared, sharp, away)
+    return Moments(
+        position,
+        quality=good[chosen][kept],
+        percentile=own[chosen][kept],
+        frames=frames[kept],
+        seconds=seconds[kept],
+        shot=film.shot[position],
+        spared=spared,
+        sharp=sharp,
+        away=away,
+    )
 
 
 def with_room(film: Film, count: int | None, gap_s: float) -> tuple[Moments, float]:

@@ -70,8 +70,8 @@ class Terms:
     """What is asked for: ``count`` stills (None: auto), the least gap and difference, one per scene or more.
 
     ``noise`` is how much neighbouring frames differ, in codes of their sketches: while fewer than ``count`` are
-    found, ``min_difference`` gives way down to what is plainly more than this; None: not at all. ``detail_noise``
-    is the same of their details. ``poster``: all are chosen as the first one is.
+    found, ``min_difference`` gives way down to what is plainly more, or plain by itself; None: not at all.
+    ``detail_noise`` is the same of their details. ``poster``: all are chosen as the first one is.
     """
 
     count: int | None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -196,3 +198,28 @@ def test_a_smeared_picture_stands_for_nothing() -> None:
     found = moments(film)
     choice = represent(film, found, looks[found.position // 50], {n: n for n in range(4)}, Terms(4, 0.5, 9.0))
     assert all(frame // 25 % 2 == 0 for frame in choice.frames)
+
+
+def test_the_first_still_may_lie_between_two_dissolves_and_the_others_stand_back() -> None:
+    """Four pictures in turn, each in its scene: whichever is beside a mix, the first still is of the same picture."""
+    looks = np.stack([BASE * part for part in (1.0, 0.6, 1.5, 0.3)])
+    length = 2 * RATE
+    film = Film(
+        frame=np.arange(4 * length),
+        time_s=np.arange(4 * length) / RATE,
+        score=np.random.default_rng(1).normal(5, 1, 4 * length),
+        good=np.ones(4 * length, bool),
+        shot=np.repeat(np.arange(4), length),
+        lower_better=True,
+    )
+
+    def picture(one: Film) -> list[int]:
+        found = moments(one)
+        choice = represent(one, found, looks[found.position // length], {n: n for n in range(4)}, Terms(4, 0.5, 0.0))
+        return [frame // length for frame in choice.frames]
+
+    usual = picture(film)
+    beside = np.where(np.arange(4 * length) // length == usual[0], 0.6, 1.0)
+    assert picture(replace(film, away=beside))[0] == usual[0]
+    second = np.where(np.arange(4 * length) // length == usual[1], 0.6, 1.0)
+    assert picture(replace(film, away=second)).index(usual[1]) > 1
