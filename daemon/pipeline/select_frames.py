@@ -34,8 +34,9 @@ from daemon.selection.even import choose_evenly
 from daemon.selection.likeness import gain
 from daemon.selection.moments import MOMENT_SECONDS, MOST_MOMENTS, Moments, samples, shortlist, with_room
 from daemon.selection.quality import Film
-from daemon.selection.representative import AUTO_MOST, Terms, represent
+from daemon.selection.representative import AUTO_MOST, represent
 from daemon.selection.scenes import scenes
+from daemon.selection.terms import Terms
 from daemon.store.store import Store
 
 

@@ -8,18 +8,20 @@
 
 Greedy maximisation of a sum of three terms: scenes that are seen at all, facility location (every moment of the
 film counts with its likeness to the most similar chosen frame), and the quality of the chosen frames. All three
-are monotone submodular functions of the set, so the greedy choice is within 1 - 1/e of the best one (Nemhauser,
-Wolsey, Fisher, 1978), and gains that were computed earlier are upper bounds: most need no second look (Minoux,
-"Accelerated greedy algorithms", 1978). The form is that of Lin and Bilmes, "A class of submodular functions for
-document summarization" (ACL 2011). On top, no two frames may be near in time or look alike: the limit case of
-maximal marginal relevance (Carbonell, Goldstein, SIGIR 1998). How unlike they are is a wish: while fewer are found
-than asked for, it gives way, down to what differs by chance.
+are monotone submodular functions of the set, so that their greedy choice is within 1 - 1/e of the best one (Nemhauser,
+Wolsey, Fisher, 1978). The form is that of Lin and Bilmes, "A class of submodular functions for document
+summarization" (ACL 2011). To it comes what a frame is worth for being unlike all that are chosen, as the farthest
+point is taken first by Gonzalez, "Clustering to minimize the maximum intercluster distance" (1985): what is seen for
+two seconds tells more than one more view of what is seen for twenty. With each choice all four become less, so gains
+that were computed earlier are upper bounds: most need no second look (Minoux, "Accelerated greedy algorithms", 1978).
+On top, no two frames may be near in time or look alike: the limit case of maximal marginal relevance (Carbonell,
+Goldstein, SIGIR 1998). How unlike they are is a wish: while fewer are found than asked for, it gives way, down to what
+differs by chance.
 """
 
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -32,6 +34,7 @@ from daemon.selection.best import Choice
 from daemon.selection.completeness import LOSS, missing
 from daemon.selection.invitation import detailed
 from daemon.selection.likeness import (
+    FAR_CODES,
     ROUNDING_CODES,
     codes_apart,
     likenesses,
@@ -44,6 +47,7 @@ from daemon.selection.moments import Moments
 from daemon.selection.quality import Film
 from daemon.selection.reasons import reasons, shortfall
 from daemon.selection.room import ROUNDING_S, leaves_out, most_apart
+from daemon.selection.terms import Terms
 from daemon.selection.worth import worth
 
 AUTO_GAIN, AUTO_LEFT, AUTO_SECONDS = 0.1, 0.2, 1.0
@@ -57,30 +61,15 @@ PLAIN_DIFFERENCE = 6.0
 SHARE, LEAST_LASTING = 0.2, 0.25
 """What every still that a shot has already takes from the worth of its next one, over the average scenes that the shot
 lasts, or so many: together they cost least where each shot has stills by how long it lasts."""
+UNLIKE = 0.5
+"""What a picture that looks like none of those chosen is worth more than one that looks like one of them, in average
+scenes shown; half of it whatever its quality. Of what is half as far from the nearest, a quarter counts."""
 TOGETHER = 64
 """Moments that are looked at again at once."""
 PATIENCE = 64
 """So many that are refused one after another make it worth seeing what is left at once."""
 ROUNDED_SHARE = 1e-9
 """More than what is rounded of the sum of some thousand numbers, in whatever order."""
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What is asked for: ``count`` stills (None: auto), the least gap and difference, one per scene or more.
-
-    ``noise`` is how much neighbouring frames differ, in codes of their sketches: while fewer than ``count`` are
-    found, ``min_difference`` gives way down to what is plainly more, or plain by itself; None: not at all.
-    ``detail_noise`` is the same of their details. ``poster``: all are chosen as the first one is.
-    """
-
-    count: int | None
-    min_gap_seconds: float
-    min_difference: float
-    one_per_scene: bool = False
-    noise: float | None = None
-    detail_noise: float = 0.0
-    poster: bool = False
 
 
 def represent(
@@ -276,6 +265,7 @@ class _Greedy:
 
     def _first_gains(self) -> NDArray[np.float64]:
         gains: NDArray[np.float64] = self._standing + self._bonus + self._value - SHARE * 0.5 / self._lasting
+        gains += self._unlikeness(np.arange(len(gains)))
         return gains
 
     @cached_property
@@ -300,7 +290,14 @@ class _Greedy:
         fresh = ~self._shown[self._scene[places]]
         gains: NDArray[np.float64] = added + np.where(fresh, self._bonus[places], 0.0) + self._value[places]
         gains -= SHARE * (self._taken[self._moments.shot[places]] + 0.5) / self._lasting[places]
+        gains += self._unlikeness(places)
         return gains
+
+    def _unlikeness(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
+        """What they are worth for looking like nothing that is chosen; less for what writing lies over."""
+        far = np.minimum(self._off[places] / FAR_CODES, 1.0) ** 2
+        found: NDArray[np.float64] = UNLIKE * far * self._clear[places] * (1 + self._moments.quality[places]) / 2
+        return found
 
     @cached_property
     def _bonus(self) -> NDArray[np.float64]:

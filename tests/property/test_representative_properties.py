@@ -15,8 +15,9 @@ from daemon.selection import likeness, representative
 from daemon.selection.best import Choice
 from daemon.selection.moments import MOMENT_SECONDS, moments, shortlist, with_room
 from daemon.selection.quality import Film
-from daemon.selection.representative import Terms, represent
+from daemon.selection.representative import represent
 from daemon.selection.room import most_apart
+from daemon.selection.terms import Terms
 
 RATE = 25
 LOOKS = np.random.default_rng(5).normal(0, 40, (12, SKETCH)).astype(np.float32)

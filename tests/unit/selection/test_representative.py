@@ -11,7 +11,8 @@ from daemon.analysis.features import SKETCH
 from daemon.selection.best import Choice
 from daemon.selection.moments import moments, with_room
 from daemon.selection.quality import Film
-from daemon.selection.representative import Terms, represent
+from daemon.selection.representative import represent
+from daemon.selection.terms import Terms
 
 RATE = 25
 
@@ -223,3 +224,21 @@ def test_the_first_still_may_lie_between_two_dissolves_and_the_others_stand_back
     assert picture(replace(film, away=beside))[0] == usual[0]
     second = np.where(np.arange(4 * length) // length == usual[1], 0.6, 1.0)
     assert picture(replace(film, away=second)).index(usual[1]) > 1
+
+
+def test_what_is_seen_for_a_moment_comes_before_one_more_view_of_what_is_seen_for_long() -> None:
+    """A window behind somebody who talks: its frames are none of the best, and stand for little of the film."""
+    looks, window = pages(20, 10.0), 13
+    looks[window] = np.random.default_rng(8).normal(60, 40, SKETCH)
+    picture = np.repeat(np.arange(20), 2 * RATE)
+    film = Film(
+        frame=np.arange(len(picture)),
+        time_s=np.arange(len(picture)) / RATE,
+        score=np.random.default_rng(1).normal(5, 1, len(picture)) + (picture == window),
+        good=np.ones(len(picture), bool),
+        shot=np.zeros(len(picture), np.int64),
+        lower_better=True,
+    )
+    found = moments(film)
+    choice = represent(film, found, looks[picture[found.position]], {0: 0}, Terms(3, 1.0, 4.0))
+    assert window in shown(choice)
