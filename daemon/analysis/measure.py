@@ -37,7 +37,7 @@ def measure(picture: Picture) -> bytes:
     height, width = picture.shape[:2]
     wanted = rows_looked_at(height)
     rows: NDArray[Any] = np.empty((len(wanted), 3, width), picture.dtype)
-    _take_rows(picture.reshape(height, 3 * width), wanted, rows)
+    _take_rows(np.ascontiguousarray(picture), wanted, rows)
     return measure_rows(rows, height)
 
 
@@ -125,39 +125,35 @@ def _steps(here: Any, below: Any, beneath: Any, columns: Any, cells: Any, sums: 
 
 
 @jit.part()
-def _strokes(here: Any, cells: Any) -> None:
+def _strokes(here: Any, steep: Any, cells: Any) -> None:
     """Add up, by cell, strokes: steep steps up and down again, or down and up, within a letter's width.
 
     Of each cell: how many bright ones, the sum and the sum of squares of their luma, and the same of the dark ones.
+    ``steep`` is room for the places of steps, which are found first, as that takes no branch.
     """
     width, across = here.shape[0], cells.shape[0]
     reach = max(width // 640, 1)
     longest = 24 * reach
-    way, since = 0, 0
-    shade = np.int32(here[0])
-    cell, end = 0, width // across
+    found = 0
     for x in range(width - reach):
-        if x >= end:
-            cell = min(x * across // width, across - 1)
-            end = (cell + 1) * width // across if cell < across - 1 else width
-        one, step = np.int32(here[x]), np.int32(here[x + reach]) - np.int32(here[x])
-        if way > 0:
-            shade = max(shade, one)
-        elif way < 0:
-            shade = min(shade, one)
-        if -_STROKE_CODES < step < _STROKE_CODES:
-            continue
-        turn = 1 if step > 0 else -1
+        steep[found] = x
+        found += np.int64(abs(np.int32(here[x + reach]) - np.int32(here[x])) >= _STROKE_CODES)
+    way, since, turned = 0, 0, 0
+    for at in range(found):
+        x = steep[at]
+        turn = 1 if here[x + reach] > here[x] else -1
         if turn == way:
             since = x
             continue
         if way != 0 and x - since <= longest:
-            place = 0 if way > 0 else 3
+            shade = np.int32(here[turned + reach])
+            for y in range(turned + 1, x + 1):
+                shade = max(shade, np.int32(here[y])) if way > 0 else min(shade, np.int32(here[y]))
+            cell, place = min(x * across // width, across - 1), 0 if way > 0 else 3
             cells[cell, place] += 1
             cells[cell, place + 1] += shade
             cells[cell, place + 2] += np.int64(shade) * shade
-        way, since = turn, x
-        shade = np.int32(here[x + reach])
+        way, since, turned = turn, x, x
 
 
 @jit.part()
@@ -271,14 +267,19 @@ def _take(picture: Any, wanted: Any, rows: Any) -> None:
     for at in range(wanted.shape[0]):
         source = picture[wanted[at]]
         red, green, blue = rows[at, 0], rows[at, 1], rows[at, 2]
+        # One after the other, as the compiler then takes many pixels at once.
         for x in range(width):
-            red[x], green[x], blue[x] = source[3 * x], source[3 * x + 1], source[3 * x + 2]
+            red[x] = source[x, 0]
+        for x in range(width):
+            green[x] = source[x, 1]
+        for x in range(width):
+            blue[x] = source[x, 2]
 
 
 def _measure_all(rows: Any, triples: Any, lines: Any, shift: Any, thumbnail: Any, edges: Any, figures: Any) -> None:
     width = rows.shape[2]
     here, below, beneath = np.empty(width, np.int16), np.empty(width, np.int16), np.empty(width, np.int16)
-    columns = np.zeros(width, np.int32)
+    columns, steep = np.zeros(width, np.int32), np.empty(width, np.int32)
     counts, sums = np.zeros(256, np.int64), np.zeros(5, np.int64)
     at = 0
     for band in range(thumbnail.shape[0]):
@@ -293,7 +294,7 @@ def _measure_all(rows: Any, triples: Any, lines: Any, shift: Any, thumbnail: Any
             for x in range(0, width, 2):
                 counts[here[x]] += 1
             _steps(here, below, beneath, columns, steps, sums)
-            _strokes(here, strokes)
+            _strokes(here, steep, strokes)
             _colours(upper, cells, shift)
         figures[15] += _lettered(strokes, _LEAST_STROKES * lines[band, 0] / lines[band, 1])
         figures[16] += _written(strokes)
