@@ -137,7 +137,7 @@ def _strokes(here: Any, steep: Any, cells: Any) -> None:
     found = 0
     for x in range(width - reach):
         steep[found] = x
-        found += np.int64(abs(np.int32(here[x + reach]) - np.int32(here[x])) >= _STROKE_CODES)
+        found += int(abs(np.int32(here[x + reach]) - np.int32(here[x])) >= _STROKE_CODES)
     way, since, turned = 0, 0, 0
     for at in range(found):
         x = steep[at]
