@@ -23,7 +23,8 @@ _TEXT_SPACING = 7
 _DARK, _LIGHT, _PLAIN_CODES, _PHASES = 5, 250, 5, 8
 _RUN = 8192
 """Pixels whose squared steps fit into 32 bits."""
-_COMB_CODES = 12
+_STILL_CODES = np.int32(1)
+_COMB_CODES = np.int32(12)
 """A line that differs by so much from both of its neighbours, which are alike, is combed."""
 _STROKE_CODES, _LEAST_STROKES, _STROKE_SPREAD = 40, 6, 8.0
 """The step at the edge of a stroke, how many of them a cell of lettering has, and how much their shades differ."""
@@ -87,11 +88,21 @@ def warm_up() -> None:
 
 @jit.part()
 def _luma(row: Any, shift: Any, out: Any) -> None:
-    """BT.601 in whole 256ths."""
+    """BT.601 in whole 256ths, which fit into 16 bits."""
     reds, greens, blues = row[0], row[1], row[2]
-    for x in range(out.shape[0]):
-        red, green, blue = reds[x] >> shift, greens[x] >> shift, blues[x] >> shift
-        out[x] = (np.int32(77) * np.int32(red) + np.int32(150) * np.int32(green) + np.int32(29) * np.int32(blue)) >> 8
+    if shift == 0:
+        # Without a shift of so many bits as are only known then, many pixels are taken at once.
+        for x in range(out.shape[0]):
+            out[x] = _weighted(np.uint16(reds[x]), np.uint16(greens[x]), np.uint16(blues[x]))
+    else:
+        for x in range(out.shape[0]):
+            out[x] = _weighted(np.uint16(reds[x] >> shift), np.uint16(greens[x] >> shift), np.uint16(blues[x] >> shift))
+
+
+@jit.part()
+def _weighted(red: Any, green: Any, blue: Any) -> Any:
+    warm = np.uint16(np.uint16(77) * red) + np.uint16(np.uint16(150) * green)
+    return np.uint16(warm + np.uint16(np.uint16(29) * blue)) >> np.uint16(8)
 
 
 @jit.part()
@@ -107,15 +118,18 @@ def _steps(here: Any, below: Any, beneath: Any, columns: Any, cells: Any, sums: 
             one, right_of, under = here[begin:stop], here[begin + 1 : stop + 1], below[begin:stop]
             lowest, column = beneath[begin:stop], columns[begin:stop]
             still, right, down, comb = np.int32(0), np.int32(0), np.int32(0), np.int32(0)
+            # Narrowed after each step: numba adds numbers of 32 bits in 64, of which half as many are taken at once.
             for x in range(one.shape[0]):
-                across, along = np.int32(abs(right_of[x] - one[x])), np.int32(abs(under[x] - one[x]))
-                column[x] += across
-                still += np.int32((across <= 1) & (along <= 1))
-                right += np.int32(across * across)
-                down += np.int32(along * along)
-                back = np.int32(abs(under[x] - lowest[x]))
-                least = min(along, back)
-                comb += np.int32((least >= _COMB_CODES) & (2 * np.int32(abs(lowest[x] - one[x])) <= least))
+                own, under_own, lowest_own = np.int32(one[x]), np.int32(under[x]), np.int32(lowest[x])
+                across = np.int32(abs(np.int32(np.int32(right_of[x]) - own)))
+                along = np.int32(abs(np.int32(under_own - own)))
+                column[x] = np.int32(column[x] + across)
+                still = np.int32(still + np.int32((across <= _STILL_CODES) & (along <= _STILL_CODES)))
+                right = np.int32(right + np.int32(across * across))
+                down = np.int32(down + np.int32(along * along))
+                least = min(along, np.int32(abs(np.int32(under_own - lowest_own))))
+                alike = np.int32(np.int32(2) * np.int32(abs(np.int32(lowest_own - own))))
+                comb = np.int32(comb + np.int32((least >= _COMB_CODES) & (alike <= least)))
             cells[cell, 0] += right
             cells[cell, 1] += down
             cells[cell, 2] += stop - begin
