@@ -22,13 +22,15 @@ def over_ground(ground: str, bits: int, alpha_white: int) -> list[Filter]:
     """Lay straight alpha over a gray; for gbrap (``bits`` 8) or gbrap16 (16) frames. ``alpha_white`` is opaque.
 
     Each sample becomes gray + (sample - gray) x alpha. FFmpeg's ``premultiply`` is faster, but its versions differ.
+    What follows must ask for packed RGB: from gbrap16 to gbrp16 swscale 5.1 is wrong everywhere, and swscale 8 and 9
+    leave the second half of each slice's last row black.
     """
-    top, unit, planar = (65535, 257, "gbrp16le") if bits == 16 else (255, 1, "gbrp")
+    top, unit = (65535, 257) if bits == 16 else (255, 1)
     gray = GROUNDS[ground] * unit
     laid = ":".join(
         f"{channel}='floor({gray}+({channel}(X,Y)-{gray})*min(alpha(X,Y)/{alpha_white},1)+0.5)'" for channel in "rgb"
     )
-    return [("geq", f"{laid}:a={top}:i=n"), ("format", planar)]
+    return [("geq", f"{laid}:a={top}:i=n")]
 
 
 def nothing_seen(picture: Picture, ground: str) -> bool:
