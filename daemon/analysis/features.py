@@ -117,6 +117,10 @@ FIGURES = np.dtype(
 have more than green, and whether it is a test card."""
 
 
+BAR_CODES, BAR_SHARE = 4, 0.75
+"""What a cell of a bar differs from the bar's own colour by at most, and how many of the cells are like that."""
+
+
 def figures(records: Records) -> NDArray[np.void]:
     """Of records, their ``FIGURES``."""
     found = np.zeros(len(records), FIGURES)
@@ -133,11 +137,12 @@ def figures(records: Records) -> NDArray[np.void]:
 
 
 def _bars(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Whether thumbnails ``(n, 9, 16, 3)`` are colour bars: the upper half is the same all the way down, and has
-    at least four of the six pure colours."""
-    upper = rgb[:, 1:5].astype(np.int16)
-    upright = (np.ptp(upper, axis=1) <= 6).all(axis=-1).mean(axis=-1) >= 0.9
-    row = upper[:, 1]
+    """Whether thumbnails ``(n, 9, 16, 3)`` are colour bars: the upper half is the same all the way down, but for a
+    label of two rows at most, and has at least four of the six pure colours."""
+    upper = rgb[:, 1:6].astype(np.int16)
+    row = np.sort(upper, axis=1)[:, 2]
+    alike = (np.abs(upper - row[:, None]) <= BAR_CODES).all(axis=-1)
+    upright = ((alike.sum(axis=1) >= 3).mean(axis=-1) >= 0.9) & (alike.mean(axis=(1, 2)) >= BAR_SHARE)
     high, low = row.max(axis=-1), row.min(axis=-1)
     pure = (high >= 100) & (low <= 0.35 * high)
     # One bit per channel that is near the highest one: red 1, green 2, blue 4, and their sums.

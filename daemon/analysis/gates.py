@@ -108,11 +108,13 @@ def judge(
     config: GatesConfig,
     transparent: Mask | None = None,
     witness: Witness = NOBODY,
+    damaged: Mask | None = None,
 ) -> NDArray[np.uint8]:
     """Each frame's verdict, as its place in ``ORDER``. The first gate that says no gives the word.
 
-    ``records``, ``time_s`` (seconds), ``scored`` (the metric has a usable score) and ``transparent`` (nothing can be
-    seen) are by frame; ``shots`` cover the frames; ``views`` number the stretches in which one thing is seen.
+    ``records``, ``time_s`` (seconds), ``scored`` (the metric has a usable score), ``transparent`` (nothing can be
+    seen) and ``damaged`` (held in reserve for that) are by frame; ``shots`` cover the frames; ``views`` number the
+    stretches in which one thing is seen. What is damaged is no measure for what is not: its edges are sharp.
     A ``witness`` is told by which figures its frame is judged; of the windows, only that frame's is then looked at.
     """
     count = len(records)
@@ -142,10 +144,12 @@ def judge(
     cards = np.isin(verdict, [ORDER.index(word) for word in LETTERED])
     gate(Verdict.TITLE, rest_of_cards(records, shots, cards, verdict == 0, config, witness))
     gate(Verdict.BURNT, washed_out(records, witness))
-    worse = judge_steps(records, shots, gate, witness)
+    broken = np.zeros(count, np.bool_) if damaged is None else damaged
+    worse = judge_steps(records, shots, gate, witness, broken)
     window = windows(time_s, shots, config.window_seconds)
-    judge_windows(records, time_s, window, views, verdict, over, config, witness)
-    witness.within(None)
+    for told, measure in ((~broken, ~broken), (broken, np.ones(count, np.bool_))):
+        if told.any():
+            judge_windows(records, time_s, window, views, verdict, over, told, measure, config, witness)
     wider = widened(time_s, shots, verdict)
     for word in SPOILING:
         number = ORDER.index(word)
@@ -161,10 +165,16 @@ def judge(
     return verdict
 
 
-def judge_steps(records: Records, shots: Sequence[Shot], gate: Callable[..., None], witness: Witness = NOBODY) -> Mask:
+def judge_steps(
+    records: Records,
+    shots: Sequence[Shot],
+    gate: Callable[..., None],
+    witness: Witness = NOBODY,
+    broken: Mask | None = None,
+) -> Mask:
     """Refuse by ``gate`` what a step says is worse than what lies beyond it, and say which frames these are.
 
-    Of what is drawn with lines, a step is a line more or less; what is only smooth is drawn or filmed, and may get
+    What is ``broken`` beyond a step says nothing of what is not. Of what is drawn with lines, a step is a line more or less; what is only smooth is drawn or filmed, and may get
     darker or brighter; in a film that is not drawn, it is a wall or a sky.
     """
     worse, lines = stepped(records, shots), line_art(records)
@@ -176,9 +186,12 @@ def judge_steps(records: Records, shots: Sequence[Shot], gate: Callable[..., Non
         for some in own:
             # What is dark, clipped or made of blocks is as smooth as a drawing: its better side tells.
             part = slice(some.first, some.last + 1)
-            mask[part] |= filmed[part] | filmed[some.across]
+            refused = filmed[part] | filmed[some.across]
             if word is Verdict.DARK:
-                mask[part] |= records["peak"][part] <= DIMMED * records["peak"][some.across]
+                refused |= records["peak"][part] <= DIMMED * records["peak"][some.across]
+            if broken is not None and broken[some.across]:
+                refused &= broken[part]
+            mask[part] |= refused
         at = witness.at if witness.at is not None and mask[witness.at] else None
         here = next((one for one in own if at is not None and one.first <= at <= one.last), None)
         if here is not None:
@@ -196,15 +209,20 @@ def judge_windows(
     views: NDArray[np.int64],
     verdict: NDArray[np.uint8],
     over: Mask,
+    told: Mask,
+    measure: Mask,
     config: GatesConfig,
     witness: Witness = NOBODY,
 ) -> None:
     """Judge exposure, blocks and sharpness, window by window, each frame against those it can be compared with.
 
-    Beside what is sharp by a subtitle ``over`` it, the same picture without would look soft.
+    The verdict of those ``told`` is found, and frames are compared with those of ``measure``. Beside what is sharp by
+    a subtitle ``over`` it, the same picture without would look soft.
     """
-    sharp, judged = sharpness(records), verdict == 0
-    usable = (judged | np.isin(verdict, [ORDER.index(word) for word in LETTERED])) & ~over
+    if witness.row is not None and not told[witness.row]:
+        return
+    sharp, judged = sharpness(records), (verdict == 0) & told
+    usable = ((verdict == 0) | np.isin(verdict, [ORDER.index(word) for word in LETTERED])) & ~over & measure
     order = np.argsort(window, kind="stable")
     starts = np.flatnonzero(np.append(True, np.diff(window[order]) > 0))
     for places in np.split(order, starts[1:]):

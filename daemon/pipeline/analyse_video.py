@@ -17,7 +17,7 @@ from daemon.pipeline.spool import spool
 from daemon.runtime.memory import release_freed
 from daemon.store.store import Store
 
-VERSION = 39
+VERSION = 40
 """Raised whenever shots or verdicts come out differently for the same settings."""
 
 
@@ -59,7 +59,15 @@ async def judge(store: Store, job: VideoJob, config: Config) -> int:
         usable = ~table.noted & np.isfinite(table.score)
         transparent = np.isin(table.frame, await store.frames.with_note(record.id, alpha.NOTE))
         verdicts = await asyncio.to_thread(
-            gates.judge, figures, table.time_s, usable, shots, finder.views(), config.gates, transparent
+            gates.judge,
+            figures,
+            table.time_s,
+            usable,
+            shots,
+            finder.views(),
+            config.gates,
+            transparent,
+            damaged=table.reserve,
         )
     # Choosing begins with as much again.
     del figures

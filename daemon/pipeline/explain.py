@@ -103,7 +103,16 @@ async def _heard(
         transparent = np.isin(table.frame, await store.frames.with_note(record.id, alpha.NOTE))
         scored = ~table.noted & np.isfinite(table.score)
         await asyncio.to_thread(
-            gates.judge, figures, table.time_s, scored, shots, views.found(), config.gates, transparent, witness
+            gates.judge,
+            figures,
+            table.time_s,
+            scored,
+            shots,
+            views.found(),
+            config.gates,
+            transparent,
+            witness,
+            table.reserve,
         )
     return witness.heard
 

@@ -223,3 +223,15 @@ def test_a_test_card_is_known() -> None:
     colours = [(191, 191, 191), (191, 191, 0), (0, 191, 191), (0, 191, 0), (191, 0, 191), (191, 0, 0), (0, 0, 191)]
     card = np.repeat(np.repeat(np.array(colours, np.uint8)[None], 180, axis=0), 46, axis=1)
     assert figures(unpack([measure(card), measure(scene())]))["bars"].tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("top", [26, 70, 100])
+def test_a_test_card_may_have_a_label(top: int) -> None:
+    from PIL import Image, ImageDraw
+
+    colours = [(191, 191, 191), (191, 191, 0), (0, 191, 191), (0, 191, 0), (191, 0, 191), (191, 0, 0), (0, 0, 191)]
+    card = Image.fromarray(np.repeat(np.repeat(np.array(colours, np.uint8)[None], 180, axis=0), 46, axis=1))
+    pen = ImageDraw.Draw(card)
+    pen.rectangle((90, top, 230, top + 24), "black")
+    pen.text((160, top + 12), "STUDIO 4", "white", anchor="mm", font_size=20)
+    assert figures(unpack([measure(np.asarray(card))]))["bars"].tolist() == [1]

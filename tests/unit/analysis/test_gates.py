@@ -56,6 +56,7 @@ def judge(found: np.ndarray, shots: list[Shot] | None = None, **options: Any) ->
             shots or [Shot(ShotKind.SHOT, 0, count - 1)],
             options.get("views", np.arange(count)),
             GatesConfig(**options.get("config", {})),
+            damaged=options.get("damaged"),
         )
         for some in (found, filed)
     )
@@ -196,6 +197,18 @@ def test_thin_lines_on_black_are_a_picture() -> None:
     figures = {"mean": 1, "contrast": 9, "low": 0, "floor": 0, "high": 3, "peak": 200, "dark": 0.99, "plain": 0.99,
                "still": 0.99, "sharp_x": 0.3, "sharp_y": 0.3}  # fmt: skip
     assert set(judge(records((60, figures)))) == {"good"}
+
+
+@pytest.mark.parametrize("seen", ["as the same", "as a step"])
+def test_damaged_frames_are_no_measure_of_sharpness(seen: str) -> None:
+    """The edges of what the decoder filled in are sharp; among themselves, damaged frames are still compared."""
+    soft = {"sharp_x": 0.01, "sharp_y": 0.01, "edges": 40}
+    film = records((40, {}), (40, soft), (10, {"mean": 20, "contrast": 10, "high": 60}))
+    views = np.zeros(90, np.int64) if seen == "as the same" else np.arange(90)
+    broken = np.arange(90) < 40
+    assert judge(film, views=views)[40:80] == ["blur"] * 40
+    assert judge(film, views=views, damaged=broken) == ["good"] * 80 + ["dark"] * 10
+    assert judge(film, views=views, damaged=np.ones(90, bool))[40:80] == ["blur"] * 40
 
 
 def test_a_stretch_that_is_refused_whole_keeps_its_frames_below_the_good_ones() -> None:
