@@ -174,8 +174,9 @@ def judge_steps(
 ) -> Mask:
     """Refuse by ``gate`` what a step says is worse than what lies beyond it, and say which frames these are.
 
-    What is ``broken`` beyond a step says nothing of what is not. Of what is drawn with lines, a step is a line more or less; what is only smooth is drawn or filmed, and may get
-    darker or brighter; in a film that is not drawn, it is a wall or a sky.
+    What is ``broken`` beyond a step says nothing of what is not. Of what is drawn with lines, a step is a line more or
+    less; what is only smooth is drawn or filmed, and may get darker or brighter; in a film that is not drawn, it is a
+    wall or a sky.
     """
     worse, lines = stepped(records, shots), line_art(records)
     smooth, whole = drawing(records) & drawn(records), np.zeros(len(records), np.bool_)
