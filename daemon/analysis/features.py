@@ -117,10 +117,6 @@ FIGURES = np.dtype(
 have more than green, and whether it is a test card."""
 
 
-BAR_CODES, BAR_SHARE = 4, 0.75
-"""What a cell of a bar differs from the bar's own colour by at most, and how many of the cells are like that."""
-
-
 def figures(records: Records) -> NDArray[np.void]:
     """Of records, their ``FIGURES``."""
     found = np.zeros(len(records), FIGURES)
@@ -134,6 +130,10 @@ def figures(records: Records) -> NDArray[np.void]:
     found["tint"] = np.rint(coarse[..., (0, 2)] - coarse[..., (1, 1)])
     found["bars"] = _bars(rgb)
     return found
+
+
+BAR_CODES, BAR_SHARE = 4, 0.75
+"""What a cell of a bar differs from the bar's own colour by at most, and how many of the cells are like that."""
 
 
 def _bars(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:

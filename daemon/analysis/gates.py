@@ -108,13 +108,14 @@ def judge(
     config: GatesConfig,
     transparent: Mask | None = None,
     witness: Witness = NOBODY,
-    damaged: Mask | None = None,
+    reserve: Mask | None = None,
 ) -> NDArray[np.uint8]:
     """Each frame's verdict, as its place in ``ORDER``. The first gate that says no gives the word.
 
     ``records``, ``time_s`` (seconds), ``scored`` (the metric has a usable score), ``transparent`` (nothing can be
-    seen) and ``damaged`` (held in reserve for that) are by frame; ``shots`` cover the frames; ``views`` number the
-    stretches in which one thing is seen. What is damaged is no measure for what is not: its edges are sharp.
+    seen) and ``reserve`` (chosen only where nothing better is) are by frame; ``shots`` cover the frames; ``views``
+    number the stretches in which one thing is seen. What is in reserve is no measure for what is not: where frames are
+    damaged, what the decoder filled in has sharp edges.
     A ``witness`` is told by which figures its frame is judged; of the windows, only that frame's is then looked at.
     """
     count = len(records)
@@ -144,12 +145,13 @@ def judge(
     cards = np.isin(verdict, [ORDER.index(word) for word in LETTERED])
     gate(Verdict.TITLE, rest_of_cards(records, shots, cards, verdict == 0, config, witness))
     gate(Verdict.BURNT, washed_out(records, witness))
-    broken = np.zeros(count, np.bool_) if damaged is None else damaged
-    worse = judge_steps(records, shots, gate, witness, broken)
+    reserve = np.zeros(count, np.bool_) if reserve is None else reserve
+    worse = judge_steps(records, shots, gate, witness, reserve)
     window = windows(time_s, shots, config.window_seconds)
-    for told, measure in ((~broken, ~broken), (broken, np.ones(count, np.bool_))):
-        if told.any():
-            judge_windows(records, time_s, window, views, verdict, over, told, measure, config, witness)
+    for wanted, among in ((~reserve, ~reserve), (reserve, np.ones(count, np.bool_))):
+        if wanted.any():
+            hears = witness if witness.row is None or wanted[witness.row] else NOBODY
+            judge_windows(records, time_s, window, views, verdict, over, wanted, among, config, hears)
     wider = widened(time_s, shots, verdict)
     for word in SPOILING:
         number = ORDER.index(word)
@@ -170,13 +172,13 @@ def judge_steps(
     shots: Sequence[Shot],
     gate: Callable[..., None],
     witness: Witness = NOBODY,
-    broken: Mask | None = None,
+    reserve: Mask | None = None,
 ) -> Mask:
     """Refuse by ``gate`` what a step says is worse than what lies beyond it, and say which frames these are.
 
-    What is ``broken`` beyond a step says nothing of what is not. Of what is drawn with lines, a step is a line more or
-    less; what is only smooth is drawn or filmed, and may get darker or brighter; in a film that is not drawn, it is a
-    wall or a sky.
+    What is in ``reserve`` beyond a step says nothing of what is not. Of what is drawn with lines, a step is a line more
+    or less; what is only smooth is drawn or filmed, and may get darker or brighter; in a film that is not drawn, it is
+    a wall or a sky.
     """
     worse, lines = stepped(records, shots), line_art(records)
     smooth, whole = drawing(records) & drawn(records), np.zeros(len(records), np.bool_)
@@ -190,8 +192,8 @@ def judge_steps(
             refused = filmed[part] | filmed[some.across]
             if word is Verdict.DARK:
                 refused |= records["peak"][part] <= DIMMED * records["peak"][some.across]
-            if broken is not None and broken[some.across]:
-                refused &= broken[part]
+            if reserve is not None and reserve[some.across]:
+                refused &= reserve[part]
             mask[part] |= refused
         at = witness.at if witness.at is not None and mask[witness.at] else None
         here = next((one for one in own if at is not None and one.first <= at <= one.last), None)
@@ -210,20 +212,18 @@ def judge_windows(
     views: NDArray[np.int64],
     verdict: NDArray[np.uint8],
     over: Mask,
-    told: Mask,
-    measure: Mask,
+    wanted: Mask,
+    among: Mask,
     config: GatesConfig,
     witness: Witness = NOBODY,
 ) -> None:
     """Judge exposure, blocks and sharpness, window by window, each frame against those it can be compared with.
 
-    The verdict of those ``told`` is found, and frames are compared with those of ``measure``. Beside what is sharp by
-    a subtitle ``over`` it, the same picture without would look soft.
+    Verdicts are found of those ``wanted``, which are compared with those ``among``. Beside what is sharp by a subtitle
+    ``over`` it, the same picture without would look soft.
     """
-    if witness.row is not None and not told[witness.row]:
-        return
-    sharp, judged = sharpness(records), (verdict == 0) & told
-    usable = ((verdict == 0) | np.isin(verdict, [ORDER.index(word) for word in LETTERED])) & ~over & measure
+    sharp, judged = sharpness(records), (verdict == 0) & wanted
+    usable = ((verdict == 0) | np.isin(verdict, [ORDER.index(word) for word in LETTERED])) & ~over & among
     order = np.argsort(window, kind="stable")
     starts = np.flatnonzero(np.append(True, np.diff(window[order]) > 0))
     for places in np.split(order, starts[1:]):

@@ -23,9 +23,9 @@ _TEXT_SPACING = 7
 _DARK, _LIGHT, _PLAIN_CODES, _PHASES = 5, 250, 5, 8
 _RUN = 8192
 """Pixels whose squared steps fit into 32 bits."""
-_STILL_CODES = np.int32(1)
-_COMB_CODES = np.int32(12)
-"""A line that differs by so much from both of its neighbours, which are alike, is combed."""
+_STILL_CODES, _COMB_CODES = np.int32(1), np.int32(12)
+"""A pixel that differs by no more from the next ones is like them; a line that differs by so much from both of its
+neighbours, which are alike, is combed."""
 _STROKE_CODES, _LEAST_STROKES, _STROKE_SPREAD = 40, 6, 8.0
 """The step at the edge of a stroke, how many of them a cell of lettering has, and how much their shades differ."""
 _LINE_STROKES, _LINE_SHADES, _LINE_CELLS = 3, 10.0, 3

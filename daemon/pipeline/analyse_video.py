@@ -67,7 +67,7 @@ async def judge(store: Store, job: VideoJob, config: Config) -> int:
             finder.views(),
             config.gates,
             transparent,
-            damaged=table.reserve,
+            reserve=table.reserve,
         )
     # Choosing begins with as much again.
     del figures

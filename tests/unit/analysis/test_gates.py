@@ -56,7 +56,7 @@ def judge(found: np.ndarray, shots: list[Shot] | None = None, **options: Any) ->
             shots or [Shot(ShotKind.SHOT, 0, count - 1)],
             options.get("views", np.arange(count)),
             GatesConfig(**options.get("config", {})),
-            damaged=options.get("damaged"),
+            reserve=options.get("reserve"),
         )
         for some in (found, filed)
     )
@@ -207,8 +207,8 @@ def test_damaged_frames_are_no_measure_of_sharpness(seen: str) -> None:
     views = np.zeros(90, np.int64) if seen == "as the same" else np.arange(90)
     broken = np.arange(90) < 40
     assert judge(film, views=views)[40:80] == ["blur"] * 40
-    assert judge(film, views=views, damaged=broken) == ["good"] * 80 + ["dark"] * 10
-    assert judge(film, views=views, damaged=np.ones(90, bool))[40:80] == ["blur"] * 40
+    assert judge(film, views=views, reserve=broken) == ["good"] * 80 + ["dark"] * 10
+    assert judge(film, views=views, reserve=np.ones(90, bool))[40:80] == ["blur"] * 40
 
 
 def test_a_stretch_that_is_refused_whole_keeps_its_frames_below_the_good_ones() -> None:

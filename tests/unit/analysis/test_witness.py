@@ -38,6 +38,23 @@ def heard(film: np.ndarray, row: int, shots: list[Shot], views: np.ndarray) -> l
     return witness.heard
 
 
+@pytest.mark.parametrize("row", [50, 80, 110])
+def test_beside_damaged_frames_it_is_told_by_what_the_frame_is_judged(row: int) -> None:
+    """What is damaged is judged among clean frames, of which the blurred ones are no measure."""
+    film = records((40, {}), (40, DEFECTS["blur"]), (40, {"sharp_x": 0.012, "sharp_y": 0.012, "edges": 70}))
+    count, shots, damaged = len(film), [Shot(ShotKind.SHOT, 0, 119)], np.arange(120) >= 80
+    asked = (film, np.arange(count) / 25, np.ones(count, bool), shots, np.arange(count), CONFIG, None)
+    verdict = gates.ORDER[gates.judge(*asked, reserve=damaged)[row]]
+    witness = Witness(row)
+    gates.judge(*asked, witness, damaged)
+    found = refused(witness.heard)
+    assert ("good" if found is None else found.word) == verdict
+    compared = np.concatenate([one.comparable for one in witness.heard if one.word == "blur"])
+    assert len(compared)
+    assert not np.isin(compared, np.arange(40, 80)).any()
+    assert row >= 80 or not np.isin(compared, np.arange(80, 120)).any()
+
+
 def refused(told: list[Heard]) -> Heard | None:
     return next((one for one in told if one.refused), None)
 
