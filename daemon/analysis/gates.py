@@ -1,4 +1,4 @@
-"""Which frames are never chosen, and the word that says why. Pure functions of figures, shots and thresholds.
+"""Which frames are not chosen, or last, and the word that says why. Pure functions of figures, shots and thresholds.
 
 What is black, burnt or blurred is a question of the film: exposure and sharpness are judged against the frames
 around in the same shot, black and white against what is usual in the film. So a film that is dark throughout, or
@@ -40,7 +40,7 @@ Mask = NDArray[np.bool_]
 
 
 class Verdict(StrEnum):
-    """Why a frame is never chosen; the words in ``frames.verdict``."""
+    """Why a frame is not chosen, or after all good ones; the words in ``frames.verdict``."""
 
     GOOD = "good"
     UNSCORED = "unscored"
@@ -57,17 +57,18 @@ class Verdict(StrEnum):
     BARS = "bars"
     SNOW = "snow"
     TITLED = "titled"
+    SUBTITLED = "subtitled"
     SPARED = "spared"
     TRANSPARENT = "transparent"
 
 
 ORDER = tuple(Verdict)
 """Verdicts by their number in the arrays that ``judge`` returns."""
-SOFT = (Verdict.BURNT, Verdict.DARK, Verdict.BLUR, Verdict.BLOCKS, Verdict.COMBED, Verdict.TITLED)
+SOFT = (Verdict.BURNT, Verdict.DARK, Verdict.BLUR, Verdict.BLOCKS, Verdict.COMBED, Verdict.TITLED, Verdict.SUBTITLED)
 """What is wrong with the picture of something."""
 DEFOCUSED = (Verdict.BLUR, Verdict.BLOCKS)
 """What is said of a frame that is out of focus: one that is very soft has little but the coder's grid."""
-LETTERED = (Verdict.TITLE, Verdict.TITLED)
+LETTERED = (Verdict.TITLE, Verdict.TITLED, Verdict.SUBTITLED)
 """What is refused for its lettering is as sharp and as light as its picture should be: a measure for other frames."""
 STEPPED = {
     Verdict.BURNT: "light",
@@ -141,7 +142,9 @@ def judge(
     gate(Verdict.TITLE, titles(records, lines, verdict == 0, config, witness))
     # Of what is drawn, lines that come and go are what happens.
     over = np.zeros(count, np.bool_) if drawn(records) else subtitled(records, shots)
-    gate(Verdict.TITLED, over | captioned(records, lines, shots, verdict == 0, witness))
+    captions = captioned(records, lines, shots, verdict == 0, witness)
+    gate(Verdict.SUBTITLED, over)
+    gate(Verdict.TITLED, captions)
     cards = np.isin(verdict, [ORDER.index(word) for word in LETTERED])
     gate(Verdict.TITLE, rest_of_cards(records, shots, cards, verdict == 0, config, witness))
     gate(Verdict.BURNT, washed_out(records, witness))
@@ -163,7 +166,7 @@ def judge(
     # The edges of blocks make a frame look sharper than all others.
     blocky = verdict == ORDER.index(Verdict.BLOCKS)
     softer = much_softer(records, time_s, shots, refused & ~blocky, blurred, SPARED_SECONDS)
-    spare(time_s, shots, verdict, worse | blocky, softer | over)
+    spare(time_s, shots, verdict, worse | blocky, softer)
     return verdict
 
 
@@ -313,23 +316,25 @@ def spare(
     """Of a long stretch of a shot that is refused whole for its looks, all frames; of a film of junk alone, the junk.
 
     They come after the good ones, but a part of a film is not left out for a fault that it has throughout. Frames that
-    are ``worse`` than others beside them stay refused, while there are any else, and so do those that are ``softer``
-    or have a subtitle. What is written in a shot with title cards belongs to these.
+    are ``worse`` than others beside them stay refused, while there are any else, and so do those that are ``softer``.
+    What has a subtitle comes after the good ones as it is. What is written in a shot with title cards belongs to these.
     """
+    titled, subtitled = ORDER.index(Verdict.TITLED), ORDER.index(Verdict.SUBTITLED)
     soft = np.isin(verdict, [ORDER.index(word) for word in SOFT])
     for shot in shots:
         part = soft[shot.first : shot.last + 1]
         own = verdict[shot.first : shot.last + 1]
         if (own == ORDER.index(Verdict.TITLE)).mean() >= CARD_SHARE:
-            part &= own != ORDER.index(Verdict.TITLED)
+            own[own == subtitled] = titled
+            part &= own != titled
         edges = np.flatnonzero(np.diff(np.concatenate([[False], part, [False]]).astype(np.int8))).reshape(-1, 2)
         for first, after in (edges + shot.first).tolist():
             if abs(time_s[after - 1] - time_s[first]) >= SPARED_SECONDS:
-                stretch = np.arange(first, after)
-                clear = stretch[~softer[first:after]]
+                stretch = first + np.flatnonzero(verdict[first:after] != subtitled)
+                clear = stretch[~softer[stretch]]
                 better = clear[~worse[clear]]
-                verdict[next(part for part in (better, clear, stretch) if len(part))] = ORDER.index(Verdict.SPARED)
-    if not np.isin(verdict, (0, ORDER.index(Verdict.SPARED))).any():
+                verdict[better if len(better) else clear if len(clear) else stretch] = ORDER.index(Verdict.SPARED)
+    if not np.isin(verdict, (0, ORDER.index(Verdict.SPARED), subtitled)).any():
         verdict[np.isin(verdict, [ORDER.index(word) for word in JUNK])] = ORDER.index(Verdict.SPARED)
 
 

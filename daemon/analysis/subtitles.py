@@ -5,7 +5,7 @@ more edges, or far fewer, and nothing else changes. Whatever the letters look li
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,11 +37,16 @@ ROWS = 4096
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """From frame ``at`` on a line in this row of cells is there (``comes``), or is not any more."""
+    """From frame ``at`` on a line in this row of cells is there (``comes``), or is not any more.
+
+    ``edges`` are what the cells in these ``columns`` have at least while it is there, as the median.
+    """
 
     at: int
     row: int
     comes: bool
+    columns: tuple[int, ...]
+    edges: float
 
 
 def subtitled(records: Records, shots: Sequence[Shot]) -> Mask:
@@ -53,10 +58,12 @@ def subtitled(records: Records, shots: Sequence[Shot]) -> Mask:
     for shot in shots:
         own = [change for change in found if shot.first < change.at <= shot.last]
         for place, change in enumerate(own):
-            before = own[place - 1].at if place else shot.first
-            after = own[place + 1].at if place + 1 < len(own) else shot.last + 1
-            first, end = (change.at, after) if change.comes else (before, change.at)
-            mask[first:end] = True
+            other = own[place + 1 : place + 2] if change.comes else own[max(place - 1, 0) : place]
+            far = other[0].at if other else shot.last + 1 if change.comes else shot.first
+            first, end = sorted((change.at, far))
+            part = slice(first, end)
+            # Where the same happens twice, what lies between, a line that faded in, say, was not seen.
+            mask[part] |= True if not other or other[0].comes != change.comes else _there(records[part], change)
         if mask[shot.first : shot.last + 1].mean() > MOST_OF_SHOT:
             mask[shot.first : shot.last + 1] = False
     return mask
@@ -71,23 +78,25 @@ def changes(records: Records) -> Iterator[Change]:
         base = max(start - AROUND, 0)
         for step in np.flatnonzero(many[start - base : start - base + ROWS]).tolist():
             if (change := _change(some, step + start - base)) is not None:
-                row, comes = change
-                yield Change(start + step + 1, row, comes)
+                yield replace(change, at=start + step + 1)
 
 
-def _change(records: Records, step: int) -> tuple[int, bool] | None:
-    """The row of a line that comes or goes between a frame and the next, and whether it comes."""
+def _change(records: Records, step: int) -> Change | None:
+    """The line that comes or goes between a frame and the next."""
     first, last = max(step - AROUND, 0), min(step + AROUND + 2, len(records))
-    steps = np.diff(records[first:last]["edges"].max(axis=-1).astype(np.int16), axis=0)
+    edges = records[first:last]["edges"].max(axis=-1).astype(np.int16)
+    steps = np.diff(edges, axis=0)
     here = steps[step - first]
     for comes in (True, False):
         gain = here if comes else -here
         line = gain >= CHANGE
         row = int(line.sum(axis=1).argmax())
+        # What moves elsewhere meanwhile is no part of the line.
+        rest = np.ones_like(line)
+        rest[max(row - 1, 0) : row + 2] = False
+        line &= ~rest
         if row < LOWER or not _is_line(line, row):
             continue
-        rest = ~line
-        rest[row - 1 : row + 2] = False
         light = records[step : step + 2]["luma"].astype(np.int16)
         others = np.abs(here[rest])
         if np.median(others) > ELSEWHERE or (others >= CHANGE).mean() > ELSEWHERE_SHARE:
@@ -96,14 +105,29 @@ def _change(records: Records, step: int) -> tuple[int, bool] | None:
             continue
         beside = np.abs(np.delete(steps, step - first, axis=0)[:, line]).mean(axis=1)
         if beside.max(initial=0.0) <= STANDS_OUT * gain[line].mean():
-            return row, comes
+            columns = np.flatnonzero(line[row])
+            there = float(np.median(edges[step - first + comes, row, columns]))
+            return Change(step + 1, row, comes, tuple(columns.tolist()), there - CHANGE / 2)
     return None
 
 
+def _there(records: Records, change: Change) -> Mask:
+    """Of frames before a line goes, or after it comes, those that have it: up to where its cells lose their edges."""
+    level = np.zeros(len(records))
+    for start in range(0, len(records), ROWS):
+        part = slice(start, start + ROWS)
+        cells = records[part]["edges"].max(axis=-1)[:, change.row, list(change.columns)]
+        level[part] = np.median(cells, axis=1)
+    kept = level >= change.edges
+    found: Mask = np.logical_and.accumulate(kept if change.comes else kept[::-1])
+    return found if change.comes else found[::-1]
+
+
 def _is_line(cells: Mask, row: int) -> bool:
-    """Whether cells that change are mostly one centred line."""
+    """Whether cells that change are mostly one centred line, with a margin: what reaches from side to side is an edge
+    of the picture itself."""
     rows, columns = np.flatnonzero(cells.any(axis=1)), np.flatnonzero(cells[row])
-    if len(columns) < LEAST_CELLS or rows[-1] - rows[0] >= MOST_ROWS:
+    if not LEAST_CELLS <= len(columns) < cells.shape[1] or rows[-1] - rows[0] >= MOST_ROWS:
         return False
     left, right = int(columns[0]), cells.shape[1] - 1 - int(columns[-1])
     return len(cells[row, columns[0] : columns[-1] + 1]) - len(columns) <= HOLES and abs(left - right) <= OFF_CENTRE

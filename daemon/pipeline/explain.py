@@ -135,6 +135,8 @@ def because(verdict: str | None, heard: list[Heard], note: str | None) -> str:
         words += f" (of {len(refused.comparable)} comparable frames)"
     if verdict == "spared":
         return f"{refused.word} like all around it, so it comes after the good ones{': ' + words if words else ''}"
+    if verdict == "subtitled" == refused.word:
+        return "a line of letters comes and goes over its picture, so it comes after the good ones"
     if verdict != refused.word:
         return f"today's settings say {refused.word}{': ' + words if words else ''}"
     return words or "it looks like one, and there is no figure for it"

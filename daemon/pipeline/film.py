@@ -14,14 +14,16 @@ from daemon.store.frames import ScoreTable
 MIX_SECONDS, MIX_LEFT = 0.5, 0.6
 """So near to a fade or dissolve a frame may have some of it left, and is worth less: beside it, so much is left."""
 MOSTLY = 0.8
-"""Frames that are spared in so large a share of what can be chosen of a shot are no worse than its others."""
+"""Frames that are spared in so large a share of what can be chosen of a shot are no worse than its others, but for those
+with a subtitle, since they are the same as these and have something over them."""
 
 
 def film_of(table: ScoreTable, shots: Sequence[Shot] | None, *, lower_better: bool) -> Film:
     """The film; ``shots`` are None where it was not judged, and is chosen from by score alone."""
     good = ~table.noted & (table.good | table.spared if shots is not None else True)
     number = np.zeros(len(table.frame), np.int64) if shots is None else _shot_numbers(len(table.frame), shots)
-    last = (table.spared & ~_mostly(table.spared, table.good | table.spared, number)) | table.reserve
+    poor, usable = table.spared & ~table.subtitled, table.good | table.spared
+    last = (poor & ~_mostly(poor, usable & ~table.subtitled, number)) | table.subtitled | table.reserve
     return Film(
         frame=table.frame,
         time_s=table.time_s,

@@ -15,6 +15,7 @@ VERDICTS = {
     "flat": "nothing on it",
     "title": "lettering",
     "titled": "lettering over the picture",
+    "subtitled": "a subtitle over the picture: after the good ones",
     "transition": "at a cut, fade or dissolve",
     "burnt": "overexposed beside the frames around",
     "dark": "darker than the frames around",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from daemon.analysis.subtitles import Change, changes, subtitled
+from daemon.analysis.subtitles import changes, subtitled
 from daemon.model import Shot, ShotKind
 from tests.unit.analysis.test_gates import in_file, judge, records
 
@@ -34,13 +34,31 @@ def frames(found: np.ndarray, shots: list[Shot] | None = None) -> list[int]:
 
 def test_frames_between_coming_and_going_have_a_subtitle() -> None:
     found = film((20, 50), (90, 130))
-    assert list(changes(found)) == [
-        Change(20, 8, True),
-        Change(50, 8, False),
-        Change(90, 8, True),
-        Change(130, 8, False),
+    assert [(one.at, one.row, one.comes) for one in changes(found)] == [
+        (20, 8, True),
+        (50, 8, False),
+        (90, 8, True),
+        (130, 8, False),
     ]
     assert frames(found) == [*range(20, 50), *range(90, 130)]
+
+
+def test_what_moves_elsewhere_in_that_moment_is_no_part_of_the_line() -> None:
+    """A hand that lifts, say: in one cell edges come, too."""
+    found = film((20, 50), (90, 130))
+    found["edges"][90:, 3, 8] += 87
+    assert frames(found) == [*range(20, 50), *range(90, 130)]
+
+
+@pytest.mark.parametrize("backwards", [False, True], ids=["fades in", "fades out"])
+def test_of_a_line_that_fades_one_end_is_seen_and_it_lasts_as_long_as_its_edges_do(backwards: bool) -> None:
+    found = film((20, 50), (90, 130), (160, 180))
+    found["edges"][85:95, 8, LINE] = np.linspace(found["edges"][85, 8, 8], 200, 10)[:, None, :]
+    without = [*range(20), *range(50, 85), *range(130, 160), *range(180, 200)]
+    if backwards:
+        found, without = found[::-1].copy(), [199 - frame for frame in without]
+    assert not set(frames(found)) & set(without)
+    assert {199 - frame if backwards else frame for frame in frames(found)} >= {*range(20, 50), *range(95, 130)}
 
 
 def test_one_that_is_there_when_a_shot_begins_or_ends_is_there_from_or_to_the_cut() -> None:
@@ -49,12 +67,12 @@ def test_one_that_is_there_when_a_shot_begins_or_ends_is_there_from_or_to_the_cu
     assert frames(found, shots) == [*range(30), *range(130, 200)]
 
 
-def test_frames_with_a_subtitle_are_titled_and_make_those_without_not_soft() -> None:
+def test_frames_with_a_subtitle_come_after_the_others_and_make_those_without_not_soft() -> None:
     found = film((0, 30), (60, 90), (120, 150))
     lettered = found["edges"][:, 8, 8, 0] == 200
     found["sharp_x"][lettered] *= 6
     verdicts = np.array(judge(found))
-    assert set(verdicts[lettered]) == {"titled"}
+    assert set(verdicts[lettered]) == {"subtitled"}
     assert set(verdicts[~lettered]) == {"good"}
 
 
@@ -62,7 +80,7 @@ def test_frames_without_are_taken_where_all_of_a_stretch_has_another_fault() -> 
     found = film((0, 60), (120, 180))
     found["sharp_x"] = found["sharp_y"] = 0.0001
     found["edges"] = np.where(found["edges"] == 200, 200, 5)
-    assert not {"titled"} & {
+    assert not {"subtitled"} & {
         word for word, edge in zip(judge(found), found["edges"][:, 8, 8, 0], strict=True) if edge < 200
     }
 
@@ -74,8 +92,9 @@ def test_frames_without_are_taken_where_all_of_a_stretch_has_another_fault() -> 
         film((20, 50), row=2),
         film((20, 50), (90, 130), columns=slice(0, 6)),
         film((20, 50), (90, 130), columns=slice(6, 9)),
+        film((20, 50), (90, 130), columns=slice(0, 16)),
     ],
-    ids=["the next line of a page", "high up", "something at the side", "something small"],
+    ids=["the next line of a page", "high up", "something at the side", "something small", "a sharp border"],
 )
 def test_what_else_comes_or_goes_is_no_subtitle(found: np.ndarray) -> None:
     assert frames(found) == []
@@ -101,7 +120,16 @@ def test_a_shot_with_a_subtitle_nearly_throughout_keeps_its_frames() -> None:
 def test_of_a_drawn_film_lines_that_come_and_go_are_what_happens() -> None:
     found = film((20, 50), (90, 130))
     found["still"] = 0.95
-    assert "titled" not in judge(found)
+    assert "subtitled" not in judge(found)
+
+
+def test_what_is_written_in_a_shot_with_title_cards_is_no_subtitle() -> None:
+    found = film((220, 240), (260, 280), count=320)
+    found["plain"][200:220], found["still"][200:220], found["text"][200:220] = 0.9, 0.98, 9
+    shots = [Shot(ShotKind.SHOT, 0, 199), Shot(ShotKind.SHOT, 200, 319)]
+    assert set(judge(found, shots)[220:240]) == {"subtitled"}
+    found["plain"][240:260], found["still"][240:260], found["text"][240:260] = 0.9, 0.98, 9
+    assert set(judge(found, shots)[220:240]) == {"titled"}
 
 
 def test_a_change_is_found_wherever_it_lies_in_a_long_film(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,8 @@ def film(shots: list[Shot], **columns: np.ndarray) -> Film:
     """25 frames a second, all as good, but for some columns."""
     count = shots[-1].last + 1
     none = np.zeros(count, bool)
-    usual = {"score": np.ones(count), "noted": none, "good": ~none, "spared": none, "reserve": none, **columns}
+    usual = {"score": np.ones(count), "noted": none, "good": ~none, "spared": none, "subtitled": none}
+    usual |= {"reserve": none, **columns}
     return film_of(ScoreTable(np.arange(count), np.arange(count) / 25, last_s=None, **usual), shots, lower_better=True)
 
 
@@ -33,6 +34,20 @@ def test_what_a_gate_says_of_nearly_all_of_a_shot_is_how_the_shot_looks() -> Non
     last = spared_of(spared, ~spared, shots)
     assert not last[:100].any(), "a table of toys, all of which looks like blocks of the coder"
     assert last[150:].all(), "half of the other shot is out of focus"
+
+
+def test_what_has_a_subtitle_comes_last_even_where_it_is_nearly_all_of_a_shot() -> None:
+    lettered = np.arange(100) < 90
+    last = film([Shot(ShotKind.SHOT, 0, 99)], good=~lettered, spared=lettered, subtitled=lettered).spared
+    assert last is not None
+    assert np.array_equal(last, lettered)
+
+
+def test_beside_subtitles_what_is_spared_in_the_rest_of_a_shot_is_how_the_shot_looks() -> None:
+    lettered, blurred = np.arange(100) < 50, np.arange(100) >= 50
+    last = film([Shot(ShotKind.SHOT, 0, 99)], good=~(lettered | blurred), spared=lettered | blurred, subtitled=lettered)
+    assert last.spared is not None
+    assert np.array_equal(last.spared, lettered)
 
 
 def test_what_lies_near_a_fade_or_dissolve_is_worth_less_whose_end_may_be_in_it() -> None:
