@@ -29,6 +29,9 @@ EDGED = 40
 """A cell's edges from which there is something in it, as ``features`` has them."""
 CENTRED_CELLS, CENTRED_MOST = 1, 0.6
 """How many cells the margins of a row of a card differ by, and which share of the cells a card fills at most."""
+EMPTY_PLAIN, EMPTY_FILLED, EMPTY_MOST = 0.95, 0.25, 0.5
+"""The share of one shade and of the cells with anything in them of some words on an empty ground, and which share of a
+film these are at most: a film of slides has such, too."""
 LINE, LONG_LINE = 3, 5
 """Cells in a line of writing from which it may be one, and from which it is one."""
 AROUND, OFTEN = 8, 0.35
@@ -61,13 +64,30 @@ def drawing(records: Records) -> Mask:
 
 
 def titles(records: Records, lines: Mask, among: Mask, config: GatesConfig, witness: Witness = NOBODY) -> Mask:
-    """Title cards, unless a film is made of the like; of a drawn film those that are set as cards are."""
+    """Title cards, unless a film is made of the like; of a drawn film those that are set as cards are.
+
+    A few words on an empty ground say nothing wherever they stand: no signal, nothing loaded.
+    """
     found = title(records, lines, config, witness)
+    empty = found & (records["plain"] >= EMPTY_PLAIN)
+    if drawn(records) or (empty & among).sum() > EMPTY_MOST * among.sum():
+        empty = np.zeros_like(found)
+    else:
+        empty &= filled_share(records) <= EMPTY_FILLED
+    found &= ~empty
     if drawn(records) or (found & among).sum() > config.title_most * among.sum():
         found &= centred(records)
     few = (found & among).sum() <= config.title_most * among.sum()
-    mask: Mask = found & few
+    mask: Mask = empty | found & few
     return mask
+
+
+def filled_share(records: Records) -> NDArray[np.float64]:
+    """The share of the cells that have something in them."""
+    found = np.empty(len(records))
+    for start in range(0, len(records), ROWS):
+        found[start : start + ROWS] = (records[start : start + ROWS]["edges"].max(axis=-1) >= EDGED).mean(axis=(1, 2))
+    return found
 
 
 def drawn(records: Records) -> bool:

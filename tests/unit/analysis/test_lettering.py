@@ -44,6 +44,32 @@ def test_a_long_shot_under_a_title_comes_last_instead_of_never() -> None:
     assert set(judge(found, shots(300, 100, 300))[300:400]) == {"spared"}
 
 
+def no_signal(frames: int, good: int = 200) -> np.ndarray:
+    """A film with some words that drift over an empty ground, at its end."""
+    found = records((good, {}), (frames, {**CARD, "plain": 0.98, "caption": 5, "edges": 0}))
+    found["edges"][good:] = 0
+    for at in range(frames):
+        found["edges"][good + at, 1:3, 1 + at * 6 // frames :][:, :7] = 150
+    return found
+
+
+def test_some_words_on_an_empty_ground_are_no_picture_wherever_they_drift() -> None:
+    """No signal, for a third of the film."""
+    assert judge(no_signal(100), shots(200, 100)) == ["good"] * 200 + ["title"] * 100
+
+
+def test_of_a_film_that_has_them_for_the_most_part_they_may_be_what_it_shows() -> None:
+    """But for what stands in the middle, as a card does."""
+    verdicts = judge(no_signal(160, good=140), shots(140, 160))
+    assert verdicts[140:200] == ["good"] * 60
+
+
+def test_a_page_has_more_on_its_ground_than_some_words() -> None:
+    found = no_signal(100)
+    found["edges"][200:, 2:7, 2:11] = 150
+    assert set(judge(found, shots(200, 100))) == {"good"}
+
+
 @pytest.mark.parametrize("cells", [4, 20, 60])
 def test_writing_that_stands_out_no_more_than_the_picture_is_part_of_it(cells: int) -> None:
     """Blocks with letters on a mat with lines: all of it has edges like those of writing."""
