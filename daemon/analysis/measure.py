@@ -279,15 +279,15 @@ def _grid(columns: Any) -> Any:
 def _take(picture: Any, wanted: Any, rows: Any) -> None:
     width = rows.shape[2]
     for at in range(wanted.shape[0]):
-        source = picture[wanted[at]]
+        # Every third number, one channel after the other: both must be plain for many pixels to be taken at once.
+        source = picture[wanted[at]].reshape(-1)
         red, green, blue = rows[at, 0], rows[at, 1], rows[at, 2]
-        # One after the other, as the compiler then takes many pixels at once.
         for x in range(width):
-            red[x] = source[x, 0]
+            red[x] = source[3 * x]
         for x in range(width):
-            green[x] = source[x, 1]
+            green[x] = source[3 * x + 1]
         for x in range(width):
-            blue[x] = source[x, 2]
+            blue[x] = source[3 * x + 2]
 
 
 def _measure_all(rows: Any, triples: Any, lines: Any, shift: Any, thumbnail: Any, edges: Any, figures: Any) -> None:
