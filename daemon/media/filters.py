@@ -149,7 +149,7 @@ def chain(info: VideoInfo, layout: Layout, *, depth: int, keep_hdr: bool = False
     if ground:
         packed, planar = ("rgba64le", "gbrap16le") if working == 16 else ("rgba", "gbrap")
     coarse, fine = _crop(info, layout)
-    filters = [*coarse, *_plain_input(layout, odd=odd), *_scale(info, layout, fine, planar)]
+    filters = [*coarse, *_plain_input(info, layout, odd=odd, keep_hdr=keep_hdr), *_scale(info, layout, fine, planar)]
     # swscale has vector code for planes only: three times as fast as packed, and the same bits. From RGB it is exact
     # in packed formats, and alpha can be laid over a ground in planes.
     direct = not rgb and not is_gray(layout.pix_fmt)
@@ -182,7 +182,7 @@ def is_plain(info: VideoInfo, layout: Layout) -> bool:
     depth = bits(info, layout)
     planar, packed = ("gbrp16le", "rgb48le") if depth == 16 else ("gbrp", "rgb24")
     plain = [
-        *_plain_input(layout, odd=False),
+        *_plain_input(info, layout, odd=False, keep_hdr=False),
         *_scale(info, layout, [], planar),
         ("format", planar),
         ("format", packed),
@@ -255,17 +255,19 @@ def _alpha_white(layout: Layout, working: int) -> int:
     return ((1 << depth) - 1) << (16 - depth)
 
 
-def _plain_input(layout: Layout, *, odd: bool) -> list[Filter]:
+def _plain_input(info: VideoInfo, layout: Layout, *, odd: bool, keep_hdr: bool) -> list[Filter]:
     """What swscale of some versions trips over is taken out of its way.
 
     It reads big-endian RGB of 15 and 16 bits as if it were little-endian, and refuses matrix tags that it does
-    not know although the matrix is given, and some ``odd`` curves and primaries although it is not to change them.
+    not know although the matrix is given, and ``odd`` curves and primaries although it is not to change them: 0, too,
+    which some frames say whatever the container does.
     """
     if layout.pix_fmt.endswith(("555be", "565be")):
         return [("format", layout.pix_fmt.removesuffix("be") + "le")]
-    if is_rgb(layout.pix_fmt):
-        return [("setparams", _NO_CURVE)] if odd else []
-    return [("setparams", f"colorspace=unknown:{_NO_CURVE}" if odd else "colorspace=unknown")]
+    unknown = [] if is_rgb(layout.pix_fmt) else ["colorspace=unknown"]
+    if odd or (info.rules > CENTRED_CHROMA_RULES and not keep_hdr):
+        unknown.append(_NO_CURVE)
+    return [("setparams", ":".join(unknown))] if unknown else []
 
 
 def _scale(info: VideoInfo, layout: Layout, crop: list[Filter], planar: str) -> list[Filter]:

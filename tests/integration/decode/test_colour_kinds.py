@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import subprocess
 from pathlib import Path
 from typing import Any
 
+import av
 import imageio_ffmpeg
 import numpy as np
 import pytest
@@ -242,6 +244,41 @@ def test_a_matrix_that_cannot_be_converted_says_that_its_colours_are_lost(
 ) -> None:
     info = probe(made(tmp_path / name, "", f"yuv420p,setparams=colorspace={matrix}", codec), DECODE)
     assert info.colours_lost.startswith("the colours of this film cannot be made: its matrix is")
+
+
+@pytest.mark.parametrize("number", [0, 3, 23])
+@pytest.mark.parametrize("kind", ["mpeg2", "prores"])
+def test_numbers_of_colours_that_mean_nothing_are_as_none(kind: str, number: int, tmp_path: Path) -> None:
+    """ProRes writes 0 where nothing is known, and so do recorders of MPEG-2: some versions of FFmpeg's scaler refuse it."""
+    pictures = []
+    for value in (2, number):
+        path = with_numbers(made_of(kind, tmp_path / f"{value}"), kind, value)
+        with av.open(str(path)) as container:
+            assert next(container.decode(video=0)).color_primaries == value
+        found = decode_frames(probe(path, DECODE), DECODE, DecodeReport(), single_thread=True)
+        pictures.append(next(found).picture)
+    assert np.array_equal(*pictures)
+
+
+def made_of(kind: str, folder: Path) -> Path:
+    folder.mkdir()
+    if kind == "prores":
+        return made(folder / "film.mov", "", "yuv422p10le", PRORES)
+    return made(folder / "film.mpg", "", "yuv420p", ["-c:v", "mpeg2video", "-q:v", "2"])
+
+
+def with_numbers(path: Path, kind: str, number: int) -> Path:
+    """The film with other numbers for primaries and curve in each frame's header."""
+    # After "icpf" of ProRes: sizes, version, encoder, width, height, flags, rate. A sequence display extension of
+    # MPEG-2 says in its first byte that colours follow.
+    mark, at = (rb"icpf.{14}", 18) if kind == "prores" else (rb"\x00\x00\x01\xb5[\x21-\x2f]", 5)
+    raw = bytearray(path.read_bytes())
+    found = [match.start() for match in re.finditer(mark, raw, re.DOTALL)]
+    assert found
+    for start in found:
+        raw[start + at : start + at + 2] = bytes([number, number])
+    path.write_bytes(raw)
+    return path
 
 
 def test_a_matrix_that_can_says_nothing(tmp_path: Path) -> None:
