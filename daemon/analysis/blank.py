@@ -16,6 +16,14 @@ WASHED_LIGHT, WASHED_MEAN, WASHED_MOST = 0.6, 230.0, 0.2
 """The share of pixels that is clipped white, the mean of luma, and the share of a film that is like that at most."""
 SNOW_SHARP = 1.0
 """The mean squared step between neighbours over the variance; 2 where they are independent."""
+SNOW_STILL, COARSE_STILL = 0.5, 0.4
+"""Which share of the pixels is like the next ones at most; thin lines on an empty ground have steps of that size, too."""
+ALL_OVER, EVEN_LIGHT = 40.0, 12.0
+"""What the edges of all cells but the tenth that is farthest off lie within, in sixteenths of an octave, and how far
+cells are from the mean of their row, in codes: of noise that a tape or a coder has smeared."""
+NEXT_ALIKE = 0.4
+"""How much cells go with those of the next frame, as a correlation: sand stays where it is, noise does not."""
+ROWS = 4096
 
 
 def black(records: Records, config: GatesConfig, witness: Witness = NOBODY) -> Mask:
@@ -46,11 +54,39 @@ def flat(records: Records, config: GatesConfig, witness: Witness = NOBODY) -> Ma
     return mask
 
 
-def snow(records: Records, witness: Witness = NOBODY) -> Mask:
-    """A picture whose neighbouring pixels have nothing to do with each other."""
+def snow(records: Records, config: GatesConfig, witness: Witness = NOBODY) -> Mask:
+    """A picture whose neighbouring pixels have nothing to do with each other, or whose cells are all alike and have
+    nothing to do with those of the frames beside it."""
     step = np.minimum(records["sharp_x"], records["sharp_y"])
     witness.figure("step between neighbours over variance", step, SNOW_SHARP)
-    mask: Mask = step >= SNOW_SHARP
+    witness.figure("share of pixels like their neighbours", records["still"], SNOW_STILL, below=True)
+    mask: Mask = (step >= SNOW_SHARP) & (records["still"] < SNOW_STILL)
+    for start in range(0, len(records), ROWS):
+        part = records[max(start - 1, 0) : start + ROWS + 1]
+        found = _restless(part, config)
+        first = start - max(start - 1, 0)
+        mask[start : start + ROWS] |= found[first : first + len(mask[start : start + ROWS])]
+    return mask
+
+
+def _restless(records: Records, config: GatesConfig) -> Mask:
+    """Frames that are alike all over, but not with the one before or the one after."""
+    mask = np.zeros(len(records), np.bool_)
+    spread = records["high"].astype(np.int64) - records["low"]
+    places = np.flatnonzero((records["still"] <= COARSE_STILL) & (spread > config.flat_codes))
+    if len(places) == 0 or len(records) < 2:
+        return mask
+    edges = np.sort(records[places]["edges"].max(axis=-1).reshape(len(places), -1), axis=1)
+    off = edges.shape[1] // 20
+    luma = records["luma"].astype(np.float32)
+    # A bar that rolls through, as mains hum makes it, is the same along a row.
+    luma = (luma - luma.mean(axis=2, keepdims=True)).reshape(len(luma), -1)
+    size = np.sqrt(np.einsum("ij,ij->i", luma, luma))
+    alike = np.einsum("ij,ij->i", luma[1:], luma[:-1]) / np.maximum(size[1:] * size[:-1], 1e-6)
+    least = np.minimum(np.append(alike, 1.0), np.append(1.0, alike))
+    even = size[places] <= EVEN_LIGHT * luma.shape[1] ** 0.5
+    within = edges[:, -1 - off].astype(np.float64) - edges[:, off] <= ALL_OVER
+    mask[places] = even & within & (least[places] <= NEXT_ALIKE)
     return mask
 
 

@@ -136,7 +136,7 @@ def judge(
     gate(Verdict.FLAT, flat(records, config, witness) & ~lined)
     gate(Verdict.UNSCORED, ~scored)
     gate(Verdict.BARS, bars(records))
-    gate(Verdict.SNOW, snow(records, witness))
+    gate(Verdict.SNOW, snow(records, config, witness))
     gate(Verdict.TRANSITION, transition(time_s, shots, config, witness))
     lines = written(records, shots)
     gate(Verdict.TITLE, titles(records, lines, verdict == 0, config, witness))
