@@ -18,9 +18,9 @@ SNOW_SHARP = 1.0
 """The mean squared step between neighbours over the variance; 2 where they are independent."""
 SNOW_STILL, COARSE_STILL = 0.5, 0.4
 """Which share of the pixels is like the next ones at most; thin lines on an empty ground have steps of that size, too."""
-ALL_OVER, EVEN_LIGHT = 40.0, 12.0
+ALL_OVER, LEAST_LIGHT, EVEN_LIGHT = 40.0, 0.7, 12.0
 """What the edges of all cells but the tenth that is farthest off lie within, in sixteenths of an octave, and how far
-cells are from the mean of their row, in codes: of noise that a tape or a coder has smeared."""
+cells are at least and at most from the mean of their row, in codes: of noise that a tape or a coder has smeared."""
 NEXT_ALIKE = 0.4
 """How much cells go with those of the next frame, as a correlation: sand stays where it is, noise does not."""
 ROWS = 4096
@@ -84,7 +84,8 @@ def _restless(records: Records, config: GatesConfig) -> Mask:
     size = np.sqrt(np.einsum("ij,ij->i", luma, luma))
     alike = np.einsum("ij,ij->i", luma[1:], luma[:-1]) / np.maximum(size[1:] * size[:-1], 1e-6)
     least = np.minimum(np.append(alike, 1.0), np.append(1.0, alike))
-    even = size[places] <= EVEN_LIGHT * luma.shape[1] ** 0.5
+    light = size[places] / luma.shape[1] ** 0.5
+    even = (light >= LEAST_LIGHT) & (light <= EVEN_LIGHT)
     within = edges[:, -1 - off].astype(np.float64) - edges[:, off] <= ALL_OVER
     mask[places] = even & within & (least[places] <= NEXT_ALIKE)
     return mask

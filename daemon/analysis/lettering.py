@@ -29,9 +29,13 @@ EDGED = 40
 """A cell's edges from which there is something in it, as ``features`` has them."""
 CENTRED_CELLS, CENTRED_MOST = 1, 0.6
 """How many cells the margins of a row of a card differ by, and which share of the cells a card fills at most."""
-EMPTY_PLAIN, EMPTY_FILLED, EMPTY_MOST = 0.95, 0.25, 0.5
-"""The share of one shade and of the cells with anything in them of some words on an empty ground, and which share of a
-film these are at most: a film of slides has such, too."""
+EMPTY_PLAIN, EMPTY_FILLED, EMPTY_MOST, EMPTY_SAME = 0.87, 0.25, 0.5, 0.05
+"""The share of one shade and of the cells with anything in them of some words on an empty ground; which share of a film
+these are at most, as a film of slides has such, too, unless they are as full as one another but for so much."""
+ONE_LEAST = 0.25
+"""The share of a film that looks drawn for one such card alone."""
+BLUE_CODES, BLUE_EVEN = 60, 8
+"""What blue is above green everywhere, and how far the median part of the picture is from the median, in codes."""
 LINE, LONG_LINE = 3, 5
 """Cells in a line of writing from which it may be one, and from which it is one."""
 AROUND, OFTEN = 8, 0.35
@@ -69,16 +73,37 @@ def titles(records: Records, lines: Mask, among: Mask, config: GatesConfig, witn
     A few words on an empty ground say nothing wherever they stand: no signal, nothing loaded.
     """
     found = title(records, lines, config, witness)
-    empty = found & (records["plain"] >= EMPTY_PLAIN)
-    if drawn(records) or (empty & among).sum() > EMPTY_MOST * among.sum():
-        empty = np.zeros_like(found)
-    else:
-        empty &= filled_share(records) <= EMPTY_FILLED
+    empty = _empty(records, found | blue(records), among)
     found &= ~empty
     if drawn(records) or (found & among).sum() > config.title_most * among.sum():
         found &= centred(records)
     few = (found & among).sum() <= config.title_most * among.sum()
     mask: Mask = empty | found & few
+    return mask
+
+
+def _empty(records: Records, cards: Mask, among: Mask) -> Mask:
+    """Which of these ``cards`` are some words, or none, on an empty ground, in a film that is not made of such.
+
+    One card that makes most of a film up is none of its pictures either.
+    """
+    empty = cards & (records["plain"] >= EMPTY_PLAIN)
+    if not empty.any() or empty.all() or drawn(records[~empty]):
+        return np.zeros_like(empty)
+    share = filled_share(records)
+    empty &= share <= EMPTY_FILLED
+    own = share[empty & among]
+    if not drawn(records) and len(own) <= EMPTY_MOST * among.sum():
+        return empty
+    one = len(own) >= ONE_LEAST * among.sum() and float(np.ptp(np.percentile(own, [5, 95]))) <= EMPTY_SAME
+    return empty if len(own) and one else np.zeros_like(empty)
+
+
+def blue(records: Records) -> Mask:
+    """All of the ground is blue, as recorders and screens have it where they get no picture."""
+    tint = records["tint"][..., 1].reshape(len(records), -1).astype(np.int16)
+    even = np.median(np.abs(tint - np.median(tint, axis=1, keepdims=True)), axis=1) <= BLUE_EVEN
+    mask: Mask = (tint.min(axis=1) >= BLUE_CODES) & even
     return mask
 
 

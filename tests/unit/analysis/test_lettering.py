@@ -44,12 +44,13 @@ def test_a_long_shot_under_a_title_comes_last_instead_of_never() -> None:
     assert set(judge(found, shots(300, 100, 300))[300:400]) == {"spared"}
 
 
-def no_signal(frames: int, good: int = 200) -> np.ndarray:
-    """A film with some words that drift over an empty ground, at its end."""
+def no_signal(frames: int, good: int = 200, height: int = 2) -> np.ndarray:
+    """A film with some words that drift over an empty ground, at its end; of ever more lines up to ``height``."""
     found = records((good, {}), (frames, {**CARD, "plain": 0.98, "caption": 5, "edges": 0}))
     found["edges"][good:] = 0
     for at in range(frames):
-        found["edges"][good + at, 1:3, 1 + at * 6 // frames :][:, :7] = 150
+        lines = slice(1, 1 + max(height * (at + 1) // frames, 1) if height > 2 else 3)
+        found["edges"][good + at, lines, 1 + at * 6 // frames :][:, :7] = 150
     return found
 
 
@@ -58,10 +59,22 @@ def test_some_words_on_an_empty_ground_are_no_picture_wherever_they_drift() -> N
     assert judge(no_signal(100), shots(200, 100)) == ["good"] * 200 + ["title"] * 100
 
 
-def test_of_a_film_that_has_them_for_the_most_part_they_may_be_what_it_shows() -> None:
+def test_one_such_card_is_none_though_it_is_most_of_the_film() -> None:
+    assert judge(no_signal(160, good=60), shots(60, 160)) == ["good"] * 60 + ["title"] * 160
+
+
+def test_of_a_film_that_has_different_ones_for_the_most_part_they_are_what_it_shows() -> None:
     """But for what stands in the middle, as a card does."""
-    verdicts = judge(no_signal(160, good=140), shots(140, 160))
+    verdicts = judge(no_signal(160, good=140, height=5), shots(140, 160))
     assert verdicts[140:200] == ["good"] * 60
+
+
+def test_a_blue_screen_is_no_picture_though_a_tape_is_noisy() -> None:
+    found = records((200, {}), (100, {"plain": 0.89, "still": 0.58, "edges": 34, "caption": 8, "sharp_x": 0.3}))
+    found["tint"][200:, :, :, 1] = 120
+    assert judge(found, shots(200, 100)) == ["good"] * 200 + ["title"] * 100
+    found["tint"][200:, 1:, :, 1] = 0
+    assert set(judge(found, shots(200, 100))) == {"good"}
 
 
 def test_a_page_has_more_on_its_ground_than_some_words() -> None:
