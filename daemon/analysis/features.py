@@ -136,9 +136,16 @@ BAR_CODES, BAR_SHARE = 4, 0.75
 """What a cell of a bar differs from the bar's own colour by at most, and how many of the cells are like that."""
 
 
+GRAY_CODES, LEAST_STEPS = 12, 5
+"""What the channels of gray differ by at most, and two gray bars at least; how many such steps there are."""
+EVEN_LIGHT = 0.8
+"""The share of the brightest pure colour's light that the darkest one has at least."""
+
+
 def _bars(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Whether thumbnails ``(n, 9, 16, 3)`` are colour bars: the upper half is the same all the way down, but for a
-    label of two rows at most, and has at least four of the six pure colours."""
+    """Whether thumbnails ``(n, 9, 16, 3)`` are of a test card: the upper half is the same all the way down, but for a
+    label of two rows at most, and has at least four of the six pure colours or grays that fall step by step; or all
+    six pure colours are somewhere, each as bright as the others."""
     upper = rgb[:, 1:6].astype(np.int16)
     row = np.sort(upper, axis=1)[:, 2]
     alike = (np.abs(upper - row[:, None]) <= BAR_CODES).all(axis=-1)
@@ -148,7 +155,21 @@ def _bars(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
     # One bit per channel that is near the highest one: red 1, green 2, blue 4, and their sums.
     colour = ((2 * row > high[..., None] + low[..., None]) * np.array([1, 2, 4])).sum(axis=-1)
     kinds = np.stack([(pure & (colour == kind)).any(axis=-1) for kind in range(1, 7)], axis=-1).sum(axis=-1)
-    result: NDArray[np.bool_] = upright & (kinds >= 4)
+    gray, steps = (high - low).max(axis=1) <= GRAY_CODES, np.diff(high.astype(np.int16), axis=1)
+    stairs = gray & (steps <= BAR_CODES).all(axis=1) & ((steps <= -GRAY_CODES).sum(axis=1) >= LEAST_STEPS)
+    result: NDArray[np.bool_] = (upright & ((kinds >= 4) | stairs)) | _six_colours(rgb)
+    return result
+
+
+def _six_colours(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Whether each pure colour has a cell, all about as bright: a film may have many colours, but not so."""
+    cells = rgb.reshape(len(rgb), -1, 3).astype(np.int16)
+    order = np.sort(cells, axis=-1)
+    low, middle, high = order[..., 0], order[..., 1], order[..., 2]
+    pure = (high >= 100) & (low <= 0.2 * high) & ((middle <= 0.25 * high) | (middle >= 0.85 * high))
+    colour = ((2 * cells > (high + low)[..., None]) * np.array([1, 2, 4])).sum(axis=-1)
+    light = np.stack([np.where(pure & (colour == kind), high, 0).max(axis=1) for kind in range(1, 7)], axis=-1)
+    result: NDArray[np.bool_] = light.min(axis=-1) >= EVEN_LIGHT * np.maximum(light.max(axis=-1), 1)
     return result
 
 

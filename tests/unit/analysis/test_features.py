@@ -235,3 +235,30 @@ def test_a_test_card_may_have_a_label(top: int) -> None:
     pen.rectangle((90, top, 230, top + 24), "black")
     pen.text((160, top + 12), "STUDIO 4", "white", anchor="mm", font_size=20)
     assert figures(unpack([measure(np.asarray(card))]))["bars"].tolist() == [1]
+
+
+PURE = [(255, 255, 0), (0, 255, 255), (0, 255, 0), (255, 0, 255), (255, 0, 0), (0, 0, 255)]
+
+
+def patches(colours: list[tuple[int, int, int]]) -> np.ndarray:
+    """Some squares of colours about a picture."""
+    picture = scene()
+    for at, colour in enumerate(colours):
+        picture[20 + 50 * (at % 3) :, 30 + 90 * (at // 3) :][:45, :45] = colour
+    return picture
+
+
+def test_a_card_with_each_pure_colour_is_known_wherever_these_are() -> None:
+    dimmed = [PURE[0], *((red // 2, green // 2, blue // 2) for red, green, blue in PURE[1:])]
+    cards = [patches(PURE), patches(PURE[:5]), patches(dimmed)]
+    assert figures(unpack([measure(card) for card in cards]))["bars"].tolist() == [1, 0, 0]
+
+
+def test_gray_bars_are_known_and_a_gradient_or_a_curtain_is_none() -> None:
+    stairs = np.repeat(np.linspace(190, 20, 7).astype(np.uint8), 46)
+    gradient = np.linspace(190, 20, 322).astype(np.uint8)
+    curtain = np.repeat(np.array([190, 60, 160, 30, 180, 50, 120], np.uint8), 46)
+    cards = [np.tile(row[None, :, None], (180, 1, 3)) for row in (stairs, curtain)]
+    assert figures(unpack([measure(np.ascontiguousarray(card)) for card in cards]))["bars"].tolist() == [1, 0]
+    tilted = np.tile(gradient[None, :, None], (180, 1, 3)) - np.linspace(0, 20, 180).astype(np.uint8)[:, None, None]
+    assert figures(unpack([measure(tilted)]))["bars"].tolist() == [0]
