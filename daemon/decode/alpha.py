@@ -11,6 +11,7 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
+from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 
 from daemon.decode.container import packets_of
@@ -28,7 +29,7 @@ FRAMES_A_PLACE = 256
 SILENT_PACKETS = 64
 ENOUGH_FRAMES = 8
 """Frames of which something is seen, and something is not, that decide."""
-_WIDTH = 160
+_MOST_WIDTH = 1280
 _OPAQUE = 250
 _UNSOUGHT = ("gif", "apng")
 _DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
@@ -77,15 +78,18 @@ def ground_of(frames: Iterator[VideoFrame]) -> str:
     apart = dict.fromkeys(GROUNDS, 0.0)
     transparent, seen = False, 0
     for frame in frames:
-        height = max(round(frame.height * _WIDTH / frame.width), 1)
-        picture = frame.reformat(_WIDTH, height, "rgba").to_ndarray().astype(np.float64)
+        width = min(frame.width, _MOST_WIDTH)
+        height = max(round(frame.height * width / frame.width), 1)
+        # Not mixed: what is under a transparent pixel is any colour, and would get into thin lines beside it.
+        picture = frame.reformat(width, height, "rgba", interpolation=Interpolation.POINT).to_ndarray()
         opacity = picture[..., 3]
         transparent |= bool((opacity < _OPAQUE).any())
         if opacity.max() < 255 - _OPAQUE:
             continue
-        light = picture[..., :3].mean(axis=2)
+        seen_at = opacity > 0
+        light, weight = picture[seen_at][:, :3].mean(axis=1), opacity[seen_at].astype(np.float64)
         for ground, gray in GROUNDS.items():
-            apart[ground] += float((np.abs(light - gray) * opacity).sum())
+            apart[ground] += float((np.abs(light - gray) * weight).sum())
         seen += 1
         if transparent and seen >= ENOUGH_FRAMES:
             break

@@ -9,10 +9,12 @@ from pathlib import Path
 import imageio_ffmpeg
 import numpy as np
 import pytest
+from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from daemon.config.schema import Config
 from daemon.config.score import DecodeConfig
+from daemon.decode.alpha import ground_of
 from daemon.decode.probe import probe
 from daemon.media.alpha import DARK, LIGHT
 from daemon.media.rules import FIRST_RULES
@@ -94,6 +96,13 @@ async def test_what_is_opaque_is_seen_on_the_ground_that_it_differs_from(
     picture = codes(scored)
     assert np.abs(picture[:24] - gray).max() <= 3
     assert np.abs(picture[50:70, 28:36] - subject).mean() <= 6
+
+
+@pytest.mark.parametrize("ink", [0, 255])
+def test_thin_lines_are_seen_whatever_is_under_what_is_transparent_beside_them(ink: int) -> None:
+    picture = np.full((720, 1280, 4), (*(255 - ink,) * 3, 0), np.uint8)
+    picture[100:600:40, 100:1100] = (ink, ink, ink, 255)
+    assert ground_of(iter([VideoFrame.from_ndarray(picture, "rgba")])) == ("dark" if ink else "light")
 
 
 def test_what_is_half_transparent_is_mixed_with_its_ground(tmp_path: Path) -> None:
