@@ -48,6 +48,8 @@ SHARP_WORDS = ("sharpness across", "sharpness down")
 AWHILE_WORDS = (*SHARP_WORDS, *(f"{words}, sharpest quarter" for words in SHARP_WORDS))
 TOLD, LEAST_TOLD = 40, 8
 """A cell's edges from which a loss of sharpness can be told, as ``features`` has them, and such cells, at least."""
+SHARPEST = 8
+"""How many cells are as sharp as those that tell whether something is sharp at all: fewer may be some letters."""
 
 
 class Peers:
@@ -203,14 +205,38 @@ def blur(
     Both in all of the picture and in its sharpest quarter: lettering that is gone takes from the one alone.
     """
     mask = np.zeros(len(sharp), np.bool_)
+    levels = levels_of(records)
     for way, name in enumerate(("sharp_x", "sharp_y")):
         whole, part = records[name].astype(np.float64), sharp[:, way]
         of_whole, of_part = like.typical(whole, among, 0.8), like.typical(part, among, 0.8)
         witness.figure(SHARP_WORDS[way], whole, least * of_whole, below=True, reference=of_whole)
         limit = IN_PART * least * of_part
         witness.figure(f"{SHARP_WORDS[way]}, sharpest quarter", part, limit, below=True, reference=of_part)
-        mask |= (whole < least * of_whole) & (part < limit)
+        found = (whole < least * of_whole) & (part < limit)
+        if levels is not None and found.any():
+            level = levels[:, way]
+            usual = like.typical(level, among, 0.8)
+            found &= ~(level >= usual + 16 * np.log2(IN_PART * least))
+        mask |= found
     return mask
+
+
+def levels_of(records: Records) -> NDArray[np.float32] | None:
+    """Per frame and way, by how much the median cell is above what is usual there, over the variance, in sixteenths of
+    an octave: letters that lie over some cells do not change it. None where too few cells have edges."""
+    if (records["version"] < 2).any():
+        return None
+    cells = records["edges"].reshape(len(records), -1, 2).astype(np.float32)
+    usual = _high(cells)
+    found = np.zeros((len(records), 2), np.float32)
+    for way in range(2):
+        told = usual[:, way] >= TOLD
+        if told.sum() < LEAST_TOLD:
+            return None
+        found[:, way] = np.percentile(cells[:, told, way] - usual[told, way], 75, axis=1)
+    variance = 16 * np.log2(np.maximum(records["contrast"].astype(np.float32) ** 2, 1.0))
+    result: NDArray[np.float32] = found - variance[:, None]
+    return result
 
 
 def blur_for_a_while(
@@ -248,7 +274,10 @@ def blur_for_a_while(
 
 
 def blur_of_view(records: Records, among: Mask, least: float, witness: Witness = NOBODY) -> Mask:
-    """Softer than the sharp frames ``among``, which see the same, also cell by cell: what is laid over says little."""
+    """Softer than the sharp frames ``among``, which see the same, also cell by cell: what is laid over says little.
+
+    And also in their sharpest cells: somebody who steps back has fewer of these, and they are as sharp.
+    """
     mask = np.zeros(len(records), np.bool_)
     places = np.flatnonzero(among)
     if len(places) < 2:
@@ -263,8 +292,12 @@ def blur_of_view(records: Records, among: Mask, least: float, witness: Witness =
         softer = some[name] < least * usual_sharp
         told = usual[:, way] >= TOLD
         if (some["version"] >= 2).all() and told.sum() >= LEAST_TOLD:
-            level = np.median(cells[:, told, way], axis=1) - variance
+            level = np.median(cells[:, told, way] - usual[told, way], axis=1) - variance
             softer &= level < _high(level) + 16 * np.log2(IN_PART * least)
+        if (some["version"] >= 2).all():
+            place = cells.shape[1] - SHARPEST
+            sharpest = np.partition(cells[..., way], place, axis=1)[:, place] - variance
+            softer &= sharpest < _high(sharpest) + 16 * np.log2(least)
         if witness.at is not None and among[witness.at]:
             witness.figure(
                 f"{SHARP_WORDS[way]}, same view",
