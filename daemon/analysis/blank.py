@@ -17,7 +17,7 @@ WASHED_LIGHT, WASHED_MEAN, WASHED_MOST = 0.6, 230.0, 0.2
 SNOW_SHARP = 1.0
 """The mean squared step between neighbours over the variance; 2 where they are independent."""
 SNOW_STILL, COARSE_STILL = 0.5, 0.4
-"""Which share of the pixels is like the next ones at most; thin lines on an empty ground have steps of that size, too."""
+"""Which share of the pixels is like the next ones at most: thin lines on an empty ground have such steps, too."""
 ALL_OVER, LEAST_LIGHT, EVEN_LIGHT = 40.0, 0.7, 12.0
 """What the edges of all cells but the tenth that is farthest off lie within, in sixteenths of an octave, and how far
 cells are at least and at most from the mean of their row, in codes: of noise that a tape or a coder has smeared."""

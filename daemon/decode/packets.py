@@ -20,6 +20,7 @@ from daemon.decode.budget import refuse_many
 from daemon.decode.container import error_text, packets_of
 from daemon.decode.damage import ERRORS, DamageError, DecodeReport, Lines, PictureChangeError
 from daemon.decode.hardware import NO_DEVICE, HardwareError, beside
+from daemon.decode.holes_in_time import HolesInTime
 from daemon.decode.sequence_header import sequence_header
 from daemon.decode.silent_holes import SilentHoles
 from daemon.errors import Kind, VideoError
@@ -76,7 +77,7 @@ def decoded_frames(
     with ERRORS.watching(any_thread=not single_thread) as lines:
         signs = _DamageSigns(lines, report, stop_at_first=not single_thread)
         aspects = _CodedAspects(may_change=single_thread)
-        marks, blank = _CorruptMarks(), BlankBytes(stream)
+        marks, blank, holes = _CorruptMarks(), BlankBytes(stream), HolesInTime(signs.any_before)
         first_header: bytes | None = None
         frames_given = 0
         try:
@@ -95,7 +96,8 @@ def decoded_frames(
                     if single_thread:
                         packet.opaque = PacketNumber(report.references.packet(packet.pts, key=packet.is_keyframe))
                     signs.note_blank(blank.of(packet))
-                frames = _decode(context, packet, signs)
+                frames = _emptied(context, signs) if holes.before(packet) else []
+                frames += _decode(context, packet, signs)
                 if frames or single_thread:
                     aspects.look(context, report.references.packets)
                 for frame in frames:
@@ -247,10 +249,15 @@ class _DamageSigns:
             self.report.unread_bytes += blank_bytes
             self.note(f"a packet holds {blank_bytes} bytes that no picture has")
 
-    def note_new_lines(self) -> None:
+    def any_before(self) -> bool:
+        """Whether there was a sign so far; one of which the demuxer just told lies before the packet in hand."""
+        self.note_new_lines(of_packet=False)
+        return self.report.damaged
+
+    def note_new_lines(self, *, of_packet: bool = True) -> None:
         """Lines of FFmpeg that came with no other sign are one themselves."""
         if self._lines.first is not None:
-            self.note("")
+            self.note("", of_packet=of_packet)
 
 
 class PacketReader:
@@ -361,6 +368,12 @@ class PacketReader:
     def _count_end(self) -> None:
         if self._end is not None:
             self._signs.report.unread_bytes += max(self._size - self._end, 0)
+
+
+def _emptied(context: Any, signs: _DamageSigns) -> list[VideoFrame]:
+    frames = _decode(context, None, signs)
+    context.flush_buffers()
+    return frames
 
 
 def _decode(context: Any, packet: Packet[Any] | None, signs: _DamageSigns) -> list[VideoFrame]:

@@ -14,8 +14,8 @@ from daemon.store.frames import ScoreTable
 MIX_SECONDS, MIX_LEFT = 0.5, 0.6
 """So near to a fade or dissolve a frame may have some of it left, and is worth less: beside it, so much is left."""
 MOSTLY = 0.8
-"""Frames that are spared in so large a share of what can be chosen of a shot are no worse than its others, but for those
-with a subtitle, since they are the same as these and have something over them."""
+"""Frames that are spared in so large a share of what can be chosen of a shot are no worse than its others, but for
+those with a subtitle, since they are the same as these and have something over them."""
 
 
 def film_of(table: ScoreTable, shots: Sequence[Shot] | None, *, lower_better: bool) -> Film:

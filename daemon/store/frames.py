@@ -296,9 +296,7 @@ class Frames:
         flagged, time_s, score = (np.concatenate([part[:, column] for part in parts]) for column in range(3))
         del parts
         frame, flags = np.divmod(flagged.astype(np.int64), 64)
-        noted, good, spared, reserve, no_score, subtitled = (
-            flags >> bit & 1 == 1 for bit in range(6)
-        )
+        noted, good, spared, reserve, no_score, subtitled = (flags >> bit & 1 == 1 for bit in range(6))
         spared |= subtitled
         score[no_score] = np.nan
         last_s = None if last is None else last[0]

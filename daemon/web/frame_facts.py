@@ -93,4 +93,6 @@ def _others(film: Film, at: int, inside: slice, chosen: list[int], lower_better:
 
 def _good(film: Film) -> NDArray[np.bool_]:
     words = film.columns.words
-    return np.isin(film.columns.verdict, [code for code, word in enumerate(words) if word in ("good", "spared", "subtitled", "")])
+    return np.isin(
+        film.columns.verdict, [code for code, word in enumerate(words) if word in ("good", "spared", "subtitled", "")]
+    )
