@@ -94,7 +94,7 @@ LEAST_FRAMES = 5
 """No shot beside a fade or dissolve is shorter."""
 EDGE_SECONDS = 0.2
 """Frames farther apart are no blend of what is on either side of a cut."""
-SPOILING = (Verdict.DARK, Verdict.BURNT, Verdict.BLUR, Verdict.TITLED)
+SPOILING = (Verdict.DARK, Verdict.BURNT, Verdict.BLUR)
 """What comes and goes little by little, so that frames beside it have some of it."""
 LEAST_SPOILT, BESIDE_SPOILT_SECONDS = 3, 0.25
 """So many spoilt frames in a row spoil those within so many seconds before and after."""
