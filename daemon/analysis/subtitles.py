@@ -19,7 +19,7 @@ LOWER = 6
 """The first of the rows of cells that subtitles are set in."""
 CHANGE = 48
 """What a cell's edges change by where letters come or go, in sixteenths of an octave of energy: by three octaves."""
-LEAST_CELLS, MOST_ROWS, HOLES = 5, 3, 1
+LEAST_CELLS, MOST_ROWS, HOLES = 4, 3, 1
 """Cells of a line that change at once, in how many rows cells do at most, and how many in between that do not."""
 OFF_CENTRE = 3
 """Cells that the margins of such a line differ by at most."""
