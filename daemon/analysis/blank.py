@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.analysis.film_figures import Records
-from daemon.analysis.lettering import LINE, drawing, drawn
+from daemon.analysis.lettering import DRAWN_CODES, DRAWN_STILL, LINE, drawing, drawn
 from daemon.analysis.witness import NOBODY, Witness
 from daemon.config.selection import GatesConfig
 
@@ -16,8 +16,10 @@ WASHED_LIGHT, WASHED_MEAN, WASHED_MOST = 0.6, 230.0, 0.2
 """The share of pixels that is clipped white, the mean of luma, and the share of a film that is like that at most."""
 SNOW_SHARP = 1.0
 """The mean squared step between neighbours over the variance; 2 where they are independent."""
-SNOW_STILL, COARSE_STILL = 0.5, 0.4
-"""Which share of the pixels is like the next ones at most: thin lines on an empty ground have such steps, too."""
+LINED_PLAIN = 0.85
+"""The share of one shade from which such steps are those of thin lines on it, where these are plain to see."""
+COARSE_STILL = 0.4
+"""Which share of the pixels is like the next ones at most."""
 ALL_OVER, LEAST_LIGHT, EVEN_LIGHT = 40.0, 0.7, 12.0
 """What the edges of all cells but the tenth that is farthest off lie within, in sixteenths of an octave, and how far
 cells are at least and at most from the mean of their row, in codes: of noise that a tape or a coder has smeared."""
@@ -59,8 +61,9 @@ def snow(records: Records, config: GatesConfig, witness: Witness = NOBODY) -> Ma
     nothing to do with those of the frames beside it."""
     step = np.minimum(records["sharp_x"], records["sharp_y"])
     witness.figure("step between neighbours over variance", step, SNOW_SHARP)
-    witness.figure("share of pixels like their neighbours", records["still"], SNOW_STILL, below=True)
-    mask: Mask = (step >= SNOW_SHARP) & (records["still"] < SNOW_STILL)
+    seen = (records["peak"].astype(np.int64) - records["floor"] >= DRAWN_CODES) | (records["still"] >= DRAWN_STILL)
+    lines = (records["plain"] >= LINED_PLAIN) & seen
+    mask: Mask = (step >= SNOW_SHARP) & ~lines
     for start in range(0, len(records), ROWS):
         part = records[max(start - 1, 0) : start + ROWS + 1]
         found = _restless(part, config)

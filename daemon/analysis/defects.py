@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.analysis.film_figures import Records
-from daemon.analysis.lettering import DRAWN_CODES, ROWS, drawing, standing_out
+from daemon.analysis.lettering import DRAWN_CODES, ROWS, drawing, page, standing_out
 from daemon.analysis.witness import NOBODY, Witness
 from daemon.config.selection import GatesConfig
 from daemon.model import Shot
@@ -153,7 +153,7 @@ def burnt(records: Records, like: Peers, among: Mask, config: GatesConfig, witne
         "share clipped to white", light, least + np.where(brighter, config.burnt / 4, config.burnt), reference=least
     )
     witness.figure("mean of luma", mean, usual / max(config.dark, 1e-6), reference=usual)
-    return (more > config.burnt) | (brighter & (more > config.burnt / 4))
+    return ~page(records) & ((more > config.burnt) | (brighter & (more > config.burnt / 4)))
 
 
 def titled(records: Records, like: Peers, among: Mask, witness: Witness = NOBODY) -> Mask:
@@ -273,10 +273,11 @@ def blur_for_a_while(
     return mask
 
 
-def blur_of_view(records: Records, among: Mask, least: float, witness: Witness = NOBODY) -> Mask:
+def blur_of_view(records: Records, among: Mask, mixed: Mask, least: float, witness: Witness = NOBODY) -> Mask:
     """Softer than the sharp frames ``among``, which see the same, also cell by cell: what is laid over says little.
 
-    And also in their sharpest cells: somebody who steps back has fewer of these, and they are as sharp.
+    And also in their sharpest cells: somebody who steps back has fewer of these, and they are as sharp. Of what is
+    ``mixed`` with another picture, these may be the other's.
     """
     mask = np.zeros(len(records), np.bool_)
     places = np.flatnonzero(among)
@@ -297,7 +298,7 @@ def blur_of_view(records: Records, among: Mask, least: float, witness: Witness =
         if (some["version"] >= 2).all():
             place = cells.shape[1] - SHARPEST
             sharpest = np.partition(cells[..., way], place, axis=1)[:, place] - variance
-            softer &= sharpest < _high(sharpest) + 16 * np.log2(least)
+            softer &= (sharpest < _high(sharpest) + 16 * np.log2(least)) | mixed[places]
         if witness.at is not None and among[witness.at]:
             witness.figure(
                 f"{SHARP_WORDS[way]}, same view",

@@ -29,12 +29,13 @@ from daemon.analysis.defects import (
     titled,
 )
 from daemon.analysis.film_figures import Records
-from daemon.analysis.lettering import CARD_SHARE, captioned, drawing, drawn, rest_of_cards, titles, written
+from daemon.analysis.lettering import CARD_SHARE, captioned, drawing, drawn, rest_of_cards, scrawled, titles, written
+from daemon.analysis.shot_edges import beside_mixes, transition
 from daemon.analysis.steps import stepped
 from daemon.analysis.subtitles import subtitled
-from daemon.analysis.witness import NOBODY, Witness, away
+from daemon.analysis.witness import NOBODY, Witness
 from daemon.config.selection import GatesConfig
-from daemon.model import Shot, ShotKind
+from daemon.model import Shot
 
 Mask = NDArray[np.bool_]
 
@@ -90,10 +91,6 @@ SPARED_SECONDS = 3.0
 """A stretch that is refused whole is spared from this length on."""
 DIMMED = 0.75
 """The share of its brightest shade below which a drawing is dark as a whole: fewer lines are as bright."""
-LEAST_FRAMES = 5
-"""No shot beside a fade or dissolve is shorter."""
-EDGE_SECONDS = 0.2
-"""Frames farther apart are no blend of what is on either side of a cut."""
 SPOILING = (Verdict.DARK, Verdict.BURNT, Verdict.BLUR)
 """What comes and goes little by little, so that frames beside it have some of it."""
 LEAST_SPOILT, BESIDE_SPOILT_SECONDS = 3, 0.25
@@ -130,7 +127,7 @@ def judge(
 
     if transparent is not None:
         gate(Verdict.TRANSPARENT, transparent)
-    lined = drawing(records)
+    lined = drawing(records) | scrawled(records)
     gate(Verdict.BLACK, black(records, config, witness) & ~lined)
     gate(Verdict.WHITE, white(records, config, witness) & ~lined)
     gate(Verdict.FLAT, flat(records, config, witness) & ~lined)
@@ -139,7 +136,8 @@ def judge(
     gate(Verdict.SNOW, snow(records, config, witness))
     gate(Verdict.TRANSITION, transition(time_s, shots, config, witness))
     lines = written(records, shots)
-    gate(Verdict.TITLE, titles(records, lines, verdict == 0, config, witness))
+    shown_s = np.where(verdict == 0, _shown(time_s), 0.0)
+    gate(Verdict.TITLE, titles(records, lines, shown_s, config, witness))
     # Of what is drawn, lines that come and go are what happens.
     over = np.zeros(count, np.bool_) if drawn(records) else subtitled(records, shots)
     captions = captioned(records, lines, shots, verdict == 0, witness)
@@ -151,10 +149,12 @@ def judge(
     reserve = np.zeros(count, np.bool_) if reserve is None else reserve
     worse = judge_steps(records, shots, gate, witness, reserve)
     window = windows(time_s, shots, config.window_seconds)
-    for wanted, among in ((~reserve, ~reserve), (reserve, np.ones(count, np.bool_))):
+    mixed = beside_mixes(time_s, shots)
+    # Beside what is sharp by a subtitle over it, the same picture without would look soft.
+    for wanted, among in ((~reserve, ~reserve & ~over), (reserve, ~over)):
         if wanted.any():
             hears = witness if witness.row is None or wanted[witness.row] else NOBODY
-            judge_windows(records, time_s, window, views, verdict, over, wanted, among, config, hears)
+            judge_windows(records, time_s, window, views, verdict, mixed, wanted, among, config, hears)
     wider = widened(time_s, shots, verdict)
     for word in SPOILING:
         number = ORDER.index(word)
@@ -168,6 +168,12 @@ def judge(
     softer = much_softer(records, time_s, shots, refused & ~blocky, blurred, SPARED_SECONDS)
     spare(time_s, shots, verdict, worse | blocky, softer)
     return verdict
+
+
+def _shown(time_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How long each frame is shown; the last as long as the others usually are."""
+    gaps = np.maximum(np.diff(time_s), 0.0)
+    return np.append(gaps, float(np.median(gaps)) if len(gaps) else 1.0)
 
 
 def judge_steps(
@@ -214,7 +220,7 @@ def judge_windows(
     window: NDArray[np.int64],
     views: NDArray[np.int64],
     verdict: NDArray[np.uint8],
-    over: Mask,
+    mixed: Mask,
     wanted: Mask,
     among: Mask,
     config: GatesConfig,
@@ -222,11 +228,11 @@ def judge_windows(
 ) -> None:
     """Judge exposure, blocks and sharpness, window by window, each frame against those it can be compared with.
 
-    Verdicts are found of those ``wanted``, which are compared with those ``among``. Beside what is sharp by a subtitle
-    ``over`` it, the same picture without would look soft.
+    Verdicts are found of those ``wanted``, which are compared with those ``among``; those ``mixed`` may have some of
+    another picture in them.
     """
     sharp, judged = sharpness(records), (verdict == 0) & wanted
-    usable = ((verdict == 0) | np.isin(verdict, [ORDER.index(word) for word in LETTERED])) & ~over & among
+    usable = ((verdict == 0) | np.isin(verdict, [ORDER.index(word) for word in LETTERED])) & among
     order = np.argsort(window, kind="stable")
     starts = np.flatnonzero(np.append(True, np.diff(window[order]) > 0))
     for places in np.split(order, starts[1:]):
@@ -266,7 +272,7 @@ def judge_windows(
         inside = np.arange(len(places)) < own
         for view in np.unique(views[places[:own]]):
             same = inside & filmed & (words == 0) & (views[places] == view)
-            softer = blur_of_view(some, same, config.blur_same_view, witness)
+            softer = blur_of_view(some, same, mixed[places], config.blur_same_view, witness)
             witness.gate(Verdict.BLUR, softer, places[same])
             words[softer & (words == 0)] = ORDER.index(Verdict.BLUR)
         verdict[places[:own]] = np.where(judged[places[:own]], words[:own], verdict[places[:own]])
@@ -336,41 +342,6 @@ def spare(
                 verdict[better if len(better) else clear if len(clear) else stretch] = ORDER.index(Verdict.SPARED)
     if not np.isin(verdict, (0, ORDER.index(Verdict.SPARED), subtitled)).any():
         verdict[np.isin(verdict, [ORDER.index(word) for word in JUNK])] = ORDER.index(Verdict.SPARED)
-
-
-def transition(
-    time_s: NDArray[np.float64], shots: Sequence[Shot], config: GatesConfig, witness: Witness = NOBODY
-) -> Mask:
-    """Frames of fades and dissolves, and those next to them or to a cut; the film's own ends are no cut.
-
-    A shot keeps at least its middle half, and all of its frames where they are far apart, as those of a slide show.
-    What lies beside a transition and is shorter than any shot belongs to it.
-    """
-    count = len(time_s)
-    mask = np.zeros(count, np.bool_)
-    for shot in shots:
-        if shot.kind is not ShotKind.SHOT:
-            mask[shot.first : shot.last + 1] = True
-            continue
-        seconds = abs(float(time_s[shot.last] - time_s[shot.first])) / max(shot.last - shot.first, 1)
-        edge = min(config.edge_frames, (shot.last - shot.first + 1) // 4) if seconds <= EDGE_SECONDS else 0
-        if seconds <= EDGE_SECONDS and shot.last - shot.first + 1 < LEAST_FRAMES and _beside_mix(shot, shots):
-            mask[shot.first : shot.last + 1] = True
-        if shot.first > 0:
-            mask[shot.first : shot.first + edge] = True
-        if shot.last < count - 1:
-            mask[shot.last + 1 - edge : shot.last + 1] = True
-    if witness.at is not None:
-        kind, frames = away(shots, witness.at, count)
-        witness.figure(f"frames to the nearest {kind}", frames, config.edge_frames + 1, below=True)
-    return mask
-
-
-def _beside_mix(shot: Shot, shots: Sequence[Shot]) -> bool:
-    """Whether a fade or dissolve ends or begins beside a shot."""
-    return any(
-        one.kind is not ShotKind.SHOT and (one.last == shot.first - 1 or one.first == shot.last + 1) for one in shots
-    )
 
 
 def windows(time_s: NDArray[np.float64], shots: Sequence[Shot], seconds: float) -> NDArray[np.int64]:

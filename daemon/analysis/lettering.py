@@ -36,6 +36,8 @@ ONE_LEAST = 0.25
 """The share of a film that looks drawn for one such card alone."""
 BLUE_CODES, BLUE_EVEN = 60, 8
 """What blue is above green everywhere, and how far the median part of the picture is from the median, in codes."""
+PAGE_PLAIN, PAGE_STILL = 0.6, 0.85
+"""The share of one shade, and of pixels that are like their neighbours, of a page or slide."""
 LINE, LONG_LINE = 3, 5
 """Cells in a line of writing from which it may be one, and from which it is one."""
 AROUND, OFTEN = 8, 0.35
@@ -67,22 +69,43 @@ def drawing(records: Records) -> Mask:
     return mask
 
 
-def titles(records: Records, lines: Mask, among: Mask, config: GatesConfig, witness: Witness = NOBODY) -> Mask:
+def scrawled(records: Records) -> Mask:
+    """Writing on a ground of one shade that is not as smooth as a drawing's: chalk on a board, as a coder leaves it."""
+    spread = records["peak"].astype(np.int64) - records["floor"]
+    mask: Mask = (records["version"] >= 2) & (spread >= DRAWN_CODES) & (records["plain"] >= EMPTY_PLAIN)
+    return mask & ((records["text"] >= 1) | (records["caption"] >= LINE))
+
+
+def page(records: Records) -> Mask:
+    """Mostly one shade, smooth, with writing on it: how much of it is white says nothing of the light."""
+    mask: Mask = (records["version"] >= 2) & (records["plain"] >= PAGE_PLAIN) & (records["still"] >= PAGE_STILL)
+    return mask & ((records["text"] >= 1) | (records["caption"] >= LINE))
+
+
+def titles(
+    records: Records,
+    lines: Mask,
+    seconds: NDArray[np.float64],
+    config: GatesConfig,
+    witness: Witness = NOBODY,
+) -> Mask:
     """Title cards, unless a film is made of the like; of a drawn film those that are set as cards are.
 
-    A few words on an empty ground say nothing wherever they stand: no signal, nothing loaded.
+    A few words on an empty ground say nothing wherever they stand: no signal, nothing loaded. ``seconds`` is how long
+    each frame is shown, 0 for those that do not count: a slide may be one frame.
     """
     found = title(records, lines, config, witness)
-    empty = _empty(records, found | blue(records), among)
+    empty = _empty(records, found | blue(records), seconds)
     found &= ~empty
-    if drawn(records) or (found & among).sum() > config.title_most * among.sum():
+    most = config.title_most * seconds.sum()
+    if drawn(records) or seconds[found].sum() > most:
         found &= centred(records)
-    few = (found & among).sum() <= config.title_most * among.sum()
+    few = seconds[found].sum() <= most
     mask: Mask = empty | found & few
     return mask
 
 
-def _empty(records: Records, cards: Mask, among: Mask) -> Mask:
+def _empty(records: Records, cards: Mask, seconds: NDArray[np.float64]) -> Mask:
     """Which of these ``cards`` are some words, or none, on an empty ground, in a film that is not made of such.
 
     One card that makes most of a film up is none of its pictures either.
@@ -92,11 +115,11 @@ def _empty(records: Records, cards: Mask, among: Mask) -> Mask:
         return np.zeros_like(empty)
     share = filled_share(records)
     empty &= share <= EMPTY_FILLED
-    own = share[empty & among]
-    if not drawn(records) and len(own) <= EMPTY_MOST * among.sum():
+    own, lasting = share[empty & (seconds > 0)], seconds[empty].sum() / max(seconds.sum(), 1e-9)
+    if not drawn(records) and lasting <= EMPTY_MOST:
         return empty
-    one = len(own) >= ONE_LEAST * among.sum() and float(np.ptp(np.percentile(own, [5, 95]))) <= EMPTY_SAME
-    return empty if len(own) and one else np.zeros_like(empty)
+    one = len(own) > 0 and lasting >= ONE_LEAST and float(np.ptp(np.percentile(own, [5, 95]))) <= EMPTY_SAME
+    return empty if one else np.zeros_like(empty)
 
 
 def blue(records: Records) -> Mask:

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.analysis.shot_edges import MIX_SECONDS
 from daemon.model import Shot, ShotKind
 from daemon.selection.quality import Film
 from daemon.store.frames import ScoreTable
 
-MIX_SECONDS, MIX_LEFT = 0.5, 0.6
-"""So near to a fade or dissolve a frame may have some of it left, and is worth less: beside it, so much is left."""
+MIX_LEFT = 0.6
+"""What a frame is worth beside a fade or dissolve, of which it may have some left."""
 MOSTLY = 0.8
 """Frames that are spared in so large a share of what can be chosen of a shot are no worse than its others, but for
 those with a subtitle, since they are the same as these and have something over them."""
