@@ -48,6 +48,8 @@ SHARP_WORDS = ("sharpness across", "sharpness down")
 AWHILE_WORDS = (*SHARP_WORDS, *(f"{words}, sharpest quarter" for words in SHARP_WORDS))
 TOLD, LEAST_TOLD = 40, 8
 """A cell's edges from which a loss of sharpness can be told, as ``features`` has them, and such cells, at least."""
+KEPT = 75
+"""Per cent of the cells: what is blurred is so nearly everywhere, and what is not has the others as they always are."""
 SHARPEST = 8
 """How many cells are as sharp as those that tell whether something is sharp at all: fewer may be some letters."""
 
@@ -202,7 +204,8 @@ def blur(
 ) -> Mask:
     """Edges across or along are softer than in the sharp frames: defocus takes both, movement one.
 
-    Both in all of the picture and in its sharpest quarter: lettering that is gone takes from the one alone.
+    Both in all of the picture and in its sharpest quarter: lettering that is gone takes from the one alone. And in most
+    cells beside what these usually have: where there is little else with edges, it takes from both.
     """
     mask = np.zeros(len(sharp), np.bool_)
     levels = levels_of(records)
@@ -222,8 +225,9 @@ def blur(
 
 
 def levels_of(records: Records) -> NDArray[np.float32] | None:
-    """Per frame and way, by how much the median cell is above what is usual there, over the variance, in sixteenths of
-    an octave: letters that lie over some cells do not change it. None where too few cells have edges."""
+    """Per frame and way, what three quarters of the cells have at most above what is usual there, over the variance, in
+    sixteenths of an octave: neither letters over some cells change it, nor what has moved. None where too few cells
+    have edges."""
     if (records["version"] < 2).any():
         return None
     cells = records["edges"].reshape(len(records), -1, 2).astype(np.float32)
@@ -233,7 +237,7 @@ def levels_of(records: Records) -> NDArray[np.float32] | None:
         told = usual[:, way] >= TOLD
         if told.sum() < LEAST_TOLD:
             return None
-        found[:, way] = np.percentile(cells[:, told, way] - usual[told, way], 75, axis=1)
+        found[:, way] = np.percentile(cells[:, told, way] - usual[told, way], KEPT, axis=1)
     variance = 16 * np.log2(np.maximum(records["contrast"].astype(np.float32) ** 2, 1.0))
     result: NDArray[np.float32] = found - variance[:, None]
     return result

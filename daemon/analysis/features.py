@@ -134,8 +134,6 @@ def figures(records: Records) -> NDArray[np.void]:
 
 BAR_CODES, BAR_SHARE = 4, 0.75
 """What a cell of a bar differs from the bar's own colour by at most, and how many of the cells are like that."""
-
-
 GRAY_CODES, LEAST_STEPS = 12, 5
 """What the channels of gray differ by at most, and two gray bars at least; how many such steps there are."""
 EVEN_LIGHT = 0.8

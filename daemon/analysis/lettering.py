@@ -111,7 +111,7 @@ def _empty(records: Records, cards: Mask, seconds: NDArray[np.float64]) -> Mask:
     One card that makes most of a film up is none of its pictures either.
     """
     empty = cards & (records["plain"] >= EMPTY_PLAIN)
-    if not empty.any() or empty.all() or drawn(records[~empty]):
+    if not empty.any() or empty.all() or float(np.median(records["still"][~empty])) >= DRAWN_USUALLY:
         return np.zeros_like(empty)
     share = filled_share(records)
     empty &= share <= EMPTY_FILLED
@@ -124,9 +124,12 @@ def _empty(records: Records, cards: Mask, seconds: NDArray[np.float64]) -> Mask:
 
 def blue(records: Records) -> Mask:
     """All of the ground is blue, as recorders and screens have it where they get no picture."""
-    tint = records["tint"][..., 1].reshape(len(records), -1).astype(np.int16)
-    even = np.median(np.abs(tint - np.median(tint, axis=1, keepdims=True)), axis=1) <= BLUE_EVEN
-    mask: Mask = (tint.min(axis=1) >= BLUE_CODES) & even
+    mask = np.zeros(len(records), np.bool_)
+    for start in range(0, len(records), ROWS):
+        part = records[start : start + ROWS]["tint"][..., 1]
+        tint = part.reshape(len(part), -1).astype(np.int16)
+        even = np.median(np.abs(tint - np.median(tint, axis=1, keepdims=True)), axis=1) <= BLUE_EVEN
+        mask[start : start + ROWS] = (tint.min(axis=1) >= BLUE_CODES) & even
     return mask
 
 
