@@ -51,8 +51,8 @@ class ScoreTable:
 
 TABLE_ROWS = 4_000
 _FLAGS = (
-    "(s.note IS NOT NULL) + (f.verdict IS 'good') * 2 + (f.verdict IS 'spared') * 4"
-    " + (f.reserve IS NOT NULL) * 8 + (s.score IS NULL) * 16 + (f.verdict IS 'subtitled') * 32"
+    "(s.note IS NOT NULL) + CASE f.verdict WHEN 'good' THEN 2 WHEN 'spared' THEN 4 WHEN 'subtitled' THEN 36 ELSE 0 END"
+    " + (f.reserve IS NOT NULL) * 8 + (s.score IS NULL) * 16"
 )
 """What is said of a frame, a bit each, beside its number: three columns are read in less time than seven."""
 
@@ -297,7 +297,6 @@ class Frames:
         del parts
         frame, flags = np.divmod(flagged.astype(np.int64), 64)
         noted, good, spared, reserve, no_score, subtitled = (flags >> bit & 1 == 1 for bit in range(6))
-        spared |= subtitled
         score[no_score] = np.nan
         last_s = None if last is None else last[0]
         return ScoreTable(frame, time_s, score, noted, good, spared, reserve, subtitled, last_s)
