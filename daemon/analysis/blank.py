@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.analysis.film_figures import Records
-from daemon.analysis.lettering import DRAWN_CODES, DRAWN_STILL, LINE, drawing, drawn
+from daemon.analysis.lettering import DRAWN_STILL, ROWS, drawing, drawn, has_letters, inked
 from daemon.analysis.witness import NOBODY, Witness
 from daemon.config.selection import GatesConfig
 
@@ -25,7 +25,6 @@ ALL_OVER, LEAST_LIGHT, EVEN_LIGHT = 40.0, 0.7, 12.0
 cells are at least and at most from the mean of their row, in codes: of noise that a tape or a coder has smeared."""
 NEXT_ALIKE = 0.4
 """How much cells go with those of the next frame, as a correlation: sand stays where it is, noise does not."""
-ROWS = 4096
 
 
 def black(records: Records, config: GatesConfig, witness: Witness = NOBODY) -> Mask:
@@ -61,8 +60,7 @@ def snow(records: Records, config: GatesConfig, witness: Witness = NOBODY) -> Ma
     nothing to do with those of the frames beside it."""
     step = np.minimum(records["sharp_x"], records["sharp_y"])
     witness.figure("step between neighbours over variance", step, SNOW_SHARP)
-    seen = (records["peak"].astype(np.int64) - records["floor"] >= DRAWN_CODES) | (records["still"] >= DRAWN_STILL)
-    lines = (records["plain"] >= LINED_PLAIN) & seen
+    lines = (records["plain"] >= LINED_PLAIN) & (inked(records) | (records["still"] >= DRAWN_STILL))
     mask: Mask = (step >= SNOW_SHARP) & ~lines
     for start in range(0, len(records), ROWS):
         part = records[max(start - 1, 0) : start + ROWS + 1]
@@ -106,6 +104,6 @@ def washed_out(records: Records, witness: Witness = NOBODY) -> Mask:
     witness.figure("mean of luma", records["mean"], WASHED_MEAN)
     most = (records["light"] >= WASHED_LIGHT) & (records["mean"] >= WASHED_MEAN)
     # A page is white, too; a film of drawings is full of such pictures.
-    page = drawing(records) & (drawn(records) | (records["text"] >= 1) | (records["caption"] >= LINE))
+    page = drawing(records) & (drawn(records) | has_letters(records))
     mask: Mask = most & ~page
     return mask if most.mean() <= WASHED_MOST else np.zeros(len(records), np.bool_)

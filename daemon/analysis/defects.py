@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.analysis.film_figures import Records
-from daemon.analysis.lettering import DRAWN_CODES, ROWS, drawing, page, standing_out
+from daemon.analysis.lettering import ROWS, drawing, inked, page, standing_out
 from daemon.analysis.witness import NOBODY, Witness
 from daemon.config.selection import GatesConfig
 from daemon.model import Shot
@@ -49,7 +49,8 @@ AWHILE_WORDS = (*SHARP_WORDS, *(f"{words}, sharpest quarter" for words in SHARP_
 TOLD, LEAST_TOLD = 40, 8
 """A cell's edges from which a loss of sharpness can be told, as ``features`` has them, and such cells, at least."""
 KEPT = 75
-"""Per cent of the cells: what is blurred is so nearly everywhere, and what is not has the others as they always are."""
+"""Per cent of the cells, by the one of which it is told whether the sharpest quarter is as it usually is: what is
+blurred is so nearly everywhere."""
 SHARPEST = 8
 """How many cells are as sharp as those that tell whether something is sharp at all: fewer may be some letters."""
 
@@ -238,9 +239,14 @@ def levels_of(records: Records) -> NDArray[np.float32] | None:
         if told.sum() < LEAST_TOLD:
             return None
         found[:, way] = np.percentile(cells[:, told, way] - usual[told, way], KEPT, axis=1)
-    variance = 16 * np.log2(np.maximum(records["contrast"].astype(np.float32) ** 2, 1.0))
-    result: NDArray[np.float32] = found - variance[:, None]
-    return result
+    found -= _log_variance(records)[:, None]
+    return found
+
+
+def _log_variance(records: Records) -> NDArray[np.float32]:
+    """Of luma, in sixteenths of an octave, as ``edges`` are."""
+    found: NDArray[np.float32] = 16 * np.log2(np.maximum(records["contrast"].astype(np.float32) ** 2, 1.0))
+    return found
 
 
 def blur_for_a_while(
@@ -290,16 +296,16 @@ def blur_of_view(records: Records, among: Mask, mixed: Mask, least: float, witne
     some = records[places]
     # Sixteenths of an octave; in cells without edges there is nothing to lose.
     cells = some["edges"].reshape(len(places), -1, 2).astype(np.float32)
-    variance = 16 * np.log2(np.maximum(some["contrast"].astype(np.float32) ** 2, 1.0))
+    variance, by_cell = _log_variance(some), bool((some["version"] >= 2).all())
     usual = _high(cells)
     for way, name in enumerate(("sharp_x", "sharp_y")):
         usual_sharp = _high(some[name])
         softer = some[name] < least * usual_sharp
         told = usual[:, way] >= TOLD
-        if (some["version"] >= 2).all() and told.sum() >= LEAST_TOLD:
+        if by_cell and told.sum() >= LEAST_TOLD:
             level = np.median(cells[:, told, way] - usual[told, way], axis=1) - variance
             softer &= level < _high(level) + 16 * np.log2(IN_PART * least)
-        if (some["version"] >= 2).all():
+        if by_cell:
             place = cells.shape[1] - SHARPEST
             sharpest = np.partition(cells[..., way], place, axis=1)[:, place] - variance
             softer &= (sharpest < _high(sharpest) + 16 * np.log2(least)) | mixed[places]
@@ -317,9 +323,8 @@ def blur_of_view(records: Records, among: Mask, mixed: Mask, least: float, witne
 
 def line_art(records: Records) -> Mask:
     """Lines on an empty ground: how many there are says nothing of the light, nor their direction of the coder."""
-    spread = records["peak"].astype(np.int64) - records["floor"]
     hard = np.maximum(records["sharp_x"], records["sharp_y"]) >= LINE_SHARP
-    empty = (records["version"] >= 2) & (spread >= DRAWN_CODES) & hard & (records["plain"] >= EMPTY_PLAIN)
+    empty = inked(records) & hard & (records["plain"] >= EMPTY_PLAIN)
     mask: Mask = empty | (drawing(records) & (records["plain"] >= DRAWN_PLAIN))
     return mask
 

@@ -29,7 +29,7 @@ EDGED = 40
 """A cell's edges from which there is something in it, as ``features`` has them."""
 CENTRED_CELLS, CENTRED_MOST = 1, 0.6
 """How many cells the margins of a row of a card differ by, and which share of the cells a card fills at most."""
-EMPTY_PLAIN, EMPTY_FILLED, EMPTY_MOST, EMPTY_SAME = 0.87, 0.25, 0.5, 0.05
+BARE_PLAIN, BARE_FILLED, BARE_MOST, BARE_SAME = 0.87, 0.25, 0.5, 0.05
 """The share of one shade and of the cells with anything in them of some words on an empty ground; which share of a film
 these are at most, as a film of slides has such, too, unless they are as full as one another but for so much."""
 ONE_LEAST = 0.25
@@ -64,22 +64,31 @@ COME_AND_GO = 0.75
 
 def drawing(records: Records) -> Mask:
     """Thin lines or lettering on a ground of one shade: a thousandth of the picture is enough to be seen."""
+    return inked(records) & (records["still"] >= DRAWN_STILL)
+
+
+def inked(records: Records) -> Mask:
+    """Something is plainly darker or brighter than the rest, be it a thousandth of the picture."""
     spread = records["peak"].astype(np.int64) - records["floor"]
-    mask: Mask = (records["version"] >= 2) & (spread >= DRAWN_CODES) & (records["still"] >= DRAWN_STILL)
+    mask: Mask = (records["version"] >= 2) & (spread >= DRAWN_CODES)
+    return mask
+
+
+def has_letters(records: Records) -> Mask:
+    """A cell with lettering, or some cells in a line of writing."""
+    mask: Mask = (records["text"] >= 1) | (records["caption"] >= LINE)
     return mask
 
 
 def scrawled(records: Records) -> Mask:
     """Writing on a ground of one shade that is not as smooth as a drawing's: chalk on a board, as a coder leaves it."""
-    spread = records["peak"].astype(np.int64) - records["floor"]
-    mask: Mask = (records["version"] >= 2) & (spread >= DRAWN_CODES) & (records["plain"] >= EMPTY_PLAIN)
-    return mask & ((records["text"] >= 1) | (records["caption"] >= LINE))
+    return inked(records) & (records["plain"] >= BARE_PLAIN) & has_letters(records)
 
 
 def page(records: Records) -> Mask:
     """Mostly one shade, smooth, with writing on it: how much of it is white says nothing of the light."""
     mask: Mask = (records["version"] >= 2) & (records["plain"] >= PAGE_PLAIN) & (records["still"] >= PAGE_STILL)
-    return mask & ((records["text"] >= 1) | (records["caption"] >= LINE))
+    return mask & has_letters(records)
 
 
 def titles(
@@ -110,15 +119,15 @@ def _empty(records: Records, cards: Mask, seconds: NDArray[np.float64]) -> Mask:
 
     One card that makes most of a film up is none of its pictures either.
     """
-    empty = cards & (records["plain"] >= EMPTY_PLAIN)
+    empty = cards & (records["plain"] >= BARE_PLAIN)
     if not empty.any() or empty.all() or float(np.median(records["still"][~empty])) >= DRAWN_USUALLY:
         return np.zeros_like(empty)
     share = filled_share(records)
-    empty &= share <= EMPTY_FILLED
+    empty &= share <= BARE_FILLED
     own, lasting = share[empty & (seconds > 0)], seconds[empty].sum() / max(seconds.sum(), 1e-9)
-    if not drawn(records) and lasting <= EMPTY_MOST:
+    if not drawn(records) and lasting <= BARE_MOST:
         return empty
-    one = len(own) > 0 and lasting >= ONE_LEAST and float(np.ptp(np.percentile(own, [5, 95]))) <= EMPTY_SAME
+    one = len(own) > 0 and lasting >= ONE_LEAST and float(np.ptp(np.percentile(own, [5, 95]))) <= BARE_SAME
     return empty if one else np.zeros_like(empty)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from av.packet import Packet
 
 HOLE_SECONDS = 1.0
+"""No group of pictures reaches over so much: what leads the key frame was lost with what it refers to."""
 
 
 class HolesInTime:
