@@ -31,7 +31,6 @@ from daemon.analysis.defects import (
 from daemon.analysis.film_figures import Records
 from daemon.analysis.lettering import CARD_SHARE, captioned, drawing, drawn, rest_of_cards, scrawled, titles, written
 from daemon.analysis.shot_edges import beside_mixes, transition
-from daemon.analysis.shown_seconds import shown_seconds
 from daemon.analysis.steps import stepped
 from daemon.analysis.subtitles import subtitled
 from daemon.analysis.witness import NOBODY, Witness
@@ -137,7 +136,7 @@ def judge(
     gate(Verdict.SNOW, snow(records, config, witness))
     gate(Verdict.TRANSITION, transition(time_s, shots, config, witness))
     lines = written(records, shots)
-    shown_s = np.where(verdict == 0, shown_seconds(time_s), 0.0)
+    shown_s = np.where(verdict == 0, _shown(time_s), 0.0)
     gate(Verdict.TITLE, titles(records, lines, shown_s, config, witness))
     # Of what is drawn, lines that come and go are what happens.
     over = np.zeros(count, np.bool_) if drawn(records) else subtitled(records, shots)
@@ -169,6 +168,12 @@ def judge(
     softer = much_softer(records, time_s, shots, refused & ~blocky, blurred, SPARED_SECONDS)
     spare(time_s, shots, verdict, worse | blocky, softer)
     return verdict
+
+
+def _shown(time_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How long each frame is shown; the last as long as the others usually are."""
+    gaps = np.maximum(np.diff(time_s), 0.0)
+    return np.append(gaps, float(np.median(gaps)) if len(gaps) else 1.0)
 
 
 def judge_steps(

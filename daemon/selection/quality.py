@@ -7,8 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.analysis.shown_seconds import shown_seconds
-
 OWN_SHOT = 0.75
 """How much a frame's place in its own shot counts; the rest is its place in the film."""
 
@@ -66,7 +64,10 @@ class Film:
     @property
     def seconds(self) -> NDArray[np.float64]:
         """How long each frame is shown: to the next one; the last as long as the file says or others are usually."""
-        return shown_seconds(self.time_s, self.last_s)
+        if len(self.time_s) < 2:
+            return np.full(len(self.time_s), self.last_s or 1.0)
+        gaps = np.maximum(np.diff(self.time_s), 0.0)
+        return np.append(gaps, np.median(gaps) if self.last_s is None else self.last_s)
 
 
 def percentiles(
