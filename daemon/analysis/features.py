@@ -128,7 +128,7 @@ def figures(records: Records) -> NDArray[np.void]:
     rows, columns = (size // part for size, part in zip(GRID, TINT_GRID, strict=True))
     coarse = rgb.reshape(-1, TINT_GRID[0], rows, TINT_GRID[1], columns, 3).mean(axis=(2, 4), dtype=np.float32)
     found["tint"] = np.rint(coarse[..., (0, 2)] - coarse[..., (1, 1)])
-    found["bars"] = _bars(rgb)
+    found["bars"] = _bars(rgb) | _grid(records, found["luma"])
     return found
 
 
@@ -138,6 +138,13 @@ GRAY_CODES, LEAST_STEPS = 12, 5
 """What the channels of gray differ by at most, and two gray bars at least; how many such steps there are."""
 EVEN_LIGHT = 0.8
 """The share of the brightest pure colour's light that the darkest one has at least."""
+SIDES = (0, 1, 2, 13, 14, 15)
+"""Columns of cells beside the circle of a monitor's chart."""
+GRID_LINES, GRID_SHARE, GRID_STILL = 110, 0.9, 0.3
+"""The edges of cells with lines of a grid, as in a record, which share of the cells beside a chart has them and is the
+same on the other side, and the share of pixels that are like the next ones."""
+GRID_EDGES, GRID_LIGHT, GRID_GRAY = 24, 10, 16
+"""By how much such cells differ from those of the other side, in edges and in codes, and their colours from gray."""
 
 
 def _bars(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -159,16 +166,43 @@ def _bars(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return result
 
 
+def _grid(records: Records, luma: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Whether there is a gray grid on both sides, the same, as around the circle of a monitor's chart.
+
+    Grain all over the picture has such edges, too; but then no pixel is like the next, and no colours are pure.
+    """
+    found = np.zeros(len(records), np.bool_)
+    sides = records["edges"][:, 1:8][:, :, SIDES]
+    lines = np.maximum(sides[..., 0], sides[..., 1])
+    places = np.flatnonzero((lines >= GRID_LINES).mean(axis=(1, 2)) >= GRID_SHARE)
+    if len(places) == 0:
+        return found
+    rgb, lines, light = (some.astype(np.int16) for some in (records["thumbnail"][places], lines[places], luma[places]))
+    beside = light[:, 1:8][:, :, SIDES]
+    mirrored = (np.abs(lines - lines[:, :, ::-1]) <= GRID_EDGES) & (np.abs(beside - beside[:, :, ::-1]) <= GRID_LIGHT)
+    gray = np.ptp(rgb[:, 1:8][:, :, SIDES], axis=-1) <= GRID_GRAY
+    same = (mirrored & gray).mean(axis=(1, 2)) >= GRID_SHARE
+    found[places] = same & (
+        (records["still"][places] >= GRID_STILL) | ((_pure_light(records["thumbnail"][places]) > 0).sum(axis=-1) >= 4)
+    )
+    return found
+
+
 def _six_colours(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Whether each pure colour has a cell, all about as bright: a film may have many colours, but not so."""
+    light = _pure_light(rgb)
+    result: NDArray[np.bool_] = light.min(axis=-1) >= EVEN_LIGHT * np.maximum(light.max(axis=-1), 1)
+    return result
+
+
+def _pure_light(rgb: NDArray[np.uint8]) -> NDArray[np.int16]:
+    """How bright the brightest cell of each of the six pure colours is, 0 where there is none."""
     cells = rgb.reshape(len(rgb), -1, 3).astype(np.int16)
     order = np.sort(cells, axis=-1)
     low, middle, high = order[..., 0], order[..., 1], order[..., 2]
     pure = (high >= 100) & (low <= 0.2 * high) & ((middle <= 0.25 * high) | (middle >= 0.85 * high))
     colour = ((2 * cells > (high + low)[..., None]) * np.array([1, 2, 4])).sum(axis=-1)
-    light = np.stack([np.where(pure & (colour == kind), high, 0).max(axis=1) for kind in range(1, 7)], axis=-1)
-    result: NDArray[np.bool_] = light.min(axis=-1) >= EVEN_LIGHT * np.maximum(light.max(axis=-1), 1)
-    return result
+    return np.stack([np.where(pure & (colour == kind), high, 0).max(axis=1) for kind in range(1, 7)], axis=-1)
 
 
 SKETCH = 168

@@ -29,6 +29,7 @@ from daemon.analysis.defects import (
     titled,
 )
 from daemon.analysis.film_figures import Records
+from daemon.analysis.leaders import leader
 from daemon.analysis.lettering import CARD_SHARE, captioned, drawing, drawn, rest_of_cards, scrawled, titles, written
 from daemon.analysis.shot_edges import beside_mixes, transition
 from daemon.analysis.steps import stepped
@@ -57,6 +58,7 @@ class Verdict(StrEnum):
     COMBED = "combed"
     BARS = "bars"
     SNOW = "snow"
+    LEADER = "leader"
     TITLED = "titled"
     SUBTITLED = "subtitled"
     SPARED = "spared"
@@ -78,7 +80,7 @@ STEPPED = {
     Verdict.BLUR: "sharpness",
 }
 """What a step tells by what, in this order."""
-JUNK = (Verdict.TITLE, Verdict.BARS, Verdict.SNOW)
+JUNK = (Verdict.TITLE, Verdict.BARS, Verdict.SNOW, Verdict.LEADER)
 """Pictures of nothing."""
 LIT_ALIKE, PEER_ALIKE = 0.2, 0.8
 """The correlation of their cells from which frames of a window are compared by exposure, since clipping changes a
@@ -134,6 +136,7 @@ def judge(
     gate(Verdict.UNSCORED, ~scored)
     gate(Verdict.BARS, bars(records))
     gate(Verdict.SNOW, snow(records, config, witness))
+    gate(Verdict.LEADER, leader(records, time_s, witness))
     gate(Verdict.TRANSITION, transition(time_s, shots, config, witness))
     lines = written(records, shots)
     shown_s = np.where(verdict == 0, _shown(time_s), 0.0)

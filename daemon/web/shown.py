@@ -24,6 +24,7 @@ VERDICTS = {
     "combed": "two moments in one picture",
     "bars": "test card",
     "snow": "noise without a picture",
+    "leader": "countdown leader",
     "spared": "spared: the best of a stretch without a good frame",
 }
 """Verdicts in words."""

@@ -262,3 +262,33 @@ def test_gray_bars_are_known_and_a_gradient_or_a_curtain_is_none() -> None:
     assert figures(unpack([measure(np.ascontiguousarray(card)) for card in cards]))["bars"].tolist() == [1, 0]
     tilted = np.tile(gradient[None, :, None], (180, 1, 3)) - np.linspace(0, 20, 180).astype(np.uint8)[:, None, None]
     assert figures(unpack([measure(tilted)]))["bars"].tolist() == [0]
+
+
+def chart(grain: float, coloured: bool = True, mirrored: bool = True) -> np.ndarray:
+    """A circle on a gray grid, as a monitor's chart has it."""
+    from PIL import Image, ImageDraw
+
+    image = Image.new("RGB", (640, 360), "#6e6e6e" if mirrored else "#9a9a9a")
+    pen = ImageDraw.Draw(image)
+    if not mirrored:
+        pen.rectangle((0, 0, 320, 360), "#303030")
+    for x in range(4, 640, 24):
+        pen.line((x, 0, x, 360), "#ebebeb", 2)
+    for y in range(6, 360, 24):
+        pen.line((0, y, 640, y), "#ebebeb", 2)
+    pen.ellipse((150, 10, 490, 350), "black")
+    for at, colour in enumerate(PURE if coloured else []):
+        pen.rectangle((190 + 44 * at, 90, 232 + 44 * at, 180), colour)
+    noise = np.random.default_rng(4).normal(0, max(grain, 1e-6), (360, 640, 1))
+    return (np.asarray(image) + noise).clip(0, 255).astype(np.uint8)
+
+
+def test_a_chart_on_a_grid_is_known_and_what_differs_from_side_to_side_is_none() -> None:
+    cards = [chart(0), chart(9), chart(0, coloured=False), chart(0, coloured=False, mirrored=False)]
+    assert figures(unpack([measure(card) for card in cards]))["bars"].tolist() == [1, 1, 1, 0]
+
+
+def test_grain_on_a_wall_behind_somebody_is_no_grid() -> None:
+    wall = np.random.default_rng(4).normal(120, 25, (360, 640, 1)).repeat(3, axis=2)
+    wall[100:, 240:400] = scene(160, 260) * 0.5 + 90
+    assert figures(unpack([measure(wall.clip(0, 255).astype(np.uint8))]))["bars"].tolist() == [0]

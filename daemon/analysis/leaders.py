@@ -1,0 +1,198 @@
+"""Countdown leaders: the same on both sides and above and below, gray, with a hand that goes round once for each
+number, or with nothing but a number that changes once a second. Pure functions of figures.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.analysis.features import GRID, TINT_GRID
+from daemon.analysis.film_figures import Records
+from daemon.analysis.witness import NOBODY, Witness
+
+Mask = NDArray[np.bool_]
+Cells = NDArray[np.float32]
+
+LEAST_FRAMES, LOOKED_AT, ROWS = 6, 4, 4096
+"""How many frames a second has at least to be looked at, and how many of them are looked at; how many frames are read
+at once."""
+EMPTY = 8.0
+"""Edges of a border that is not part of the picture, at most."""
+LEAST_ROWS, LEAST_COLUMNS = 5, 8
+"""Rows and columns that are the picture, without such a border, at least."""
+MIRRORED, GRAY, SAME = 0.4, 16.0, 0.75
+"""How much a second's edges go with those of its mirror images, as a correlation; how far its colours, but for those of
+the middle, are from the median at most, in codes; how much its edges go with those of the second before."""
+LEAST_SECONDS, MOST_SECONDS, MOST_SHARE = 2, 60, 0.5
+"""How long a leader is, in seconds that are looked at, and which share of a film it is at most."""
+TURN_SECONDS = (0.6, 1.15)
+"""How long a number is shown: 16 frames of 24 a second, or a second."""
+COMES_BACK, TURNS = 0.3, 3.0
+"""What a picture differs from that one number before, as a share of the most it differs from those in between, at
+most; and how much that is at least, in codes: a hand goes round."""
+STANDS, JUMPS, EVENLY, LEAST_JUMPS = 2.0, 1.0, 0.12, 3
+"""What the picture around a number that changes changes by at most, and what the number itself changes by at least, in
+codes; by how much the times between its changes differ at most, as a share; how many changes there are at least."""
+
+_MIDDLE = np.zeros(GRID, np.bool_)
+_MIDDLE[2:7, 5:11] = True
+_AROUND = [at for at in range(TINT_GRID[0] * TINT_GRID[1]) if at not in (5, 6)]
+
+
+class _Seconds(NamedTuple):
+    """Some seconds of a film: their first frames and those after their last, and whether they may be of a leader.
+
+    ``edges`` are the mean of their frames, a row for each.
+    """
+
+    first: NDArray[np.int64]
+    after: NDArray[np.int64]
+    likely: Mask
+    edges: Cells
+
+
+class _Turn(NamedTuple):
+    """How long a number is shown, in frames, and what differs at most from what is so long before, in codes; and what
+    told it: in words, the figure and its limit."""
+
+    frames: int
+    codes: float
+    told: str
+    figure: float
+    limit: float
+
+
+def leader(records: Records, time_s: NDArray[np.float64], witness: Witness = NOBODY) -> Mask:
+    """Which frames are of a countdown leader, unless most of the film is."""
+    mask = np.zeros(len(records), np.bool_)
+    for first, after in _stretches(records, time_s):
+        step_s = float(np.median(np.diff(time_s[first:after])))
+        luma = records[first:after]["luma"].astype(np.float32)
+        turn = _turning(luma, step_s) or _counting(luma, step_s)
+        if turn is None:
+            continue
+        begin, end = _whole(records, first, after, turn)
+        mask[begin:end] = True
+        if witness.at is not None and begin <= witness.at < end:
+            witness.figure(turn.told, turn.figure, turn.limit, below=True)
+    return mask if mask.mean() <= MOST_SHARE else np.zeros_like(mask)
+
+
+def _stretches(records: Records, time_s: NDArray[np.float64]) -> Iterator[tuple[int, int]]:
+    """Where there may be a leader: seconds next to each other that are alike, mirrored and gray."""
+    begin = end = -1
+    last: Cells | None = None
+    long = 0
+    for seconds in _by_second(records, time_s):
+        for first, after, likely, edges in zip(*seconds, strict=True):
+            goes_on = likely and first == end and last is not None and float(_correlation(edges, last)) >= SAME
+            if not goes_on:
+                if LEAST_SECONDS <= long <= MOST_SECONDS:
+                    yield begin, end
+                begin, long = int(first), 0
+            end, last, long = int(after), edges, long + 1 if likely else 0
+            if not likely:
+                end, last = -1, None
+    if LEAST_SECONDS <= long <= MOST_SECONDS:
+        yield begin, end
+
+
+def _by_second(records: Records, time_s: NDArray[np.float64]) -> Iterator[_Seconds]:
+    """All seconds of a film that have enough frames, many at a time."""
+    starts = np.flatnonzero(np.diff(np.floor(time_s - time_s[:1]), prepend=-1.0))
+    edges = np.append(starts, len(time_s))
+    enough = np.diff(edges) >= LEAST_FRAMES
+    first, after = edges[:-1][enough], edges[1:][enough]
+    at = 0
+    while at < len(first):
+        # A second of a film of very many frames is read as it is.
+        to = max(int(np.searchsorted(after, first[at] + ROWS)), at + 1)
+        part = records[int(first[at]) : int(after[to - 1])]
+        yield _looked_at(part, first[at:to], after[at:to])
+        at = to
+
+
+def _looked_at(part: Records, first: NDArray[np.int64], after: NDArray[np.int64]) -> _Seconds:
+    """Of these seconds, whose frames ``part`` has, whether they may be of a leader."""
+    some = np.linspace(first, after - 1, LOOKED_AT).round().astype(np.int64).T - int(first[0])
+    tint = part["tint"][some].mean(axis=1, dtype=np.float32).reshape(len(some), -1, 2)[:, _AROUND]
+    likely = np.abs(tint - np.median(tint, axis=1, keepdims=True)).max(axis=(1, 2)) <= GRAY
+    # Of two numbers, `max` along an axis takes many times as long.
+    both = part["edges"][some[likely]]
+    gray = np.maximum(both[..., 0], both[..., 1]).mean(axis=1, dtype=np.float32)
+    edges = np.zeros((len(some), *GRID), np.float32)
+    edges[likely] = gray
+    rows, columns = gray.max(axis=2) > EMPTY, gray.max(axis=1) > EMPTY
+    rows, columns = rows & rows[:, ::-1], columns & columns[:, ::-1]
+    full = (rows.sum(axis=1) >= LEAST_ROWS) & (columns.sum(axis=1) >= LEAST_COLUMNS)
+    picture = rows[:, :, None] & columns[:, None, :]
+    aside = _correlation(gray, gray[:, :, ::-1], picture)
+    above = _correlation(gray, gray[:, ::-1], picture)
+    likely[likely] = full & (np.minimum(aside, above) >= MIRRORED)
+    return _Seconds(first, after, likely, edges)
+
+
+def _correlation(one: Cells, other: Cells, among: Mask | None = None) -> NDArray[np.float64]:
+    """How much the cells of pictures go together, of those ``among`` them."""
+    weight = np.ones(one.shape, np.float32) if among is None else among.astype(np.float32)
+    axes = (-2, -1)
+    count = np.maximum(weight.sum(axis=axes, keepdims=True), 1.0)
+    own, its = (weight * (some - (weight * some).sum(axis=axes, keepdims=True) / count) for some in (one, other))
+    size = np.sqrt((own * own).sum(axis=axes) * (its * its).sum(axis=axes))
+    found: NDArray[np.float64] = (own * its).sum(axis=axes) / np.maximum(size, 1e-6)
+    return found
+
+
+def _changes(cells: Cells, most: int) -> NDArray[np.float64]:
+    """How much pictures differ from those so many frames before, for 1, 2, ... ``most``: the mean over all cells."""
+    return np.array([float(np.abs(cells[by:] - cells[:-by]).mean()) for by in range(1, most + 1)])
+
+
+def _turning(luma: Cells, step_s: float) -> _Turn | None:
+    """A hand that goes round, as these frames of a stretch have it."""
+    least, most = int(np.ceil(TURN_SECONDS[0] / step_s)), int(TURN_SECONDS[1] / step_s)
+    around = luma[:, ~_MIDDLE]
+    if least < 2 or most > len(luma) - 2 or float(np.abs(around - around[0]).mean(axis=1).max()) < TURNS:
+        return None
+    changes = _changes(around, most)
+    frames = least + int(changes[least - 1 :].argmin())
+    between = float(changes[: frames - 1].max())
+    share = float(changes[frames - 1]) / max(between, 1e-6)
+    if between < TURNS or share > COMES_BACK:
+        return None
+    told = "what differs a turn of the hand later, as a share of what differs in between"
+    return _Turn(frames, COMES_BACK * between, told, share, COMES_BACK)
+
+
+def _counting(luma: Cells, step_s: float) -> _Turn | None:
+    """A number that changes evenly while all around stands still."""
+    around, middle = luma[:, ~_MIDDLE], luma[:, _MIDDLE]
+    moved = float(np.abs(around - np.median(around, axis=0)).mean(axis=1).max())
+    if moved > STANDS:
+        return None
+    change = np.abs(np.diff(middle, axis=0)).mean(axis=1)
+    jumps = np.flatnonzero(change >= max(JUMPS, 6 * float(np.median(change))))
+    if len(jumps) < LEAST_JUMPS:
+        return None
+    apart = np.diff(jumps)
+    usual = float(np.median(apart))
+    lasts = TURN_SECONDS[0] <= usual * step_s <= TURN_SECONDS[1]
+    if not lasts or np.abs(apart - usual).max() > max(EVENLY * usual, 1.0):
+        return None
+    return _Turn(round(usual), STANDS, "codes by which the picture around the number changes", moved, STANDS)
+
+
+def _whole(records: Records, first: int, after: int, turn: _Turn) -> tuple[int, int]:
+    """The leader with the parts of a second before and after, which are as what is a turn further inside."""
+    begin, end = max(first - turn.frames, 0), min(after + turn.frames, len(records))
+    luma = records[begin:end]["luma"].astype(np.float32)[:, ~_MIDDLE]
+    far = np.abs(luma[turn.frames :] - luma[: -turn.frames]).mean(axis=1)
+    same = far <= max(turn.codes, STANDS)
+    before = itertools.takewhile(bool, same[: first - begin][::-1])
+    behind = itertools.takewhile(bool, same[after - begin - turn.frames :])
+    return first - sum(1 for _ in before), after + sum(1 for _ in behind)
