@@ -4,6 +4,7 @@ more edges, or far fewer, and nothing else changes. Whatever the letters look li
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,13 +17,19 @@ from daemon.model import Shot
 Mask = NDArray[np.bool_]
 
 LOWER = 6
-"""The first of the rows of cells that subtitles are set in."""
+"""The first of the rows of cells that subtitles are usually set in."""
 CHANGE = 48
 """What a cell's edges change by where letters come or go, in sixteenths of an octave of energy: by three octaves."""
 LEAST_CELLS, MOST_ROWS, HOLES = 4, 3, 1
 """Cells of a line that change at once, in how many rows cells do at most, and how many in between that do not."""
-OFF_CENTRE = 3
-"""Cells that the margins of such a line differ by at most."""
+SLIGHT = 16
+"""What it changes by in between at least, by an octave: there it may be over edges."""
+PLAIN_CELLS = 13
+"""What is longer is said less plainly: it may be an edge of the picture."""
+SHORT_CELLS = 2
+"""The same of a word or two, where longer lines come and go in that row."""
+OFF_CENTRE, SHORT_OFF_CENTRE = 3, 1
+"""Cells that the margins of such a line differ by at most, and those of a short one."""
 ELSEWHERE, ELSEWHERE_SHARE, SAME_LIGHT = 8, 0.03, 3
 """What the edges of other cells change by, as the median; which share of them changes as letters do; and their light,
 in codes, as the median."""
@@ -30,8 +37,10 @@ AROUND, STANDS_OUT = 2, 0.4
 """So many frames before and after, the same cells change by that share of it at most."""
 MOST_OF_SHOT = 0.75
 """Where a subtitle is there for more of a shot, too little is left without."""
-LEAST_CHANGES = 2
-"""A film with fewer such changes in one row has no subtitles: something has popped up."""
+LEAST_CHANGES, MORE_CHANGES, SAME_CELLS = 2, 4, 0.7
+"""A row in which so many changes are plain to see, or in which a long line comes and goes so many times in cells of
+which it has this share in common, has subtitles; with fewer, something has popped up. Above the lower rows: so many
+more."""
 ROWS = 4096
 
 
@@ -39,7 +48,8 @@ ROWS = 4096
 class Change:
     """From frame ``at`` on a line in this row of cells is there (``comes``), or is not any more.
 
-    ``edges`` are what the cells in these ``columns`` have at least while it is there, as the median.
+    ``edges`` are what the cells in these ``columns`` have at least while it is there, as the median. One that is
+    ``plain`` to see is long, and changes all of its cells; others are believed where such ones are.
     """
 
     at: int
@@ -47,14 +57,13 @@ class Change:
     comes: bool
     columns: tuple[int, ...]
     edges: float
+    plain: bool
 
 
 def subtitled(records: Records, shots: Sequence[Shot]) -> Mask:
     """Frames with a subtitle over them, of shots that have others without."""
     mask = np.zeros(len(records), np.bool_)
-    found = list(changes(records))
-    rows = [change.row for change in found]
-    found = [change for change in found if rows.count(change.row) >= LEAST_CHANGES]
+    found = _believed(list(changes(records)))
     for shot in shots:
         own = [change for change in found if shot.first < change.at <= shot.last]
         for place, change in enumerate(own):
@@ -69,12 +78,36 @@ def subtitled(records: Records, shots: Sequence[Shot]) -> Mask:
     return mask
 
 
+def _believed(found: list[Change]) -> list[Change]:
+    """Of changes those in rows in which some are plain to see, or the same cells come and go again and again."""
+    believed = set()
+    for row in {change.row for change in found}:
+        own = [change for change in found if change.row == row]
+        long = [change for change in own if len(change.columns) >= LEAST_CELLS]
+        again = sum(
+            1
+            for one, other in itertools.pairwise(long)
+            if one.comes != other.comes and _same(set(one.columns), set(other.columns)) >= SAME_CELLS
+        )
+        if max(sum(change.plain for change in own), again) >= (LEAST_CHANGES if row >= LOWER else MORE_CHANGES):
+            believed.add(row)
+    return [change for change in found if change.row in believed]
+
+
+def _same(one: set[int], other: set[int]) -> float:
+    """The share of the cells of two lines that both have."""
+    return len(one & other) / len(one | other)
+
+
 def changes(records: Records) -> Iterator[Change]:
     """Where a line comes or goes, in the order of frames."""
     for start in range(0, max(len(records) - 1, 0), ROWS):
         some = records[max(start - AROUND, 0) : start + ROWS + AROUND + 1]
-        lower = some["edges"][:, LOWER:].max(axis=-1).astype(np.int16)
-        many = (np.abs(np.diff(lower, axis=0)) >= CHANGE).sum(axis=2).max(axis=1, initial=0) >= LEAST_CELLS
+        # Of bytes, differences without a sign take a fraction of the time.
+        both = some["edges"]
+        edges = np.maximum(both[..., 0], both[..., 1])
+        change = np.maximum(edges[1:], edges[:-1]) - np.minimum(edges[1:], edges[:-1])
+        many = np.count_nonzero(change >= CHANGE, axis=2).max(axis=1, initial=0) >= SHORT_CELLS
         base = max(start - AROUND, 0)
         for step in np.flatnonzero(many[start - base : start - base + ROWS]).tolist():
             if (change := _change(some, step + start - base)) is not None:
@@ -95,7 +128,7 @@ def _change(records: Records, step: int) -> Change | None:
         rest = np.ones_like(line)
         rest[max(row - 1, 0) : row + 2] = False
         line &= ~rest
-        if row < LOWER or not _is_line(line, row):
+        if not _is_line(line, row, gain >= SLIGHT):
             continue
         light = records[step : step + 2]["luma"].astype(np.int16)
         others = np.abs(here[rest])
@@ -107,7 +140,8 @@ def _change(records: Records, step: int) -> Change | None:
         if beside.max(initial=0.0) <= STANDS_OUT * gain[line].mean():
             columns = np.flatnonzero(line[row])
             there = float(np.median(edges[step - first + comes, row, columns]))
-            return Change(step + 1, row, comes, tuple(columns.tolist()), there - CHANGE / 2)
+            plain = LEAST_CELLS <= len(columns) <= PLAIN_CELLS and int(np.ptp(columns)) + 1 - len(columns) <= HOLES
+            return Change(step + 1, row, comes, tuple(columns.tolist()), there - CHANGE / 2, plain)
     return None
 
 
@@ -123,11 +157,13 @@ def _there(records: Records, change: Change) -> Mask:
     return found if change.comes else found[::-1]
 
 
-def _is_line(cells: Mask, row: int) -> bool:
+def _is_line(cells: Mask, row: int, slight: Mask) -> bool:
     """Whether cells that change are mostly one centred line, with a margin: what reaches from side to side is an edge
-    of the picture itself."""
+    of the picture itself. Between its ends it changes at least ``slight``ly, as over what has edges itself."""
     rows, columns = np.flatnonzero(cells.any(axis=1)), np.flatnonzero(cells[row])
-    if not LEAST_CELLS <= len(columns) < cells.shape[1] or rows[-1] - rows[0] >= MOST_ROWS:
+    if not SHORT_CELLS <= len(columns) < cells.shape[1] or rows[-1] - rows[0] >= MOST_ROWS:
         return False
     left, right = int(columns[0]), cells.shape[1] - 1 - int(columns[-1])
-    return len(cells[row, columns[0] : columns[-1] + 1]) - len(columns) <= HOLES and abs(left - right) <= OFF_CENTRE
+    off_centre = OFF_CENTRE if len(columns) >= LEAST_CELLS else SHORT_OFF_CENTRE
+    between = slight[max(row - 1, 0) : row + 2, columns[0] : columns[-1] + 1].any(axis=0)
+    return int((~between).sum()) <= HOLES and abs(left - right) <= off_centre

@@ -140,3 +140,45 @@ def test_a_change_is_found_wherever_it_lies_in_a_long_film(monkeypatch: pytest.M
     for rows in (1, 7, 64):
         monkeypatch.setattr("daemon.analysis.subtitles.ROWS", rows)
         assert list(changes(found)) == expected
+
+
+def test_a_word_is_one_where_longer_lines_come_and_go() -> None:
+    found = film((20, 50), (150, 180))
+    found["edges"][80:110, 8, 7:9] = 200
+    assert frames(found) == [*range(20, 50), *range(80, 110), *range(150, 180)]
+    found["edges"][80:110, 8, 7:9] = records((1, {}))["edges"][0, 8, 7:9]
+    found["edges"][80:110, 8, 9:11] = 200
+    assert frames(found) == [*range(20, 50), *range(150, 180)]
+
+
+def over_edges(*lines: tuple[int, int]) -> np.ndarray:
+    """Lines that are seen in every third cell, and a little in between: there the picture has strokes itself."""
+    found = film(*lines)
+    for first, end in lines:
+        found["edges"][first:end, 8, LINE] = found["edges"][0, 8, LINE] + 20
+        found["edges"][first:end, 8, LINE.start : LINE.stop : 3] = 200
+    return found
+
+
+def test_over_what_has_edges_itself_lines_are_known_by_coming_back() -> None:
+    assert frames(over_edges((20, 50), (90, 130))) == [*range(20, 50), *range(90, 130)]
+    assert frames(over_edges((20, 50))) == []
+
+
+def test_over_what_has_edges_itself_lines_are_known_beside_plain_ones() -> None:
+    found = over_edges((20, 50))
+    found["edges"][90:130, 8, 4:12] = 200
+    assert frames(found) == [*range(20, 50), *range(90, 130)]
+
+
+@pytest.mark.parametrize("row", [1, 4])
+def test_higher_up_more_lines_have_to_come_and_go(row: int) -> None:
+    assert frames(film((20, 50), row=row)) == []
+    assert frames(film((20, 50), (90, 130), row=row)) == [*range(20, 50), *range(90, 130)]
+
+
+def test_a_bar_that_is_nearly_as_wide_as_the_picture_is_none() -> None:
+    """A board with a game's figures, say, which others like it do not make a line."""
+    found = film((20, 50), columns=slice(1, 15))
+    found["edges"][90:, 8, 5:11] = 200
+    assert frames(found) == []
