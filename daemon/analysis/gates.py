@@ -29,6 +29,7 @@ from daemon.analysis.defects import (
     titled,
 )
 from daemon.analysis.film_figures import Records
+from daemon.analysis.glitches import glitch
 from daemon.analysis.leaders import leader
 from daemon.analysis.lettering import CARD_SHARE, captioned, drawing, drawn, rest_of_cards, scrawled, titles, written
 from daemon.analysis.shot_edges import beside_mixes, transition
@@ -59,6 +60,7 @@ class Verdict(StrEnum):
     BARS = "bars"
     SNOW = "snow"
     LEADER = "leader"
+    GLITCH = "glitch"
     TITLED = "titled"
     SUBTITLED = "subtitled"
     SPARED = "spared"
@@ -137,6 +139,7 @@ def judge(
     gate(Verdict.BARS, bars(records))
     gate(Verdict.SNOW, snow(records, config, witness))
     gate(Verdict.LEADER, leader(records, time_s, witness))
+    gate(Verdict.GLITCH, glitch(records, time_s, witness))
     gate(Verdict.TRANSITION, transition(time_s, shots, config, witness))
     lines = written(records, shots)
     shown_s = np.where(verdict == 0, _shown(time_s), 0.0)

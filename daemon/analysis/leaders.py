@@ -32,9 +32,12 @@ LEAST_SECONDS, MOST_SECONDS, MOST_SHARE = 2, 60, 0.5
 """How long a leader is, in seconds that are looked at, and which share of a film it is at most."""
 TURN_SECONDS = (0.6, 1.15)
 """How long a number is shown: 16 frames of 24 a second, or a second."""
-COMES_BACK, TURNS = 0.3, 3.0
+COMES_BACK, NEARER, TURNS = 0.3, 0.85, 0.5
 """What a picture differs from that one number before, as a share of the most it differs from those in between, at
-most; and how much that is at least, in codes: a hand goes round."""
+most, or of the least it differs from any other, the next one included: a thin hand in grain; and how much the most is
+at least, in codes: a hand goes round."""
+LIT = 16.0
+"""The mean light of a picture, in codes, that is made equal to that of the others."""
 STANDS, JUMPS, EVENLY, LEAST_JUMPS = 2.0, 1.0, 0.12, 3
 """What the picture around a number that changes changes by at most, and what the number itself changes by at least, in
 codes; by how much the times between its changes differ at most, as a share; how many changes there are at least."""
@@ -72,7 +75,7 @@ def leader(records: Records, time_s: NDArray[np.float64], witness: Witness = NOB
     mask = np.zeros(len(records), np.bool_)
     for first, after in _stretches(records, time_s):
         step_s = float(np.median(np.diff(time_s[first:after])))
-        luma = records[first:after]["luma"].astype(np.float32)
+        luma = _steady(records[first:after])
         turn = _turning(luma, step_s) or _counting(luma, step_s)
         if turn is None:
             continue
@@ -148,6 +151,15 @@ def _correlation(one: Cells, other: Cells, among: Mask | None = None) -> NDArray
     return found
 
 
+def _steady(records: Records) -> Cells:
+    """The luma of cells, as it were if all pictures were as bright: an old projector flickers."""
+    luma = records["luma"].astype(np.float32)
+    light = luma[:, ~_MIDDLE].mean(axis=1)
+    bright = light >= LIT
+    luma[bright] *= (np.median(light) / light[bright])[:, None, None]
+    return luma
+
+
 def _changes(cells: Cells, most: int) -> NDArray[np.float64]:
     """How much pictures differ from those so many frames before, for 1, 2, ... ``most``: the mean over all cells."""
     return np.array([float(np.abs(cells[by:] - cells[:-by]).mean()) for by in range(1, most + 1)])
@@ -162,11 +174,15 @@ def _turning(luma: Cells, step_s: float) -> _Turn | None:
     changes = _changes(around, most)
     frames = least + int(changes[least - 1 :].argmin())
     between = float(changes[: frames - 1].max())
-    share = float(changes[frames - 1]) / max(between, 1e-6)
-    if between < TURNS or share > COMES_BACK:
+    back = float(changes[frames - 1])
+    others = float(np.delete(changes, frames - 1).min())
+    share, nearer = back / max(between, 1e-6), back / max(others, 1e-6)
+    if between < TURNS or (share > COMES_BACK and nearer > NEARER):
         return None
-    told = "what differs a turn of the hand later, as a share of what differs in between"
-    return _Turn(frames, COMES_BACK * between, told, share, COMES_BACK)
+    told = "what differs a turn of the hand later, as a share of what differs "
+    if share > COMES_BACK:
+        return _Turn(frames, between, told + "from any other frame so near", nearer, NEARER)
+    return _Turn(frames, COMES_BACK * between, told + "in between", share, COMES_BACK)
 
 
 def _counting(luma: Cells, step_s: float) -> _Turn | None:
@@ -190,7 +206,7 @@ def _counting(luma: Cells, step_s: float) -> _Turn | None:
 def _whole(records: Records, first: int, after: int, turn: _Turn) -> tuple[int, int]:
     """The leader with the parts of a second before and after, which are as what is a turn further inside."""
     begin, end = max(first - turn.frames, 0), min(after + turn.frames, len(records))
-    luma = records[begin:end]["luma"].astype(np.float32)[:, ~_MIDDLE]
+    luma = _steady(records[begin:end])[:, ~_MIDDLE]
     far = np.abs(luma[turn.frames :] - luma[: -turn.frames]).mean(axis=1)
     same = far <= max(turn.codes, STANDS)
     before = itertools.takewhile(bool, same[: first - begin][::-1])

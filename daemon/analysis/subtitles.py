@@ -84,19 +84,20 @@ def _believed(found: list[Change]) -> list[Change]:
     for row in {change.row for change in found}:
         own = [change for change in found if change.row == row]
         long = [change for change in own if len(change.columns) >= LEAST_CELLS]
-        again = sum(
-            1
-            for one, other in itertools.pairwise(long)
-            if one.comes != other.comes and _same(set(one.columns), set(other.columns)) >= SAME_CELLS
-        )
-        if max(sum(change.plain for change in own), again) >= (LEAST_CHANGES if row >= LOWER else MORE_CHANGES):
+        again = sum(one.comes != other.comes and _same(one, other) for one, other in itertools.pairwise(long))
+        # Where words are so short that all of them lie in the same cells, not each is seen to come and to go.
+        words = sum(_same(one, other) for one, other in itertools.pairwise(own)) if row >= LOWER else 0
+        if words >= MORE_CHANGES or max(sum(change.plain for change in own), again) >= (
+            LEAST_CHANGES if row >= LOWER else MORE_CHANGES
+        ):
             believed.add(row)
     return [change for change in found if change.row in believed]
 
 
-def _same(one: set[int], other: set[int]) -> float:
-    """The share of the cells of two lines that both have."""
-    return len(one & other) / len(one | other)
+def _same(one: Change, other: Change) -> bool:
+    """Whether two lines lie in the same cells."""
+    cells, others = set(one.columns), set(other.columns)
+    return len(cells & others) >= SAME_CELLS * len(cells | others)
 
 
 def changes(records: Records) -> Iterator[Change]:

@@ -68,6 +68,13 @@ def likenesses(
     return table
 
 
+def rows_apart(table: NDArray[np.float32], at: int, others: list[int]) -> NDArray[np.float32]:
+    """The root mean squares of the differences between a row and others."""
+    offs = table[others] - table[at]
+    found: NDArray[np.float32] = np.sqrt(np.einsum("ij,ij->i", offs, offs) / np.float32(table.shape[1]))
+    return found
+
+
 def codes_apart(
     row: NDArray[np.float32], time: NDArray[np.float32], at: int, weight: np.float32
 ) -> NDArray[np.float32]:

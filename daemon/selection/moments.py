@@ -39,6 +39,13 @@ class Moments:
     sharp: NDArray[np.float64] | None = None
     away: NDArray[np.float64] | None = None
 
+    @property
+    def beside_good(self) -> NDArray[np.bool_]:
+        """Which are spared in a shot that has others that are not."""
+        good = np.bincount(self.shot[~self.spared], minlength=int(self.shot.max(initial=0)) + 1) > 0
+        mask: NDArray[np.bool_] = self.spared & good[self.shot]
+        return mask
+
     def same(self, other: Moments) -> bool:
         """Whether these are the same stretches, for two of one film."""
         return np.array_equal(self.position, other.position) and np.array_equal(self.seconds, other.seconds)

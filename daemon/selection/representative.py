@@ -40,6 +40,7 @@ from daemon.selection.likeness import (
     likenesses,
     nearest_codes,
     rounded_squares,
+    rows_apart,
     shown_more,
     surely_more,
 )
@@ -114,13 +115,6 @@ def represent(
     return Choice(frames, best.shortfall(), best.reasons(), best.difference)
 
 
-def _apart(table: NDArray[np.float32], at: int, others: list[int]) -> NDArray[np.float32]:
-    """The root mean squares of the differences between a row and others."""
-    offs = table[others] - table[at]
-    found: NDArray[np.float32] = np.sqrt(np.einsum("ij,ij->i", offs, offs) / np.float32(table.shape[1]))
-    return found
-
-
 class _Greedy:
     def __init__(
         self,
@@ -178,12 +172,27 @@ class _Greedy:
         """Choose; ``room_for``: none takes the room of those to come, which are so many with those chosen."""
         self._room_for = room_for
         gains, chosen = (self._posters(), []) if self._terms.poster else (self._first_gains(), self._first())
-        chosen = self._add(chosen, np.flatnonzero(~self._moments.spared), gains)
-        self.chosen = self._add(chosen, np.flatnonzero(self._moments.spared), gains)
-        self._upper_bounds = gains
+        spared, beside = self._moments.spared, self._moments.beside_good
+        for among in (~spared, spared & ~beside, *((beside,) if self._terms.count is None else ())):
+            chosen = self._add(chosen, np.flatnonzero(among), gains)
+        self.chosen, self._upper_bounds = chosen, gains
 
     def give_way(self) -> None:
-        """Lower the difference that is asked for, while fewer than asked for are found."""
+        """Lower the difference that is asked for, while fewer than asked for are found.
+
+        Only then come frames with a fault, or with writing over them, of shots that have others: by that alone they
+        would be unlike these.
+        """
+        beside = self._moments.beside_good
+        self._lower(~beside)
+        if len(self.chosen) < (self._terms.count or 0) and beside.any():
+            lowest, self.difference = self.difference, self._terms.min_difference
+            self.chosen = self._add(self.chosen, np.flatnonzero(beside), self._upper_bounds)
+            self._lower(beside)
+            self.difference = min(self.difference, lowest)
+
+    def _lower(self, among: NDArray[np.bool_]) -> None:
+        """Choose among these with less and less difference."""
         chosen, gains = self.chosen, self._upper_bounds
         # What was chosen with a larger difference stays, so that fewer are the beginning of more.
         while len(chosen) < (self._terms.count or 0) and (self._refused["alike"] or self._refused["given"]):
@@ -191,8 +200,7 @@ class _Greedy:
             if lower >= self.difference:
                 break
             self.difference, self._refused = lower, {"gap": 0, "alike": 0, "scene": 0, "given": 0}
-            rest = np.setdiff1d(np.arange(len(gains)), chosen)
-            chosen = self._add(chosen, rest, gains)
+            chosen = self._add(chosen, np.setdiff1d(np.flatnonzero(among), chosen), gains)
         self.chosen = chosen
 
     def _first(self) -> list[int]:
@@ -345,11 +353,11 @@ class _Greedy:
 
     def _alike(self, at: int, chosen: list[int]) -> NDArray[np.bool_]:
         """Which of those chosen it looks like: by what is seen from afar, and by lettering and lines, as of slides."""
-        alike: NDArray[np.bool_] = _apart(self._sketches, at, chosen) < self.difference
+        alike: NDArray[np.bool_] = rows_apart(self._sketches, at, chosen) < self.difference
         if self._details is not None and alike.any():
             # What shows nothing that a chosen one does not is alike, too: a slide that is half typed.
             less = missing(self._details[at], self._details[chosen]) < LOSS * self._least_detail
-            alike &= less | (_apart(self._details, at, chosen) < self._least_detail)
+            alike &= less | (rows_apart(self._details, at, chosen) < self._least_detail)
         return alike
 
     def _unlike(self, at: int | NDArray[np.int64]) -> Any:
@@ -365,8 +373,8 @@ class _Greedy:
         if not self._shown[self._scene[at]] and self._scene_seconds[self._scene[at]] >= AUTO_SECONDS:
             return True
         if self._details is not None and not self._unlike(at):
-            unlike = _apart(self._details, at, chosen).min() >= self._least_detail
-            if unlike and _apart(self._sketches, at, chosen).min() < self.difference:
+            unlike = rows_apart(self._details, at, chosen).min() >= self._least_detail
+            if unlike and rows_apart(self._sketches, at, chosen).min() < self.difference:
                 return True
         added = np.maximum(self._likeness[at] - self._covered, 0.0) @ self._weight
         return bool(added >= AUTO_GAIN * max(self._left, AUTO_LEFT * self._whole))

@@ -25,6 +25,7 @@ VERDICTS = {
     "bars": "test card",
     "snow": "noise without a picture",
     "leader": "countdown leader",
+    "glitch": "unlike the frames right before and after",
     "spared": "spared: the best of a stretch without a good frame",
 }
 """Verdicts in words."""

@@ -5,7 +5,7 @@ import { onView, pan, span, view, zoom } from "./view.js";
 export const COLOURS = {
   unscored: "#7d8590", black: "#3d4451", white: "#c9c2b2", flat: "#8d99ae", title: "#4c7bd9", titled: "#6f95e0", transition: "#8f6fd1",
   burnt: "#e0a100", dark: "#5b4a8a", blur: "#d2603a", blocks: "#b0457b", combed: "#2d9c8f", bars: "#3f8f4f",
-  snow: "#6b7f99", spared: "#a8b545", subtitled: "#8fb3e8", leader: "#9c7a4a",
+  snow: "#6b7f99", spared: "#a8b545", subtitled: "#8fb3e8", leader: "#9c7a4a", glitch: "#c2185b",
 };
 const canvas = document.getElementById("curve");
 const pen = canvas.getContext("2d");

@@ -164,3 +164,27 @@ def test_why_it_is_one_is_said_with_its_figure(frames: Frames, told_by: str) -> 
     apart = Witness(100)
     apart.gate("leader", leader(found, np.arange(len(found)) / RATE, apart))
     assert apart.heard == []
+
+
+def thin_hand(count: int) -> Frames:
+    """A line for a hand, on a dark ground, in so much grain that the next frame is no more alike than any other."""
+    rng, found = np.random.default_rng(8), []
+    for at in range(count):
+        image = drawn(count // RATE + 1 - at // RATE, 0.0, "#202020", None, "#707070", "#a0a0a0", "#e0e0e0")
+        angle = 2 * np.pi * (at % RATE) / RATE
+        tip = (160 + 200 * np.cos(angle), 90 + 200 * np.sin(angle))
+        ImageDraw.Draw(image).line((160, 90, *tip), "#c0c0c0", 4)
+        found.append((np.asarray(image) + rng.normal(0, 14, (HEIGHT, WIDTH, 1))).clip(0, 255).astype(np.uint8))
+    return found
+
+
+def flickering(frames: Frames) -> Frames:
+    light = 1 + np.random.default_rng(3).normal(0, 0.06, len(frames))
+    return [(frame * one).clip(0, 255).astype(np.uint8) for frame, one in zip(frames, light, strict=True)]
+
+
+@pytest.mark.parametrize("counted", [thin_hand(60), flickering(countdown())], ids=["a thin hand", "flicker"])
+def test_neither_grain_nor_flicker_hides_it(counted: Frames) -> None:
+    mask = told([*counted, *programme()])
+    assert mask[:60].all()
+    assert not mask[60:].any()

@@ -182,3 +182,11 @@ def test_a_bar_that_is_nearly_as_wide_as_the_picture_is_none() -> None:
     found = film((20, 50), columns=slice(1, 15))
     found["edges"][90:, 8, 5:11] = 200
     assert frames(found) == []
+
+
+def test_words_that_all_lie_in_the_same_few_cells_are_known_by_being_many() -> None:
+    found = records((200, {}))
+    for first, end in ((20, 40), (60, 80), (100, 120)):
+        found["edges"][first:end, 8, 7:9] = 200
+    assert frames(found[:90]) == []
+    assert frames(found) == [*range(20, 40), *range(60, 80), *range(100, 120)]

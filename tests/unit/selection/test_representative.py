@@ -242,3 +242,27 @@ def test_what_is_seen_for_a_moment_comes_before_one_more_view_of_what_is_seen_fo
     found = moments(film)
     choice = represent(film, found, looks[picture[found.position]], {0: 0}, Terms(3, 1.0, 4.0))
     assert window in shown(choice)
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["of the same shot", "of another shot"])
+def test_what_has_writing_over_it_comes_after_what_looks_alike_but_for_another_shot(apart: bool) -> None:
+    """A caption makes a picture unlike those without; one of a shot that has no others is shown before two alike."""
+    looks, lettered = pages(8, 5.0), np.arange(8) >= 4
+    looks[lettered, :60] += 60
+    picture = np.repeat(np.arange(8), 2 * RATE)
+    film = Film(
+        frame=np.arange(len(picture)),
+        time_s=np.arange(len(picture)) / RATE,
+        score=np.random.default_rng(1).normal(5, 1, len(picture)),
+        good=np.ones(len(picture), bool),
+        shot=(lettered[picture] & apart).astype(np.int64),
+        lower_better=True,
+        spared=lettered[picture],
+    )
+    found = moments(film)
+    choice = represent(film, found, looks[picture[found.position]], {0: 0, 1: 1}, Terms(8, 0.5, 9.0, noise=0.3))
+    order = [bool(lettered[frame // (2 * RATE)]) for frame in choice.frames]
+    assert len(order) == 8
+    assert order.index(True) == (1 if apart else 4)
+    few = represent(film, found, looks[picture[found.position]], {0: 0, 1: 1}, Terms(3, 0.5, 9.0, noise=0.3))
+    assert few.frames == choice.frames[:3]
