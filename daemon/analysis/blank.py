@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.analysis.film_figures import Records
-from daemon.analysis.lettering import DRAWN_STILL, ROWS, drawing, drawn, has_letters, inked
+from daemon.analysis.film_figures import ROWS, Records
+from daemon.analysis.lettering import DRAWN_STILL, drawing, drawn, has_letters, inked
 from daemon.analysis.witness import NOBODY, Witness
 from daemon.config.selection import GatesConfig
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.analysis.film_figures import Records
-from daemon.analysis.lettering import ROWS, drawing, inked, page, standing_out
+from daemon.analysis.film_figures import ROWS, Records
+from daemon.analysis.lettering import drawing, inked, page, standing_out
 from daemon.analysis.witness import NOBODY, Witness
 from daemon.config.selection import GatesConfig
 from daemon.model import Shot

@@ -16,6 +16,8 @@ from daemon.analysis.features import FIGURES
 BY_CELL = ("edges", "luma", "tint")
 _OF_CELLS = np.dtype([(name, FIGURES[name]) for name in BY_CELL])
 _OF_FRAMES = np.dtype([(name, FIGURES[name]) for name in FIGURES.names or () if name not in BY_CELL])
+ROWS = 4096
+"""How many frames are looked at at once where their cells are."""
 NEAR = 4
 """Rows that are spread over up to so many times their number are read in one piece."""
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.analysis.features import CELLS
-from daemon.analysis.film_figures import Records
+from daemon.analysis.film_figures import ROWS, Records
 from daemon.analysis.witness import NOBODY, Witness
 
 Mask = NDArray[np.bool_]
@@ -20,7 +20,6 @@ LEAST_STEP, COMES_BACK = 2.5, 0.35
 share of that the frames around it differ by at most."""
 AROUND, USUAL = 12, 6.0
 """So many frames before and after, a quarter of the steps from frame to frame are smaller by this factor at least."""
-ROWS = 4096
 
 
 def glitch(records: Records, time_s: NDArray[np.float64], witness: Witness = NOBODY) -> Mask:

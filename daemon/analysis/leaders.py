@@ -12,15 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.analysis.features import GRID, TINT_GRID
-from daemon.analysis.film_figures import Records
+from daemon.analysis.film_figures import ROWS, Records
 from daemon.analysis.witness import NOBODY, Witness
 
 Mask = NDArray[np.bool_]
 Cells = NDArray[np.float32]
 
-LEAST_FRAMES, LOOKED_AT, ROWS = 6, 4, 4096
-"""How many frames a second has at least to be looked at, and how many of them are looked at; how many frames are read
-at once."""
+LEAST_FRAMES, LOOKED_AT = 6, 4
+"""How many frames a second has at least to be looked at, and how many of them are."""
 EMPTY = 8.0
 """Edges of a border that is not part of the picture, at most."""
 LEAST_ROWS, LEAST_COLUMNS = 5, 8

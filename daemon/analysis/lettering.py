@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.analysis.film_figures import Records
+from daemon.analysis.film_figures import ROWS, Records
 from daemon.analysis.witness import NOBODY, Witness
 from daemon.config.selection import GatesConfig
 from daemon.model import Shot
@@ -48,9 +48,8 @@ CAPTIONED_MOST, DRAWN_MOST = 0.5, 0.35
 """Where more of a film has lines of writing, they belong to it: a game, a screen; lines that are drawn."""
 LONG_SHARE = 0.2
 """Titles over pictures are a smaller share of a film."""
-CARD_SHARE, CARDS_SEEN, ROWS = 0.2, 16, 4096
-"""The share of a shot that is refused for its writing where the like of it is, too; how many of these are looked at,
-and how many pictures are looked at at once."""
+CARD_SHARE, CARDS_SEEN = 0.2, 16
+"""The share of a shot that is refused for its writing where the like of it is, too; how many of these are looked at."""
 MOST_LEFT = 0.1
 """Of such a shot, plain pictures that look otherwise are no more than it beginning or ending, up to this share."""
 SAME_CODES, SAME_DETAIL = 6.0, 24.0

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.analysis.film_figures import Records
+from daemon.analysis.film_figures import ROWS, Records
 from daemon.model import Shot
 
 Mask = NDArray[np.bool_]
@@ -41,7 +41,6 @@ LEAST_CHANGES, MORE_CHANGES, SAME_CELLS = 2, 4, 0.7
 """A row in which so many changes are plain to see, or in which a long line comes and goes so many times in cells of
 which it has this share in common, has subtitles; with fewer, something has popped up. Above the lower rows: so many
 more."""
-ROWS = 4096
 
 
 @dataclass(frozen=True, slots=True)
