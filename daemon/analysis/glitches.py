@@ -13,13 +13,14 @@ from daemon.analysis.witness import NOBODY, Witness
 
 Mask = NDArray[np.bool_]
 
-MOST_FRAMES, MOST_SECONDS = 2, 0.1
+MOST_FRAMES, MOST_SECONDS = 2, 0.11
 """How many frames it is at most, and how long: what is shown longer is there to be seen."""
 LEAST_STEP, COMES_BACK = 2.5, 0.35
 """What the picture changes by before and after it at least, in codes of luma, as the mean over all cells; and which
 share of that the frames around it differ by at most."""
-AROUND, USUAL = 12, 6.0
-"""So many frames before and after, a quarter of the steps from frame to frame are smaller by this factor at least."""
+AROUND, USUAL, STILL = 12, 6.0, 0.1
+"""So many frames before and after, a quarter of the steps from frame to frame are smaller by the factor at least; those
+of so few codes tell nothing, as each picture may be shown twice."""
 
 
 def glitch(records: Records, time_s: NDArray[np.float64], witness: Witness = NOBODY) -> Mask:
@@ -33,7 +34,8 @@ def glitch(records: Records, time_s: NDArray[np.float64], witness: Witness = NOB
             continue
         least = float(min(step[first], step[end]))
         near = np.concatenate([step[max(first - AROUND, 1) : first], step[end + 1 : end + 1 + AROUND]])
-        if USUAL * float(np.percentile(near, 25)) > least:
+        moving = np.sort(near[near > STILL])
+        if len(moving) and USUAL * float(moving[len(moving) // 4]) > least:
             continue
         around = records[np.array([first - 1, end])]["luma"].astype(np.float32)
         share = float(np.abs(around[1] - around[0]).mean()) / least

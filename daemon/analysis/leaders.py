@@ -27,8 +27,9 @@ LEAST_ROWS, LEAST_COLUMNS = 5, 8
 MIRRORED, GRAY, SAME = 0.4, 16.0, 0.75
 """How much a second's edges go with those of its mirror images, as a correlation; how far its colours, but for those of
 the middle, are from the median at most, in codes; how much its edges go with those of the second before."""
-LEAST_SECONDS, MOST_SECONDS, MOST_SHARE = 2, 60, 0.5
-"""How long a leader is, in seconds that are looked at, and which share of a film it is at most."""
+LEAST_SECONDS, MOST_SECONDS, MOST_FRAMES, MOST_SHARE = 2, 60, 20_000, 0.5
+"""How long a leader is, in seconds that are looked at, how many frames of one are looked at, and which share of a film
+it is at most."""
 TURN_SECONDS = (0.6, 1.15)
 """How long a number is shown: 16 frames of 24 a second, or a second."""
 COMES_BACK, NEARER, TURNS = 0.3, 0.85, 0.5
@@ -71,17 +72,23 @@ class _Turn(NamedTuple):
 
 def leader(records: Records, time_s: NDArray[np.float64], witness: Witness = NOBODY) -> Mask:
     """Which frames are of a countdown leader, unless most of the film is."""
-    mask = np.zeros(len(records), np.bool_)
+    mask, heard = np.zeros(len(records), np.bool_), None
     for first, after in _stretches(records, time_s):
         step_s = float(np.median(np.diff(time_s[first:after])))
-        luma = _steady(records[first:after])
+        if step_s <= 0 or after - first > MOST_FRAMES:
+            continue
+        luma, light = _steady(records[first:after])
         turn = _turning(luma, step_s) or _counting(luma, step_s)
         if turn is None:
             continue
-        begin, end = _whole(records, first, after, turn)
+        begin, end = _whole(records, first, after, turn, light)
         mask[begin:end] = True
         if witness.at is not None and begin <= witness.at < end:
-            witness.figure(turn.told, turn.figure, turn.limit, below=True)
+            heard = turn
+    if heard is not None:
+        witness.figure("share of the film", float(mask.mean()), MOST_SHARE, below=True)
+        if mask.mean() <= MOST_SHARE:
+            witness.figure(heard.told, heard.figure, heard.limit, below=True)
     return mask if mask.mean() <= MOST_SHARE else np.zeros_like(mask)
 
 
@@ -108,11 +115,10 @@ def _by_second(records: Records, time_s: NDArray[np.float64]) -> Iterator[_Secon
     """All seconds of a film that have enough frames, many at a time."""
     starts = np.flatnonzero(np.diff(np.floor(time_s - time_s[:1]), prepend=-1.0))
     edges = np.append(starts, len(time_s))
-    enough = np.diff(edges) >= LEAST_FRAMES
+    enough = (np.diff(edges) >= LEAST_FRAMES) & (np.diff(edges) <= ROWS)
     first, after = edges[:-1][enough], edges[1:][enough]
     at = 0
     while at < len(first):
-        # A second of a film of very many frames is read as it is.
         to = max(int(np.searchsorted(after, first[at] + ROWS)), at + 1)
         part = records[int(first[at]) : int(after[to - 1])]
         yield _looked_at(part, first[at:to], after[at:to])
@@ -150,13 +156,15 @@ def _correlation(one: Cells, other: Cells, among: Mask | None = None) -> NDArray
     return found
 
 
-def _steady(records: Records) -> Cells:
-    """The luma of cells, as it were if all pictures were as bright: an old projector flickers."""
+def _steady(records: Records, usual: float | None = None) -> tuple[Cells, float]:
+    """The luma of cells, as it were if all pictures were as bright as ``usual`` (None: as their median), and how bright
+    that is: an old projector flickers."""
     luma = records["luma"].astype(np.float32)
     light = luma[:, ~_MIDDLE].mean(axis=1)
+    usual = float(np.median(light)) if usual is None else usual
     bright = light >= LIT
-    luma[bright] *= (np.median(light) / light[bright])[:, None, None]
-    return luma
+    luma[bright] *= (usual / light[bright])[:, None, None]
+    return luma, usual
 
 
 def _changes(cells: Cells, most: int) -> NDArray[np.float64]:
@@ -168,7 +176,7 @@ def _turning(luma: Cells, step_s: float) -> _Turn | None:
     """A hand that goes round, as these frames of a stretch have it."""
     least, most = int(np.ceil(TURN_SECONDS[0] / step_s)), int(TURN_SECONDS[1] / step_s)
     around = luma[:, ~_MIDDLE]
-    if least < 2 or most > len(luma) - 2 or float(np.abs(around - around[0]).mean(axis=1).max()) < TURNS:
+    if not 2 <= least <= most <= len(luma) - 2 or float(np.abs(around - around[0]).mean(axis=1).max()) < TURNS:
         return None
     changes = _changes(around, most)
     frames = least + int(changes[least - 1 :].argmin())
@@ -202,10 +210,11 @@ def _counting(luma: Cells, step_s: float) -> _Turn | None:
     return _Turn(round(usual), STANDS, "codes by which the picture around the number changes", moved, STANDS)
 
 
-def _whole(records: Records, first: int, after: int, turn: _Turn) -> tuple[int, int]:
-    """The leader with the parts of a second before and after, which are as what is a turn further inside."""
+def _whole(records: Records, first: int, after: int, turn: _Turn, light: float) -> tuple[int, int]:
+    """The leader, which is so bright, with the parts of a second before and after, which are as what is a turn further
+    inside."""
     begin, end = max(first - turn.frames, 0), min(after + turn.frames, len(records))
-    luma = _steady(records[begin:end])[:, ~_MIDDLE]
+    luma = _steady(records[begin:end], light)[0][:, ~_MIDDLE]
     far = np.abs(luma[turn.frames :] - luma[: -turn.frames]).mean(axis=1)
     same = far <= max(turn.codes, STANDS)
     before = itertools.takewhile(bool, same[: first - begin][::-1])

@@ -1,5 +1,6 @@
-"""Subtitles, seen by how they come and go: from one frame to the next a line in the lower part of the picture has far
-more edges, or far fewer, and nothing else changes. Whatever the letters look like, and whatever is behind them.
+"""Subtitles, seen by how they come and go: from one frame to the next a line, in the lower part of the picture as a
+rule, has far more edges, or far fewer, and nothing else changes. Whatever the letters look like, and whatever is behind
+them.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ SLIGHT = 16
 PLAIN_CELLS = 13
 """What is longer is said less plainly: it may be an edge of the picture."""
 SHORT_CELLS = 2
-"""The same of a word or two, where longer lines come and go in that row."""
+"""The same of a word or two, which is believed where longer lines come and go in that row, or many such words."""
 OFF_CENTRE, SHORT_OFF_CENTRE = 3, 1
 """Cells that the margins of such a line differ by at most, and those of a short one."""
 ELSEWHERE, ELSEWHERE_SHARE, SAME_LIGHT = 8, 0.03, 3
@@ -38,9 +39,10 @@ AROUND, STANDS_OUT = 2, 0.4
 MOST_OF_SHOT = 0.75
 """Where a subtitle is there for more of a shot, too little is left without."""
 LEAST_CHANGES, MORE_CHANGES, SAME_CELLS = 2, 4, 0.7
-"""A row in which so many changes are plain to see, or in which a long line comes and goes so many times in cells of
-which it has this share in common, has subtitles; with fewer, something has popped up. Above the lower rows: so many
-more."""
+"""A row has subtitles in which so many changes are plain to see, or in which a long line comes and goes so many times
+in cells of which it has this share in common; with fewer, something has popped up. Above the lower rows, it is the
+second number of changes; in the lower ones so many are enough of words of any length, if each has its cells in common
+with the last one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class Change:
     """From frame ``at`` on a line in this row of cells is there (``comes``), or is not any more.
 
     ``edges`` are what the cells in these ``columns`` have at least while it is there, as the median. One that is
-    ``plain`` to see is long, and changes all of its cells; others are believed where such ones are.
+    ``plain`` to see is long, and changes all of its cells; others are believed where such ones are, or they are many.
     """
 
     at: int
@@ -78,17 +80,18 @@ def subtitled(records: Records, shots: Sequence[Shot]) -> Mask:
 
 
 def _believed(found: list[Change]) -> list[Change]:
-    """Of changes those in rows in which some are plain to see, or the same cells come and go again and again."""
+    """Of changes those in rows in which some are plain to see, or the same cells come and go again and again.
+
+    Words may be so short that all of them lie in the same cells, and not each is seen to come and to go.
+    """
     believed = set()
     for row in {change.row for change in found}:
         own = [change for change in found if change.row == row]
         long = [change for change in own if len(change.columns) >= LEAST_CELLS]
         again = sum(one.comes != other.comes and _same(one, other) for one, other in itertools.pairwise(long))
-        # Where words are so short that all of them lie in the same cells, not each is seen to come and to go.
-        words = sum(_same(one, other) for one, other in itertools.pairwise(own)) if row >= LOWER else 0
-        if words >= MORE_CHANGES or max(sum(change.plain for change in own), again) >= (
-            LEAST_CHANGES if row >= LOWER else MORE_CHANGES
-        ):
+        plain, low = sum(change.plain for change in own), row >= LOWER
+        words = sum(_same(one, other) for one, other in itertools.pairwise(own)) if low else 0
+        if words >= MORE_CHANGES or max(plain, again) >= (LEAST_CHANGES if low else MORE_CHANGES):
             believed.add(row)
     return [change for change in found if change.row in believed]
 

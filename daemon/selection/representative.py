@@ -187,9 +187,11 @@ class _Greedy:
         self._lower(~beside)
         if len(self.chosen) < (self._terms.count or 0) and beside.any():
             lowest, self.difference = self.difference, self._terms.min_difference
+            refused, self._refused = self._refused, dict.fromkeys(self._refused, 0)
             self.chosen = self._add(self.chosen, np.flatnonzero(beside), self._upper_bounds)
             self._lower(beside)
             self.difference = min(self.difference, lowest)
+            self._refused = {why: count + self._refused[why] for why, count in refused.items()}
 
     def _lower(self, among: NDArray[np.bool_]) -> None:
         """Choose among these with less and less difference."""
@@ -199,7 +201,7 @@ class _Greedy:
             lower = max(self.difference / 2, self._least_difference)
             if lower >= self.difference:
                 break
-            self.difference, self._refused = lower, {"gap": 0, "alike": 0, "scene": 0, "given": 0}
+            self.difference, self._refused = lower, dict.fromkeys(self._refused, 0)
             chosen = self._add(chosen, np.setdiff1d(np.flatnonzero(among), chosen), gains)
         self.chosen = chosen
 

@@ -215,6 +215,10 @@ def test_a_stretch_that_is_refused_whole_keeps_its_frames_below_the_good_ones() 
     spoilt = {"sharp_x": 0.006, "edges": 57}
     assert judge(records((150, {}), (100, spoilt))) == ["good"] * 150 + ["spared"] * 100
     assert judge(records((150, {}), (60, spoilt))) == ["good"] * 150 + ["blur"] * 60
+    # The parts before and after a glitch are too short to be spared by themselves.
+    film = records((150, {}), (100, spoilt))
+    film["luma"][200] = 255 - film["luma"][200]
+    assert judge(film) == ["good"] * 150 + ["spared"] * 50 + ["glitch"] + ["spared"] * 49
 
 
 def test_a_film_of_junk_alone_keeps_it() -> None:

@@ -63,6 +63,22 @@ def test_what_flickers_throughout_is_none() -> None:
     assert frames(found) == []
 
 
+@pytest.mark.parametrize("rate", [24, 50])
+def test_pictures_that_are_shown_twice_are_none(rate: float) -> None:
+    """Drawn on twos, or shown at twice their rate, while the light or a hand changes."""
+    found = film()
+    found["luma"][::2] += 6
+    assert frames(np.repeat(found, 2), rate=rate) == []
+
+
+@pytest.mark.parametrize("rate", [10, 20])
+def test_one_is_as_long_at_any_time_of_the_film(rate: float) -> None:
+    """A tenth of a second is not the same number of seconds everywhere, as a computer counts."""
+    long = rate // 10
+    for at in range(5, 50):
+        assert frames(broken(film(), *range(at, at + long)), rate=rate) == list(range(at, at + long))
+
+
 def test_what_jumps_where_all_moves_fast_is_none() -> None:
     found = film()
     rng = np.random.default_rng(6)

@@ -102,7 +102,7 @@ def test_borders_beside_it_are_no_part_of_it() -> None:
 def test_it_is_known_in_pieces_as_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
     film = [*programme()[:17], *countdown(), *programme()]
     whole = told(film)
-    for rows in (1, 30, 100):
+    for rows in (RATE, 30, 100):
         monkeypatch.setattr("daemon.analysis.leaders.ROWS", rows)
         assert np.array_equal(told(film), whole)
 
@@ -146,6 +146,19 @@ def test_a_film_of_nothing_else_keeps_it() -> None:
     assert not told([*countdown(), *programme(30)]).any()
 
 
+def test_footage_beside_a_short_one_that_is_darker_is_none() -> None:
+    dark = [np.full((HEIGHT, WIDTH, 3), 9, np.uint8)] * 30
+    film = [*programme(66), *dark, *countdown(numbers=2), *dark]
+    assert np.flatnonzero(told(film)).tolist() == list(range(96, 120))
+
+
+@pytest.mark.parametrize("per_second", [4, 60])
+def test_frames_of_one_time_tell_nothing(per_second: int) -> None:
+    found = figures(unpack([measure(frame) for frame in [*countdown(), *programme()]]))
+    time_s = np.floor(np.arange(len(found)) / per_second) * per_second / RATE
+    assert leader(found, time_s).shape == (130,)
+
+
 def test_too_few_frames_a_second_tell_nothing() -> None:
     assert not told([*countdown(), *programme()], rate=3).any()
 
@@ -158,9 +171,13 @@ def test_why_it_is_one_is_said_with_its_figure(frames: Frames, told_by: str) -> 
     witness = Witness(30)
     mask = leader(found, np.arange(len(found)) / RATE, witness)
     witness.gate("leader", mask)
-    (figure,) = witness.heard[0].figures
-    assert told_by in figure.name
+    share, figure = witness.heard[0].figures
+    assert (share.name, told_by in figure.name) == ("share of the film", True)
+    assert share.against
     assert figure.against
+    alone, only = figures(unpack([measure(frame) for frame in [*frames, *programme(30)]])), Witness(30)
+    only.gate("leader", leader(alone, np.arange(len(alone)) / RATE, only))
+    assert [(one.name, one.against) for one in only.heard[0].figures] == [("share of the film", False)]
     apart = Witness(100)
     apart.gate("leader", leader(found, np.arange(len(found)) / RATE, apart))
     assert apart.heard == []
