@@ -93,7 +93,7 @@ def _restless(records: Records, config: GatesConfig) -> Mask:
 
 
 def bars(records: Records) -> Mask:
-    """Upright bars of a test card: hardly a step downwards, plain colours."""
+    """Test cards, as ``features.figures`` tells them from a whole record: bars, pure colours, a chart on a grid."""
     mask: Mask = records["bars"].astype(np.bool_)
     return mask
 

@@ -136,6 +136,8 @@ BAR_CODES, BAR_SHARE = 4, 0.75
 """What a cell of a bar differs from the bar's own colour by at most, and how many of the cells are like that."""
 GRAY_CODES, LEAST_STEPS = 12, 5
 """What the channels of gray differ by at most, and two gray bars at least; how many such steps there are."""
+LEAST_PURE = 4
+"""Of the six pure colours, a card has so many, where something else speaks for it."""
 EVEN_LIGHT = 0.8
 """The share of the brightest pure colour's light that the darkest one has at least."""
 SIDES = (0, 1, 2, 13, 14, 15)
@@ -162,7 +164,7 @@ def _bars(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
     kinds = np.stack([(pure & (colour == kind)).any(axis=-1) for kind in range(1, 7)], axis=-1).sum(axis=-1)
     gray, steps = (high - low).max(axis=1) <= GRAY_CODES, np.diff(high.astype(np.int16), axis=1)
     stairs = gray & (steps <= BAR_CODES).all(axis=1) & ((steps <= -GRAY_CODES).sum(axis=1) >= LEAST_STEPS)
-    result: NDArray[np.bool_] = (upright & ((kinds >= 4) | stairs)) | _six_colours(rgb)
+    result: NDArray[np.bool_] = (upright & ((kinds >= LEAST_PURE) | stairs)) | _six_colours(rgb)
     return result
 
 
@@ -172,20 +174,22 @@ def _grid(records: Records, luma: NDArray[np.uint8]) -> NDArray[np.bool_]:
     Grain all over the picture has such edges, too; but then no pixel is like the next, and no colours are pure.
     """
     found = np.zeros(len(records), np.bool_)
-    sides = records["edges"][:, 1:8][:, :, SIDES]
-    lines = np.maximum(sides[..., 0], sides[..., 1])
+    lines = stronger(_beside(records["edges"]))
     places = np.flatnonzero((lines >= GRID_LINES).mean(axis=(1, 2)) >= GRID_SHARE)
     if len(places) == 0:
         return found
-    rgb, lines, light = (some.astype(np.int16) for some in (records["thumbnail"][places], lines[places], luma[places]))
-    beside = light[:, 1:8][:, :, SIDES]
-    mirrored = (np.abs(lines - lines[:, :, ::-1]) <= GRID_EDGES) & (np.abs(beside - beside[:, :, ::-1]) <= GRID_LIGHT)
-    gray = np.ptp(rgb[:, 1:8][:, :, SIDES], axis=-1) <= GRID_GRAY
-    same = (mirrored & gray).mean(axis=(1, 2)) >= GRID_SHARE
-    found[places] = same & (
-        (records["still"][places] >= GRID_STILL) | ((_pure_light(records["thumbnail"][places]) > 0).sum(axis=-1) >= 4)
-    )
+    some, rgb = records[places], records["thumbnail"][places]
+    edges, light, colours = (cells.astype(np.int16) for cells in (lines[places], _beside(luma[places]), _beside(rgb)))
+    alike = (np.abs(edges - edges[:, :, ::-1]) <= GRID_EDGES) & (np.abs(light - light[:, :, ::-1]) <= GRID_LIGHT)
+    same = (alike & (np.ptp(colours, axis=-1) <= GRID_GRAY)).mean(axis=(1, 2)) >= GRID_SHARE
+    pure = (_pure_light(rgb) > 0).sum(axis=-1)
+    found[places] = same & ((some["still"] >= GRID_STILL) | (pure >= LEAST_PURE))
     return found
+
+
+def _beside(cells: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Of cells ``(n, 9, 16, ...)`` those beside a chart's circle; its border above and below may be of another kind."""
+    return cells[:, 1:-1][:, :, SIDES]
 
 
 def _six_colours(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -229,9 +233,19 @@ def sketch(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def detail(edges: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Edges ``(n, 9, 16, 2)`` as vectors ``(n, 144)``, in sixteenths of an octave: where there is fine detail."""
-    both = edges.reshape(len(edges), -1, 2)
+    return stronger(edges).reshape(len(edges), -1).astype(np.float32)
+
+
+def stronger(edges: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Of edges ``(..., 2)`` to the right and downwards the larger ones ``(...)``."""
     # Of two numbers, `max` along an axis takes many times as long.
-    return np.maximum(both[..., 0], both[..., 1]).astype(np.float32)
+    return np.maximum(edges[..., 0], edges[..., 1])
+
+
+def differences(cells: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """What each of some pictures ``(n, ...)`` differs from the one before, cell by cell ``(n - 1, ...)``."""
+    # Of bytes, differences without a sign take a fraction of the time.
+    return np.maximum(cells[1:], cells[:-1]) - np.minimum(cells[1:], cells[:-1])
 
 
 def by_cell(before: np.void, after: np.void) -> bool:

@@ -329,11 +329,11 @@ def spare(
 
     They come after the good ones, but a part of a film is not left out for a fault that it has throughout. Frames that
     are ``worse`` than others beside them stay refused, while there are any else, and so do those that are ``softer``.
-    What has a subtitle comes after the good ones as it is. What is written in a shot with title cards belongs to these.
+    What has a subtitle comes after the good ones as it is, and a glitch stays one, but ends no stretch. What is written
+    in a shot with title cards belongs to these.
     """
     titled, subtitled = ORDER.index(Verdict.TITLED), ORDER.index(Verdict.SUBTITLED)
-    # Of a stretch, and no part of what is spared of it.
-    within = np.isin(verdict, [subtitled, ORDER.index(Verdict.GLITCH)])
+    kept = [subtitled, ORDER.index(Verdict.GLITCH)]
     soft = np.isin(verdict, [ORDER.index(word) for word in (*SOFT, Verdict.GLITCH)])
     for shot in shots:
         part = soft[shot.first : shot.last + 1]
@@ -344,7 +344,7 @@ def spare(
         edges = np.flatnonzero(np.diff(np.concatenate([[False], part, [False]]).astype(np.int8))).reshape(-1, 2)
         for first, after in (edges + shot.first).tolist():
             if abs(time_s[after - 1] - time_s[first]) >= SPARED_SECONDS:
-                stretch = first + np.flatnonzero(~within[first:after])
+                stretch = first + np.flatnonzero(~np.isin(verdict[first:after], kept))
                 clear = stretch[~softer[stretch]]
                 better = clear[~worse[clear]]
                 verdict[better if len(better) else clear if len(clear) else stretch] = ORDER.index(Verdict.SPARED)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.analysis.features import CELLS
+from daemon.analysis.features import CELLS, differences
 from daemon.analysis.film_figures import ROWS, Records
 from daemon.analysis.witness import NOBODY, Witness
 
@@ -54,14 +54,12 @@ def _steps(records: Records) -> NDArray[np.float32]:
     found = np.zeros(len(records), np.float32)
     for start in range(0, len(records), ROWS):
         luma = records[max(start - 1, 0) : start + ROWS]["luma"]
-        # Of bytes, differences without a sign take a fraction of the time.
-        change = np.maximum(luma[1:], luma[:-1]) - np.minimum(luma[1:], luma[:-1])
-        found[max(start, 1) : start + ROWS] = change.reshape(-1, CELLS).mean(axis=1, dtype=np.float32)
+        found[max(start, 1) : start + ROWS] = differences(luma).reshape(-1, CELLS).mean(axis=1, dtype=np.float32)
     return found
 
 
 def _likely(step: NDArray[np.float32]) -> list[tuple[int, int]]:
-    """The first frame, and the one after the last, of what begins and ends with a large step; one has a small one right
+    """The first frame, and the one after the last, of what begins and ends with a large step, and has a small one right
     before or after."""
     found = []
     for long in range(1, MOST_FRAMES + 1):

@@ -1,4 +1,4 @@
-"""Countdown leaders: the same on both sides and above and below, gray, with a hand that goes round once for each
+"""Countdown leaders: the same on both sides and above and below, of one tint, with a hand that goes round once for each
 number, or with nothing but a number that changes once a second. Pure functions of figures.
 """
 
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.analysis.features import GRID, TINT_GRID
+from daemon.analysis.features import GRID, TINT_GRID, stronger
 from daemon.analysis.film_figures import ROWS, Records
 from daemon.analysis.witness import NOBODY, Witness
 
@@ -24,7 +24,7 @@ EMPTY = 8.0
 """Edges of a border that is not part of the picture, at most."""
 LEAST_ROWS, LEAST_COLUMNS = 5, 8
 """Rows and columns that are the picture, without such a border, at least."""
-MIRRORED, GRAY, SAME = 0.4, 16.0, 0.75
+MIRRORED, ONE_TINT, SAME = 0.4, 16.0, 0.75
 """How much a second's edges go with those of its mirror images, as a correlation; how far its colours, but for those of
 the middle, are from the median at most, in codes; how much its edges go with those of the second before."""
 LEAST_SECONDS, MOST_SECONDS, MOST_FRAMES, MOST_SHARE = 2, 60, 20_000, 0.5
@@ -42,6 +42,7 @@ STANDS, JUMPS, EVENLY, LEAST_JUMPS = 2.0, 1.0, 0.12, 3
 """What the picture around a number that changes changes by at most, and what the number itself changes by at least, in
 codes; by how much the times between its changes differ at most, as a share; how many changes there are at least."""
 
+# Where the number is, in cells and in the larger ones of the tint.
 _MIDDLE = np.zeros(GRID, np.bool_)
 _MIDDLE[2:7, 5:11] = True
 _AROUND = [at for at in range(TINT_GRID[0] * TINT_GRID[1]) if at not in (5, 6)]
@@ -85,15 +86,16 @@ def leader(records: Records, time_s: NDArray[np.float64], witness: Witness = NOB
         mask[begin:end] = True
         if witness.at is not None and begin <= witness.at < end:
             heard = turn
+    share = float(mask.mean())
     if heard is not None:
-        witness.figure("share of the film", float(mask.mean()), MOST_SHARE, below=True)
-        if mask.mean() <= MOST_SHARE:
+        witness.figure("share of the film", share, MOST_SHARE, below=True)
+        if share <= MOST_SHARE:
             witness.figure(heard.told, heard.figure, heard.limit, below=True)
-    return mask if mask.mean() <= MOST_SHARE else np.zeros_like(mask)
+    return mask if share <= MOST_SHARE else np.zeros_like(mask)
 
 
 def _stretches(records: Records, time_s: NDArray[np.float64]) -> Iterator[tuple[int, int]]:
-    """Where there may be a leader: seconds next to each other that are alike, mirrored and gray."""
+    """Where there may be a leader: seconds next to each other that are alike, mirrored and of one tint."""
     begin = end = -1
     last: Cells | None = None
     long = 0
@@ -129,18 +131,16 @@ def _looked_at(part: Records, first: NDArray[np.int64], after: NDArray[np.int64]
     """Of these seconds, whose frames ``part`` has, whether they may be of a leader."""
     some = np.linspace(first, after - 1, LOOKED_AT).round().astype(np.int64).T - int(first[0])
     tint = part["tint"][some].mean(axis=1, dtype=np.float32).reshape(len(some), -1, 2)[:, _AROUND]
-    likely = np.abs(tint - np.median(tint, axis=1, keepdims=True)).max(axis=(1, 2)) <= GRAY
-    # Of two numbers, `max` along an axis takes many times as long.
-    both = part["edges"][some[likely]]
-    gray = np.maximum(both[..., 0], both[..., 1]).mean(axis=1, dtype=np.float32)
+    likely = np.abs(tint - np.median(tint, axis=1, keepdims=True)).max(axis=(1, 2)) <= ONE_TINT
+    own = stronger(part["edges"][some[likely]]).mean(axis=1, dtype=np.float32)
     edges = np.zeros((len(some), *GRID), np.float32)
-    edges[likely] = gray
-    rows, columns = gray.max(axis=2) > EMPTY, gray.max(axis=1) > EMPTY
+    edges[likely] = own
+    rows, columns = own.max(axis=2) > EMPTY, own.max(axis=1) > EMPTY
     rows, columns = rows & rows[:, ::-1], columns & columns[:, ::-1]
     full = (rows.sum(axis=1) >= LEAST_ROWS) & (columns.sum(axis=1) >= LEAST_COLUMNS)
     picture = rows[:, :, None] & columns[:, None, :]
-    aside = _correlation(gray, gray[:, :, ::-1], picture)
-    above = _correlation(gray, gray[:, ::-1], picture)
+    aside = _correlation(own, own[:, :, ::-1], picture)
+    above = _correlation(own, own[:, ::-1], picture)
     likely[likely] = full & (np.minimum(aside, above) >= MIRRORED)
     return _Seconds(first, after, likely, edges)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.analysis.features import differences, stronger
 from daemon.analysis.film_figures import ROWS, Records
 from daemon.model import Shot
 
@@ -106,11 +107,8 @@ def changes(records: Records) -> Iterator[Change]:
     """Where a line comes or goes, in the order of frames."""
     for start in range(0, max(len(records) - 1, 0), ROWS):
         some = records[max(start - AROUND, 0) : start + ROWS + AROUND + 1]
-        # Of bytes, differences without a sign take a fraction of the time.
-        both = some["edges"]
-        edges = np.maximum(both[..., 0], both[..., 1])
-        change = np.maximum(edges[1:], edges[:-1]) - np.minimum(edges[1:], edges[:-1])
-        many = np.count_nonzero(change >= CHANGE, axis=2).max(axis=1, initial=0) >= SHORT_CELLS
+        changed = np.count_nonzero(differences(stronger(some["edges"])) >= CHANGE, axis=2)
+        many = changed.max(axis=1, initial=0) >= SHORT_CELLS
         base = max(start - AROUND, 0)
         for step in np.flatnonzero(many[start - base : start - base + ROWS]).tolist():
             if (change := _change(some, step + start - base)) is not None:
@@ -120,9 +118,9 @@ def changes(records: Records) -> Iterator[Change]:
 def _change(records: Records, step: int) -> Change | None:
     """The line that comes or goes between a frame and the next."""
     first, last = max(step - AROUND, 0), min(step + AROUND + 2, len(records))
-    edges = records[first:last]["edges"].max(axis=-1).astype(np.int16)
-    steps = np.diff(edges, axis=0)
-    here = steps[step - first]
+    edges = stronger(records[first:last]["edges"]).astype(np.int16)
+    gains = np.diff(edges, axis=0)
+    here = gains[step - first]
     for comes in (True, False):
         gain = here if comes else -here
         line = gain >= CHANGE
@@ -139,7 +137,7 @@ def _change(records: Records, step: int) -> Change | None:
             continue
         if np.median(np.abs(light[1] - light[0])[rest]) > SAME_LIGHT:
             continue
-        beside = np.abs(np.delete(steps, step - first, axis=0)[:, line]).mean(axis=1)
+        beside = np.abs(np.delete(gains, step - first, axis=0)[:, line]).mean(axis=1)
         if beside.max(initial=0.0) <= STANDS_OUT * gain[line].mean():
             columns = np.flatnonzero(line[row])
             there = float(np.median(edges[step - first + comes, row, columns]))
@@ -153,7 +151,7 @@ def _there(records: Records, change: Change) -> Mask:
     level = np.zeros(len(records))
     for start in range(0, len(records), ROWS):
         part = slice(start, start + ROWS)
-        cells = records[part]["edges"].max(axis=-1)[:, change.row, list(change.columns)]
+        cells = stronger(records[part]["edges"])[:, change.row, list(change.columns)]
         level[part] = np.median(cells, axis=1)
     kept = level >= change.edges
     found: Mask = np.logical_and.accumulate(kept if change.comes else kept[::-1])

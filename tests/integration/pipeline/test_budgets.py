@@ -52,10 +52,7 @@ async def rows_left(config: Config, video_id: int) -> dict[str, int]:
 @pytest.mark.usefixtures("stub_scorer")
 @pytest.mark.parametrize("build", hostile.FRAMES_OF_NOTHING)
 async def test_more_frames_than_the_file_has_bytes_for(build: corpus.Build, tmp_path: Path) -> None:
-    """By the usual bound for the cheapest of them; a tenth of it says the same of the others."""
-    usual = DecodeConfig().max_frames_per_kib
-    own = usual if build is hostile.laced_pictures else usual // 10
-    config = settings(tmp_path, decode={"max_frames_per_kib": own})
+    config = settings(tmp_path)
     film, good = build(tmp_path), films.make(tmp_path / "good.mp4", frames=30)
     (bad, done), _ = await once(config, [film, good])
     assert (bad.status, bad.error_kind) == (Status.REJECTED, Kind.TOO_LARGE), bad.error
