@@ -40,6 +40,9 @@ SHARP_STEP, LEAST_EDGED, EDGED = 12.0, 8, 40
 MOST_SOFTER, SAME_LIGHT = 36.0, float(np.log(1.1))
 """Where much moves, a larger loss is another picture, and so is one in which the mean of luma changes by more: what is
 clipped has hard edges."""
+ONE_WAY, SEEN_ONE_WAY = 12.0, 0.5
+"""A loss that is larger one way than the other by so much is a smear: nothing but movement makes it, and frames of much
+movement correlate this little."""
 LITTLE_STEP, LIKE_STEP, LONE_STEP = 5.0, 0.5, 8.0
 """The same where a stretch both begins and ends by it; the smaller of the two is this share of the larger at least; and
 where it begins by it alone."""
@@ -155,9 +158,13 @@ class _Series:
         """How much sharper a frame is than the one before, as a logarithm: the mean of both ways."""
         return float(self.sharp[at] - self.sharp[at - 1]) / 2
 
+    def same_light(self, at: int) -> bool:
+        """Whether a frame is about as bright as the one before."""
+        return abs(float(self.light[at] - self.light[at - 1])) <= SAME_LIGHT
+
     def alike(self, at: int) -> float:
         """How much a frame inside of a shot and the one before correlate where only sharpness changes."""
-        return SAME_SEEN_MOVING if abs(float(self.light[at] - self.light[at - 1])) <= SAME_LIGHT else SAME_SEEN
+        return SAME_SEEN_MOVING if self.same_light(at) else SAME_SEEN
 
     def of(self, word: Word) -> NDArray[np.float64]:
         """What tells how long it goes on."""
@@ -181,11 +188,14 @@ def _steps(records: Records, series: _Series, inside: range) -> Iterator[Step]:
         if at in series.blocky and _same_seen(before, after, alike) and from_coder(records, at):
             yield Step(at, "blocks", 1 if rise > 0 else -1, float(np.exp(abs(rise))), float(np.exp(GRID_STEP)))
             continue
-        loss = _loss(before, after)
+        across, along = _losses(before, after)
+        loss = max(across, along, key=abs)
         if abs(rise) >= GRID_OR_BLUR and loss * rise < 0 and abs(series.sharper(at)) < abs(rise):
             continue
         if at in inside and abs(loss) <= MOST_SOFTER:
             alike = min(alike, series.alike(at))
+        if at in inside and abs(across - along) >= ONE_WAY and series.same_light(at):
+            alike = SEEN_ONE_WAY
         if abs(loss) >= SHARP_STEP and _same_seen(before, after, alike):
             times = [float(2.0 ** (-value / OCTAVE)) for value in (abs(loss), SHARP_STEP)]
             yield Step(at, "blur", 1 if loss > 0 else -1, *times)
@@ -333,16 +343,21 @@ def _channels(some: Records) -> NDArray[np.float64]:
 
 def _loss(before: np.void, after: np.void) -> float:
     """How much weaker edges are after than before, across or along, whichever is more; below 0 if they are stronger."""
-    losses = [0.0]
+    return max(_losses(before, after), key=abs)
+
+
+def _losses(before: np.void, after: np.void) -> tuple[float, float]:
+    """How much weaker edges across and along are after than before; 0 where too few cells have any."""
+    losses = [0.0, 0.0]
     if not by_cell(before, after):
-        for name in ("sharp_x", "sharp_y"):
+        for way, name in enumerate(("sharp_x", "sharp_y")):
             ratio = max(float(before[name]), 1e-6) / max(float(after[name]), 1e-6)
-            losses.append(OCTAVE * float(np.log2(ratio)))
+            losses[way] = OCTAVE * float(np.log2(ratio))
     else:
         clear = (before["luma"] < WHITE) & (after["luma"] < WHITE)
         for way in range(2):
             one, other = (side["edges"][..., way].astype(np.float64) for side in (before, after))
             told = (np.maximum(one, other) >= EDGED) & clear
             if told.sum() >= LEAST_EDGED:
-                losses.append(float(np.median(one[told] - other[told])))
-    return max(losses, key=abs)
+                losses[way] = float(np.median(one[told] - other[told]))
+    return losses[0], losses[1]

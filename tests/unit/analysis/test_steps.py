@@ -223,6 +223,21 @@ def test_a_step_of_the_focus_is_seen_where_much_moves() -> None:
     assert worse(film) == dict.fromkeys(range(GOOD, GOOD + SPOILT), "blur")
 
 
+@pytest.mark.parametrize(("defect", "found"), [("motion", True), ("defocus", False)])
+def test_a_smear_one_way_is_seen_however_much_moves(defect: str, found: bool) -> None:
+    """Beside somebody who fills the picture and runs, a loss both ways may be another picture."""
+    film, other = move(GOOD + SPOILT), scene(320, 180, seed=9)
+    for row in range(GOOD + SPOILT):
+        film[row] = film[row].copy()
+        left = 30 if row < GOOD else 110
+        film[row][:, left : left + 60] = other[:, left : left + 60]
+        if row >= GOOD:
+            film[row] = spoil(film[row], defect, 0.0)
+    seen = figures(unpack([measure(film[row]) for row in (GOOD - 1, GOOD)]))["luma"].reshape(2, -1)
+    assert 0.5 < np.corrcoef(seen)[0, 1] < 0.8
+    assert worse(film) == (dict.fromkeys(range(GOOD, GOOD + SPOILT), "blur") if found else {})
+
+
 def test_what_is_clipped_is_no_sharper_for_its_hard_edges() -> None:
     """A light wall that is overexposed: too bright before to become much brighter, and the joints in it are harder."""
     found = records(
