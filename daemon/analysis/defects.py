@@ -45,7 +45,7 @@ MUCH_SOFTER = 0.4
 IN_PART = 1.15
 """What is lost in the sharpest part of a picture may be so much less than what is lost in all of it."""
 SHARP_WORDS = ("sharpness across", "sharpness down")
-AWHILE_WORDS = (*SHARP_WORDS, *(f"{words}, sharpest quarter" for words in SHARP_WORDS))
+AWHILE_WORDS = tuple(f"{words}{part}" for part in ("", ", sharpest quarter", ", edges") for words in SHARP_WORDS)
 TOLD, LEAST_TOLD = 40, 8
 """A cell's edges from which a loss of sharpness can be told, as ``features`` has them, and such cells, at least."""
 KEPT = 75
@@ -258,7 +258,9 @@ def blur_for_a_while(
     witness: Witness = NOBODY,
 ) -> Mask:
     """Much softer both ways than the first ``own`` frames within some seconds, whatever these show: focus that hunts
-    while the camera moves has no sharp picture of the same view beside it."""
+    while the camera moves has no sharp picture of the same view beside it.
+
+    And so are its strongest edges: what shows less beside foil or leaves has fewer, and they are as hard."""
     mask = np.zeros(len(records), np.bool_)
     places = np.flatnonzero(among[:own])
     if len(places) < 2:
@@ -267,12 +269,15 @@ def blur_for_a_while(
     start = float(times.min())
     soft = np.ones(len(places), np.bool_)
     part = ((times - start) / (AWHILE_SECONDS / 2)).astype(np.int64)
-    values = [records["sharp_x"][places], records["sharp_y"][places], sharp[places, 0], sharp[places, 1]]
+    some = records[places]
+    values = [some["sharp_x"], some["sharp_y"], *sharp[places].T]
+    if (some["version"] >= 2).all():
+        values += list(2.0 ** (_strongest(some["edges"].astype(np.float32)).T / 16))
     for number in np.unique(part):
         own_part = part == number
         near = np.abs(times - start - (number + 0.5) * AWHILE_SECONDS / 2) <= AWHILE_SECONDS
         asked = own_part & (places == (-1 if witness.at is None else witness.at))
-        for value, name in zip(values, AWHILE_WORDS, strict=True):
+        for value, name in zip(values, AWHILE_WORDS, strict=False):
             usual = _high(value[near])
             soft[own_part] &= value[own_part] < AWHILE_LEAST * usual
             if asked.any():
@@ -281,6 +286,14 @@ def blur_for_a_while(
                 witness.figure(told, float(value[asked][0]), limit, below=True, reference=float(usual))
     mask[places] = soft
     return mask
+
+
+def _strongest(edges: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What the cells with the strongest edges have in the mean, across and along; by frame."""
+    cells = edges.reshape(len(edges), -1, 2)
+    place = cells.shape[1] - SHARPEST
+    found: NDArray[np.float32] = np.partition(cells, place, axis=1)[:, place:].mean(axis=1)
+    return found
 
 
 def blur_of_view(records: Records, among: Mask, mixed: Mask, least: float, witness: Witness = NOBODY) -> Mask:

@@ -86,6 +86,15 @@ def test_focus_that_hunts_while_the_camera_moves_is_blur_whatever_is_seen() -> N
     assert judge(film) == ["good"] * 60 + ["blur"] * 15 + ["good"] * 60
 
 
+@pytest.mark.parametrize(("strongest", "word"), [(140, "good"), (90, "blur")])
+def test_what_shows_less_beside_foil_or_leaves_is_sharp_where_its_edges_are_as_hard(strongest: int, word: str) -> None:
+    """Somebody before a wall, filmed on the way to a curtain of foil: there is less to see, and it is no softer."""
+    film = records((60, {"edges": 150}), (15, {"sharp_x": 0.003, "sharp_y": 0.003, "edges": 10}), (60, {"edges": 150}))
+    film["luma"] = np.random.default_rng(1).integers(20, 230, film["luma"].shape)
+    film["edges"][60:75].reshape(15, -1, 2)[:, :12] = strongest
+    assert judge(film) == ["good"] * 60 + [word] * 15 + ["good"] * 60
+
+
 def test_an_ordinary_film_is_good_throughout() -> None:
     assert set(judge(records((50, {})))) == {"good"}
     assert judge(records()) == []
