@@ -29,14 +29,13 @@ from daemon.pipeline.reference import frames_as_scored
 from daemon.scoring.faces import weights
 from daemon.scoring.faces.reader import FaceReader
 from daemon.selection.moments import Moments
-from daemon.selection.portrait import EQUAL, candidates, sharpest_of, worth
+from daemon.selection.portrait import EQUAL, candidates, counts, sharpest_of, worth
 from daemon.selection.quality import Film, quality
+from daemon.selection.room import ROUNDING_S
 from daemon.store.store import Store
 
 ROUNDS = 4
 """How often the choice is asked again at most: what is newly in it is looked at each time."""
-POSTER_WEIGHT, WEIGHT = 1.0, 0.0
-"""How much faces count between moments: in full for a poster, not at all where all of the film is to be seen."""
 SHORTLIST = 12
 """Moments that are looked at in the first round, at least; and half as many again as are asked for."""
 
@@ -81,16 +80,18 @@ class Portraits:
         self._known: dict[int, tuple[Face, ...]] = {}
         self._seconds = 0.0
 
-    async def preferred(self, film: Film, found: Moments, chosen: NDArray[np.int64], weight: float) -> Moments:
-        """The moments, of which those ``chosen`` have the frame with the best faces, and their worth by these.
+    async def preferred(
+        self, film: Film, found: Moments, chosen: NDArray[np.int64], new: NDArray[np.int64], gap_s: float
+    ) -> Moments:
+        """The moments, of which those ``new`` among ``chosen`` have the frame with the best faces, and what these make
+        of its worth to stand for the film; all of the film is to be seen whoever blinks.
 
-        ``weight`` is how much faces count between moments: 1 in full, 0 not at all.
+        No frame is taken within ``gap_s`` of what else is chosen: a better face must not cost a still. Where there are
+        no faces, the frame stays.
         """
         usable = np.flatnonzero(film.usable)
         good, own = quality(film, usable)
-        looked = {
-            at: candidates(film.time_s, film.shot, usable, good, int(found.position[at])) for at in chosen.tolist()
-        }
+        looked = {at: candidates(film.time_s, film.shot, usable, good, int(found.position[at])) for at in new.tolist()}
         frames = {int(film.frame[usable[place]]) for places in looked.values() for place in places.tolist()}
         if missing := frames - self._known.keys():
             started = time.monotonic()
@@ -98,15 +99,19 @@ class Portraits:
             self._seconds += time.monotonic() - started
             faces = sum(len(self._known[frame]) for frame in missing)
             self._job.log.info("video.faces", frames=len(missing), faces=faces, seconds=round(self._seconds, 3))
-        position, value, percentile = found.position.copy(), found.quality.copy(), found.percentile.copy()
+        position, percentile = found.position.copy(), found.percentile.copy()
+        by_faces = np.ones(len(position)) if found.faces is None else found.faces.copy()
         for at, places in looked.items():
             pictures = [self._known[int(film.frame[usable[place]])] for place in places.tolist()]
             sharpest = sharpest_of(pictures)
             worths = np.array([worth(faces, sharpest) for faces in pictures])
-            best = int(np.argmax(worths * (EQUAL + (1 - EQUAL) * good[places])))
+            others = film.time_s[position[chosen[chosen != at]]]
+            apart = np.abs(film.time_s[usable[places]][:, None] - others).min(axis=1, initial=np.inf)
+            allowed = (apart >= gap_s - ROUNDING_S) & counts(pictures) | (usable[places] == position[at])
+            best = int(np.argmax(np.where(allowed, worths * (EQUAL + (1 - EQUAL) * good[places]), -1.0)))
             place = places[best]
-            position[at], value[at], percentile[at] = usable[place], worths[best] ** weight * value[at], own[place]
-        return replace(found, position=position, quality=value, percentile=percentile)
+            position[at], by_faces[at], percentile[at] = usable[place], worths[best], own[place]
+        return replace(found, position=position, percentile=percentile, faces=by_faces)
 
     def told(self, frames: Collection[int]) -> dict[str, Any]:
         """What is stored with a selection: what was looked at, and the numbers of the faces in its frames."""

@@ -308,8 +308,7 @@ class FrameSelector:
             new = np.setdiff1d(places, list(seen.looked))
             if len(new) == 0:
                 break
-            weight = portraits.POSTER_WEIGHT if terms.poster else portraits.WEIGHT
-            found = await self._portraits.preferred(film, seen.moments, new, weight)
+            found = await self._portraits.preferred(film, seen.moments, places, new, terms.min_gap_seconds)
             best, details, lettering = await self._looks.of(film.frame[found.position])
             seen = replace(
                 seen,

@@ -26,7 +26,8 @@ class Moments:
     ``position`` is the best usable frame's place in the film, ``quality`` and ``percentile`` are that frame's
     (0 to 1), ``frames`` and ``seconds`` are what the stretch holds, spoilt frames included, ``shot`` its shot,
     ``spared`` that it has no better frame than one that comes after all good ones; ``sharp`` and ``away`` are the best
-    frame's, as ``Film`` has them (None: not known).
+    frame's, as ``Film`` has them (None: not known); ``faces`` is what that frame's worth to stand for the film is
+    multiplied with for the faces in it (None: nobody looked).
     """
 
     position: NDArray[np.int64]
@@ -38,6 +39,7 @@ class Moments:
     spared: NDArray[np.bool_]
     sharp: NDArray[np.float64] | None = None
     away: NDArray[np.float64] | None = None
+    faces: NDArray[np.float64] | None = None
 
     @property
     def beside_good(self) -> NDArray[np.bool_]:

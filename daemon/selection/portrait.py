@@ -57,6 +57,11 @@ def worth(faces: Sequence[Face], sharpest: float = 0.0) -> float:
     return mean * (1 + GAIN * large)
 
 
+def counts(pictures: Sequence[Sequence[Face]]) -> bool:
+    """Whether some of these pictures has a face that counts."""
+    return any(face.size >= LEAST_SIZE for faces in pictures for face in faces)
+
+
 def sharpest_of(pictures: Sequence[Sequence[Face]]) -> float:
     """The sharpness of the sharpest largest face of some pictures."""
     largest = [max(faces, key=lambda face: face.size) for faces in pictures if faces]

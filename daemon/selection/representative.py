@@ -224,7 +224,7 @@ class _Greedy:
         shown = self._standing / max(self._whole, 1e-9)
         by_itself = (shown + self._alone * self._sharp) / self._away
         found: NDArray[np.float64] = by_itself * detailed(self._details, len(shown))
-        return found
+        return found if self._moments.faces is None else found * self._moments.faces
 
     def _take(self, at: int) -> None:
         self._covered = np.maximum(self._covered, self._likeness[at])

@@ -97,6 +97,49 @@ async def test_the_spoilt_face_loses_to_the_good_one_of_its_moment(
     assert all(pick.frame % 25 < MARKED for pick in chosen.picks)
 
 
+async def test_a_film_without_faces_is_chosen_from_as_if_nobody_looked(
+    store: Store, tmp_path: Path, reader: ToldReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def better_and_better(number: int) -> Any:
+        shown = noisy(scene(1 + number // 75), number)
+        shown[:16, :16] = 100 + number
+        return shown
+
+    config = asked(tmp_path, count=6)
+    record = await scored(store, config, painted(tmp_path / "film.mkv", [better_and_better(n) for n in range(150)]))
+    off = await selector(store, asked(tmp_path, count=6, faces="off"), record).select()
+    monkeypatch.setattr(reader, "look", lambda _: ())
+    assert (await selector(store, config, record).select()).picks == off.picks
+
+
+async def test_better_faces_cost_no_still(store: Store, tmp_path: Path, reader: ToldReader) -> None:
+    """They may lie nearer to each other than stills may: 0.4 of every second."""
+    terms = {"count": 6, "min_gap_seconds": 0.95, "min_difference": 0}
+    record = await scored(store, asked(tmp_path, **terms), film(tmp_path / "film.mkv"))
+    off = await selector(store, asked(tmp_path, faces="off", **terms), record).select()
+    chosen = await selector(store, asked(tmp_path, **terms), record).select()
+    assert reader.looked > 0
+    assert len(chosen.picks) == len(off.picks) > 4
+
+
+async def test_the_first_still_has_the_faces_and_all_of_the_film_is_seen(
+    store: Store, tmp_path: Path, reader: ToldReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody whose eyes are closed throughout is shown, but does not stand for the film."""
+    config = asked(tmp_path)
+    record = await scored(store, config, film(tmp_path / "film.mkv"))
+    off = await selector(store, asked(tmp_path, faces="off"), record).select()
+    first = off.picks[0].frame // 75
+    dim = scene(1 + first)[60:90, 60:90].mean()
+    monkeypatch.setattr(
+        reader,
+        "look",
+        lambda picture: (SPOILT["blink"] if abs(picture[60:90, 60:90].mean() - dim) < 3 else GOOD,),
+    )
+    chosen = await selector(store, config, record).select()
+    assert [pick.frame // 75 for pick in chosen.picks] == [1 - first, first]
+
+
 async def test_only_a_shortlist_is_looked_at_and_its_cost_is_said(
     store: Store, tmp_path: Path, reader: ToldReader
 ) -> None:
