@@ -45,7 +45,8 @@ MUCH_SOFTER = 0.4
 IN_PART = 1.15
 """What is lost in the sharpest part of a picture may be so much less than what is lost in all of it."""
 SHARP_WORDS = ("sharpness across", "sharpness down")
-AWHILE_WORDS = tuple(f"{words}{part}" for part in ("", ", sharpest quarter", ", edges") for words in SHARP_WORDS)
+PARTS = ("", ", sharpest quarter", ", hardest edges")
+AWHILE_WORDS = tuple(words + part for part in PARTS for words in SHARP_WORDS)
 TOLD, LEAST_TOLD = 40, 8
 """A cell's edges from which a loss of sharpness can be told, as ``features`` has them, and such cells, at least."""
 KEPT = 75
@@ -272,12 +273,12 @@ def blur_for_a_while(
     some = records[places]
     values = [some["sharp_x"], some["sharp_y"], *sharp[places].T]
     if (some["version"] >= 2).all():
-        values += list(2.0 ** (_strongest(some["edges"].astype(np.float32)).T / 16))
+        values += list(2.0 ** (_hardest(some["edges"].reshape(len(some), -1, 2)).T / np.float32(16)))
     for number in np.unique(part):
         own_part = part == number
         near = np.abs(times - start - (number + 0.5) * AWHILE_SECONDS / 2) <= AWHILE_SECONDS
         asked = own_part & (places == (-1 if witness.at is None else witness.at))
-        for value, name in zip(values, AWHILE_WORDS, strict=False):
+        for value, name in zip(values, AWHILE_WORDS[: len(values)], strict=True):
             usual = _high(value[near])
             soft[own_part] &= value[own_part] < AWHILE_LEAST * usual
             if asked.any():
@@ -288,11 +289,10 @@ def blur_for_a_while(
     return mask
 
 
-def _strongest(edges: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What the cells with the strongest edges have in the mean, across and along; by frame."""
-    cells = edges.reshape(len(edges), -1, 2)
+def _hardest(cells: NDArray[Any]) -> NDArray[Any]:
+    """What the ``SHARPEST`` cells have of edges at least, across and along; by frame."""
     place = cells.shape[1] - SHARPEST
-    found: NDArray[np.float32] = np.partition(cells, place, axis=1)[:, place:].mean(axis=1)
+    found: NDArray[Any] = np.partition(cells, place, axis=1)[:, place]
     return found
 
 
@@ -310,7 +310,7 @@ def blur_of_view(records: Records, among: Mask, mixed: Mask, least: float, witne
     # Sixteenths of an octave; in cells without edges there is nothing to lose.
     cells = some["edges"].reshape(len(places), -1, 2).astype(np.float32)
     variance, by_cell = _log_variance(some), bool((some["version"] >= 2).all())
-    usual = _high(cells)
+    usual, hardest = _high(cells), _hardest(cells)
     for way, name in enumerate(("sharp_x", "sharp_y")):
         usual_sharp = _high(some[name])
         softer = some[name] < least * usual_sharp
@@ -319,8 +319,7 @@ def blur_of_view(records: Records, among: Mask, mixed: Mask, least: float, witne
             level = np.median(cells[:, told, way] - usual[told, way], axis=1) - variance
             softer &= level < _high(level) + 16 * np.log2(IN_PART * least)
         if by_cell:
-            place = cells.shape[1] - SHARPEST
-            sharpest = np.partition(cells[..., way], place, axis=1)[:, place] - variance
+            sharpest = hardest[:, way] - variance
             softer &= (sharpest < _high(sharpest) + 16 * np.log2(least)) | mixed[places]
         if witness.at is not None and among[witness.at]:
             witness.figure(
