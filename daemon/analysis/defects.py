@@ -45,8 +45,8 @@ MUCH_SOFTER = 0.4
 IN_PART = 1.15
 """What is lost in the sharpest part of a picture may be so much less than what is lost in all of it."""
 SHARP_WORDS = ("sharpness across", "sharpness down")
-PARTS = ("", ", sharpest quarter", ", hardest edges")
-AWHILE_WORDS = tuple(words + part for part in PARTS for words in SHARP_WORDS)
+AWHILE_PARTS = ("", ", sharpest quarter", ", hardest edges")
+AWHILE_WORDS = tuple(words + part for part in AWHILE_PARTS for words in SHARP_WORDS)
 TOLD, LEAST_TOLD = 40, 8
 """A cell's edges from which a loss of sharpness can be told, as ``features`` has them, and such cells, at least."""
 KEPT = 75
@@ -261,7 +261,10 @@ def blur_for_a_while(
     """Much softer both ways than the first ``own`` frames within some seconds, whatever these show: focus that hunts
     while the camera moves has no sharp picture of the same view beside it.
 
-    And so are its strongest edges: what shows less beside foil or leaves has fewer, and they are as hard."""
+    And so are its hardest edges: what shows less beside foil or leaves has fewer, and they are as hard. Of these, the
+    steps themselves are compared, not what they are of the picture's variance: a wall takes nothing from the edge of
+    a shoulder before it.
+    """
     mask = np.zeros(len(records), np.bool_)
     places = np.flatnonzero(among[:own])
     if len(places) < 2:
@@ -273,7 +276,7 @@ def blur_for_a_while(
     some = records[places]
     values = [some["sharp_x"], some["sharp_y"], *sharp[places].T]
     if (some["version"] >= 2).all():
-        values += list(2.0 ** (_hardest(some["edges"].reshape(len(some), -1, 2)).T / np.float32(16)))
+        values += list(2.0 ** (_hardest(some["edges"].reshape(len(some), -1, 2)).T / 16.0) - 1.0)
     for number in np.unique(part):
         own_part = part == number
         near = np.abs(times - start - (number + 0.5) * AWHILE_SECONDS / 2) <= AWHILE_SECONDS
@@ -290,7 +293,7 @@ def blur_for_a_while(
 
 
 def _hardest(cells: NDArray[Any]) -> NDArray[Any]:
-    """What the ``SHARPEST`` cells have of edges at least, across and along; by frame."""
+    """What the ``SHARPEST`` cells have of edges at least, across and along, as ``features`` has them; by frame."""
     place = cells.shape[1] - SHARPEST
     found: NDArray[Any] = np.partition(cells, place, axis=1)[:, place]
     return found

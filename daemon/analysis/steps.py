@@ -41,7 +41,7 @@ MOST_SOFTER, SAME_LIGHT = 36.0, float(np.log(1.1))
 """Where much moves, a larger loss is another picture, and so is one in which the mean of luma changes by more: what is
 clipped has hard edges."""
 ONE_WAY, SEEN_ONE_WAY = 12.0, 0.5
-"""A loss that is larger one way than the other by so much is a smear: nothing but movement makes it, and frames of much
+"""What is lost one way more than the other, by so much, is a smear: nothing but movement makes it, and frames of much
 movement correlate this little."""
 LITTLE_STEP, LIKE_STEP, LONE_STEP = 5.0, 0.5, 8.0
 """The same where a stretch both begins and ends by it; the smaller of the two is this share of the larger at least; and
@@ -189,12 +189,12 @@ def _steps(records: Records, series: _Series, inside: range) -> Iterator[Step]:
             yield Step(at, "blocks", 1 if rise > 0 else -1, float(np.exp(abs(rise))), float(np.exp(GRID_STEP)))
             continue
         across, along = _losses(before, after)
-        loss = max(across, along, key=abs)
+        loss = max(across or 0.0, along or 0.0, key=abs)
         if abs(rise) >= GRID_OR_BLUR and loss * rise < 0 and abs(series.sharper(at)) < abs(rise):
             continue
         if at in inside and abs(loss) <= MOST_SOFTER:
             alike = min(alike, series.alike(at))
-        if at in inside and abs(across - along) >= ONE_WAY and series.same_light(at):
+        if at in inside and _smeared(across, along) and series.same_light(at):
             alike = SEEN_ONE_WAY
         if abs(loss) >= SHARP_STEP and _same_seen(before, after, alike):
             times = [float(2.0 ** (-value / OCTAVE)) for value in (abs(loss), SHARP_STEP)]
@@ -343,21 +343,29 @@ def _channels(some: Records) -> NDArray[np.float64]:
 
 def _loss(before: np.void, after: np.void) -> float:
     """How much weaker edges are after than before, across or along, whichever is more; below 0 if they are stronger."""
-    return max(_losses(before, after), key=abs)
+    return max((loss or 0.0 for loss in _losses(before, after)), key=abs)
 
 
-def _losses(before: np.void, after: np.void) -> tuple[float, float]:
-    """How much weaker edges across and along are after than before; 0 where too few cells have any."""
-    losses = [0.0, 0.0]
+def _losses(before: np.void, after: np.void) -> tuple[float | None, float | None]:
+    """How much weaker edges across and along are after than before; None where too few cells have any."""
     if not by_cell(before, after):
-        for way, name in enumerate(("sharp_x", "sharp_y")):
-            ratio = max(float(before[name]), 1e-6) / max(float(after[name]), 1e-6)
-            losses[way] = OCTAVE * float(np.log2(ratio))
-    else:
-        clear = (before["luma"] < WHITE) & (after["luma"] < WHITE)
-        for way in range(2):
-            one, other = (side["edges"][..., way].astype(np.float64) for side in (before, after))
-            told = (np.maximum(one, other) >= EDGED) & clear
-            if told.sum() >= LEAST_EDGED:
-                losses[way] = float(np.median(one[told] - other[told]))
+        sharper, softer = ([max(float(one[name]), 1e-6) for name in ("sharp_x", "sharp_y")] for one in (before, after))
+        return OCTAVE * float(np.log2(sharper[0] / softer[0])), OCTAVE * float(np.log2(sharper[1] / softer[1]))
+    clear = (before["luma"] < WHITE) & (after["luma"] < WHITE)
+    losses: list[float | None] = [None, None]
+    for way in range(2):
+        one, other = (side["edges"][..., way].astype(np.float64) for side in (before, after))
+        told = (np.maximum(one, other) >= EDGED) & clear
+        if told.sum() >= LEAST_EDGED:
+            losses[way] = float(np.median(one[told] - other[told]))
     return losses[0], losses[1]
+
+
+def _smeared(across: float | None, along: float | None) -> bool:
+    """Whether what is lost, or regained, is so one way: the other way no more than where much moves, and not turned
+    round."""
+    if across is None or along is None:
+        return False
+    less, more = sorted((across, along), key=abs)
+    same_way = less if more > 0 else -less
+    return abs(more - less) >= ONE_WAY and -LITTLE_STEP <= same_way <= MOST_SOFTER

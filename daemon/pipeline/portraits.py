@@ -29,7 +29,7 @@ from daemon.pipeline.reference import frames_as_scored
 from daemon.scoring.faces import weights
 from daemon.scoring.faces.reader import FaceReader
 from daemon.selection.moments import Moments
-from daemon.selection.portrait import EQUAL, candidates, counts, sharpest_of, worth
+from daemon.selection.portrait import EQUAL, any_counts, candidates, sharpest_of, worth
 from daemon.selection.quality import Film, quality
 from daemon.selection.room import ROUNDING_S
 from daemon.store.store import Store
@@ -83,11 +83,11 @@ class Portraits:
     async def preferred(
         self, film: Film, found: Moments, chosen: NDArray[np.int64], new: NDArray[np.int64], gap_s: float
     ) -> Moments:
-        """The moments, of which those ``new`` among ``chosen`` have the frame with the best faces, and what these make
-        of its worth to stand for the film; all of the film is to be seen whoever blinks.
+        """The moments, of which those ``new`` have the frame with the best faces, and ``faces``: what these make of it.
 
-        No frame is taken within ``gap_s`` of what else is chosen: a better face must not cost a still. Where there are
-        no faces, the frame stays.
+        ``chosen`` and ``new`` are places in the moments: what is chosen now, and what of it was not looked at yet;
+        ``gap_s`` seconds lie between stills at least. What a moment is worth beside others stays that of its best
+        frame: what is shown of the film does not depend on who blinks.
         """
         usable = np.flatnonzero(film.usable)
         good, own = quality(film, usable)
@@ -103,11 +103,11 @@ class Portraits:
         by_faces = np.ones(len(position)) if found.faces is None else found.faces.copy()
         for at, places in looked.items():
             pictures = [self._known[int(film.frame[usable[place]])] for place in places.tolist()]
+            if not any_counts(pictures):
+                continue
             sharpest = sharpest_of(pictures)
             worths = np.array([worth(faces, sharpest) for faces in pictures])
-            others = film.time_s[position[chosen[chosen != at]]]
-            apart = np.abs(film.time_s[usable[places]][:, None] - others).min(axis=1, initial=np.inf)
-            allowed = (apart >= gap_s - ROUNDING_S) & counts(pictures) | (usable[places] == position[at])
+            allowed = _allowed(film, position, chosen, at, usable[places], gap_s)
             best = int(np.argmax(np.where(allowed, worths * (EQUAL + (1 - EQUAL) * good[places]), -1.0)))
             place = places[best]
             position[at], by_faces[at], percentile[at] = usable[place], worths[best], own[place]
@@ -124,3 +124,28 @@ class Portraits:
             "models": weights.identity(),
             "stills": {str(frame): [asdict(face) for face in self._known.get(frame, ())] for frame in frames},
         }
+
+
+def as_looked_at(found: Moments, looked: Collection[int]) -> Moments:
+    """The moments, of which those that nobody looked at stand for the film no better than the worst that somebody did.
+
+    ``looked`` are places in them. While more are looked at, what is not known yet is worth a look.
+    """
+    if found.faces is None or not looked:
+        return found
+    known = np.isin(np.arange(len(found.faces)), list(looked))
+    return replace(found, faces=np.where(known, found.faces, min(1.0, float(found.faces[known].min()))))
+
+
+def _allowed(
+    film: Film, position: NDArray[np.int64], chosen: NDArray[np.int64], at: int, frames: NDArray[np.int64], gap_s: float
+) -> NDArray[np.bool_]:
+    """Which ``frames``, places in the film, the moment ``at`` may have instead of its own: none that another has, that
+    is within ``gap_s`` of what else is chosen, or that comes after good ones where its own is good."""
+    others = film.time_s[position[chosen[chosen != at]]]
+    apart = np.abs(film.time_s[frames][:, None] - others).min(axis=1, initial=np.inf)
+    free = (apart >= gap_s - ROUNDING_S) & ~np.isin(frames, np.delete(position, at))
+    if film.spared is not None:
+        free &= film.spared[frames] <= film.spared[position[at]]
+    mask: NDArray[np.bool_] = free | (frames == position[at])
+    return mask

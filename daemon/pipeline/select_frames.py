@@ -320,7 +320,7 @@ class FrameSelector:
                 looked=seen.looked | set(new.tolist()),
             )
             asked = terms
-        return seen
+        return replace(seen, moments=portraits.as_looked_at(seen.moments, seen.looked))
 
     async def _repeats(self, seen: _Seen, terms: Terms) -> Repeats:
         """How far the best frame of each moment is from what other films gave."""

@@ -27,7 +27,8 @@ class Moments:
     (0 to 1), ``frames`` and ``seconds`` are what the stretch holds, spoilt frames included, ``shot`` its shot,
     ``spared`` that it has no better frame than one that comes after all good ones; ``sharp`` and ``away`` are the best
     frame's, as ``Film`` has them (None: not known); ``faces`` is what that frame's worth to stand for the film is
-    multiplied with for the faces in it (None: nobody looked).
+    multiplied with for the faces in it (None: nobody looked). Where these took another frame, only its position and
+    percentile are its own.
     """
 
     position: NDArray[np.int64]

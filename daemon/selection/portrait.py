@@ -48,7 +48,7 @@ def worth(faces: Sequence[Face], sharpest: float = 0.0) -> float:
 
     Faces count by the area that they take.
     """
-    counted = [face for face in faces if face.size >= LEAST_SIZE]
+    counted = _counted(faces)
     if not counted:
         return 1.0
     weights = np.array([face.size**2 for face in counted])
@@ -57,9 +57,9 @@ def worth(faces: Sequence[Face], sharpest: float = 0.0) -> float:
     return mean * (1 + GAIN * large)
 
 
-def counts(pictures: Sequence[Sequence[Face]]) -> bool:
-    """Whether some of these pictures has a face that counts."""
-    return any(face.size >= LEAST_SIZE for faces in pictures for face in faces)
+def any_counts(pictures: Sequence[Sequence[Face]]) -> bool:
+    """Whether one of these pictures has a face that counts."""
+    return any(_counted(faces) for faces in pictures)
 
 
 def sharpest_of(pictures: Sequence[Sequence[Face]]) -> float:
@@ -84,6 +84,10 @@ def candidates(
     part = np.minimum(part, LOOKED - 2)
     best = [near[part == one][np.argmax(good[near[part == one]])] for one in np.unique(part)]
     return np.sort(np.array([place, *best], np.int64))
+
+
+def _counted(faces: Sequence[Face]) -> list[Face]:
+    return [face for face in faces if face.size >= LEAST_SIZE]
 
 
 def _rise(value: float, low: float, high: float) -> float:

@@ -5,19 +5,25 @@ With a reader that is told what to see; and, where the extra and its weights are
 
 from __future__ import annotations
 
+import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
 
 from daemon.config.schema import Config
+from daemon.config.score import DecodeConfig
 from daemon.model import Face, Picture
 from daemon.pipeline import portraits
 from daemon.pipeline.select_frames import selection_params
 from daemon.scoring.faces import weights
 from daemon.scoring.faces.reader import FaceReader
+from daemon.selection.moments import Moments
+from daemon.selection.quality import Film
 from daemon.store.store import Store
 from tests import films
 from tests.integration.pipeline.test_select_frames import (
@@ -112,32 +118,81 @@ async def test_a_film_without_faces_is_chosen_from_as_if_nobody_looked(
     assert (await selector(store, config, record).select()).picks == off.picks
 
 
-async def test_better_faces_cost_no_still(store: Store, tmp_path: Path, reader: ToldReader) -> None:
-    """They may lie nearer to each other than stills may: 0.4 of every second."""
-    terms = {"count": 6, "min_gap_seconds": 0.95, "min_difference": 0}
+@pytest.mark.parametrize("gap_seconds", [0.0, 0.95])
+async def test_no_still_comes_too_near_to_another_for_a_better_face(
+    store: Store, tmp_path: Path, reader: ToldReader, gap_seconds: float
+) -> None:
+    """Good faces lie nearer to each other than stills may: 0.4 of every second."""
+    terms = {"count": 6, "min_gap_seconds": gap_seconds, "min_difference": 0}
     record = await scored(store, asked(tmp_path, **terms), film(tmp_path / "film.mkv"))
     off = await selector(store, asked(tmp_path, faces="off", **terms), record).select()
     chosen = await selector(store, asked(tmp_path, **terms), record).select()
+    frames = sorted(pick.frame for pick in chosen.picks)
     assert reader.looked > 0
-    assert len(chosen.picks) == len(off.picks) > 4
+    assert len(set(frames)) == len(frames) == len(off.picks) > 4
+    assert np.diff(frames).min() >= gap_seconds * 25
 
 
 async def test_the_first_still_has_the_faces_and_all_of_the_film_is_seen(
     store: Store, tmp_path: Path, reader: ToldReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody whose eyes are closed throughout is shown, but does not stand for the film."""
-    config = asked(tmp_path)
-    record = await scored(store, config, film(tmp_path / "film.mkv"))
+
+    def picture(number: int) -> Any:
+        shown = noisy(scene(1 + number // 75), number)
+        shown[-16:, :16] = 255 if number >= 75 else 0
+        return shown
+
+    record = await scored(store, asked(tmp_path), painted(tmp_path / "film.mkv", [picture(n) for n in range(150)]))
     off = await selector(store, asked(tmp_path, faces="off"), record).select()
     first = off.picks[0].frame // 75
-    dim = scene(1 + first)[60:90, 60:90].mean()
-    monkeypatch.setattr(
-        reader,
-        "look",
-        lambda picture: (SPOILT["blink"] if abs(picture[60:90, 60:90].mean() - dim) < 3 else GOOD,),
-    )
-    chosen = await selector(store, config, record).select()
+    given: list[Face] = []
+
+    def look(shown: Picture) -> tuple[Face, ...]:
+        given.append(SPOILT["blink"] if (shown[-8:, :8].mean() > 128) == bool(first) else GOOD)
+        return (given[-1],)
+
+    monkeypatch.setattr(reader, "look", look)
+    chosen = await selector(store, asked(tmp_path), record).select()
+    assert {GOOD, SPOILT["blink"]} == set(given)
     assert [pick.frame // 75 for pick in chosen.picks] == [1 - first, first]
+
+
+async def test_who_was_not_looked_at_stands_for_no_film(store: Store, tmp_path: Path, reader: ToldReader) -> None:
+    """All eyes are closed, in more moments than are looked at: the first still is what it would be without."""
+    pictures = [noisy(scene(1 + n // 25), n) for n in range(30 * 25)]
+    record = await scored(store, asked(tmp_path), painted(tmp_path / "film.mkv", pictures))
+    off = await selector(store, asked(tmp_path, faces="off"), record).select()
+    chosen = await selector(store, asked(tmp_path), record).select()
+    assert 0 < reader.looked < 30 * 25 / 2
+    assert chosen.picks[0].frame // 25 == off.picks[0].frame // 25
+
+
+def test_a_frame_that_comes_after_good_ones_is_not_taken_for_its_face_nor_one_for_a_small_face() -> None:
+    count, second = 20, 10
+    known = Film(
+        np.arange(count), np.arange(count) / second, 2.0 - (np.arange(count) == 8), np.ones(count, np.bool_), np.zeros(count, np.int64),
+        lower_better=True, spared=np.arange(count) >= second,
+    )  # fmt: skip
+    one = np.ones(1)
+    found = Moments(np.array([8]), one, one, np.array([count]), one, np.zeros(1, np.int64), np.zeros(1, np.bool_))
+
+    async def taken(open_eyes: set[int], size: float) -> int:
+        class Told(portraits.Faces):
+            def __init__(self) -> None:
+                pass
+
+            async def look(self, job: Any, config: Any, frames: Any) -> dict[int, tuple[Face, ...]]:
+                faces = {True: replace(GOOD, size=size), False: replace(SPOILT["blink"], size=size)}
+                return {frame: (faces[frame in open_eyes],) for frame in frames}
+
+        looking = portraits.Portraits(Told(), MagicMock(), DecodeConfig())
+        place = np.zeros(1, np.int64)
+        return int((await looking.preferred(known, found, place, place, 1.0)).position[0])
+
+    assert asyncio.run(taken(set(range(10, 20)), 0.3)) == 8
+    assert asyncio.run(taken(set(range(4, 8)), 0.3)) in range(4, 8)
+    assert asyncio.run(taken(set(range(4, 8)), 0.04)) == 8
 
 
 async def test_only_a_shortlist_is_looked_at_and_its_cost_is_said(

@@ -238,6 +238,50 @@ def test_a_smear_one_way_is_seen_however_much_moves(defect: str, found: bool) ->
     assert worse(film) == (dict.fromkeys(range(GOOD, GOOD + SPOILT), "blur") if found else {})
 
 
+@pytest.mark.parametrize(
+    ("across", "along", "brighter", "smeared"),
+    [
+        (100, 180, 1.0, True),
+        (180, 100, 1.0, True),
+        (90, 110, 1.0, False),
+        (165, 195, 1.0, False),
+        (100, 180, 1.2, False),
+    ],
+    ids=["across", "along", "both ways", "harder the other way", "in another light"],
+)
+def test_what_is_lost_both_ways_or_in_another_light_is_no_smear(
+    across: int, along: int, brighter: float, smeared: bool
+) -> None:
+    """The same where much moves, with what cells have of edges before, 180 each way, and after."""
+    found = records((GOOD, {"mean": 110}), (SPOILT, {"mean": 110 * brighter}))
+    shades = np.random.default_rng(3).permutation(np.linspace(60, 160, 144))
+    moved = shades.copy()
+    moved[:50] = np.random.default_rng(4).permutation(moved[:50])
+    found["luma"][:GOOD], found["luma"][GOOD:] = shades.reshape(9, 16), moved.reshape(9, 16)
+    assert 0.5 < np.corrcoef(shades, moved)[0, 1] < 0.8
+    found["edges"] = 180
+    for way, (name, after) in enumerate((("sharp_x", across), ("sharp_y", along))):
+        found["edges"][GOOD:, :, :, way] = after
+        found[name][:GOOD] = 0.1
+        found[name][GOOD:] = 0.1 * 2.0 ** ((after - 180) / 16)
+    shots = [Shot(ShotKind.SHOT, 0, len(found) - 1)]
+    told = {(one.step.word, one.first, one.last) for one in stepped(found, shots)}
+    assert told == ({("blur", GOOD, GOOD + SPOILT - 1)} if smeared else set())
+
+
+def test_what_has_edges_one_way_alone_has_no_smear() -> None:
+    """Bars out of focus behind somebody who passes: of the other way nothing is known."""
+    found = records((GOOD, {}), (SPOILT, {}))
+    shades = np.random.default_rng(3).permutation(np.linspace(60, 160, 144))
+    moved = shades.copy()
+    moved[:50] = np.random.default_rng(4).permutation(moved[:50])
+    found["luma"][:GOOD], found["luma"][GOOD:] = shades.reshape(9, 16), moved.reshape(9, 16)
+    found["edges"][..., 0], found["edges"][..., 1] = 180, 10
+    found["edges"][GOOD:, :, :, 0] = 150
+    found["sharp_x"][GOOD:] *= 2.0 ** (-30 / 16)
+    assert stepped(found, [Shot(ShotKind.SHOT, 0, len(found) - 1)]) == []
+
+
 def test_what_is_clipped_is_no_sharper_for_its_hard_edges() -> None:
     """A light wall that is overexposed: too bright before to become much brighter, and the joints in it are harder."""
     found = records(
