@@ -38,14 +38,14 @@ OCTAVE = 16.0
 SHARP_STEP, LEAST_EDGED, EDGED = 12.0, 8, 40
 """The least loss of the edges of cells, as the median of at least so many that have edges."""
 MOST_SOFTER, SAME_LIGHT = 36.0, float(np.log(1.1))
-"""Where much moves, a larger loss is another picture, and so is one in which the mean of luma changes by more: what is
-clipped has hard edges."""
-ONE_WAY, SEEN_ONE_WAY = 12.0, 0.5
-"""What is lost one way more than the other, by so much, is a smear: nothing but movement makes it, and frames of much
-movement correlate this little."""
+"""Where much moves, a larger loss both ways is another picture, and so is one in which the mean of luma changes by
+more: what is clipped has hard edges."""
 LITTLE_STEP, LIKE_STEP, LONE_STEP = 5.0, 0.5, 8.0
 """The same where a stretch both begins and ends by it; the smaller of the two is this share of the larger at least; and
 where it begins by it alone."""
+ONE_WAY, SEEN_ONE_WAY = 12.0, 0.5
+"""What is lost one way more than the other, by so much, is a smear: nothing but movement makes it, and frames of much
+movement correlate this little."""
 RECOVERED = 0.65
 """What was blurred by a step is sharp again once so much of the loss is made up for."""
 GRID_OR_BLUR = float(np.log(DOUBLED))
@@ -349,8 +349,9 @@ def _loss(before: np.void, after: np.void) -> float:
 def _losses(before: np.void, after: np.void) -> tuple[float | None, float | None]:
     """How much weaker edges across and along are after than before; None where too few cells have any."""
     if not by_cell(before, after):
-        sharper, softer = ([max(float(one[name]), 1e-6) for name in ("sharp_x", "sharp_y")] for one in (before, after))
-        return OCTAVE * float(np.log2(sharper[0] / softer[0])), OCTAVE * float(np.log2(sharper[1] / softer[1]))
+        ratios = (max(float(before[name]), 1e-6) / max(float(after[name]), 1e-6) for name in ("sharp_x", "sharp_y"))
+        across, along = (OCTAVE * float(np.log2(ratio)) for ratio in ratios)
+        return across, along
     clear = (before["luma"] < WHITE) & (after["luma"] < WHITE)
     losses: list[float | None] = [None, None]
     for way in range(2):

@@ -133,8 +133,10 @@ def as_looked_at(found: Moments, looked: Collection[int]) -> Moments:
     """
     if found.faces is None or not looked:
         return found
-    known = np.isin(np.arange(len(found.faces)), list(looked))
-    return replace(found, faces=np.where(known, found.faces, min(1.0, float(found.faces[known].min()))))
+    known = list(looked)
+    faces = np.full(len(found.faces), min(1.0, float(found.faces[known].min())))
+    faces[known] = found.faces[known]
+    return replace(found, faces=faces)
 
 
 def _allowed(

@@ -29,6 +29,20 @@ def move(frames: int, look: Callable[[Picture], Picture] = lambda picture: pictu
     return [np.ascontiguousarray(wide[20:200, 20 + step : 340 + step]) for step in range(frames)]
 
 
+def passed_by(film: Sequence[Picture], lefts: Sequence[int], wide: int = 30) -> list[Picture]:
+    """The film with somebody in it, by frame so far from the left."""
+    found, other = [picture.copy() for picture in film], scene(320, 180, seed=9)
+    for picture, left in zip(found, lefts, strict=True):
+        picture[:, left : left + wide] = other[:, left : left + wide]
+    return found
+
+
+def likeness(film: Sequence[Picture], at: int) -> float:
+    """How much a frame and the one before correlate, as steps see them."""
+    seen = figures(unpack([measure(picture) for picture in film[at - 1 : at + 1]]))["luma"].reshape(2, -1)
+    return float(np.corrcoef(seen)[0, 1])
+
+
 def worse(film: Sequence[Picture], version: int = 3) -> dict[int, str]:
     """The frames that steps say are the worse ones, with the word."""
     blobs = [measure(picture) for picture in film]
@@ -211,31 +225,28 @@ def test_a_step_of_the_light_is_seen_where_much_moves(defect: str) -> None:
 
 def test_a_step_of_the_focus_is_seen_where_much_moves() -> None:
     """Somebody walks by while the camera turns at half of a blink, and from then on all is a little out of focus."""
-    film, other = move(GOOD + SPOILT), scene(320, 180, seed=9)
-    for row in range(GOOD + SPOILT):
-        film[row] = film[row].copy()
-        left = 60 if row < GOOD else 130
-        film[row][:, left : left + 30] = other[:, left : left + 30]
-        if row >= GOOD:
-            film[row] = spoil(film[row], "defocus", 0.0)
-    seen = figures(unpack([measure(film[row]) for row in (GOOD - 1, GOOD)]))["luma"].reshape(2, -1)
-    assert 0.8 < np.corrcoef(seen)[0, 1] < 0.95
+    film = passed_by(move(GOOD + SPOILT), [60] * GOOD + [130] * SPOILT)
+    film[GOOD:] = [spoil(picture, "defocus", 0.0) for picture in film[GOOD:]]
+    assert 0.8 < likeness(film, GOOD) < 0.95
     assert worse(film) == dict.fromkeys(range(GOOD, GOOD + SPOILT), "blur")
 
 
 @pytest.mark.parametrize(("defect", "found"), [("motion", True), ("defocus", False)])
 def test_a_smear_one_way_is_seen_however_much_moves(defect: str, found: bool) -> None:
     """Beside somebody who fills the picture and runs, a loss both ways may be another picture."""
-    film, other = move(GOOD + SPOILT), scene(320, 180, seed=9)
-    for row in range(GOOD + SPOILT):
-        film[row] = film[row].copy()
-        left = 30 if row < GOOD else 110
-        film[row][:, left : left + 60] = other[:, left : left + 60]
-        if row >= GOOD:
-            film[row] = spoil(film[row], defect, 0.0)
-    seen = figures(unpack([measure(film[row]) for row in (GOOD - 1, GOOD)]))["luma"].reshape(2, -1)
-    assert 0.5 < np.corrcoef(seen)[0, 1] < 0.8
+    film = passed_by(move(GOOD + SPOILT), [30] * GOOD + [110] * SPOILT, wide=60)
+    film[GOOD:] = [spoil(picture, defect, 0.0) for picture in film[GOOD:]]
+    assert 0.5 < likeness(film, GOOD) < 0.8
     assert worse(film) == (dict.fromkeys(range(GOOD, GOOD + SPOILT), "blur") if found else {})
+
+
+def move_much(found: np.ndarray) -> None:
+    """A third of the cells show something else from the frame ``GOOD`` on."""
+    shades = np.random.default_rng(3).permutation(np.linspace(60, 160, 144))
+    moved = shades.copy()
+    moved[:50] = np.random.default_rng(4).permutation(moved[:50])
+    assert 0.5 < np.corrcoef(shades, moved)[0, 1] < 0.8
+    found["luma"][:GOOD], found["luma"][GOOD:] = shades.reshape(9, 16), moved.reshape(9, 16)
 
 
 @pytest.mark.parametrize(
@@ -254,11 +265,7 @@ def test_what_is_lost_both_ways_or_in_another_light_is_no_smear(
 ) -> None:
     """The same where much moves, with what cells have of edges before, 180 each way, and after."""
     found = records((GOOD, {"mean": 110}), (SPOILT, {"mean": 110 * brighter}))
-    shades = np.random.default_rng(3).permutation(np.linspace(60, 160, 144))
-    moved = shades.copy()
-    moved[:50] = np.random.default_rng(4).permutation(moved[:50])
-    found["luma"][:GOOD], found["luma"][GOOD:] = shades.reshape(9, 16), moved.reshape(9, 16)
-    assert 0.5 < np.corrcoef(shades, moved)[0, 1] < 0.8
+    move_much(found)
     found["edges"] = 180
     for way, (name, after) in enumerate((("sharp_x", across), ("sharp_y", along))):
         found["edges"][GOOD:, :, :, way] = after
@@ -272,10 +279,7 @@ def test_what_is_lost_both_ways_or_in_another_light_is_no_smear(
 def test_what_has_edges_one_way_alone_has_no_smear() -> None:
     """Bars out of focus behind somebody who passes: of the other way nothing is known."""
     found = records((GOOD, {}), (SPOILT, {}))
-    shades = np.random.default_rng(3).permutation(np.linspace(60, 160, 144))
-    moved = shades.copy()
-    moved[:50] = np.random.default_rng(4).permutation(moved[:50])
-    found["luma"][:GOOD], found["luma"][GOOD:] = shades.reshape(9, 16), moved.reshape(9, 16)
+    move_much(found)
     found["edges"][..., 0], found["edges"][..., 1] = 180, 10
     found["edges"][GOOD:, :, :, 0] = 150
     found["sharp_x"][GOOD:] *= 2.0 ** (-30 / 16)
@@ -298,15 +302,9 @@ def test_what_is_clipped_is_no_sharper_for_its_hard_edges() -> None:
 
 
 def test_what_is_a_little_softer_between_two_steps_is_seen_where_much_moves() -> None:
-    film, other = move(36), scene(320, 180, seed=9)
-    for row in range(36):
-        film[row] = film[row].copy()
-        left = 130 if 12 <= row < 24 else 60
-        film[row][:, left : left + 30] = other[:, left : left + 30]
-        if 12 <= row < 24:
-            film[row] = slightly_soft(film[row])
-    seen = figures(unpack([measure(film[row]) for row in (11, 12)]))["luma"].reshape(2, -1)
-    assert 0.8 < np.corrcoef(seen)[0, 1] < 0.95
+    film = passed_by(move(36), [60] * 12 + [130] * 12 + [60] * 12)
+    film[12:24] = [slightly_soft(picture) for picture in film[12:24]]
+    assert 0.8 < likeness(film, 12) < 0.95
     assert worse(film) == dict.fromkeys(range(12, 24), "blur")
 
 
