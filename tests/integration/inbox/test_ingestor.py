@@ -50,6 +50,14 @@ async def row(store: Store, path: Path, wanted: Callable[[VideoRecord], bool] = 
             await asyncio.sleep(0.01)
 
 
+async def told(logged: list[EventDict], event: str, times: int = 1) -> list[EventDict]:
+    """What the log says of an event once it has come so many times: a row is seen before its line is written."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while len(found := [entry for entry in logged if entry["event"] == event]) < times:
+            await asyncio.sleep(0.01)
+    return found
+
+
 def queued(record: VideoRecord) -> bool:
     return record.status is Status.QUEUED
 
@@ -123,6 +131,7 @@ async def test_a_file_that_cannot_be_read_is_said_once_and_taken_when_it_can(
                 await asyncio.sleep(0.01)
         given.set()
         record = await row(store, path, queued)
+        await told(logged, "video.queued")
     assert record.id == refused.id, "its row is the one that said so"
     assert record.file.fingerprint
     assert [event["event"] for event in logged if event["event"].startswith("video.")] == [
@@ -175,8 +184,9 @@ async def test_a_film_that_failed_is_tried_again_when_it_is_dropped_again(
         await end(store, first, Kind.DECODE)
         path.unlink()
         again = await row(store, put(inbox / name), queued)
+        said = await told(logged, "video.queued", times=2)
     assert again.id == first.id
-    assert [event.get("again") for event in logged if event["event"] == "video.queued"] == [None, True]
+    assert [event.get("again") for event in said] == [None, True]
 
 
 async def test_a_film_that_is_done_is_known_when_it_is_dropped_again(
@@ -188,9 +198,7 @@ async def test_a_film_that_is_done_is_known_when_it_is_dropped_again(
         await store.queue.set_status(first.id, Status.DONE)
         path.unlink()
         moved = await row(store, put(inbox / "other.mp4"))
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while not (said := [event for event in logged if event["event"] == "video.known"]):
-                await asyncio.sleep(0.01)
+        said = await told(logged, "video.known")
     assert (moved.id, moved.status) == (first.id, Status.DONE)
     assert [(event["video"], event["status"]) for event in said] == [(str(inbox / "other.mp4"), "done")]
 
@@ -299,8 +307,7 @@ async def test_a_folder_that_is_away_is_looked_for_at_every_rescan_and_no_more(
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             inbox.rmdir()
-            while not [event for event in logged if event["event"] == "watch.unavailable"]:
-                await asyncio.sleep(0.01)
+            await told(logged, "watch.unavailable")
             steps = 0
             step = watching._step
 
