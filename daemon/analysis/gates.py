@@ -146,13 +146,15 @@ def judge(
     gate(Verdict.TITLE, titles(records, lines, shown_s, config, witness))
     # Of what is drawn, lines that come and go are what happens.
     over = np.zeros(count, np.bool_) if drawn(records) else subtitled(records, shots)
-    captions = captioned(records, lines, shots, verdict == 0, witness)
+    reserve = np.zeros(count, np.bool_) if reserve is None else reserve
+    # Of damaged frames the letters are gone, too.
+    whole = (verdict == 0) & ~reserve
+    captions = captioned(records, lines, shots, whole if whole.any() else verdict == 0, witness)
     gate(Verdict.SUBTITLED, over)
     gate(Verdict.TITLED, captions)
     cards = np.isin(verdict, [ORDER.index(word) for word in LETTERED])
     gate(Verdict.TITLE, rest_of_cards(records, shots, cards, verdict == 0, config, witness))
     gate(Verdict.BURNT, washed_out(records, witness))
-    reserve = np.zeros(count, np.bool_) if reserve is None else reserve
     worse = judge_steps(records, shots, gate, witness, reserve)
     window = windows(time_s, shots, config.window_seconds)
     mixed = beside_mixes(time_s, shots)

@@ -1,7 +1,7 @@
 """Blocks of a file that were never written, or overwritten, inside of packets: many a decoder makes a picture of them.
 
 Downloads that are filled in place, copies of failing disks and cut transfers leave zeros where something was. FFmpeg's
-decoders of HEVC, VP8, VP9 and JPEG read them as they read anything, and so, now and then, does that of H.264.
+decoders of HEVC, VP8, VP9, AV1 and JPEG read them as they read anything, and so, now and then, does that of H.264.
 """
 
 from __future__ import annotations
@@ -14,19 +14,22 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 SECTOR_BYTES, BLANK_BYTES = 512, 4096
-"""So many equal bytes are no part of a picture: in NAL units, and of the other codecs below."""
+"""So many equal bytes are no part of a picture: of codecs in which zeros are coded as anything else, and of others."""
 
 _NAL_UNITS = ("h264", "hevc", "vvc")
 """No three zeros follow each other inside of their units (H.264, 7.4.1), but behind one, up to the next."""
-_CODED_BITS = ("vp8", "vp9")
-"""Zeros alone are zeros to their arithmetic decoders: no picture is so many without a single one."""
+_CODED_BITS = ("vp8", "vp9", "av1")
+"""Zeros alone are zeros to their arithmetic decoders: no picture is so many without a single one. Flat ones of 3840
+by 2160 pixels, dark, light or lossless, have 15 in a row at most."""
+_OBU_TYPE, _OBU_PADDING, _OBU_EXTENSION, _OBU_HAS_SIZE = 0x78, 15 << 3, 4, 2
+"""What is in the first byte of an AV1 unit; one fills up to any length (AV1 Bitstream Specification, 5.3, 5.8)."""
 _EITHER = ("gif", "dvvideo", "mjpeg")
 """Here 0xFF is no more likely than zeros."""
 _INSIDE = rb"\0{%d,}(?=[^\0\1])" % SECTOR_BYTES
 _BETWEEN_STARTS = re.compile(_INSIDE)
 _BY_LENGTHS = re.compile(_INSIDE + rb"|\0{%d,}" % BLANK_BYTES)
 """Units found by their beginnings may be filled up with zeros to any length; where their lengths are told, hardly."""
-_ZEROS = re.compile(rb"\0{%d,}" % BLANK_BYTES)
+_ZEROS = re.compile(rb"\0{%d,}" % SECTOR_BYTES)
 _EQUAL = re.compile(rb"\0{%d,}|\xff{%d,}" % (BLANK_BYTES, BLANK_BYTES))
 _DHT, _SOS, _END_OF_BLOCK = 0xC4, 0xDA, 0
 
@@ -36,7 +39,7 @@ class BlankBytes:
 
     def __init__(self, stream: VideoStream) -> None:
         codec = stream.codec_context.codec.canonical_name
-        self._of_jpeg = codec == "mjpeg"
+        self._of_jpeg, self._of_av1 = codec == "mjpeg", codec == "av1"
         self._pattern: re.Pattern[bytes] | None = None
         if codec in _NAL_UNITS:
             by_lengths = (stream.codec_context.extradata or b"").startswith(b"\1")
@@ -45,8 +48,8 @@ class BlankBytes:
             self._pattern = _ZEROS
         elif codec in _EITHER:
             self._pattern = _EQUAL
-        least = SECTOR_BYTES if codec in _NAL_UNITS else BLANK_BYTES
-        self._plain = (bytes(least), b"\xff" * least)[: 2 if codec in _EITHER else 1]
+        either = codec in _EITHER
+        self._plain = (bytes(BLANK_BYTES), b"\xff" * BLANK_BYTES) if either else (bytes(SECTOR_BYTES),)
 
     def of(self, packet: Packet[Any]) -> int:
         """How many bytes of the packet nobody can have written as part of a picture: those of the first such place."""
@@ -59,7 +62,29 @@ class BlankBytes:
         found = self._pattern.search(data)
         if found is None or (self._of_jpeg and found[0][0] == 0 and _flat_is_zeros(data)):
             return 0
+        if self._of_av1 and _is_padding(data, found.start()):
+            return 0
         return len(found[0])
+
+
+def _is_padding(packet: bytes, place: int) -> bool:
+    """Whether a place in an AV1 packet lies in a unit that only fills it up."""
+    at = 0
+    while at < len(packet):
+        header = packet[at]
+        at += 2 if header & _OBU_EXTENSION else 1
+        size, end = 0, len(packet)
+        if header & _OBU_HAS_SIZE:
+            for shift, byte in enumerate(packet[at : at + 8]):
+                size |= (byte & 0x7F) << 7 * shift
+                at += 1
+                if byte < 0x80:
+                    break
+            end = at + size
+        if place < end:
+            return header & _OBU_TYPE == _OBU_PADDING
+        at = end
+    return False
 
 
 def _flat_is_zeros(jpeg: bytes) -> bool:

@@ -17,7 +17,7 @@ from daemon.pipeline.spool import spool
 from daemon.runtime.memory import release_freed
 from daemon.store.store import Store
 
-VERSION = 43
+VERSION = 44
 """Raised whenever shots or verdicts come out differently for the same settings."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ MIX_LEFT = 0.6
 MOSTLY = 0.8
 """Frames that are spared in so large a share of what can be chosen of a shot are no worse than its others, but for
 those with a subtitle, since they are the same as these and have something over them."""
+DAMAGED_SECONDS = 60.0
+"""So near to a whole frame, a damaged one tells nothing of the film that would be worth its garbage."""
 
 
 def film_of(table: ScoreTable, shots: Sequence[Shot] | None, *, lower_better: bool) -> Film:
@@ -35,7 +38,28 @@ def film_of(table: ScoreTable, shots: Sequence[Shot] | None, *, lower_better: bo
         spared=last if shots is not None and last.any() else None,
         last_s=table.last_s,
         away=None if shots is None else _away(table.time_s, shots),
+        damaged=table.damaged if shots is not None and table.damaged.any() else None,
     )
+
+
+def without_damaged(film: Film) -> tuple[Film, int]:
+    """The film without its damaged frames, and how many could be chosen: what else a person can have is whole.
+
+    Only where nothing usable is whole for ``DAMAGED_SECONDS`` on either side do they stay, after all others.
+    """
+    if film.damaged is None:
+        return film, 0
+    left_out = film.damaged & film.usable
+    whole_s = np.sort(film.time_s[film.usable & ~film.damaged])
+    if not left_out.any() or len(whole_s) == 0:
+        return film, 0
+    after = np.searchsorted(whole_s, film.time_s)
+    apart_s = np.minimum(
+        np.abs(film.time_s - whole_s[np.maximum(after - 1, 0)]),
+        np.abs(whole_s[np.minimum(after, len(whole_s) - 1)] - film.time_s),
+    )
+    left_out &= apart_s <= DAMAGED_SECONDS
+    return replace(film, good=film.good & ~left_out), int(left_out.sum())
 
 
 def percentile(film: Film, at: int, among: NDArray[np.bool_]) -> float | None:

@@ -20,7 +20,7 @@ from daemon.model import Pick, Reason, Scored, Selection, Shot, ShotKind
 from daemon.pipeline import portraits
 from daemon.pipeline.analyse_video import judge, settings
 from daemon.pipeline.calm_sharp_frames import with_calm_and_sharp
-from daemon.pipeline.film import film_of, percentile
+from daemon.pipeline.film import film_of, percentile, without_damaged
 from daemon.pipeline.given_pictures import GivenPictures, Repeats
 from daemon.pipeline.looks import FilmLooks
 from daemon.pipeline.refine import Refiner, lower_better
@@ -250,6 +250,9 @@ class FrameSelector:
         return choice
 
     async def _represent(self, film: Film, config: SelectConfig) -> Choice:
+        film, damaged = without_damaged(film)
+        if damaged:
+            self._facts["because"] = f"{damaged} damaged frames were left out: there are whole ones within seconds"
         if not film.usable.any():
             return Choice((), self._nothing(len(film.frame)))
         seen = await self._seen(film, config)

@@ -23,7 +23,8 @@ class Film:
     direction; ``spared`` bool: frames that are good, but come after all others (None: there are none); ``last_s`` how
     long the last frame is shown (None: not known); ``calm`` and ``sharp`` float64: what a frame's worth in its moment,
     and in the film, is multiplied with, as ``calm_and_sharp`` has it (None: not known); ``away`` float64: the same of
-    how far it is from a fade or dissolve, of which it may have some left (None: there is none).
+    how far it is from a fade or dissolve, of which it may have some left (None: there is none); ``damaged`` bool:
+    frames that show damage, or refer to such (None: there are none).
     """
 
     frame: NDArray[np.int64]
@@ -37,6 +38,7 @@ class Film:
     calm: NDArray[np.float64] | None = None
     sharp: NDArray[np.float64] | None = None
     away: NDArray[np.float64] | None = None
+    damaged: NDArray[np.bool_] | None = None
 
     def where(self, mask: NDArray[np.bool_]) -> Film:
         """Some of the frames."""
@@ -54,6 +56,7 @@ class Film:
             calm=None if self.calm is None else self.calm[mask],
             sharp=None if self.sharp is None else self.sharp[mask],
             away=None if self.away is None else self.away[mask],
+            damaged=None if self.damaged is None else self.damaged[mask],
         )
 
     @property

@@ -34,8 +34,9 @@ class ScoreTable:
 
     ``frame`` int64, ``time_s`` float64, ``score`` float64 with NaN where there is none, ``noted`` bool:
     the row carries a note, ``good`` bool: no gate refuses it, ``spared`` bool: its gate lets it in after all good ones,
-    ``subtitled`` bool: it is one of these for a subtitle, ``reserve`` bool: it is chosen only where nothing better is.
-    ``last_s`` is how long the file says that the last frame is shown; None where it does not.
+    ``subtitled`` bool: it is one of these for a subtitle, ``reserve`` bool: it is chosen only where nothing better is,
+    ``damaged`` bool: it is one of these for damage. ``last_s`` is how long the file says that the last frame is shown;
+    None where it does not.
     """
 
     frame: NDArray[np.int64]
@@ -46,15 +47,17 @@ class ScoreTable:
     spared: NDArray[np.bool_]
     reserve: NDArray[np.bool_]
     subtitled: NDArray[np.bool_]
+    damaged: NDArray[np.bool_]
     last_s: float | None = None
 
 
 TABLE_ROWS = 4_000
 _FLAGS = (
     "(s.note IS NOT NULL) + CASE f.verdict WHEN 'good' THEN 2 WHEN 'spared' THEN 4 WHEN 'subtitled' THEN 36 ELSE 0 END"
-    " + (f.reserve IS NOT NULL) * 8 + (s.score IS NULL) * 16"
+    " + CASE f.reserve WHEN 'damaged' THEN 72 ELSE (f.reserve IS NOT NULL) * 8 END + (s.score IS NULL) * 16"
 )
-"""What is said of a frame, a bit each, beside its number: three columns are read in less time than seven."""
+"""What is said of a frame, a bit each, beside its number: three columns are read in less time than nine."""
+_FLAG_BITS = 7
 
 
 class Frames:
@@ -281,7 +284,7 @@ class Frames:
 
         await self._write_pending(video_id)
         async with self._connection.db.execute(
-            f"SELECT s.frame * 64 + {_FLAGS}, f.time_s, ifnull(s.score, 0.0) {_FRAMES} ORDER BY s.frame",
+            f"SELECT s.frame * {1 << _FLAG_BITS} + {_FLAGS}, f.time_s, ifnull(s.score, 0.0) {_FRAMES} ORDER BY s.frame",
             (video_id, scorer),
         ) as cursor:
             # Plain tuples, some at a time: a million rows at once would keep the garbage collector busy.
@@ -295,11 +298,12 @@ class Frames:
             last = await cursor.fetchone()
         flagged, time_s, score = (np.concatenate([part[:, column] for part in parts]) for column in range(3))
         del parts
-        frame, flags = np.divmod(flagged.astype(np.int64), 64)
-        noted, good, spared, reserve, no_score, subtitled = (flags >> bit & 1 == 1 for bit in range(6))
+        frame, flags = np.divmod(flagged.astype(np.int64), 1 << _FLAG_BITS)
+        said = (flags >> bit & 1 == 1 for bit in range(_FLAG_BITS))
+        noted, good, spared, reserve, no_score, subtitled, damaged = said
         score[no_score] = np.nan
         last_s = None if last is None else last[0]
-        return ScoreTable(frame, time_s, score, noted, good, spared, reserve, subtitled, last_s)
+        return ScoreTable(frame, time_s, score, noted, good, spared, reserve, subtitled, damaged, last_s)
 
     async def with_note(self, video_id: int, note: str) -> list[int]:
         """The frames that carry this note of the current scorer."""

@@ -10,12 +10,13 @@ import pytest
 from numpy.typing import NDArray
 
 from daemon.config.score import DecodeConfig
+from daemon.decode.blank import BlankBytes
 from daemon.decode.damage import DamageError, DecodeReport
 from daemon.decode.frames import decode_frames
 from daemon.decode.packets import index_packets, video_stream
 from daemon.decode.probe import probe
 from tests import corpus
-from tests.corpus_cases import VP9
+from tests.corpus_cases import AV1, VP9
 
 CONFIG = DecodeConfig()
 FRAMES = 24
@@ -31,6 +32,7 @@ HEVC_QP = "log-level=none:pools=1:frame-threads=1:qp=4:bframes=0:keyint=8:min-ke
 HEVC = ("film.mp4", ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", HEVC_QP))
 VP8 = ("film.webm", ("-c:v", "libvpx", "-b:v", "40M", "-crf", "4", "-auto-alt-ref", "0", *GROUPS))
 VP9_WEBM = ("film.webm", (*VP9, "-b:v", "40M", *GROUPS))
+AV1_MKV = ("film.mkv", (*AV1[:-2], "-b:v", "40M", *GROUPS))
 JPEG = ("film.mjpeg", ("-c:v", "mjpeg", "-q:v", "2", "-f", "mjpeg"))
 JPEG_AVI = ("film.avi", ("-c:v", "mjpeg", "-q:v", "2"))
 GIF = ("film.gif", ())
@@ -38,8 +40,9 @@ DV = ("film.dv", ("-vf", "scale=720:576", "-c:v", "dvvideo", "-pix_fmt", "yuv420
 KINDS = {
     "h264": (H264, SECTOR),
     "hevc": (HEVC, SECTOR),
-    "vp8": (VP8, BLOCK),
-    "vp9": (VP9_WEBM, BLOCK),
+    "vp8": (VP8, SECTOR),
+    "vp9": (VP9_WEBM, SECTOR),
+    "av1": (AV1_MKV, SECTOR),
     "jpeg": (JPEG, BLOCK),
     "jpeg-avi": (JPEG_AVI, BLOCK),
     "gif": (GIF, BLOCK),
@@ -146,3 +149,24 @@ def test_a_black_picture_with_tables_of_its_own_is_no_damage(tmp_path: Path, kin
     assert bytes(BLOCK) in path.read_bytes()
     report = read(path)
     assert (report.frames, report.errors) == (3, 0)
+
+
+@pytest.mark.parametrize("kind", [VP8, VP9_WEBM, AV1_MKV], ids=["vp8", "vp9", "av1"])
+def test_neither_is_a_large_black_picture_of_which_there_is_little_to_say(tmp_path: Path, kind: Made) -> None:
+    path = corpus.encode(tmp_path / kind[0], *kind[1], numbers=range(2), width=3840, height=2160, painter=black)
+    report = read(path)
+    assert (report.frames, report.errors) == (2, 0)
+
+
+@pytest.mark.parametrize("sized", [True, False], ids=["sized", "last"])
+def test_what_an_av1_packet_is_filled_up_with_is_no_part_of_a_picture(tmp_path: Path, sized: bool) -> None:
+    """A unit of zeros that end in the one bit that all units end in (AV1, 5.8)."""
+    with av.open(str(made(tmp_path, AV1_MKV))) as container:
+        stream = container.streams.video[0]
+        packet = next(one for one in container.demux(stream) if one.size)
+        zeros = bytes(2 * SECTOR - 1) + b"\x80"
+        filled = bytes(packet) + (b"\x7a\x80\x08" if sized else b"\x78") + zeros
+        assert BlankBytes(stream).of(av.Packet(filled)) == 0
+        within = bytearray(packet)
+        within[-3 * SECTOR : -SECTOR] = bytes(2 * SECTOR)
+        assert BlankBytes(stream).of(av.Packet(bytes(within) + zeros)) == 2 * SECTOR

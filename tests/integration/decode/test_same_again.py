@@ -66,9 +66,12 @@ def hashes(info: VideoInfo, wanted: frozenset[int] | None = None, *, collect_eve
 @pytest.fixture
 def no_collector() -> Iterator[None]:
     gc.collect()
+    # What was imported is not looked at again and again: it takes longer than the films.
+    gc.freeze()
     gc.disable()
     yield
     gc.enable()
+    gc.unfreeze()
 
 
 @pytest.mark.parametrize(("kind", "painter"), [*((kind, films.texture) for kind in KINDS), ("mjpeg in mov", woven)])

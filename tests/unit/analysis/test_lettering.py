@@ -19,9 +19,9 @@ def shots(*lengths: int) -> list[Shot]:
     return [Shot(ShotKind.SHOT, int(end) - length, int(end) - 1) for length, end in zip(lengths, ends, strict=True)]
 
 
-def judge(found: np.ndarray, spans: list[Shot] | None = None) -> list[str]:
+def judge(found: np.ndarray, spans: list[Shot] | None = None, broken: np.ndarray | None = None) -> list[str]:
     """Verdicts; what lies beside a cut as if it did not."""
-    return judged(found, spans, config={"edge_frames": 0})
+    return judged(found, spans, config={"edge_frames": 0}, reserve=broken)
 
 
 def test_a_shot_under_a_title_is_titled_where_the_others_have_none() -> None:
@@ -110,6 +110,14 @@ def test_a_line_of_writing_that_is_seen_in_some_frames_lies_over_those_between_t
     found["caption"][200::2] = 3
     found["edges"][200:].reshape(40, -1, 2)[:, :3] = WRITTEN
     assert set(judge(found, shots(200, 40))[200:]) == {"titled"}
+
+
+def test_damaged_frames_say_nothing_of_how_much_of_a_film_has_lettering() -> None:
+    """The mark of who made it is over all that is whole; of what the decoder filled in it is gone."""
+    found = records((35, {"caption": 6}), (30, {}), (35, {"caption": 6}), (100, {}))
+    some, broken = shots(35, 30, 35, 100), np.arange(200) >= 100
+    assert judge(found, some)[:35] == ["titled"] * 35
+    assert judge(found, some, broken)[:100] == ["good"] * 100
 
 
 def test_one_frame_with_something_like_a_line_of_writing_is_not_titled() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from daemon.model import Shot, ShotKind
-from daemon.pipeline.film import MIX_LEFT, film_of
+from daemon.pipeline.film import DAMAGED_SECONDS, MIX_LEFT, film_of, without_damaged
 from daemon.selection.moments import moments
 from daemon.selection.quality import Film
 from daemon.store.frames import ScoreTable
@@ -16,7 +16,7 @@ def film(shots: list[Shot], **columns: np.ndarray) -> Film:
     count = shots[-1].last + 1
     none = np.zeros(count, bool)
     usual = {"score": np.ones(count), "noted": none, "good": ~none, "spared": none, "subtitled": none}
-    usual |= {"reserve": none, **columns}
+    usual |= {"reserve": none, "damaged": none, **columns}
     return film_of(ScoreTable(np.arange(count), np.arange(count) / 25, last_s=None, **usual), shots, lower_better=True)
 
 
@@ -74,3 +74,29 @@ def test_of_a_moment_beside_a_dissolve_the_best_frame_is_one_farther_away() -> N
     ]
     assert best[0] == 70
     assert best[1] > 80
+
+
+def test_damaged_frames_are_left_out_within_seconds_of_whole_ones_and_stay_in_a_long_stretch_without_any() -> None:
+    damaged = np.arange(1000) >= 100
+    whole = film([Shot(ShotKind.SHOT, 0, 999)], reserve=damaged, damaged=damaged)
+    left, out = without_damaged(whole)
+    first = 99 + int(DAMAGED_SECONDS * 25)
+    assert out == first - 99
+    assert left.good.tolist() == [frame < 100 or frame > first for frame in range(1000)]
+    assert whole.spared is not None
+    assert np.array_equal(whole.spared, damaged), "what stays comes last"
+
+
+def test_a_film_that_is_damaged_throughout_loses_none_and_one_that_is_small_for_a_while_either() -> None:
+    everywhere, somewhere = np.ones(50, bool), np.arange(50) < 20
+    for columns in ({"reserve": everywhere, "damaged": everywhere}, {"reserve": somewhere}):
+        left, out = without_damaged(film([Shot(ShotKind.SHOT, 0, 49)], **columns))
+        assert out == 0
+        assert left.usable.all()
+
+
+def test_frames_that_a_gate_refuses_leave_no_damaged_one_out() -> None:
+    damaged = np.arange(50) < 20
+    left, out = without_damaged(film([Shot(ShotKind.SHOT, 0, 49)], good=damaged, reserve=damaged, damaged=damaged))
+    assert out == 0
+    assert left.usable.sum() == 20
