@@ -32,6 +32,7 @@ from daemon.analysis.film_figures import Records
 from daemon.analysis.glitches import glitch
 from daemon.analysis.leaders import leader
 from daemon.analysis.lettering import CARD_SHARE, captioned, drawing, drawn, rest_of_cards, scrawled, titles, written
+from daemon.analysis.overlays import faded_over
 from daemon.analysis.shot_edges import beside_mixes, transition
 from daemon.analysis.steps import stepped
 from daemon.analysis.subtitles import subtitled
@@ -152,6 +153,8 @@ def judge(
     captions = captioned(records, lines, shots, whole if whole.any() else verdict == 0, witness)
     gate(Verdict.SUBTITLED, over)
     gate(Verdict.TITLED, captions)
+    if not drawn(records):
+        gate(Verdict.TITLED, faded_over(records, time_s, shots))
     cards = np.isin(verdict, [ORDER.index(word) for word in LETTERED])
     gate(Verdict.TITLE, rest_of_cards(records, shots, cards, verdict == 0, config, witness))
     gate(Verdict.BURNT, washed_out(records, witness))

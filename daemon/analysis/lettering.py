@@ -21,8 +21,9 @@ CARD_TEXT = 8
 """Cells with lettering of a title card that is not plain."""
 HARD = 0.05
 """The mean squared step over the variance where edges are hard."""
-FILMED_PLAIN, PRINT_PLAIN, PRINT_HARD = 0.5, 0.85, 0.2
-"""A film is no drawing where usually less of it is one shade; the share and the edges of a card with small print."""
+FILMED_PLAIN, PRINT_PLAIN, PRINT_HARD, PRINT_STILL = 0.5, 0.85, 0.2, 0.7
+"""A film is no drawing where usually less of it is one shade; the share and the edges of a card with small print, and
+how smooth one is at least that is full of it: a coder leaves noise around letters."""
 DRAWN_CODES, DRAWN_STILL = 40, 0.9
 """Codes between the darkest and the brightest thousandth, and the share of pixels that are like their neighbours."""
 EDGED = 40
@@ -171,7 +172,8 @@ def title(records: Records, lines: Mask, config: GatesConfig, witness: Witness =
     witness.figure("cells in a line of writing", records["caption"], LINE)
     mask: Mask = plain & smooth & (edge > HARD) & lettered | card
     if np.median(records["plain"]) < FILMED_PLAIN and not drawn(records):
-        mask |= (records["plain"] >= PRINT_PLAIN) & smooth & (edge > PRINT_HARD)
+        full = (records["text"] >= CARD_TEXT) & lines & (records["still"] >= PRINT_STILL)
+        mask |= (records["plain"] >= PRINT_PLAIN) & (smooth | full) & (edge > PRINT_HARD)
     return mask
 
 

@@ -258,17 +258,14 @@ class FrameSelector:
         seen = await self._seen(film, config)
         if seen.moment_seconds < MOMENT_SECONDS:
             self._facts["moment_seconds"] = round(seen.moment_seconds, 3)
-        noise, detail_noise = seen.noise
         terms = Terms(
             config.limit,
             config.min_gap_seconds,
             config.min_difference,
             config.strategy == "per-shot",
-            noise,
-            detail_noise,
-            config.strategy == "poster",
+            *seen.noise,
+            poster=config.strategy == "poster",
         )
-
         if portraits.wanted(self._config):
             seen = await self._with_faces(film, seen, terms)
         choice, repeats = await self._chosen(film, seen, terms)

@@ -112,6 +112,13 @@ def test_a_line_of_writing_that_is_seen_in_some_frames_lies_over_those_between_t
     assert set(judge(found, shots(200, 40))[200:]) == {"titled"}
 
 
+def test_a_slate_full_of_writing_is_a_card_though_its_coder_leaves_noise_around_the_letters() -> None:
+    slate = {"plain": 0.86, "still": 0.79, "sharp_x": 0.25, "text": 27, "caption": 42}
+    assert set(judge(records((200, {}), (40, slate)), shots(200, 40))[200:]) == {"title"}
+    for other in ({"still": 0.69}, {"text": 7}, {"caption": 0}, {"sharp_x": 0.19}, {"plain": 0.84}):
+        assert "title" not in judge(records((200, {}), (40, slate | other)), shots(200, 40)), other
+
+
 def test_damaged_frames_say_nothing_of_how_much_of_a_film_has_lettering() -> None:
     """The mark of who made it is over all that is whole; of what the decoder filled in it is gone."""
     found = records((35, {"caption": 6}), (30, {}), (35, {"caption": 6}), (100, {}))
