@@ -154,7 +154,7 @@ def judge(
     gate(Verdict.SUBTITLED, over)
     gate(Verdict.TITLED, captions)
     if not drawn(records):
-        gate(Verdict.TITLED, faded_over(records, time_s, shots))
+        gate(Verdict.TITLED, faded_over(records, time_s, shots, ~reserve))
     cards = np.isin(verdict, [ORDER.index(word) for word in LETTERED])
     gate(Verdict.TITLE, rest_of_cards(records, shots, cards, verdict == 0, config, witness))
     gate(Verdict.BURNT, washed_out(records, witness))

@@ -1,8 +1,8 @@
 """Titles and logos that fade in or out where they stand, over a picture that stays as it is.
 
-Letters of any size: some cells in one block become brighter, or darker, all by the same share at the same time, and
-gain edges, while nothing else changes. What moves into a picture changes one cell after another, and a light makes
-brighter what is bright.
+Letters too large for strokes: some cells in one block become brighter, or darker, all by the same share at the same
+time, and gain edges, while nothing else changes. What moves into a picture changes one cell after another, what is put
+there is there at once, and a light makes edges grow by as much as it makes luma.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ Mask = NDArray[np.bool_]
 
 FADE_SECONDS = (0.5, 1.0)
 """How far apart frames are compared: fades take about so long."""
-SLOWEST_SECONDS = 0.12
-"""Of films with fewer frames, none lie within a fade."""
+SLOWEST_SECONDS, LONGER = 0.12, 1.5
+"""Of films with fewer frames, too few lie within a fade; where time is missing, it is as many times longer."""
 CODES = 24
 """What a cell changes by at least."""
 LEAST_CELLS, MOST_CELLS, FILLED = 6, 72, 0.6
@@ -33,15 +33,18 @@ MORE_EDGES, OTHER_EDGES = 12, 6
 """What these cells' edges grow by, and what those of the others change by at most: medians, sixteenths of an octave."""
 PICTURE_EDGES = 48
 """The edges, as the median, of what an overlay is laid over: on a plain ground nothing can be told from a thing."""
-LIGHT = 0.5
-"""From such a correlation on of what is gained with what was there, it is light that falls on it."""
+LIGHT, LIT_EDGES, OCTAVE = 0.5, 6, 32
+"""From such a correlation on of what is gained with what was there, it is light that falls on it; so it is where edges
+grow by as many octaves as luma, but for so many sixteenths of one of their energy, which is its square."""
 STANDS_SECONDS, STANDS, LEFT = 0.3, 0.06, 0.3
 """For so long before or after they stay as they are, but for so much of that change; on the other side, some of the
 fade may be left."""
 OFF_COURSE, BACK = 0.04, 0.06
 """What the cells are off their common course at most, as a share of the change, and how far that may go back."""
-STAYS = 0.3
-"""The share of the change that is left where an overlay is still there."""
+SEEN, STAYS = 0.1, 0.3
+"""The share of the change from which an overlay is there, and that is left where it still is."""
+BETWEEN, LEAST_BETWEEN = 0.15, 3
+"""Frames that are farther than this from both ends of the course; with fewer, something is there at once."""
 MOST_OF_SHOT = 0.85
 """Where an overlay is there for more of a shot, too little is left without."""
 
@@ -61,35 +64,49 @@ class Fade:
     change: NDArray[np.float64]
 
 
-def faded_over(records: Records, time_s: NDArray[np.float64], shots: Sequence[Shot]) -> Mask:
-    """Frames with something over them that is seen to fade in or out, of shots that have others without."""
+def faded_over(records: Records, time_s: NDArray[np.float64], shots: Sequence[Shot], among: Mask) -> Mask:
+    """Frames with something over them that is seen to fade in or out, of shots that have others without.
+
+    What is not ``among`` the frames says nothing: a damaged block that becomes whole is none.
+    """
     mask = np.zeros(len(records), np.bool_)
     for shot in shots:
-        part = slice(shot.first, shot.last + 1)
-        for fade in fades(records, time_s, shot) if shot.kind is ShotKind.SHOT else ():
-            # Of what was marked by another fade, the end is known.
-            if not mask[fade.last if fade.comes else fade.first]:
-                mask[_there(records, fade, shot)] = True
-            mask[fade.first : fade.last + 1] = True
+        part, known = slice(shot.first, shot.last + 1), list[Fade]()
+        for fade in fades(records, time_s, shot, among) if shot.kind is ShotKind.SHOT else ():
+            if any(_same(fade, other) for other in known):
+                continue
+            known.append(fade)
+            mask[_there(records, fade, shot)] = True
         if mask[part].mean() > MOST_OF_SHOT:
             mask[part] = False
     return mask
 
 
+def _same(one: Fade, other: Fade) -> bool:
+    """Whether both are told of one thing that comes, or goes."""
+    shared = int((one.cells & other.cells).sum())
+    together = one.comes == other.comes and one.first <= other.last and other.first <= one.last
+    return together and 2 * shared >= min(one.cells.sum(), other.cells.sum())
+
+
 def _there(records: Records, fade: Fade, shot: Shot) -> slice:
-    """The frames after it came, or before it went, that have it: as far as its cells stay like that."""
-    first, end = (fade.last, shot.last + 1) if fade.comes else (shot.first, fade.first + 1)
+    """The frames from where it comes, or up to where it goes, that have it: as far as its cells stay like that."""
+    first, end = (fade.first, shot.last + 1) if fade.comes else (shot.first, fade.last + 1)
     share = np.empty(end - first)
     for start in range(first, end, ROWS):
         luma = records[start : min(start + ROWS, end)]["luma"][:, fade.cells].astype(np.float64)
         share[start - first : start - first + len(luma)] = (luma - fade.ground) @ fade.change
-    kept = share >= STAYS * float(fade.change @ fade.change)
-    if fade.comes:
-        return slice(first, first + int(np.logical_and.accumulate(kept).sum()))
-    return slice(end - int(np.logical_and.accumulate(kept[::-1]).sum()), end)
+    share /= float(fade.change @ fade.change)
+    # From the side on which there is nothing yet to where it is gone again.
+    course = share if fade.comes else share[::-1]
+    begun = int((course > SEEN).argmax())
+    stays = course >= STAYS
+    stays[: fade.last - fade.first + 1] = True
+    ended = int(np.logical_and.accumulate(stays).sum())
+    return slice(first + begun, first + ended) if fade.comes else slice(end - ended, end - begun)
 
 
-def fades(records: Records, time_s: NDArray[np.float64], shot: Shot) -> Iterator[Fade]:
+def fades(records: Records, time_s: NDArray[np.float64], shot: Shot, among: Mask) -> Iterator[Fade]:
     """What fades in or out within a shot; one fade may be told several times."""
     gaps = np.diff(time_s[shot.first : shot.last + 1])
     usual_s = float(np.median(gaps)) if len(gaps) else 0.0
@@ -112,6 +129,10 @@ def fades(records: Records, time_s: NDArray[np.float64], shot: Shot) -> Iterator
                     if not _stands(luma[at : at + whole + 1], rest, cells):
                         continue
                     first = start + at + rest
+                    if not among[first - rest : first + apart + rest + 1].all():
+                        continue
+                    if not 0 < time_s[first + apart] - time_s[first] <= LONGER * seconds:
+                        continue
                     for comes, order in ((True, 1), (False, -1)):
                         seen = luma[own][::order]
                         if _is_overlay(seen, edges[own][::order], cells, sign * order):
@@ -158,6 +179,11 @@ def _is_overlay(luma: NDArray[np.int16], edges: NDArray[np.int16], cells: Mask, 
     spread = float(ground.std() * change.std())
     if spread and sign * float(((change - change.mean()) * (ground - ground.mean())).mean()) > LIGHT * spread:
         return False
+    lit = OCTAVE * np.log2((ground + change + 1) / (ground + 1))
+    if np.median(np.abs(more[cells] - lit)) <= LIT_EDGES:
+        return False
     course = steps @ change / float(change @ change)
+    if ((course > BETWEEN) & (course < 1 - BETWEEN)).sum() < LEAST_BETWEEN:
+        return False
     off = np.sqrt(((steps - course[:, None] * change) ** 2).mean(axis=1)).max()
     return bool(off <= OFF_COURSE * np.sqrt((change**2).mean()) and (np.diff(course) >= -BACK).all())

@@ -29,7 +29,8 @@ _INSIDE = rb"\0{%d,}(?=[^\0\1])" % SECTOR_BYTES
 _BETWEEN_STARTS = re.compile(_INSIDE)
 _BY_LENGTHS = re.compile(_INSIDE + rb"|\0{%d,}" % BLANK_BYTES)
 """Units found by their beginnings may be filled up with zeros to any length; where their lengths are told, hardly."""
-_ZEROS = re.compile(rb"\0{%d,}" % SECTOR_BYTES)
+_ZEROS = re.compile(rb"\0{%d,}(?=[^\0])|\0{%d,}" % (SECTOR_BYTES, BLANK_BYTES))
+"""A frame may be filled up with zeros at its end, where they are read in any case."""
 _EQUAL = re.compile(rb"\0{%d,}|\xff{%d,}" % (BLANK_BYTES, BLANK_BYTES))
 _DHT, _SOS, _END_OF_BLOCK = 0xC4, 0xDA, 0
 
@@ -59,16 +60,16 @@ class BlankBytes:
         # To look for a plain string is many times as quick as the pattern.
         if all(plain not in data for plain in self._plain):
             return 0
-        found = self._pattern.search(data)
-        if found is None or (self._of_jpeg and found[0][0] == 0 and _flat_is_zeros(data)):
-            return 0
-        if self._of_av1 and _is_padding(data, found.start()):
-            return 0
-        return len(found[0])
+        for found in self._pattern.finditer(data):
+            if self._of_jpeg and found[0][0] == 0 and _flat_is_zeros(data):
+                return 0
+            if not (self._of_av1 and _is_filling(data, found.start(), found.end())):
+                return len(found[0])
+        return 0
 
 
-def _is_padding(packet: bytes, place: int) -> bool:
-    """Whether a place in an AV1 packet lies in a unit that only fills it up."""
+def _is_filling(packet: bytes, first: int, after: int) -> bool:
+    """Whether zeros in an AV1 packet lie in a unit that only fills it up, or fill up the end of one."""
     at = 0
     while at < len(packet):
         header = packet[at]
@@ -81,8 +82,8 @@ def _is_padding(packet: bytes, place: int) -> bool:
                 if byte < 0x80:
                     break
             end = at + size
-        if place < end:
-            return header & _OBU_TYPE == _OBU_PADDING
+        if first < end:
+            return header & _OBU_TYPE == _OBU_PADDING or (after >= end and end - first < BLANK_BYTES)
         at = end
     return False
 

@@ -252,7 +252,7 @@ class FrameSelector:
     async def _represent(self, film: Film, config: SelectConfig) -> Choice:
         film, damaged = without_damaged(film)
         if damaged:
-            self._facts["because"] = f"{damaged} damaged frames were left out: there are whole ones within seconds"
+            self._facts["because"] = f"left out for damage: {damaged} of the frames, with whole ones within a minute"
         if not film.usable.any():
             return Choice((), self._nothing(len(film.frame)))
         seen = await self._seen(film, config)

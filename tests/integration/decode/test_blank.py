@@ -170,3 +170,14 @@ def test_what_an_av1_packet_is_filled_up_with_is_no_part_of_a_picture(tmp_path: 
         within = bytearray(packet)
         within[-3 * SECTOR : -SECTOR] = bytes(2 * SECTOR)
         assert BlankBytes(stream).of(av.Packet(bytes(within) + zeros)) == 2 * SECTOR
+        before = b"\x7a\x80\x08" + zeros
+        assert BlankBytes(stream).of(av.Packet(before + bytes(within))) == 2 * SECTOR, "behind what is filled up"
+
+
+@pytest.mark.parametrize("kind", [VP8, VP9_WEBM], ids=["vp8", "vp9"])
+def test_a_frame_may_be_filled_up_at_its_end(tmp_path: Path, kind: Made) -> None:
+    with av.open(str(made(tmp_path, kind))) as container:
+        stream = container.streams.video[0]
+        packet = next(one for one in container.demux(stream) if one.size)
+        assert BlankBytes(stream).of(av.Packet(bytes(packet) + bytes(2 * SECTOR))) == 0
+        assert BlankBytes(stream).of(av.Packet(bytes(packet) + bytes(BLOCK))) >= BLOCK

@@ -80,7 +80,7 @@ def test_damaged_frames_are_left_out_beside_whole_ones(tmp_path: Path, count: st
     found = exported(tmp_path, film, select__count=count)
     assert found["source"]["damaged"]
     assert "refer to damaged ones" in found["source"]["damage"]
-    assert "damaged frames were left out" in found["selection"]["reasons"]["because"]
+    assert "left out for damage" in found["selection"]["reasons"]["because"]
     assert len(found["stills"]) == int(count)
     assert all(not 20 <= still["frame"] < 40 for still in found["stills"])
 

@@ -37,10 +37,11 @@ def fade(first: int, last: int | None) -> np.ndarray:
     return share if last is None else share * np.clip((last - at) / FADE, 0, 1)
 
 
-def over(found: np.ndarray, spans: list[Shot] | None = None, fps: float = 25.0) -> np.ndarray:
-    time_s, spans = np.arange(COUNT) / fps, spans or [Shot(ShotKind.SHOT, 0, COUNT - 1)]
-    mask = faded_over(found, time_s, spans)
-    assert np.array_equal(mask, faded_over(in_file(found), time_s, spans))
+def over(found: np.ndarray, time_s: np.ndarray | None = None, among: np.ndarray | None = None) -> np.ndarray:
+    time_s, spans = np.arange(COUNT) / 25 if time_s is None else time_s, [Shot(ShotKind.SHOT, 0, COUNT - 1)]
+    among = np.ones(COUNT, bool) if among is None else among
+    mask = faded_over(found, time_s, spans, among)
+    assert np.array_equal(mask, faded_over(in_file(found), time_s, spans, among))
     return mask
 
 
@@ -70,6 +71,17 @@ def moving(found: np.ndarray) -> np.ndarray:
     return found
 
 
+def lit() -> np.ndarray:
+    """An even ground on which light falls, more in the middle; its steps grow as it does."""
+    found = picture()
+    found["luma"] = 70
+    rows, columns = np.mgrid[-1:2, -3:4]
+    gain = np.round(60 * (1 - 0.05 * (rows**2 + columns**2)))
+    found = lay_over(found, fade(100, None), gain, edges=0)
+    found["edges"][:, 3:6, 4:11] += np.round(32 * np.log2(found["luma"][:, 3:6, 4:11, None] / 70)).astype(np.uint8)
+    return found
+
+
 @pytest.mark.parametrize(
     "found",
     [
@@ -79,8 +91,19 @@ def moving(found: np.ndarray) -> np.ndarray:
         lay_over(picture(edges=20), fade(100, 200)),
         lay_over(picture(), fade(100, 200), edges=0),
         lay_over(picture(), fade(100, 200), gain=np.eye(3, 7) * 90),
+        lay_over(picture(), np.where(np.arange(COUNT) >= 100, 1.0, 0.0)),
+        lit(),
     ],
-    ids=["somebody walks in", "a lamp", "a camera turns", "on a plain ground", "no letters", "no block"],
+    ids=[
+        "somebody walks in",
+        "what reflects as much as it did",
+        "a camera turns",
+        "on a plain ground",
+        "no letters",
+        "no block",
+        "a thing at once",
+        "a lamp on a lawn",
+    ],
 )
 def test_what_is_none_says_nothing(found: np.ndarray) -> None:
     assert not over(found).any()
@@ -97,7 +120,7 @@ def test_of_a_shot_that_has_it_nearly_throughout_nothing_is_taken() -> None:
 
 
 def test_a_film_of_a_picture_a_second_has_no_fades() -> None:
-    assert not over(lay_over(picture(), fade(100, 200)), fps=1.0).any()
+    assert not over(lay_over(picture(), fade(100, 200)), np.arange(COUNT) * 1.0).any()
 
 
 def test_the_frames_are_titled() -> None:
@@ -105,3 +128,17 @@ def test_the_frames_are_titled() -> None:
     verdicts = np.array(judge(lay_over(picture(), share), views=np.zeros(COUNT, np.int64)))
     assert set(verdicts[share >= 0.5]) <= {"titled", "spared"}
     assert "titled" not in judge(picture())
+
+
+def test_where_time_is_missing_or_damage_ends_nothing_fades() -> None:
+    found, time_s = lay_over(picture(), fade(100, None)), np.arange(COUNT) / 25
+    time_s[110:] += 3600
+    assert not over(found, time_s).any()
+    assert not over(found, among=np.arange(COUNT) >= 110).any()
+
+
+def test_of_two_titles_that_overlap_each_is_followed_to_its_end() -> None:
+    found = lay_over(picture(), fade(60, 180))
+    found["luma"][:, 6:8, 3:9] += np.round(fade(110, None).reshape(-1, 1, 1) * 80).astype(np.uint8)
+    found["edges"][:, 6:8, 3:9] += np.round(fade(110, None).reshape(-1, 1, 1, 1) * 60).astype(np.uint8)
+    assert over(found)[90:].all()
