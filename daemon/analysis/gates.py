@@ -146,14 +146,15 @@ def judge(
     shown_s = np.where(verdict == 0, _shown(time_s), 0.0)
     gate(Verdict.TITLE, titles(records, lines, shown_s, config, witness))
     # Of what is drawn, lines that come and go are what happens.
-    over = np.zeros(count, np.bool_) if drawn(records) else subtitled(records, shots)
+    art = drawn(records)
+    over = np.zeros(count, np.bool_) if art else subtitled(records, shots)
     reserve = np.zeros(count, np.bool_) if reserve is None else reserve
     # Of damaged frames the letters are gone, too.
     whole = (verdict == 0) & ~reserve
     captions = captioned(records, lines, shots, whole if whole.any() else verdict == 0, witness)
     gate(Verdict.SUBTITLED, over)
     gate(Verdict.TITLED, captions)
-    if not drawn(records):
+    if not art:
         gate(Verdict.TITLED, faded_over(records, time_s, shots, ~reserve))
     cards = np.isin(verdict, [ORDER.index(word) for word in LETTERED])
     gate(Verdict.TITLE, rest_of_cards(records, shots, cards, verdict == 0, config, witness))

@@ -123,7 +123,9 @@ def fades(records: Records, time_s: NDArray[np.float64], shot: Shot, among: Mask
             change = luma[rest + apart : len(luma) - rest] - luma[rest : len(luma) - rest - apart]
             for sign in (1, -1):
                 places = np.flatnonzero(_blocks(change * sign)).tolist()
-                edges = stronger(part["edges"] if places else part[:0]["edges"]).astype(np.int16)
+                if not places:
+                    continue
+                edges = stronger(part["edges"]).astype(np.int16)
                 for at in places:
                     cells, own = change[at] * sign >= CODES, slice(at + rest, at + rest + apart + 1)
                     if not _stands(luma[at : at + whole + 1], rest, cells):

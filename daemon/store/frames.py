@@ -56,7 +56,7 @@ _FLAGS = (
     "(s.note IS NOT NULL) + CASE f.verdict WHEN 'good' THEN 2 WHEN 'spared' THEN 4 WHEN 'subtitled' THEN 36 ELSE 0 END"
     " + CASE f.reserve WHEN 'damaged' THEN 72 ELSE (f.reserve IS NOT NULL) * 8 END + (s.score IS NULL) * 16"
 )
-"""What is said of a frame, a bit each, beside its number: three columns are read in less time than nine."""
+"""What is said of a frame, a bit each, beside its number: three columns are read in less time than seven."""
 _FLAG_BITS = 7
 
 

@@ -50,9 +50,7 @@ def test_a_title_is_over_the_picture_from_where_it_comes_to_where_it_goes(first:
     share = fade(first, last)
     mask = over(lay_over(picture(), share))
     assert mask[share >= 0.5].all()
-    assert not mask[share == 0][: first if first > 0 else None].all()
-    assert not mask[max(first - 25, 0) : max(first - 12, 0)].any()
-    assert not mask[(last or COUNT) + 12 :].any()
+    assert not mask[share == 0].any()
 
 
 def test_dark_letters_are_seen_too() -> None:
