@@ -103,6 +103,8 @@ def _there(records: Records, fade: Fade, shot: Shot) -> slice:
     stays = course >= STAYS
     stays[: fade.last - fade.first + 1] = True
     ended = int(np.logical_and.accumulate(stays).sum())
+    # The last of it fades, too.
+    ended += int(np.logical_and.accumulate(course[ended : ended + fade.last - fade.first] > SEEN).sum())
     return slice(first + begun, first + ended) if fade.comes else slice(end - ended, end - begun)
 
 
