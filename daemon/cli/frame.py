@@ -32,7 +32,9 @@ def frame_lines(facts: dict[str, Any]) -> list[str]:
     name = escape(Path(facts["video"]).name)
     lines = [f"{name}, frame {facts['frame']} of {facts['frames']}, {facts['time_s']:.3f} s"]
     lines.append(f"  verdict {facts['verdict'] or 'none'}: {escape(facts['because'])}")
-    if facts["reserve"]:
+    if facts["left_out"]:
+        lines.append("  left out for damage, with whole frames within a minute")
+    elif facts["reserve"]:
         lines.append(f"  in reserve: {escape(facts['reserve'])}")
     if not facts["current"] and facts["verdict"]:
         lines.append("  the verdict was found with other settings or by another version; the figures are today's")

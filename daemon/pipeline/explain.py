@@ -27,7 +27,7 @@ from daemon.media import alpha
 from daemon.model import Shot, VideoRecord
 from daemon.pipeline.analyse_video import settings
 from daemon.pipeline.calm_sharp_frames import with_calm_and_sharp
-from daemon.pipeline.film import film_of, percentile
+from daemon.pipeline.film import film_of, percentile, without_damaged
 from daemon.pipeline.looks import FilmLooks
 from daemon.pipeline.spool import spool
 from daemon.selection.moments import MOMENT_SECONDS, moment_of
@@ -43,7 +43,8 @@ async def explain(store: Store, record: VideoRecord, config: Config, frame: int)
     """All that is known of one frame of a scored film, ready for JSON.
 
     ``verdict`` is the stored word and ``because`` a sentence for it; ``judged`` has every gate that was asked, in
-    order, with its figures. ``current`` is false where the verdict was found with other settings than today's: the
+    order, with its figures. ``left_out`` says that it is not chosen as it is damaged and others near it are whole.
+    ``current`` is false where the verdict was found with other settings than today's: the
     figures are then today's. Raises StoreError(NOT_FOUND) where the film has no such frame.
     """
     table = await store.frames.table(record.id)
@@ -57,6 +58,7 @@ async def explain(store: Store, record: VideoRecord, config: Config, frame: int)
     heard = await _heard(store, record, config, table, shots, at) if shots else []
     film = film_of(table, shots or None, lower_better=bool(record.lower_better))
     film = await with_calm_and_sharp(FilmLooks(store, record.id), film) if shots else film
+    whole = without_damaged(film)[0] if config.select.strategy != "even" else film
     shot = next((number for number, one in enumerate(shots) if one.first <= at <= one.last), None)
     still = await _still(store, record, frame)
     return {
@@ -74,12 +76,13 @@ async def explain(store: Store, record: VideoRecord, config: Config, frame: int)
         "because": because(verdict, heard, row.note),
         "current": await store.analysis.settings(record.id) == settings(config),
         "reserve": reserve,
+        "left_out": bool(film.good[at] and not whole.good[at]),
         "percentile_film": percentile(film, at, np.ones(len(table.frame), np.bool_)),
         "percentile_shot": None if shot is None else percentile(film, at, _inside(shots[shot], len(table.frame))),
         "shot": None
         if shot is None
         else {"number": shot, "kind": shots[shot].kind.value, "first": shots[shot].first, "last": shots[shot].last},
-        "moment": _moment(film, at, await _moment_seconds(store, record)),
+        "moment": _moment(whole, at, await _moment_seconds(store, record)),
         "still": still,
         "judged": [_plain(one, table.frame) for one in heard],
     }

@@ -42,24 +42,25 @@ def film_of(table: ScoreTable, shots: Sequence[Shot] | None, *, lower_better: bo
     )
 
 
-def without_damaged(film: Film) -> tuple[Film, int]:
-    """The film without its damaged frames, and how many could be chosen: what else a person can have is whole.
+def without_damaged(film: Film) -> tuple[Film, dict[str, str]]:
+    """The film without its damaged frames, and what there is to say of that: what else a person can have is whole.
 
     Only where nothing usable is whole for ``DAMAGED_SECONDS`` on either side do they stay, after all others.
     """
     if film.damaged is None:
-        return film, 0
+        return film, {}
     left_out = film.damaged & film.usable
     whole_s = np.sort(film.time_s[film.usable & ~film.damaged])
     if not left_out.any() or len(whole_s) == 0:
-        return film, 0
+        return film, {}
     after = np.searchsorted(whole_s, film.time_s)
     apart_s = np.minimum(
         np.abs(film.time_s - whole_s[np.maximum(after - 1, 0)]),
         np.abs(whole_s[np.minimum(after, len(whole_s) - 1)] - film.time_s),
     )
     left_out &= apart_s <= DAMAGED_SECONDS
-    return replace(film, good=film.good & ~left_out), int(left_out.sum())
+    told = f"left out for damage: {left_out.sum()} of the frames, with whole ones within a minute"
+    return replace(film, good=film.good & ~left_out), {"because": told}
 
 
 def percentile(film: Film, at: int, among: NDArray[np.bool_]) -> float | None:

@@ -132,7 +132,11 @@ class FrameSelector:
             inside &= ~np.isin(film.frame, np.fromiter(banned, np.int64))
         for pick in pinned:
             inside &= np.abs(film.time_s - pick.time_s) >= max(config.min_gap_seconds - 1e-9, 1e-9)
-        film, refined = await self._refined(film.where(inside))
+        film = film.where(inside)
+        if config.strategy != "even":  # which takes one frame of each stretch, whatever it is
+            film, left_out = without_damaged(film)
+            self._facts |= left_out
+        film, refined = await self._refined(film)
         if asked is None:
             choice = Choice((), None)
         elif config.strategy == "even":
@@ -250,9 +254,6 @@ class FrameSelector:
         return choice
 
     async def _represent(self, film: Film, config: SelectConfig) -> Choice:
-        film, damaged = without_damaged(film)
-        if damaged:
-            self._facts["because"] = f"left out for damage: {damaged} of the frames, with whole ones within a minute"
         if not film.usable.any():
             return Choice((), self._nothing(len(film.frame)))
         seen = await self._seen(film, config)

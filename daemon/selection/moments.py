@@ -59,7 +59,8 @@ def moments(film: Film, moment_seconds: float = MOMENT_SECONDS) -> Moments:
     usable = np.flatnonzero(film.usable)
     good, own = quality(film, usable)
     inside = np.flatnonzero(film.shot >= 0)
-    part = _parts(film, inside, max(moment_seconds, float(film.seconds[inside].sum()) / MOST_MOMENTS))
+    lasting_s = film.seconds[inside]
+    part = _parts(film, inside, max(moment_seconds, float(lasting_s.sum()) / MOST_MOMENTS))
     number = np.full(len(film.frame), -1, np.int64)
     number[inside] = part
     # Parts rise with time, so a part's frames are neighbours; of equally good ones the first is taken.
@@ -78,7 +79,7 @@ def moments(film: Film, moment_seconds: float = MOMENT_SECONDS) -> Moments:
     left, right = _nearest(np.arange(len(shot)), shot, held, film.shot[usable[chosen]])
     known = left >= 0
     holding = np.bincount(part, minlength=len(shot))[known]
-    lasting = np.bincount(part, weights=film.seconds[inside], minlength=len(shot))[known] / 2
+    lasting = np.bincount(part, weights=lasting_s, minlength=len(shot))[known] / 2
     frames = np.bincount(left[known], weights=holding, minlength=len(held)).astype(np.int64)
     seconds = np.bincount(left[known], weights=lasting, minlength=len(held)).astype(np.float64)
     seconds += np.bincount(right[known], weights=lasting, minlength=len(held))
@@ -186,14 +187,14 @@ def _parts(film: Film, inside: NDArray[np.int64], seconds: float) -> NDArray[np.
     """Numbers, rising with time, of the parts that the frames ``inside`` belong to."""
     if len(inside) == 0:
         return np.zeros(0, np.int64)
-    shot, time_s = film.shot[inside], film.time_s[inside]
+    shot, time_s, lasting_s = film.shot[inside], film.time_s[inside], film.seconds[inside]
     starts = np.flatnonzero(np.append(True, shot[1:] != shot[:-1]))
     sizes = np.diff(np.append(starts, len(shot)))
-    length = np.bincount(np.repeat(np.arange(len(starts)), sizes), weights=film.seconds[inside])
+    length = np.bincount(np.repeat(np.arange(len(starts)), sizes), weights=lasting_s)
     count = np.maximum(np.round(length / seconds), 1).astype(np.int64)
     before = np.concatenate([[0], np.cumsum(count)[:-1]])
     # The middle of a frame decides, so that a film and its reverse are cut at the same places.
-    middle = time_s + film.seconds[inside] / 2 - np.repeat(time_s[starts], sizes)
+    middle = time_s + lasting_s / 2 - np.repeat(time_s[starts], sizes)
     within = np.floor(middle * np.repeat(count / np.maximum(length, 1e-9), sizes)).astype(np.int64)
     return np.repeat(before, sizes) + np.clip(within, 0, np.repeat(count, sizes) - 1)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +16,7 @@ SPARED = 0.01
 """The most that a spared frame's quality is of what it would be."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Film:
     """A film's frames as columns, in order.
 
@@ -59,18 +61,24 @@ class Film:
             damaged=None if self.damaged is None else self.damaged[mask],
         )
 
-    @property
+    @cached_property
     def usable(self) -> NDArray[np.bool_]:
         """Frames that may be chosen."""
-        return self.good & np.isfinite(self.score) & (self.shot >= 0)
+        return _fixed(self.good & np.isfinite(self.score) & (self.shot >= 0))
 
-    @property
+    @cached_property
     def seconds(self) -> NDArray[np.float64]:
         """How long each frame is shown: to the next one; the last as long as the file says or others are usually."""
         if len(self.time_s) < 2:
-            return np.full(len(self.time_s), self.last_s or 1.0)
+            return _fixed(np.full(len(self.time_s), self.last_s or 1.0))
         gaps = np.maximum(np.diff(self.time_s), 0.0)
-        return np.append(gaps, np.median(gaps) if self.last_s is None else self.last_s)
+        return _fixed(np.append(gaps, np.median(gaps) if self.last_s is None else self.last_s))
+
+
+def _fixed(column: NDArray[Any]) -> NDArray[Any]:
+    """The column, of which nothing can be changed: all who ask get the same."""
+    column.flags.writeable = False
+    return column
 
 
 def percentiles(

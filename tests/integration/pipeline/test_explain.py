@@ -12,6 +12,7 @@ from daemon.cli.frame import frame_lines
 from daemon.errors import Kind, StoreError
 from daemon.pipeline.explain import explain
 from daemon.store.store import Store
+from tests import corpus
 from tests.integration.pipeline.test_select_frames import config_in, edited_film, finished, store
 
 __all__ = ["store"]
@@ -45,6 +46,28 @@ async def test_a_still_says_what_it_stands_for_and_another_frame_its_moment(stor
     assert moment["best"] == stills[0].frame
     other = next(frame for frame in range(moment["first"], moment["last"] + 1) if frame != stills[0].frame)
     assert (await explain(store, record, config, other))["still"] is None
+
+
+async def test_a_damaged_frame_beside_whole_ones_is_left_out_and_no_moments_best(store: Store, tmp_path: Path) -> None:
+    film = corpus.encode(
+        tmp_path / "film.ts", "-c:v", "libx264", "-preset", "ultrafast", "-qp", "8", "-g", "20", "-pix_fmt", "yuv420p",
+        numbers=range(60), width=320, height=192,
+    )  # fmt: skip
+    data = film.read_bytes()
+    at = len(data) * 9 // 24 // 188 * 188
+    film.write_bytes(data[:at] + data[at + 188 * 30 :])
+    config = config_in(tmp_path, count=4)
+    record, stills = await finished(store, config, film)
+    facts = [await explain(store, record, config, frame) for frame in range(record.frames_decoded or 0)]
+    damaged = {one["frame"] for one in facts if one["reserve"] == "damaged" and one["verdict"] in ("good", "spared")}
+    assert damaged
+    assert {one["frame"] for one in facts if one["left_out"]} == damaged, "what a gate refuses is not asked for it"
+    assert not {one["moment"]["best"] for one in facts if one["moment"]} & damaged
+    assert not {still.frame for still in stills} & damaged
+    told = frame_lines(facts[min(damaged)])
+    assert "  left out for damage, with whole frames within a minute" in told
+    evenly = await explain(store, record, config_in(tmp_path, count=4, strategy="even"), min(damaged))
+    assert (evenly["left_out"], "  in reserve: damaged" in frame_lines(evenly)) == (False, True)
 
 
 async def test_a_moment_is_as_long_as_those_of_the_selection(store: Store, tmp_path: Path) -> None:
