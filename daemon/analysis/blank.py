@@ -14,8 +14,9 @@ Mask = NDArray[np.bool_]
 
 WASHED_LIGHT, WASHED_MEAN, WASHED_MOST = 0.6, 230.0, 0.2
 """The share of pixels that is clipped white, the mean of luma, and the share of a film that is like that at most."""
-SNOW_SHARP = 1.0
-"""The mean squared step between neighbours over the variance; 2 where they are independent."""
+SNOW_SHARP, TAPE_ACROSS, TAPE_ALONG = 1.0, 0.6, 1.5
+"""The mean squared step between neighbours over the variance; 2 where they are independent. A tape has half as many
+columns, and neighbours in a row go together."""
 LINED_PLAIN = 0.85
 """The share of one shade from which such steps are those of thin lines on it, where these are plain to see."""
 COARSE_STILL = 0.4
@@ -61,12 +62,15 @@ def snow(records: Records, config: GatesConfig, witness: Witness = NOBODY) -> Ma
     step = np.minimum(records["sharp_x"], records["sharp_y"])
     witness.figure("step between neighbours over variance", step, SNOW_SHARP)
     lines = (records["plain"] >= LINED_PLAIN) & (inked(records) | (records["still"] >= DRAWN_STILL))
-    mask: Mask = (step >= SNOW_SHARP) & ~lines
+    tape = (records["sharp_x"] >= TAPE_ACROSS) & (records["sharp_y"] >= TAPE_ALONG)
+    mask: Mask = ((step >= SNOW_SHARP) | tape) & ~lines
     for start in range(0, len(records), ROWS):
         part = records[max(start - 1, 0) : start + ROWS + 1]
         found = _restless(part, config)
         first = start - max(start - 1, 0)
         mask[start : start + ROWS] |= found[first : first + len(mask[start : start + ROWS])]
+    # Noise does not stop for a frame.
+    mask[1:-1] |= mask[:-2] & mask[2:]
     return mask
 
 

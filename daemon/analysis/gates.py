@@ -143,15 +143,15 @@ def judge(
     gate(Verdict.GLITCH, glitch(records, time_s, witness))
     gate(Verdict.TRANSITION, transition(time_s, shots, config, witness))
     lines = written(records, shots)
-    shown_s = np.where(verdict == 0, _shown(time_s), 0.0)
-    gate(Verdict.TITLE, titles(records, lines, shown_s, config, witness))
+    shown_s = _shown(time_s)
+    gate(Verdict.TITLE, titles(records, lines, np.where(verdict == 0, shown_s, 0.0), config, witness))
     # Of what is drawn, lines that come and go are what happens.
     art = drawn(records)
     over = np.zeros(count, np.bool_) if art else subtitled(records, shots)
     reserve = np.zeros(count, np.bool_) if reserve is None else reserve
     # Of damaged frames the letters are gone, too.
     whole = (verdict == 0) & ~reserve
-    captions = captioned(records, lines, shots, whole if whole.any() else verdict == 0, witness)
+    captions = captioned(records, lines, shots, whole if whole.any() else verdict == 0, shown_s, witness)
     gate(Verdict.SUBTITLED, over)
     gate(Verdict.TITLED, captions)
     if not art:
@@ -178,7 +178,8 @@ def judge(
     # The edges of blocks make a frame look sharper than all others.
     blocky = verdict == ORDER.index(Verdict.BLOCKS)
     softer = much_softer(records, time_s, shots, refused & ~blocky, blurred, SPARED_SECONDS)
-    spare(time_s, shots, verdict, worse | blocky, softer)
+    card = np.zeros(count, np.bool_) if art else records["plain"] >= config.title_plain
+    spare(time_s, shots, verdict, worse | blocky, softer, card)
     return verdict
 
 
@@ -329,14 +330,20 @@ def widened(time_s: NDArray[np.float64], shots: Sequence[Shot], verdict: NDArray
 
 
 def spare(
-    time_s: NDArray[np.float64], shots: Sequence[Shot], verdict: NDArray[np.uint8], worse: Mask, softer: Mask
+    time_s: NDArray[np.float64],
+    shots: Sequence[Shot],
+    verdict: NDArray[np.uint8],
+    worse: Mask,
+    softer: Mask,
+    card: Mask,
 ) -> None:
     """Of a long stretch of a shot that is refused whole for its looks, all frames; of a film of junk alone, the junk.
 
     They come after the good ones, but a part of a film is not left out for a fault that it has throughout. Frames that
     are ``worse`` than others beside them stay refused, while there are any else, and so do those that are ``softer``.
     What has a subtitle comes after the good ones as it is, and a glitch stays one, but ends no stretch. What is written
-    in a shot with title cards belongs to these.
+    in a shot with title cards belongs to these, and writing on a ground of one shade, a ``card`` in a film that is not
+    drawn, comes as late as a subtitle: a rating, the names of those who made it.
     """
     titled, subtitled = ORDER.index(Verdict.TITLED), ORDER.index(Verdict.SUBTITLED)
     kept = [subtitled, ORDER.index(Verdict.GLITCH)]
@@ -353,7 +360,9 @@ def spare(
                 stretch = first + np.flatnonzero(~np.isin(verdict[first:after], kept))
                 clear = stretch[~softer[stretch]]
                 better = clear[~worse[clear]]
-                verdict[better if len(better) else clear if len(clear) else stretch] = ORDER.index(Verdict.SPARED)
+                chosen = better if len(better) else clear if len(clear) else stretch
+                written = (verdict[chosen] == titled) & card[chosen]
+                verdict[chosen] = np.where(written, subtitled, ORDER.index(Verdict.SPARED))
     if not np.isin(verdict, (0, ORDER.index(Verdict.SPARED), subtitled)).any():
         verdict[np.isin(verdict, [ORDER.index(word) for word in JUNK])] = ORDER.index(Verdict.SPARED)
 

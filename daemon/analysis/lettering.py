@@ -16,6 +16,7 @@ from daemon.config.selection import GatesConfig
 from daemon.model import Shot
 
 Mask = NDArray[np.bool_]
+Seconds = NDArray[np.float64]
 
 CARD_TEXT = 8
 """Cells with lettering of a title card that is not plain."""
@@ -37,6 +38,8 @@ ONE_LEAST = 0.25
 """The share of a film that looks drawn for one such card alone."""
 BLUE_CODES, BLUE_EVEN = 60, 8
 """What blue is above green everywhere, and how far the median part of the picture is from the median, in codes."""
+SCREEN_PLAIN = 0.75
+"""The share of one shade of a blue screen on which a recorder says what it does, however noisy the tape is."""
 PAGE_PLAIN, PAGE_STILL = 0.6, 0.85
 """The share of one shade, and of pixels that are like their neighbours, of a page or slide."""
 LINE, LONG_LINE = 3, 5
@@ -45,6 +48,8 @@ AROUND, OFTEN = 8, 0.35
 """Frames on either side of which so many have a line of writing where one lies over the picture."""
 DRAWN_USUALLY = 0.86
 """What is usual of that share in a film of drawings, slides or a screen; a locked camera has less."""
+PAPER_MEAN = 160
+"""How bright the ground is of what is drawn on paper, whose grain is not smooth; by night a street has one shade, too."""
 CAPTIONED_MOST, DRAWN_MOST = 0.5, 0.35
 """Where more of a film has lines of writing, they belong to it: a game, a screen; lines that are drawn."""
 LONG_SHARE = 0.2
@@ -119,11 +124,13 @@ def _empty(records: Records, cards: Mask, seconds: NDArray[np.float64]) -> Mask:
 
     One card that makes most of a film up is none of its pictures either.
     """
-    empty = cards & (records["plain"] >= BARE_PLAIN)
+    bare = cards & (records["plain"] >= BARE_PLAIN)
+    screen = blue(records) & has_letters(records) & (records["plain"] >= SCREEN_PLAIN)
+    empty = bare | screen
     if not empty.any() or empty.all() or float(np.median(records["still"][~empty])) >= DRAWN_USUALLY:
         return np.zeros_like(empty)
     share = filled_share(records)
-    empty &= share <= BARE_FILLED
+    empty &= screen | (share <= BARE_FILLED)
     own, lasting = share[empty & (seconds > 0)], seconds[empty].sum() / max(seconds.sum(), 1e-9)
     if not drawn(records) and lasting <= BARE_MOST:
         return empty
@@ -151,8 +158,9 @@ def filled_share(records: Records) -> NDArray[np.float64]:
 
 
 def drawn(records: Records) -> bool:
-    """Whether the pictures of a film usually are smooth, as drawings, slides and screens are."""
-    return float(np.median(records["still"])) >= DRAWN_USUALLY
+    """Whether the pictures of a film usually are smooth, as drawings, slides and screens are, or lines on paper."""
+    still, plain, mean = (float(np.median(records[name])) for name in ("still", "plain", "mean"))
+    return still >= DRAWN_USUALLY or (plain >= BARE_PLAIN and mean >= PAPER_MEAN)
 
 
 def title(records: Records, lines: Mask, config: GatesConfig, witness: Witness = NOBODY) -> Mask:
@@ -244,30 +252,40 @@ def laid_over(records: Records, lines: Mask, shots: Sequence[Shot], witness: Wit
     return mask
 
 
-def lasting(lines: Mask, shots: Sequence[Shot]) -> Mask:
+def lasting(lines: Mask, shots: Sequence[Shot], seconds: Seconds) -> Mask:
     """Shots that are a good part of the film and have lines of writing throughout: these are part of what they show."""
     mask = np.zeros(len(lines), np.bool_)
     for shot in shots:
-        part = lines[shot.first : shot.last + 1]
-        if len(part) >= LONG_SHARE * len(lines) and part.mean() >= COME_AND_GO:
-            mask[shot.first : shot.last + 1] = True
+        part = slice(shot.first, shot.last + 1)
+        long = seconds[part].sum() >= LONG_SHARE * seconds.sum()
+        mask[part] = long and seconds[part][lines[part]].sum() >= COME_AND_GO * seconds[part].sum()
     return mask
 
 
-def captioned(records: Records, lines: Mask, shots: Sequence[Shot], among: Mask, witness: Witness = NOBODY) -> Mask:
+def captioned(
+    records: Records,
+    lines: Mask,
+    shots: Sequence[Shot],
+    among: Mask,
+    seconds: Seconds,
+    witness: Witness = NOBODY,
+) -> Mask:
     """Where lines of writing lie over the picture, in a film that does not have them throughout.
 
-    Subtitles come and go over the same picture: of such shots, the frames without any are left.
+    Subtitles come and go over the same picture: of such shots, the frames without any are left. ``seconds`` is how long
+    each frame is shown: a slide may be one frame.
     """
     witness.figure("cells in a line of writing", records["caption"], LINE)
     most = DRAWN_MOST if drawn(records) else CAPTIONED_MOST
-    if (lines & among).sum() <= most * among.sum():
-        return lines if drawn(records) else lines & ~lasting(lines, shots) & laid_over(records, lines, shots, witness)
+    if seconds[lines & among].sum() <= most * seconds[among].sum():
+        if drawn(records):
+            return lines
+        return lines & ~lasting(lines, shots, seconds) & laid_over(records, lines, shots, witness)
     mask = np.zeros(len(records), np.bool_)
     for shot in shots if not drawn(records) else ():
-        part = lines[shot.first : shot.last + 1]
-        if part.mean() <= COME_AND_GO:
-            mask[shot.first : shot.last + 1] = part
+        part = slice(shot.first, shot.last + 1)
+        if seconds[part][lines[part]].sum() <= COME_AND_GO * seconds[part].sum():
+            mask[part] = lines[part]
     return mask
 
 

@@ -26,6 +26,8 @@ CHUNK = 256
 """Thumbnails looked at together."""
 FADE_FRAMES = 100
 """Frames that are looked at on either side of an empty stretch for the fade that leads there."""
+LONGEST_SECONDS = 20.0
+"""What takes longer is no transition: dusk, seen by a camera that takes a picture now and then."""
 RISE = 1.01
 """How much contrast grows from frame to frame, at least, while a picture is faded in."""
 
@@ -59,11 +61,12 @@ class ShotFinder:
         """Per frame the number of the stretch in which one thing is seen; see ``ViewFinder``."""
         return self._views.found()
 
-    def found(self) -> list[Shot]:
-        """Shots and transitions, in order and without gaps; empty for a film without frames."""
+    def found(self, time_s: NDArray[np.float64]) -> list[Shot]:
+        """Shots and transitions, in order and without gaps, of frames at these times; empty for a film without."""
         contrast = np.concatenate(self._contrast) if self._contrast else np.zeros(0, np.float32)
         transitions = united([*self._mixes.found(), *self._wipes.found(), *fades(contrast)])
-        return assemble(self._count, self._cuts.found(), transitions)
+        short = [one for one in transitions if abs(time_s[one.last] - time_s[one.first]) <= LONGEST_SECONDS]
+        return assemble(self._count, self._cuts.found(), short)
 
 
 def _contrast(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -17,7 +17,7 @@ from daemon.pipeline.spool import spool
 from daemon.runtime.memory import release_freed
 from daemon.store.store import Store
 
-VERSION = 44
+VERSION = 45
 """Raised whenever shots or verdicts come out differently for the same settings."""
 
 
@@ -55,7 +55,7 @@ async def judge(store: Store, job: VideoJob, config: Config) -> int:
                 await asyncio.to_thread(finder.feed, records["thumbnail"], records["edges"])
         if missing:
             return missing
-        shots = await asyncio.to_thread(finder.found)
+        shots = await asyncio.to_thread(finder.found, table.time_s)
         usable = ~table.noted & np.isfinite(table.score)
         transparent = np.isin(table.frame, await store.frames.with_note(record.id, alpha.NOTE))
         verdicts = await asyncio.to_thread(

@@ -35,6 +35,12 @@ from daemon.selection.quality import Film
 from daemon.store.frames import ScoreTable
 from daemon.store.store import Store
 
+_WRITTEN = {
+    ("subtitled", "subtitled"): "a line of letters comes and goes over its picture, so it comes after the good ones",
+    ("subtitled", "titled"): "it is writing on one shade, like all around it, so it comes after the good ones",
+    ("titled", "subtitled"): "a line of letters comes and goes over its picture, in a shot with title cards",
+}
+"""By verdict and gate, what is said of letters, of which no figure tells more."""
 SHOWN_COMPARABLE = 12
 """Numbers of comparable frames that are listed; all of them are counted."""
 
@@ -138,8 +144,8 @@ def because(verdict: str | None, heard: list[Heard], note: str | None) -> str:
         words += f" (of {len(refused.comparable)} comparable frames)"
     if verdict == "spared":
         return f"{refused.word} like all around it, so it comes after the good ones{': ' + words if words else ''}"
-    if verdict == "subtitled" == refused.word:
-        return "a line of letters comes and goes over its picture, so it comes after the good ones"
+    if (verdict, refused.word) in _WRITTEN:
+        return _WRITTEN[verdict, refused.word]
     if verdict != refused.word:
         return f"today's settings say {refused.word}{': ' + words if words else ''}"
     return words or "it looks like one, and there is no figure for it"

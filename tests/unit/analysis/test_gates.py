@@ -230,6 +230,15 @@ def test_a_stretch_that_is_refused_whole_keeps_its_frames_below_the_good_ones() 
     assert judge(film) == ["good"] * 150 + ["spared"] * 50 + ["glitch"] + ["spared"] * 49
 
 
+def test_snow_of_a_tape_is_coarser_across_and_does_not_stop_for_a_frame() -> None:
+    snowy = {"sharp_x": 0.8, "sharp_y": 1.7, "plain": 0.1, "still": 0.05}
+    film = records((50, {}), (20, snowy), (50, {"sharp_x": 0.3, "sharp_y": 1.7, "plain": 0.1}))
+    film["sharp_y"][60] = 0.5
+    verdicts = judge(film, [Shot(ShotKind.SHOT, 0, 119)])
+    assert verdicts[50:70] == ["snow"] * 20
+    assert "snow" not in verdicts[:50] + verdicts[70:]
+
+
 def test_a_film_of_junk_alone_keeps_it() -> None:
     assert set(judge(records((50, {"bars": 1})))) == {"spared"}
 

@@ -44,6 +44,32 @@ def test_a_long_shot_under_a_title_comes_last_instead_of_never() -> None:
     assert set(judge(found, shots(300, 100, 300))[300:400]) == {"spared"}
 
 
+def test_a_card_that_is_a_shot_comes_after_all_others_and_a_picture_under_a_title_as_its_shot_does() -> None:
+    """A rating, the names of those who made it; a shot that is under its title throughout is part of the film."""
+    card = {"caption": 12, "text": 12, "plain": 0.9, "still": 0.7}
+    for plain, word in ((0.9, "subtitled"), (0.3, "spared")):
+        found = records((300, {}), (100, {**card, "plain": plain}), (300, {}))
+        assert set(judge(found, shots(300, 100, 300))[300:400]) == {word}
+
+
+def test_writing_counts_by_how_long_it_is_shown() -> None:
+    """Slides that are a frame each, between films that a speaker shows."""
+    found = records((100, {}), (6, {"caption": 12}), (100, {}))
+    at_once = np.arange(206) / 25
+    lasting = at_once + np.clip(np.arange(206) - 100, 0, 6) * 40
+    spans = shots(206)
+    for time_s, word in ((at_once, "titled"), (lasting, "good")):
+        verdicts = judged(found, spans, config={"edge_frames": 0}, time_s=time_s)
+        assert set(verdicts[100:106]) == {word}
+        assert set(verdicts[:90]) == {"good"}
+
+
+def test_lines_on_paper_are_drawn_though_paper_has_grain_and_by_night_all_is_of_one_shade_too() -> None:
+    for mean, drawn in ((230, True), (12, False)):
+        found = records((50, {"plain": 0.9, "still": 0.4, "mean": mean}))
+        assert lettering.drawn(found) == drawn
+
+
 def no_signal(frames: int, good: int = 200, height: int = 2) -> np.ndarray:
     """A film with some words that drift over an empty ground, at its end; of ever more lines up to ``height``."""
     found = records((good, {}), (frames, {**CARD, "plain": 0.98, "caption": 5, "edges": 0}))
@@ -73,7 +99,11 @@ def test_a_blue_screen_is_no_picture_though_a_tape_is_noisy() -> None:
     found = records((200, {}), (100, {"plain": 0.89, "still": 0.58, "edges": 34, "caption": 8, "sharp_x": 0.3}))
     found["tint"][200:, :, :, 1] = 120
     assert judge(found, shots(200, 100)) == ["good"] * 200 + ["title"] * 100
-    found["tint"][200:, 1:, :, 1] = 0
+    found["plain"][200:], found["edges"][200:, :4] = 0.8, 90
+    assert judge(found, shots(200, 100)) == ["good"] * 200 + ["title"] * 100
+    found["caption"][200:] = 0
+    assert set(judge(found, shots(200, 100))) == {"good"}, "a bird in a blue sky"
+    found["caption"][200:], found["tint"][200:, 1:, :, 1] = 8, 0
     assert set(judge(found, shots(200, 100))) == {"good"}
 
 

@@ -37,12 +37,12 @@ def footage(seed: int, frames: int = 60, drift: float = 0.02) -> Thumbnails:
     return np.stack(found)
 
 
-def find(film: Thumbnails, chunk: int = 4096) -> list[tuple[str, int, int]]:
+def find(film: Thumbnails, chunk: int = 4096, rate: float = 25.0) -> list[tuple[str, int, int]]:
     finder = ShotFinder(ShotsConfig())
     film = np.clip(film, 0, 255).astype(np.uint8)
     for start in range(0, len(film), chunk):
         finder.feed(film[start : start + chunk])
-    return [(shot.kind.value, shot.first, shot.last) for shot in finder.found()]
+    return [(shot.kind.value, shot.first, shot.last) for shot in finder.found(np.arange(len(film)) / rate)]
 
 
 def mix(one: Thumbnails, other: Thumbnails) -> Thumbnails:
@@ -52,6 +52,14 @@ def mix(one: Thumbnails, other: Thumbnails) -> Thumbnails:
 
 def test_a_film_without_frames_has_no_shots() -> None:
     assert find(np.zeros((0, *GRID, 3))) == []
+
+
+def test_dusk_is_no_fade_to_black() -> None:
+    """A camera that takes a picture now and then sees it get dark in twenty of them."""
+    day = footage(1)
+    dusk = np.concatenate([day[:40], day[40:60] * np.linspace(1, 0, 20)[:, None, None, None], 0 * day[:10]])
+    assert [kind for kind, *_ in find(dusk)] == ["shot", "fade", "shot"]
+    assert [kind for kind, *_ in find(dusk, rate=1 / 30)] == ["shot"]
 
 
 def test_one_view_is_one_shot() -> None:
@@ -132,7 +140,7 @@ def transitions(pictures: np.ndarray, fine: int, *, known: bool = True) -> list[
     finder = ShotFinder(ShotsConfig())
     thumbnails, edges = small(pictures, fine)
     finder.feed(thumbnails, edges if known else None)
-    return [shot for shot in finder.found() if shot.kind is not ShotKind.SHOT]
+    return [shot for shot in finder.found(np.arange(len(pictures)) / 25) if shot.kind is not ShotKind.SHOT]
 
 
 def test_a_dissolve_between_pictures_of_like_light_is_told_by_its_weak_detail() -> None:

@@ -67,6 +67,7 @@ def test_the_pieces_that_a_film_comes_in_make_no_difference() -> None:
 
 def test_a_wipe_divides_two_shots() -> None:
     finder = ShotFinder(ShotsConfig())
-    finder.feed(film(lambda share: FROM_LEFT <= share, 14))
-    kinds = [shot.kind for shot in finder.found()]
+    whole = film(lambda share: FROM_LEFT <= share, 14)
+    finder.feed(whole)
+    kinds = [shot.kind for shot in finder.found(np.arange(len(whole)) / 25)]
     assert kinds == [ShotKind.SHOT, ShotKind.DISSOLVE, ShotKind.SHOT]
