@@ -49,7 +49,7 @@ AROUND, OFTEN = 8, 0.35
 DRAWN_USUALLY = 0.86
 """What is usual of that share in a film of drawings, slides or a screen; a locked camera has less."""
 PAPER_MEAN = 160
-"""How bright the ground is of what is drawn on paper, whose grain is not smooth; by night a street has one shade, too."""
+"""How bright the ground is of drawings on paper, whose grain is not smooth: a street by night has one shade, too."""
 CAPTIONED_MOST, DRAWN_MOST = 0.5, 0.35
 """Where more of a film has lines of writing, they belong to it: a game, a screen; lines that are drawn."""
 LONG_SHARE = 0.2
