@@ -62,8 +62,9 @@ def snow(records: Records, config: GatesConfig, witness: Witness = NOBODY) -> Ma
     step = np.minimum(records["sharp_x"], records["sharp_y"])
     witness.figure("step between neighbours over variance", step, SNOW_SHARP)
     lines = (records["plain"] >= LINED_PLAIN) & (inked(records) | (records["still"] >= DRAWN_STILL))
-    tape = (records["sharp_x"] >= TAPE_ACROSS) & (records["sharp_y"] >= TAPE_ALONG)
-    mask: Mask = ((step >= SNOW_SHARP) | tape) & ~lines
+    tape = np.minimum(records["sharp_x"] / TAPE_ACROSS, records["sharp_y"] / TAPE_ALONG)
+    witness.figure("the same beside that of a tape's noise", tape, 1.0)
+    mask: Mask = ((step >= SNOW_SHARP) | (tape >= 1.0)) & ~lines
     for start in range(0, len(records), ROWS):
         part = records[max(start - 1, 0) : start + ROWS + 1]
         found = _restless(part, config)

@@ -92,6 +92,10 @@ LIT_BESIDE, BESIDE_ALIKE = 0.8, 0.97
 """The same for frames beside the window."""
 BESIDE_FRAMES, MOST_BESIDE = 500, 40
 """Among how many frames on either side of a window others are taken, and how many."""
+MOST_COUNTED_SECONDS = 60.0
+"""For how long one frame counts at most, where writing is weighed by how long it is shown."""
+CARD_PLAINER = 0.2
+"""How much more of a card than of the film's usual frame is one shade: by night all are mostly of one."""
 SPARED_SECONDS = 3.0
 """A stretch that is refused whole is spared from this length on."""
 DIMMED = 0.75
@@ -151,7 +155,7 @@ def judge(
     reserve = np.zeros(count, np.bool_) if reserve is None else reserve
     # Of damaged frames the letters are gone, too.
     whole = (verdict == 0) & ~reserve
-    captions = captioned(records, lines, shots, whole if whole.any() else verdict == 0, shown_s, witness)
+    captions = captioned(records, lines, shots, whole if whole.any() else verdict == 0, _counted(shown_s), witness)
     gate(Verdict.SUBTITLED, over)
     gate(Verdict.TITLED, captions)
     if not art:
@@ -178,7 +182,8 @@ def judge(
     # The edges of blocks make a frame look sharper than all others.
     blocky = verdict == ORDER.index(Verdict.BLOCKS)
     softer = much_softer(records, time_s, shots, refused & ~blocky, blurred, SPARED_SECONDS)
-    card = np.zeros(count, np.bool_) if art else records["plain"] >= config.title_plain
+    least_plain = max(config.title_plain, float(np.median(records["plain"])) + CARD_PLAINER)
+    card = np.zeros(count, np.bool_) if art else records["plain"] >= least_plain
     spare(time_s, shots, verdict, worse | blocky, softer, card)
     return verdict
 
@@ -187,6 +192,12 @@ def _shown(time_s: NDArray[np.float64]) -> NDArray[np.float64]:
     """How long each frame is shown; the last as long as the others usually are."""
     gaps = np.maximum(np.diff(time_s), 0.0)
     return np.append(gaps, float(np.median(gaps)) if len(gaps) else 1.0)
+
+
+def _counted(shown_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What each frame counts by how long it is shown: where a recording paused, no more than a slide does."""
+    seconds = np.minimum(shown_s, MOST_COUNTED_SECONDS)
+    return seconds if seconds.any() else np.ones_like(seconds)
 
 
 def judge_steps(
@@ -361,8 +372,8 @@ def spare(
                 clear = stretch[~softer[stretch]]
                 better = clear[~worse[clear]]
                 chosen = better if len(better) else clear if len(clear) else stretch
-                written = (verdict[chosen] == titled) & card[chosen]
-                verdict[chosen] = np.where(written, subtitled, ORDER.index(Verdict.SPARED))
+                on_card = (verdict[chosen] == titled) & card[chosen]
+                verdict[chosen] = np.where(on_card, subtitled, ORDER.index(Verdict.SPARED))
     if not np.isin(verdict, (0, ORDER.index(Verdict.SPARED), subtitled)).any():
         verdict[np.isin(verdict, [ORDER.index(word) for word in JUNK])] = ORDER.index(Verdict.SPARED)
 

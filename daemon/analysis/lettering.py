@@ -159,8 +159,11 @@ def filled_share(records: Records) -> NDArray[np.float64]:
 
 def drawn(records: Records) -> bool:
     """Whether the pictures of a film usually are smooth, as drawings, slides and screens are, or lines on paper."""
-    still, plain, mean = (float(np.median(records[name])) for name in ("still", "plain", "mean"))
-    return still >= DRAWN_USUALLY or (plain >= BARE_PLAIN and mean >= PAPER_MEAN)
+    if float(np.median(records["still"])) >= DRAWN_USUALLY:
+        return True
+    if float(np.median(records["plain"])) < BARE_PLAIN or float(np.median(records["mean"])) < PAPER_MEAN:
+        return False
+    return float(np.median(np.maximum(records["sharp_x"], records["sharp_y"]))) >= HARD
 
 
 def title(records: Records, lines: Mask, config: GatesConfig, witness: Witness = NOBODY) -> Mask:
@@ -254,10 +257,10 @@ def laid_over(records: Records, lines: Mask, shots: Sequence[Shot], witness: Wit
 
 def lasting(lines: Mask, shots: Sequence[Shot], seconds: Seconds) -> Mask:
     """Shots that are a good part of the film and have lines of writing throughout: these are part of what they show."""
-    mask = np.zeros(len(lines), np.bool_)
+    mask, least = np.zeros(len(lines), np.bool_), LONG_SHARE * seconds.sum()
     for shot in shots:
         part = slice(shot.first, shot.last + 1)
-        long = seconds[part].sum() >= LONG_SHARE * seconds.sum()
+        long = seconds[part].sum() >= least
         mask[part] = long and seconds[part][lines[part]].sum() >= COME_AND_GO * seconds[part].sum()
     return mask
 

@@ -65,8 +65,14 @@ class ShotFinder:
         """Shots and transitions, in order and without gaps, of frames at these times; empty for a film without."""
         contrast = np.concatenate(self._contrast) if self._contrast else np.zeros(0, np.float32)
         transitions = united([*self._mixes.found(), *self._wipes.found(), *fades(contrast)])
-        short = [one for one in transitions if abs(time_s[one.last] - time_s[one.first]) <= LONGEST_SECONDS]
-        return assemble(self._count, self._cuts.found(), short)
+        brief = [transition for transition in transitions if _usual_seconds(time_s, transition) <= LONGEST_SECONDS]
+        return assemble(self._count, self._cuts.found(), brief)
+
+
+def _usual_seconds(time_s: NDArray[np.float64], transition: Shot) -> float:
+    """How long a transition takes, if none of its frames were held: a slide is, before it dissolves."""
+    gaps = np.abs(np.diff(time_s[transition.first : transition.last + 1]))
+    return float(np.median(gaps)) * len(gaps) if len(gaps) else 0.0
 
 
 def _contrast(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,9 @@ async def explain(store: Store, record: VideoRecord, config: Config, frame: int)
     heard = await _heard(store, record, config, table, shots, at) if shots else []
     film = film_of(table, shots or None, lower_better=bool(record.lower_better))
     film = await with_calm_and_sharp(FilmLooks(store, record.id), film) if shots else film
-    whole = without_damaged(film)[0] if config.select.strategy != "even" else film
+    strategy, moment_seconds = await _chosen_by(store, record, config)
+    whole = _whole(film, config) if strategy != "even" else film
+    current = await store.analysis.settings(record.id) == settings(config)
     shot = next((number for number, one in enumerate(shots) if one.first <= at <= one.last), None)
     still = await _still(store, record, frame)
     return {
@@ -79,16 +82,16 @@ async def explain(store: Store, record: VideoRecord, config: Config, frame: int)
         "score": row.score,
         "note": row.note,
         "verdict": verdict,
-        "because": because(verdict, heard, row.note),
-        "current": await store.analysis.settings(record.id) == settings(config),
+        "because": because(verdict, heard, row.note, current=current),
+        "current": current,
         "reserve": reserve,
-        "left_out": bool(film.good[at] and not whole.good[at]),
+        "left_out": still is None and bool(film.good[at] and not whole.good[at]),
         "percentile_film": percentile(film, at, np.ones(len(table.frame), np.bool_)),
         "percentile_shot": None if shot is None else percentile(film, at, _inside(shots[shot], len(table.frame))),
         "shot": None
         if shot is None
         else {"number": shot, "kind": shots[shot].kind.value, "first": shots[shot].first, "last": shots[shot].last},
-        "moment": _moment(whole, at, await _moment_seconds(store, record)),
+        "moment": _moment(whole, at, moment_seconds),
         "still": still,
         "judged": [_plain(one, table.frame) for one in heard],
     }
@@ -126,8 +129,11 @@ async def _heard(
     return witness.heard
 
 
-def because(verdict: str | None, heard: list[Heard], note: str | None) -> str:
-    """A sentence for the verdict: the figures that decided, or the one that came nearest to deciding otherwise."""
+def because(verdict: str | None, heard: list[Heard], note: str | None, *, current: bool = True) -> str:
+    """A sentence for the verdict: the figures that decided, or the one that came nearest to deciding otherwise.
+
+    A verdict that is not ``current`` was found with other settings than what is heard.
+    """
     if verdict is None:
         return f"not judged{': ' + note if note else ''}"
     refused = next((one for one in heard if one.refused), None)
@@ -144,7 +150,7 @@ def because(verdict: str | None, heard: list[Heard], note: str | None) -> str:
         words += f" (of {len(refused.comparable)} comparable frames)"
     if verdict == "spared":
         return f"{refused.word} like all around it, so it comes after the good ones{': ' + words if words else ''}"
-    if (verdict, refused.word) in _WRITTEN:
+    if current and (verdict, refused.word) in _WRITTEN:
         return _WRITTEN[verdict, refused.word]
     if verdict != refused.word:
         return f"today's settings say {refused.word}{': ' + words if words else ''}"
@@ -212,11 +218,19 @@ def _inside(shot: Shot, count: int) -> NDArray[np.bool_]:
     return mask
 
 
-async def _moment_seconds(store: Store, record: VideoRecord) -> float:
-    """How long the moments were at most of which the current selection was made."""
+async def _chosen_by(store: Store, record: VideoRecord, config: Config) -> tuple[str, float]:
+    """The strategy of the current selection, and how long the moments were at most of which it was made."""
     current = await store.queries.current_selection(record.id)
     facts = json.loads(current["reasons"] or "{}") if current is not None else {}
-    return float(facts.get("moment_seconds", MOMENT_SECONDS))
+    return facts.get("strategy", config.select.strategy), float(facts.get("moment_seconds", MOMENT_SECONDS))
+
+
+def _whole(film: Film, config: Config) -> Film:
+    """The film without the damaged frames that are left out of what is chosen from."""
+    end = np.inf if config.select.end is None else config.select.end
+    inside = (film.time_s >= config.select.start) & (film.time_s < end)
+    chosen_from = without_damaged(replace(film, good=film.good & inside))[0]
+    return replace(film, good=film.good & (chosen_from.good | ~inside))
 
 
 def _moment(film: Film, at: int, moment_seconds: float) -> dict[str, Any] | None:

@@ -133,7 +133,7 @@ class FrameSelector:
         for pick in pinned:
             inside &= np.abs(film.time_s - pick.time_s) >= max(config.min_gap_seconds - 1e-9, 1e-9)
         film = film.where(inside)
-        if config.strategy != "even":  # which takes one frame of each stretch, whatever it is
+        if asked is not None and config.strategy != "even":  # which takes one frame of each stretch, whatever it is
             film, left_out = without_damaged(film)
             self._facts |= left_out
         film, refined = await self._refined(film)

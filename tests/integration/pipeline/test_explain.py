@@ -66,8 +66,14 @@ async def test_a_damaged_frame_beside_whole_ones_is_left_out_and_no_moments_best
     assert not {still.frame for still in stills} & damaged
     told = frame_lines(facts[min(damaged)])
     assert "  left out for damage, with whole frames within a minute" in told
-    evenly = await explain(store, record, config_in(tmp_path, count=4, strategy="even"), min(damaged))
-    assert (evenly["left_out"], "  in reserve: damaged" in frame_lines(evenly)) == (False, True)
+    within = await explain(
+        store, record, config_in(tmp_path, start=facts[min(damaged)]["time_s"], end=1.0), min(damaged)
+    )
+    with sqlite3.connect(config.database.path) as database:
+        database.execute("UPDATE selections SET reasons = json_set(reasons, '$.strategy', 'even')")
+    evenly = await explain(store, record, config, min(damaged))
+    for kept in (within, evenly):
+        assert (kept["left_out"], "  in reserve: damaged" in frame_lines(kept)) == (False, True)
 
 
 async def test_a_moment_is_as_long_as_those_of_the_selection(store: Store, tmp_path: Path) -> None:

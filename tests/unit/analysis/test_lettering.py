@@ -47,8 +47,8 @@ def test_a_long_shot_under_a_title_comes_last_instead_of_never() -> None:
 def test_a_card_that_is_a_shot_comes_after_all_others_and_a_picture_under_a_title_as_its_shot_does() -> None:
     """A rating, the names of those who made it; a shot that is under its title throughout is part of the film."""
     card = {"caption": 12, "text": 12, "plain": 0.9, "still": 0.7}
-    for plain, word in ((0.9, "subtitled"), (0.3, "spared")):
-        found = records((300, {}), (100, {**card, "plain": plain}), (300, {}))
+    for plain, night, word in ((0.9, {}, "subtitled"), (0.3, {}, "spared"), (0.65, {"plain": 0.6}, "spared")):
+        found = records((300, night), (100, {**card, "plain": plain}), (300, night))
         assert set(judge(found, shots(300, 100, 300))[300:400]) == {word}
 
 
@@ -64,9 +64,17 @@ def test_writing_counts_by_how_long_it_is_shown() -> None:
         assert set(verdicts[:90]) == {"good"}
 
 
-def test_lines_on_paper_are_drawn_though_paper_has_grain_and_by_night_all_is_of_one_shade_too() -> None:
-    for mean, drawn in ((230, True), (12, False)):
-        found = records((50, {"plain": 0.9, "still": 0.4, "mean": mean}))
+@pytest.mark.parametrize("time_s", [np.arange(700) / 25 + 600.0 * (np.arange(700) > 50), np.zeros(700)])
+def test_a_pause_of_the_clock_or_none_at_all_makes_no_title_part_of_the_film(time_s: np.ndarray) -> None:
+    found = records((300, {}), (100, {"caption": 7}), (300, {}))
+    verdicts = judged(found, shots(300, 100, 300), config={"edge_frames": 0}, time_s=time_s)
+    assert "good" not in verdicts[300:400]
+    assert set(verdicts[:280] + verdicts[420:]) == {"good"}
+
+
+def test_lines_on_paper_are_drawn_though_paper_has_grain_but_no_night_and_no_fog() -> None:
+    for mean, sharp, drawn in ((230, 0.3, True), (12, 0.3, False), (230, 0.01, False)):
+        found = records((50, {"plain": 0.9, "still": 0.4, "mean": mean, "sharp_x": sharp, "sharp_y": sharp / 2}))
         assert lettering.drawn(found) == drawn
 
 

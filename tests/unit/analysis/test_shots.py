@@ -37,12 +37,15 @@ def footage(seed: int, frames: int = 60, drift: float = 0.02) -> Thumbnails:
     return np.stack(found)
 
 
-def find(film: Thumbnails, chunk: int = 4096, rate: float = 25.0) -> list[tuple[str, int, int]]:
+def find(
+    film: Thumbnails, chunk: int = 4096, rate: float = 25.0, held: tuple[int, ...] = ()
+) -> list[tuple[str, int, int]]:
     finder = ShotFinder(ShotsConfig())
     film = np.clip(film, 0, 255).astype(np.uint8)
+    time_s = np.arange(len(film)) / rate + sum(60.0 * (np.arange(len(film)) > frame) for frame in held)
     for start in range(0, len(film), chunk):
         finder.feed(film[start : start + chunk])
-    return [(shot.kind.value, shot.first, shot.last) for shot in finder.found(np.arange(len(film)) / rate)]
+    return [(shot.kind.value, shot.first, shot.last) for shot in finder.found(time_s)]
 
 
 def mix(one: Thumbnails, other: Thumbnails) -> Thumbnails:
@@ -60,6 +63,14 @@ def test_dusk_is_no_fade_to_black() -> None:
     dusk = np.concatenate([day[:40], day[40:60] * np.linspace(1, 0, 20)[:, None, None, None], 0 * day[:10]])
     assert [kind for kind, *_ in find(dusk)] == ["shot", "fade", "shot"]
     assert [kind for kind, *_ in find(dusk, rate=1 / 30)] == ["shot"]
+
+
+def test_a_slide_that_is_held_before_it_dissolves_makes_the_dissolve_no_longer() -> None:
+    one, other = footage(1)[:20], footage(2)[:20]
+    film = np.concatenate([one, mix(one[:8], other[:8]), other])
+    whole = find(film)
+    assert [kind for kind, *_ in whole] == ["shot", "dissolve", "shot"]
+    assert find(film, held=(19, 27)) == whole
 
 
 def test_one_view_is_one_shot() -> None:

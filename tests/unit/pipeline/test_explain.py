@@ -32,3 +32,4 @@ def test_a_subtitle_in_a_shot_with_title_cards_is_told_as_such() -> None:
 
 def test_what_was_judged_by_other_settings_says_what_todays_say() -> None:
     assert because("good", heard(Verdict.SUBTITLED), None) == "today's settings say subtitled"
+    assert because("subtitled", heard(Verdict.TITLED), None, current=False) == "today's settings say titled"
