@@ -51,8 +51,8 @@ async def explain(store: Store, record: VideoRecord, config: Config, frame: int)
 
     ``verdict`` is the stored word and ``because`` a sentence for it; ``judged`` has every gate that was asked, in
     order, with its figures. ``left_out`` says that it is not chosen as it is damaged and others near it are whole.
-    ``current`` is false where the verdict was found with other settings than today's: the
-    figures are then today's. Raises StoreError(NOT_FOUND) where the film has no such frame.
+    ``current`` is false where the verdict was found with other settings than today's: the figures are then today's.
+    Raises StoreError(NOT_FOUND) where the film has no such frame.
     """
     table = await store.frames.table(record.id)
     at = int(np.searchsorted(table.frame, frame))
@@ -65,11 +65,12 @@ async def explain(store: Store, record: VideoRecord, config: Config, frame: int)
     heard = await _heard(store, record, config, table, shots, at) if shots else []
     film = film_of(table, shots or None, lower_better=bool(record.lower_better))
     film = await with_calm_and_sharp(FilmLooks(store, record.id), film) if shots else film
-    strategy, moment_seconds = await _chosen_by(store, record, config)
-    whole = _whole(film, config) if strategy != "even" else film
+    selection = await store.queries.current_selection(record.id)
+    facts = json.loads(selection["reasons"] or "{}") if selection is not None else {}
+    whole = film if facts.get("strategy", config.select.strategy) == "even" else _whole(film, config)
     current = await store.analysis.settings(record.id) == settings(config)
     shot = next((number for number, one in enumerate(shots) if one.first <= at <= one.last), None)
-    still = await _still(store, record, frame)
+    still = None if selection is None else await _still(store, selection["id"], frame)
     return {
         "video_id": record.id,
         "video": str(record.file.path),
@@ -91,7 +92,7 @@ async def explain(store: Store, record: VideoRecord, config: Config, frame: int)
         "shot": None
         if shot is None
         else {"number": shot, "kind": shots[shot].kind.value, "first": shots[shot].first, "last": shots[shot].last},
-        "moment": _moment(whole, at, moment_seconds),
+        "moment": _moment(whole, at, float(facts.get("moment_seconds", MOMENT_SECONDS))),
         "still": still,
         "judged": [_plain(one, table.frame) for one in heard],
     }
@@ -218,13 +219,6 @@ def _inside(shot: Shot, count: int) -> NDArray[np.bool_]:
     return mask
 
 
-async def _chosen_by(store: Store, record: VideoRecord, config: Config) -> tuple[str, float]:
-    """The strategy of the current selection, and how long the moments were at most of which it was made."""
-    current = await store.queries.current_selection(record.id)
-    facts = json.loads(current["reasons"] or "{}") if current is not None else {}
-    return facts.get("strategy", config.select.strategy), float(facts.get("moment_seconds", MOMENT_SECONDS))
-
-
 def _whole(film: Film, config: Config) -> Film:
     """The film without the damaged frames that are left out of what is chosen from."""
     end = np.inf if config.select.end is None else config.select.end
@@ -247,11 +241,9 @@ def _moment(film: Film, at: int, moment_seconds: float) -> dict[str, Any] | None
     }
 
 
-async def _still(store: Store, record: VideoRecord, frame: int) -> dict[str, Any] | None:
-    """The still of the current selection that is this frame: its rank, and what it stands for."""
-    current = await store.queries.current_selection(record.id)
-    rows = await store.queries.stills(current["id"]) if current is not None else []
-    row = next((one for one in rows if one["frame"] == frame), None)
+async def _still(store: Store, selection_id: int, frame: int) -> dict[str, Any] | None:
+    """The still of a selection that is this frame: its rank, and what it stands for."""
+    row = next((one for one in await store.queries.stills(selection_id) if one["frame"] == frame), None)
     if row is None:
         return None
     return {"rank": row["rank"], "path": row["path"], "reason": json.loads(row["reason"]) if row["reason"] else None}
