@@ -289,3 +289,15 @@ def no_frames(name: str) -> Build:
         return folder / name
 
     return build
+
+
+def without_packets(path: Path) -> Path:
+    """A transport stream of 60 frames, of which some packets in the second of three groups are missing."""
+    film = encode(
+        path, "-c:v", "libx264", "-preset", "ultrafast", "-qp", "8", "-g", "20", "-pix_fmt", "yuv420p",
+        numbers=range(60), width=320, height=192,
+    )  # fmt: skip
+    data = film.read_bytes()
+    at = len(data) * 9 // 24 // 188 * 188
+    film.write_bytes(data[:at] + data[at + 188 * 30 :])
+    return film
